@@ -1,0 +1,50 @@
+# make demo   set up, then compare the four methods on the embedded model and chains
+# make test   set up, then check and test everything
+# make check  set up, then lint, types and import walls only
+# make clean  remove what these targets made
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# The environment belongs to one set of pins and to one place: a moved, copied or outdated one is made anew.
+READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml Makefile; pwd; } | cksum | cut -d' ' -f1)
+
+# What is set or installed on the machine must not reach the environment.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT
+unexport PYTEST_ADDOPTS PYTEST_PLUGINS MYPYPATH RUFF_CONFIG
+export PYTHONNOUSERSITE := 1
+
+.PHONY: demo test check format docs clean setup
+.DELETE_ON_ERROR:
+
+setup: $(READY)
+
+$(READY):
+	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11, or name one with make PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11: name another with make PYTHON=..." >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch hatchling editables
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	rm -rf runs/demo
+	$(BIN)/tokimp compare --out runs/demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache runs

@@ -1,0 +1,122 @@
+"""A chain of reasoning: as text, and as the ids a model is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokimp.errors import ChainError
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CategorySpan:
+    """Characters ``start`` to ``end`` (exclusive) of a reasoning text, and the category they belong to."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One question, its reasoning and its answer, as text.
+
+    Attributes
+    ----------
+    id
+        Names the chain in results and messages; unique within a run.
+    question, reasoning, answer
+        The three texts. Only reasoning is ever deleted; neither it nor the answer may be empty.
+    gold
+        The right answer, where it is known.
+    system
+        A system message, for prompt formats that have room for one.
+    wrong_answer
+        What the objective ``contrast`` compares the answer with.
+    category
+        Labelled character spans of the reasoning.
+    source
+        Where the chain was read (``file:line``), for messages.
+
+    Raises
+    ------
+    ChainError
+        If the id, the reasoning or the answer is empty, or a category span lies outside the reasoning.
+    """
+
+    id: str
+    question: str
+    reasoning: str
+    answer: str
+    gold: str | None = None
+    system: str | None = None
+    wrong_answer: str | None = None
+    category: tuple[CategorySpan, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ChainError(f"{self.where}: the chain has an empty id; give every chain a name of its own")
+        for field in ("reasoning", "answer"):
+            if not getattr(self, field).strip():
+                raise ChainError(f"{self.where}: the {field} is empty; complete the chain or leave it out (--skip-bad)")
+        for span in self.category:
+            if not 0 <= span.start < span.end <= len(self.reasoning):
+                raise ChainError(
+                    f"{self.where}: category span {span.start}:{span.end} ({span.label!r}) does not lie within "
+                    f"the reasoning, which has {len(self.reasoning)} characters"
+                )
+
+    @property
+    def where(self) -> str:
+        """The chain's id and, where known, the file and line it was read from."""
+        return f"{self.source}: chain {self.id!r}" if self.source else f"chain {self.id!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedChain:
+    """A chain as ids: three spans tokenised apart, and the units its reasoning is deleted in.
+
+    Attributes
+    ----------
+    chain
+        The text.
+    prompt_ids, reasoning_ids, answer_ids
+        The spans; the model is given them joined, in this order. The answer includes what closes the turn.
+    reasoning_offsets
+        For each reasoning token, the characters ``(start, end)`` of ``chain.reasoning`` it covers. Tokens that
+        share a character (a multi-byte character split over several tokens) have offsets that overlap.
+    units
+        A partition of the reasoning tokens' positions, ordered by first position; each unit is deleted as a whole.
+    unit
+        The kind of those units: ``token``, ``word`` or ``sentence``.
+    prompt_format
+        The name of the format that made the ids: ``chat``, ``think`` or ``plain``.
+    wrong_answer_ids
+        The wrong answer as ids, formatted as the answer is; ``None`` where the chain has none.
+    """
+
+    chain: Chain
+    prompt_ids: Ids
+    reasoning_ids: Ids
+    answer_ids: Ids
+    reasoning_offsets: tuple[tuple[int, int], ...]
+    units: tuple[tuple[int, ...], ...]
+    unit: str = "token"
+    prompt_format: str = "plain"
+    wrong_answer_ids: Ids | None = None
+
+    @property
+    def id(self) -> str:
+        """The chain's id."""
+        return self.chain.id
+
+    @property
+    def input_ids(self) -> Ids:
+        """Prompt, reasoning and answer, joined."""
+        return self.prompt_ids + self.reasoning_ids + self.answer_ids
+
+    def __len__(self) -> int:
+        """The number of token positions of the whole sequence."""
+        return len(self.prompt_ids) + len(self.reasoning_ids) + len(self.answer_ids)

@@ -1,0 +1,41 @@
+"""Every error that tokimp raises on purpose. Each message says what is wrong, where, and what to do about it."""
+
+
+class TokimpError(Exception):
+    """The base of all errors that a user can do something about."""
+
+
+class ChainError(TokimpError):
+    """A chain, or a record of a file of chains, cannot be used: which (file, line, id), why, and what to change."""
+
+
+class TokenizationError(TokimpError):
+    """A text cannot be turned into ids that give the text back, or a prompt format does not fit the tokenizer."""
+
+
+class ScorerError(TokimpError):
+    """A model cannot be loaded, or cannot give a number that is asked of it."""
+
+
+class UnsupportedError(ScorerError):
+    """A scorer or architecture lacks a capability: which one, and what to use instead."""
+
+
+class ObjectiveError(TokimpError):
+    """An objective cannot be computed on a chain."""
+
+
+class EstimatorError(TokimpError):
+    """An estimator's parameters or its result break the contract."""
+
+
+class PluginError(TokimpError):
+    """A name is unknown, claimed twice, or its plugin fails to load."""
+
+
+class SchemaError(TokimpError):
+    """A result is not of the format in ``docs/schema.md``."""
+
+
+class ResumeError(TokimpError):
+    """The output folder holds a run of other data, another model or other options."""

@@ -1,0 +1,124 @@
+"""What is to be preserved: one number, made of a chain's log-probabilities."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+import torch
+
+from tokimp.chain import TokenizedChain
+from tokimp.errors import ObjectiveError
+
+
+class Span(StrEnum):
+    """The spans of a chain whose log-probabilities an objective can read."""
+
+    REASONING = "reasoning"
+    ANSWER = "answer"
+    WRONG_ANSWER = "wrong_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobTensors:
+    """Log-probabilities (nats, float32) of several equally long versions of one chain.
+
+    Attributes
+    ----------
+    reasoning
+        Of the reasoning tokens still kept, [version, kept token].
+    answer
+        Of the answer's tokens, [version, answer token].
+    wrong_answer
+        Of the wrong answer's tokens after the same reasoning, [version, wrong-answer token]; ``None`` unless the
+        objective's `Objective.spans` ask for it.
+    """
+
+    reasoning: torch.Tensor
+    answer: torch.Tensor
+    wrong_answer: torch.Tensor | None = None
+
+
+class Objective(ABC):
+    """The number that deletions are to preserve; higher means better preserved.
+
+    A subclass names itself and the spans it reads, and turns their log-probabilities into one number a version. It
+    works on tensors with ordinary torch operations, so it is differentiable wherever gradients are asked for.
+
+    Examples
+    --------
+    >>> class FirstAnswerToken(Objective):
+    ...     name = "first_answer_token"
+    ...     spans = frozenset({Span.ANSWER})
+    ...
+    ...     def __call__(self, logprobs):
+    ...         return logprobs.answer[:, 0].double()
+    >>> FirstAnswerToken()(LogprobTensors(torch.zeros(2, 3), torch.tensor([[-1.0, -2.0], [-0.5, 0.0]]))).tolist()
+    [-1.0, -0.5]
+    """
+
+    name: ClassVar[str]
+    spans: ClassVar[frozenset[Span]] = frozenset({Span.REASONING, Span.ANSWER})
+
+    @abstractmethod
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Return one number (float64, nats unless the objective says otherwise) a version, [version]."""
+
+    def check(self, chain: TokenizedChain) -> None:
+        """Raise `ObjectiveError` if the chain lacks something the objective reads."""
+        if Span.WRONG_ANSWER in self.spans and chain.wrong_answer_ids is None:
+            raise ObjectiveError(
+                f"{chain.chain.where}: the objective {self.name!r} needs a wrong answer; "
+                "give the chain a 'wrong_answer' field, or use another objective"
+            )
+
+
+def _sum(logprobs: torch.Tensor) -> torch.Tensor:
+    return logprobs.sum(dim=-1, dtype=torch.float64)
+
+
+class Joint(Objective):
+    """log P(kept reasoning, answer | question): the paper's objective."""
+
+    name = "joint"
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Sum over reasoning and answer, [version], nats."""
+        return _sum(logprobs.reasoning) + _sum(logprobs.answer)
+
+
+class Answer(Objective):
+    """log P(answer | question, kept reasoning)."""
+
+    name = "answer"
+    spans = frozenset({Span.ANSWER})
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Sum over the answer, [version], nats."""
+        return _sum(logprobs.answer)
+
+
+class Reasoning(Objective):
+    """log P(kept reasoning | question)."""
+
+    name = "reasoning"
+    spans = frozenset({Span.REASONING})
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Sum over the kept reasoning, [version], nats."""
+        return _sum(logprobs.reasoning)
+
+
+class Contrast(Objective):
+    """log P(answer | question, kept reasoning) - log P(wrong answer | question, kept reasoning)."""
+
+    name = "contrast"
+    spans = frozenset({Span.ANSWER, Span.WRONG_ANSWER})
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Difference of the two answers' log-likelihoods, [version], nats."""
+        if logprobs.wrong_answer is None:
+            raise ObjectiveError("the objective 'contrast' was given no log-probabilities of a wrong answer")
+        return _sum(logprobs.answer) - _sum(logprobs.wrong_answer)

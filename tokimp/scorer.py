@@ -1,0 +1,217 @@
+"""The scorer: a causal language model, and the numbers it can give about a chain."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tokimp.chain import TokenizedChain
+from tokimp.errors import UnsupportedError
+from tokimp.objective import Objective
+
+FloatArray = npt.NDArray[np.floating[Any]]
+AttentionWeights = Literal["pattern", "value_norm"]
+
+
+class Capability(StrEnum):
+    """What a scorer can be asked for; an estimator's ``requires`` is made of these."""
+
+    LOGPROBS = "logprobs"
+    DELETIONS = "deletions"
+    ATTENTION = "attention"
+    GRADIENTS = "gradients"
+    GENERATION = "generation"
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLogprobs:
+    """Log-probability of each token given all before it: float32, nats.
+
+    Attributes
+    ----------
+    reasoning
+        [reasoning token]; the first is predicted from the last prompt token.
+    answer
+        [answer token]
+    """
+
+    reasoning: FloatArray
+    answer: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionScores:
+    """What remains likely after each of several deletions; float64, one entry a candidate.
+
+    Attributes
+    ----------
+    objective
+        The objective of the chain without the candidate, [candidate].
+    reasoning, answer
+        Log-likelihood (nats) of the reasoning still kept and of the answer, [candidate]; their sum is the joint one.
+    """
+
+    objective: FloatArray
+    reasoning: FloatArray
+    answer: FloatArray
+
+
+class Scorer(ABC):
+    """A causal language model and its numbers, for the same ids the same on every backend (float32: within 1e-4).
+
+    Attributes
+    ----------
+    capabilities
+        What may be asked of it. The method of a capability that is missing raises `UnsupportedError`.
+    tokenizer
+        The model's tokenizer (transformers).
+    backend, model_id, device, dtype
+        What the numbers come from, as stored in results.
+    context_length
+        The longest sequence the model takes, in tokens; ``None`` where it names no limit.
+    tokens_forwarded
+        Token positions passed through the model so far, padding included: the cost that does not depend on a machine.
+    """
+
+    capabilities: frozenset[Capability] = frozenset()
+    tokenizer: Any
+    backend: str
+    model_id: str
+    device: str
+    dtype: str
+    context_length: int | None
+    tokens_forwarded: int = 0
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""
+        raise UnsupportedError(f"{type(self).__name__} cannot tell one model from another, so runs cannot be continued")
+
+    @abstractmethod
+    def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
+        """Return the log-probabilities of every chain's reasoning and answer tokens."""
+
+    def score_deletions(
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        objective: Objective,
+    ) -> DeletionScores:
+        """Score the chain as it would be after each of several deletions.
+
+        Parameters
+        ----------
+        chain
+            The full chain.
+        kept
+            Positions of the reasoning tokens still there, ascending.
+        candidates
+            For each deletion the positions that would go, ascending, a subset of `kept`.
+        objective
+            What to compute of each version.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot score deletions")
+
+    def deletion_scores(
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        objective: Objective,
+    ) -> FloatArray:
+        """Return the objective after each deletion, [candidate]; see `score_deletions`."""
+        return self.score_deletions(chain, kept, candidates, objective).objective
+
+    def attention(
+        self,
+        chain: TokenizedChain,
+        *,
+        weights: AttentionWeights = "pattern",
+        layers: Sequence[int] | None = None,
+        reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> FloatArray:
+        """Return attention over the whole sequence (prompt, reasoning, answer).
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        weights
+            ``pattern``: the softmax weights. ``value_norm``: each weight times the norm of the value vector it moves,
+            after the output projection of its head (Kobayashi et al. 2020, section 3: ``||alpha f(x)||``).
+        layers
+            Which layers, in this order; all by default. Negative indices count from the last.
+        reduce
+            Applied to each layer's [head, query, key] before it is stored, so that the full array never exists.
+
+        Returns
+        -------
+        FloatArray
+            [layer, head, query, key], or [layer, ...] of what `reduce` returns; float32.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no attention")
+
+    def embedding_gradients(
+        self,
+        chain: TokenizedChain,
+        objective: Objective,
+        reasoning_embeddings: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the reasoning tokens' input embeddings and the objective's gradient with respect to them.
+
+        Parameters
+        ----------
+        chain, objective
+            What is differentiated.
+        reasoning_embeddings
+            Stand-ins for the reasoning tokens' embeddings, [reasoning token, d_model]; the tokens that are to be
+            predicted stay the chain's. The model's own embeddings by default.
+
+        Returns
+        -------
+        embeddings, gradients : FloatArray
+            [reasoning token, d_model] each, float32; the embeddings are the ones the gradient was taken at.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no gradients")
+
+    def objective_value(
+        self,
+        chain: TokenizedChain,
+        objective: Objective,
+        reasoning_embeddings: FloatArray | None = None,
+    ) -> float:
+        """Return the objective of the full chain, if need be with other embeddings for its reasoning tokens."""
+        raise UnsupportedError(f"{type(self).__name__} cannot compute an objective from embeddings")
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int = 256,
+        n: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Continue each prompt `n` times; return the new text, special tokens left out.
+
+        Parameters
+        ----------
+        prompts
+            Ids, one sequence a prompt.
+        max_new_tokens
+            The most tokens to write; generation ends earlier at the model's end-of-sequence token.
+        n
+            Continuations a prompt.
+        temperature
+            0 always takes the most likely token; above, tokens are sampled.
+        seed
+            Of the sampling; the same seed gives the same text.
+        """
+        raise UnsupportedError(f"{type(self).__name__} does not generate")
