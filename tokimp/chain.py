@@ -118,5 +118,5 @@ class TokenizedChain:
         return self.prompt_ids + self.reasoning_ids + self.answer_ids
 
     def __len__(self) -> int:
-        """The number of token positions of the whole sequence."""
+        """Return the number of token positions of the whole sequence."""
         return len(self.prompt_ids) + len(self.reasoning_ids) + len(self.answer_ids)

@@ -1,1 +1,136 @@
-"""datasets"""
+"""Chains from files, from the hub and from the package, whatever their format; and whether their answers are right."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from os import PathLike
+from pathlib import Path
+
+from tokimp.chain import Chain
+from tokimp.datasets.correctness import is_right
+from tokimp.datasets.gsm8k import Gsm8k, Gsm8kSolutions
+from tokimp.datasets.hub import hub_records, is_hub_id
+from tokimp.datasets.jsonl import JsonlChains
+from tokimp.datasets.mmlu_pro import MmluPro
+from tokimp.datasets.records import ChainFormat, Record, SkippedRecord, Skips, read_records
+from tokimp.errors import ChainError
+
+__all__ = ["FORMATS", "SkippedRecord", "demo_chains", "is_right", "load_chains"]
+
+_FORMATS: dict[str, ChainFormat] = {
+    reader.name: reader for reader in (JsonlChains(), Gsm8k(), Gsm8kSolutions(), MmluPro())
+}
+FORMATS: tuple[str, ...] = ("auto", *_FORMATS)
+# Names of data sets: where they are on the hub.
+_NAMED = {"gsm8k": "openai/gsm8k:main", "mmlu_pro": "TIGER-Lab/MMLU-Pro"}
+
+
+def load_chains(
+    source: str | PathLike[str],
+    *,
+    format: str = "auto",  # noqa: A002 - the word every user expects
+    limit: int | None = None,
+    keep_calculator: bool = False,
+    skipped: list[SkippedRecord] | None = None,
+    split: str = "test",
+) -> list[Chain]:
+    """Read chains.
+
+    Parameters
+    ----------
+    source
+        ``"demo"`` (the embedded chains), ``"gsm8k"`` or ``"mmlu_pro"`` (from the hub), the path of a JSONL file, or a
+        hub id, ``owner/name`` or ``owner/name:configuration``. These names come before files of the same name (write
+        ``./gsm8k``); an existing file comes before a hub id.
+    format
+        ``jsonl``, ``gsm8k``, ``gsm8k_solutions`` or ``mmlu_pro``; ``auto`` goes by the fields of the first record that
+        only one of them has, and takes ``jsonl`` if there is none.
+    limit
+        The most chains to read; those left out do not count. Reading ends there, so what follows is not checked.
+    keep_calculator
+        Keep GSM8K's calculator notes, ``<<16-3-4=9>>``, in the reasoning.
+    skipped
+        Given a list, records that are no chain are put into it and left out, instead of raising.
+    split
+        Of a data set on the hub. MMLU-Pro has chains in ``validation`` only.
+
+    Raises
+    ------
+    ChainError
+        If the source cannot be read or holds nothing; and, unless `skipped` is given, for the first record that is not
+        JSON, not an object, lacks a field, has one of a wrong type or empty, or repeats an id. The message names
+        file, line and id.
+    """
+    if limit is not None and limit < 1:
+        raise ChainError(f"limit must be at least 1, not {limit}")
+    if source == "demo":
+        return demo_chains(limit)
+    if format not in FORMATS:
+        raise ChainError(f"{source}: there is no format {format!r}; formats are {', '.join(FORMATS)}")
+    skips = Skips(skipped)
+    records = _records(source, split, skips)
+    if format == "auto":
+        reader, records = _recognise(records)
+    else:
+        reader = _FORMATS[format]
+    return _chains(reader, records, limit, skips, keep_calculator=keep_calculator)
+
+
+def demo_chains(limit: int | None = None) -> list[Chain]:
+    """Return the embedded chains: word problems solved by the embedded model, every token's category known.
+
+    Parameters
+    ----------
+    limit
+        The most chains to return.
+    """
+    with as_file(files("tokimp.datasets") / "demo_chains.jsonl") as path:
+        return load_chains(path, format="jsonl", limit=limit)
+
+
+def _records(source: str | PathLike[str], split: str, skips: Skips) -> Iterator[Record]:
+    name = source if isinstance(source, str) else None
+    if name in _NAMED:
+        return hub_records(_NAMED[name], split)
+    path = Path(source)
+    if name is not None and is_hub_id(name) and not path.exists() and path.suffix not in (".jsonl", ".json"):
+        return hub_records(name, split)
+    if name is not None and not path.exists():
+        raise ChainError(
+            f"{source}: there is no such file; give the path of a JSONL file, a hub id (owner/name), or one of "
+            f"{', '.join(['demo', *_NAMED])}"
+        )
+    return read_records(path, skips)
+
+
+def _recognise(records: Iterator[Record]) -> tuple[ChainFormat, Iterator[Record]]:
+    """Return the format, and the records with those that were looked at put back."""
+    seen: list[Record] = []
+    for record in records:
+        seen.append(record)
+        for reader in _FORMATS.values():
+            if reader.recognises(record.fields):
+                return reader, itertools.chain(seen, records)
+    return _FORMATS["jsonl"], iter(seen)
+
+
+def _chains(
+    reader: ChainFormat, records: Iterator[Record], limit: int | None, skips: Skips, *, keep_calculator: bool
+) -> list[Chain]:
+    chains: dict[str, Chain] = {}
+    for record in records:
+        for part in reader.parts(record):
+            try:
+                chain = reader.chain(record, part, keep_calculator=keep_calculator)
+                if chain.id in chains:
+                    first = chains[chain.id].source
+                    raise record.error(chain.id, f"the id is taken by {first}; give every chain an id of its own")
+            except ChainError as error:
+                skips.take(error, record.where, reader.chain_id(record, part))
+            else:
+                chains[chain.id] = chain
+                if len(chains) == limit:
+                    return list(chains.values())
+    return list(chains.values())

@@ -1,0 +1,156 @@
+"""tokimp's own JSONL, and what every format's bad records have in common."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokimp.chain import CategorySpan, Chain
+from tokimp.datasets import SkippedRecord, load_chains
+from tokimp.errors import ChainError
+
+GOOD: dict[str, Any] = {"id": "a", "question": "How many?", "reasoning": "So 3+4=7.", "answer": "7"}
+
+
+def write(folder: Path, *lines: object) -> Path:
+    """Write lines (objects as JSON, bytes as they are) to a file."""
+    path = folder / "chains.jsonl"
+    encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    path.write_bytes(b"\n".join(encoded) + b"\n")
+    return path
+
+
+def test_every_field_is_read(tmp_path: Path) -> None:
+    """All fields reach the chain as they are, and the chain knows its file and line."""
+    optional = {"gold": "7", "system": "Be brief.", "wrong_answer": "8"}
+    spans = [{"start": 3, "end": 8, "label": "symbolic_math"}]
+    path = write(tmp_path, GOOD, {**GOOD, **optional, "id": "b", "category": spans, "filler": [], "gold": None})
+    first, second = load_chains(path)
+    assert first == Chain("a", "How many?", "So 3+4=7.", "7", source=f"{path}:1")
+    assert (second.gold, second.system, second.wrong_answer) == (None, "Be brief.", "8")
+    assert second.category == (CategorySpan(3, 8, "symbolic_math"),)
+    assert second.source == f"{path}:2"
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+_VISIBLE = _TEXT.filter(lambda text: bool(text.strip()))
+
+
+@given(chains=st.lists(st.tuples(_TEXT, _VISIBLE, _VISIBLE), min_size=1, max_size=5), escaped=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_any_text_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, chains: list[tuple[str, str, str]], escaped: bool
+) -> None:
+    """Whatever stands in the three texts is read as it was written, escaped or in UTF-8."""
+    path = tmp_path_factory.mktemp("jsonl") / "chains.jsonl"
+    names = ("question", "reasoning", "answer")
+    objects = [{"id": str(n), **dict(zip(names, texts, strict=True))} for n, texts in enumerate(chains)]
+    path.write_bytes(b"\n".join(json.dumps(fields, ensure_ascii=escaped).encode() for fields in objects))
+    assert [(chain.question, chain.reasoning, chain.answer) for chain in load_chains(path)] == chains
+
+
+def without(field: str) -> dict[str, Any]:
+    """Return a record that is good but for a missing field."""
+    return {key: value for key, value in {**GOOD, "id": "bad"}.items() if key != field}
+
+
+BAD: dict[str, tuple[object, str, str]] = {
+    "no question": (without("question"), "bad", "'question' is missing"),
+    "no reasoning": (without("reasoning"), "bad", "'reasoning' is missing"),
+    "no answer": (without("answer"), "bad", "'answer' is missing"),
+    "no id": (without("id"), "", "'id' is missing"),
+    "empty id": ({**GOOD, "id": ""}, "", "empty id"),
+    "number as id": ({**GOOD, "id": 3}, "", "'id' must be text, not int"),
+    "empty reasoning": ({**GOOD, "id": "bad", "reasoning": " \n"}, "bad", "the reasoning is empty"),
+    "empty answer": ({**GOOD, "id": "bad", "answer": ""}, "bad", "the answer is empty"),
+    "number as answer": ({**GOOD, "id": "bad", "answer": 7}, "bad", "'answer' must be text, not int: write 7 as"),
+    "null question": ({**GOOD, "id": "bad", "question": None}, "bad", "'question' must be text, not NoneType"),
+    "number as gold": ({**GOOD, "id": "bad", "gold": 7}, "bad", "'gold' must be text"),
+    "half a surrogate": (rb'{"id": "bad", "question": "\ud800", "reasoning": "a", "answer": "b"}', "bad", "surrogate"),
+    "same id": ({**GOOD}, "a", r"the id is taken by .*:1"),
+    "bad JSON": (b'{"id": "bad", ', "", "not JSON"),
+    "not an object": ([GOOD], "", "not a JSON object but list"),
+    "not UTF-8": (b'{"id": "bad\xff"}', "", "not UTF-8 at byte 11"),
+    "category no list": ({**GOOD, "id": "bad", "category": {}}, "bad", "'category' must be a list"),
+    "category no span": ({**GOOD, "id": "bad", "category": [{"start": 0}]}, "bad", r"category\[0\] must be an object"),
+    "category outside": (
+        {**GOOD, "id": "bad", "category": [{"start": 0, "end": 99, "label": "x"}]},
+        "bad",
+        "span 0:99 .* does not lie within",
+    ),
+    "category true": (
+        {**GOOD, "id": "bad", "category": [{"start": True, "end": 2, "label": "x"}]},
+        "bad",
+        "'start' must be a whole number",
+    ),
+    "category label": (
+        {**GOOD, "id": "bad", "category": [{"start": 0, "end": 2, "label": 3}]},
+        "bad",
+        r"'category\[0\]' must be text",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_record_is_an_error_that_names_file_line_and_id(tmp_path: Path, kind: str) -> None:
+    """Reading stops at the first bad record, and the message says where it is, which chain, and what is wrong."""
+    line, chain_id, reason = BAD[kind]
+    path = write(tmp_path, GOOD, line, {**GOOD, "id": "c"})
+    with pytest.raises(ChainError, match=reason) as caught:
+        load_chains(path)
+    assert str(caught.value).startswith(f"{path}:2: ")
+    assert f"chain {chain_id!r}" in str(caught.value) or not chain_id
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_record_is_left_out_and_listed_on_request(tmp_path: Path, kind: str) -> None:
+    """With a list for skipped records the others are read; the list has the bad one's place, id and reason."""
+    line, chain_id, _ = BAD[kind]
+    path = write(tmp_path, GOOD, line, {**GOOD, "id": "c"})
+    skipped: list[SkippedRecord] = []
+    assert [chain.id for chain in load_chains(path, skipped=skipped)] == ["a", "c"]
+    assert [(record.where, record.id) for record in skipped] == [(f"{path}:2", chain_id)]
+    assert skipped[0].reason
+    assert not skipped[0].reason.startswith(str(path))
+
+
+def test_limit_counts_good_chains_and_reads_no_further(tmp_path: Path) -> None:
+    """Records left out do not count toward the limit, and what follows the last chain is not looked at."""
+    path = write(tmp_path, GOOD, b"{", {**GOOD, "id": "c"}, b"{")
+    skipped: list[SkippedRecord] = []
+    assert [chain.id for chain in load_chains(path, limit=2, skipped=skipped)] == ["a", "c"]
+    assert len(skipped) == 1
+    assert [chain.id for chain in load_chains(path, limit=1)] == ["a"]
+    with pytest.raises(ChainError, match="limit must be at least 1, not 0"):
+        load_chains(path, limit=0)
+
+
+def test_byte_order_mark_empty_lines_and_carriage_returns_are_passed_over(tmp_path: Path) -> None:
+    """Files saved by other systems' editors are read; lines keep their numbers."""
+    path = write(tmp_path, b"\xef\xbb\xbf\r", json.dumps(GOOD).encode() + b"\r", b"")
+    assert [chain.source for chain in load_chains(path)] == [f"{path}:2"]
+
+
+def test_a_file_that_is_missing_empty_or_a_folder_is_an_error_even_when_skipping(tmp_path: Path) -> None:
+    """No list of skipped records hides that there is nothing to read."""
+    for path, reason in ((tmp_path / "no.jsonl", "no such file|cannot be read"), (tmp_path, "cannot be read")):
+        for source in (path, str(path)):
+            with pytest.raises(ChainError, match=reason) as caught:
+                load_chains(source, skipped=[])
+            assert str(path) in str(caught.value)
+    with pytest.raises(ChainError, match="the file is empty"):
+        load_chains(write(tmp_path, b" "), skipped=[])
+    with pytest.raises(ChainError, match="no format 'csv'; formats are auto, jsonl"):
+        load_chains(write(tmp_path, GOOD), format="csv")
+
+
+def test_a_bad_first_record_does_not_hide_the_format(tmp_path: Path) -> None:
+    """The format goes by the first record that shows one, not simply by the first."""
+    path = write(tmp_path, {"question": "q", "answer": "no mark"}, {"question": "q", "answer": "So 7.\n#### 7"})
+    with pytest.raises(ChainError, match=r":1: chain 'gsm8k-chains-0001': 'answer' does not end in '#### '"):
+        load_chains(path)

@@ -1,0 +1,121 @@
+"""GSM8K (Cobbe et al. 2021): human-written chains, and the chains of four model set-ups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokimp.chain import Chain
+from tokimp.datasets.correctness import is_right
+from tokimp.datasets.records import ChainFormat, Record
+
+_CALCULATOR_NOTE = re.compile(r"<<[^<>\n]*>>")
+_GOLD_MARK = "####"
+_SOLUTION_MARK = "A:"
+
+
+class Gsm8k(ChainFormat):
+    """Fields ``question`` and ``answer``: a chain with calculator notes, then ``#### `` and the right answer.
+
+    - reasoning: what stands before the last ``####``, without ``<<16-3-4=9>>`` notes unless they are kept
+    - answer: ``#### 18``, as given
+    - gold: ``18``
+    - id: ``gsm8k-test-0012`` for line 12 of ``test.jsonl``
+    """
+
+    name = "gsm8k"
+
+    def recognises(self, fields: Mapping[str, Any]) -> bool:
+        """Whether there is a question, and an answer that holds ``####``."""
+        answer = fields.get("answer")
+        return "question" in fields and "reasoning" not in fields and isinstance(answer, str) and _GOLD_MARK in answer
+
+    def chain_id(self, record: Record, part: str) -> str:
+        """Return file and line."""
+        return f"gsm8k-{record.stem}-{record.number:04d}"
+
+    def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
+        """Return the record's chain."""
+        chain_id = self.chain_id(record, part)
+        question, solution = record.text("question", chain_id), record.text("answer", chain_id)
+        reasoning, mark, gold = solution.rpartition(_GOLD_MARK)
+        if not mark or not gold.strip():
+            raise record.error(
+                chain_id, "'answer' does not end in '#### ' and the right answer; add it, or name the format"
+            )
+        return Chain(
+            id=chain_id,
+            question=question,
+            reasoning=_reasoning(reasoning, keep_calculator=keep_calculator),
+            answer=(mark + gold).strip(),
+            gold=gold.strip(),
+            source=record.where,
+        )
+
+
+class Gsm8kSolutions(ChainFormat):
+    """GSM8K's model solutions: ``question``, ``ground_truth``, and for each set-up ``solution`` and ``is_correct``.
+
+    Each set-up (``6b_finetuning``, ``6b_verification``, ``175b_finetuning``, ``175b_verification``) makes a chain:
+
+    - reasoning: the solution before its last line, notes stripped unless kept
+    - answer: the last line, ``A: 26``; a solution that does not end in one (cut off at its length limit) is no chain
+    - gold: the right answer, from ``ground_truth``; whether the chain is right follows from the two
+      (`tokimp.datasets.is_right`) and is checked against ``is_correct``
+    - id: ``gsm8k-0012-6b_finetuning`` for line 12
+    """
+
+    name = "gsm8k_solutions"
+
+    def recognises(self, fields: Mapping[str, Any]) -> bool:
+        """Only this format has a field ``ground_truth``."""
+        return "ground_truth" in fields and "question" in fields
+
+    def parts(self, record: Record) -> Sequence[str]:
+        """Return the names of the set-ups."""
+        return [name for name in record.fields if name not in ("question", "ground_truth")] or [""]
+
+    def chain_id(self, record: Record, part: str) -> str:
+        """Return line and set-up."""
+        return f"gsm8k-{record.number:04d}-{part}"
+
+    def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
+        """Return the chain of one set-up."""
+        chain_id = self.chain_id(record, part)
+        setup = record.fields.get(part)
+        if not isinstance(setup, dict) or not {"solution", "is_correct"} <= setup.keys():
+            raise record.error(chain_id, f"set-up {part!r} must be an object with 'solution' and 'is_correct'")
+        question, truth = record.text("question", chain_id), record.text("ground_truth", chain_id)
+        solution = record.checked_text(setup["solution"], "solution", chain_id)
+        reasoning, answer = _split_solution(record, chain_id, solution, "solution")
+        gold = _split_solution(record, chain_id, truth, "ground_truth")[1].removeprefix(_SOLUTION_MARK).strip()
+        chain = Chain(
+            id=chain_id,
+            question=question,
+            reasoning=_reasoning(reasoning, keep_calculator=keep_calculator),
+            answer=answer,
+            gold=gold,
+            source=record.where,
+        )
+        if is_right(chain) is not setup["is_correct"]:
+            raise record.error(
+                chain_id,
+                f"'is_correct' is {setup['is_correct']!r}, but the answer is {answer!r} and the right one {gold!r}; "
+                "correct one of them",
+            )
+        return chain
+
+
+def _split_solution(record: Record, chain_id: str, text: str, field: str) -> tuple[str, str]:
+    reasoning, _, last = text.rstrip().rpartition("\n")
+    if not last.startswith(_SOLUTION_MARK) or not last.removeprefix(_SOLUTION_MARK).strip():
+        raise record.error(
+            chain_id,
+            f"{field!r} does not end in a line 'A: ' and an answer but in {last[-40:]!r}; leave it out (--skip-bad)",
+        )
+    return reasoning, last
+
+
+def _reasoning(text: str, *, keep_calculator: bool) -> str:
+    return (text if keep_calculator else _CALCULATOR_NOTE.sub("", text)).strip()

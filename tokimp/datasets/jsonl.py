@@ -1,0 +1,63 @@
+"""tokimp's own JSONL: one chain an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokimp.chain import CategorySpan, Chain
+from tokimp.datasets.records import ChainFormat, Record
+
+
+class JsonlChains(ChainFormat):
+    """Fields ``id``, ``question``, ``reasoning``, ``answer``, and some that may be missing.
+
+    Those are ``gold``, ``system``, ``wrong_answer`` and ``category``. All are text but ``category``, a list of
+    ``{"start": 0, "end": 3, "label": "symbolic_math"}`` over the characters of the reasoning. Texts are kept as given.
+    Other fields are no part of the chain and are passed over.
+    """
+
+    name = "jsonl"
+
+    def recognises(self, fields: Mapping[str, Any]) -> bool:
+        """Only this format has a field ``reasoning``."""
+        return "reasoning" in fields
+
+    def chain_id(self, record: Record, part: str) -> str:
+        """Return the field ``id``."""
+        value = record.fields.get("id")
+        return value if isinstance(value, str) else ""
+
+    def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
+        """Return the record's chain."""
+        chain_id = record.text("id", self.chain_id(record, part))
+        return Chain(
+            id=chain_id,
+            question=record.text("question", chain_id),
+            reasoning=record.text("reasoning", chain_id),
+            answer=record.text("answer", chain_id),
+            gold=record.optional_text("gold", chain_id),
+            system=record.optional_text("system", chain_id),
+            wrong_answer=record.optional_text("wrong_answer", chain_id),
+            category=_category(record, chain_id),
+            source=record.where,
+        )
+
+
+def _category(record: Record, chain_id: str) -> tuple[CategorySpan, ...]:
+    value = record.fields.get("category")
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise record.error(chain_id, f"'category' must be a list of spans, not {type(value).__name__}")
+    spans = []
+    for position, span in enumerate(value):
+        name = f"category[{position}]"
+        if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
+            raise record.error(chain_id, f"{name} must be an object with 'start', 'end' and 'label'")
+        for border in ("start", "end"):
+            # bool is an int to Python, and no position to anybody.
+            if not isinstance(span[border], int) or isinstance(span[border], bool):
+                raise record.error(chain_id, f"{name}: {border!r} must be a whole number, not {span[border]!r}")
+        spans.append(CategorySpan(span["start"], span["end"], record.checked_text(span["label"], name, chain_id)))
+    return tuple(spans)

@@ -1,0 +1,94 @@
+"""MMLU-Pro (Wang et al. 2024): many-choice questions, and a model's full response to each."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from string import ascii_uppercase
+from typing import Any
+
+from tokimp.chain import Chain
+from tokimp.datasets.records import ChainFormat, Record
+from tokimp.units import sentence_starts
+
+_CONCLUSION = re.compile(r"\b[Tt]he answer is \(([A-Z])\)")
+_FEW_SHOT_OPENING = re.compile(r"\s*A:\s*")
+
+
+class MmluPro(ChainFormat):
+    """Fields ``question_id``, ``question``, ``options`` and ``response`` (with ``gold``), as evaluations store them.
+
+    The data set itself (``answer`` and ``cot_content`` instead of ``gold`` and ``response``) is read as well; it has
+    chains in its validation split only, and the ``A:`` before them is left out.
+
+    - question: the question, then the options, one a line, lettered ``A. ``, ``B. `` and so on
+    - reasoning: the response before its last sentence with ``the answer is (X)``, white space at both ends left out
+    - answer: that sentence and whatever follows it; a response without one (cut off at its length limit), or with
+      nothing before it, is no chain
+    - gold: the right letter
+    - id: ``mmlu_pro-7687``, from ``question_id``
+    """
+
+    name = "mmlu_pro"
+
+    def recognises(self, fields: Mapping[str, Any]) -> bool:
+        """Options together with a response or a chain."""
+        return "options" in fields and ("response" in fields or "cot_content" in fields)
+
+    def chain_id(self, record: Record, part: str) -> str:
+        """Return the question's id."""
+        question_id = record.fields.get("question_id")
+        return f"mmlu_pro-{question_id}" if isinstance(question_id, str | int) else ""
+
+    def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
+        """Return the record's chain."""
+        chain_id = self.chain_id(record, part)
+        if not chain_id:
+            raise record.error("", "'question_id' must be a number or text")
+        options = _options(record, chain_id)
+        letters = ascii_uppercase[: len(options)]
+        lettered = [f"{letter}. {option}" for letter, option in zip(letters, options, strict=True)]
+        if "response" in record.fields:
+            response, gold = record.text("response", chain_id), record.text("gold", chain_id)
+        else:
+            response, gold = record.text("cot_content", chain_id), record.text("answer", chain_id)
+            if not response.strip():
+                raise record.error(chain_id, "'cot_content' is empty; MMLU-Pro has chains in split='validation' only")
+            response = _FEW_SHOT_OPENING.sub("", response, count=1) if _FEW_SHOT_OPENING.match(response) else response
+        if len(gold) != 1 or gold not in letters:
+            raise record.error(chain_id, f"the right answer {gold!r} is not a letter of {letters[0]} to {letters[-1]}")
+        reasoning, answer = _split(record, chain_id, response, letters)
+        return Chain(
+            id=chain_id,
+            question="\n".join([record.text("question", chain_id), *lettered]),
+            reasoning=reasoning,
+            answer=answer,
+            gold=gold,
+            source=record.where,
+        )
+
+
+def _options(record: Record, chain_id: str) -> list[str]:
+    options = record.fields.get("options")
+    if not isinstance(options, list) or not 2 <= len(options) <= len(ascii_uppercase):
+        raise record.error(chain_id, "'options' must be a list of 2 to 26 texts")
+    return [record.checked_text(option, f"options[{n}]", chain_id) for n, option in enumerate(options)]
+
+
+def _split(record: Record, chain_id: str, response: str, letters: str) -> tuple[str, str]:
+    conclusions = list(_CONCLUSION.finditer(response))
+    if not conclusions:
+        raise record.error(
+            chain_id,
+            f"the response has no sentence 'The answer is (X)' to split it at; it ends in {response[-40:]!r}; "
+            "leave it out (--skip-bad)",
+        )
+    conclusion = conclusions[-1]
+    if conclusion[1] not in letters:
+        raise record.error(chain_id, f"the response answers ({conclusion[1]}), but options end at {letters[-1]}")
+    begin = conclusion.start()
+    if response[begin] == "t":  # "So the answer is (B)": the sentence began earlier
+        starts = sentence_starts(response)
+        begin = starts[bisect_right(starts, begin) - 1]
+    return response[:begin].strip(), response[begin:].strip()

@@ -1,0 +1,151 @@
+"""Records of a file of chains: where each stands, its checked fields, and how one format turns it into chains."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tokimp.chain import Chain
+from tokimp.errors import ChainError
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRecord:
+    """A chain that was left out: where it stands (``file:line``), its id as far as known, and why."""
+
+    where: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One JSON object of a file, or one row of a data set.
+
+    Attributes
+    ----------
+    where
+        ``file:line``, for messages.
+    stem, number
+        The file's name without its ending, and the line, from 1; ids are made of them.
+    fields
+        The object.
+    """
+
+    where: str
+    stem: str
+    number: int
+    fields: Mapping[str, Any]
+
+    def error(self, chain_id: str, reason: str) -> ChainError:
+        """Return the error that says what is wrong with a chain of this record."""
+        return ChainError(f"{_chain_at(self.where, chain_id)}{reason}")
+
+    def text(self, field: str, chain_id: str) -> str:
+        """Return a field that must be there and be text."""
+        if field not in self.fields:
+            known = ", ".join(map(repr, self.fields)) or "none"
+            raise self.error(
+                chain_id, f"the field {field!r} is missing (fields are {known}); add it, or name the format"
+            )
+        return self.checked_text(self.fields[field], field, chain_id)
+
+    def optional_text(self, field: str, chain_id: str) -> str | None:
+        """Return a field that may be missing or null, and else must be text."""
+        value = self.fields.get(field)
+        return None if value is None else self.checked_text(value, field, chain_id)
+
+    def checked_text(self, value: object, name: str, chain_id: str) -> str:
+        """Return `value` if it is text that can be encoded."""
+        if not isinstance(value, str):
+            shown = json.dumps(value, default=repr)[:60]
+            raise self.error(chain_id, f"{name!r} must be text, not {type(value).__name__}: write {shown} as a string")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise self.error(
+                chain_id, f"{name!r} holds half a surrogate pair at character {error.start}; repair the text"
+            ) from error
+        return value
+
+
+class ChainFormat(ABC):
+    """Turns records of one layout into chains; a record may hold several (`parts`)."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def recognises(self, fields: Mapping[str, Any]) -> bool:
+        """Whether an object's fields are those of this format, and of no other."""
+
+    def parts(self, record: Record) -> Sequence[str]:
+        """Return the names of the chains in a record."""
+        return ("",)
+
+    @abstractmethod
+    def chain_id(self, record: Record, part: str) -> str:
+        """Return the id of a chain, as far as it can be told; never raises."""
+
+    @abstractmethod
+    def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
+        """Return a chain; raise `ChainError` if the record is not one."""
+
+
+class Skips:
+    """Raises every `ChainError`, or, given a list, puts what was wrong into it."""
+
+    def __init__(self, skipped: list[SkippedRecord] | None) -> None:
+        self._skipped = skipped
+
+    def take(self, error: ChainError, where: str, chain_id: str = "") -> None:
+        """Raise the error, or note it."""
+        if self._skipped is None:
+            raise error
+        reason = str(error).removeprefix(_chain_at(where, chain_id)).removeprefix(f"{where}: ")
+        self._skipped.append(SkippedRecord(where, chain_id, reason))
+
+
+def _chain_at(where: str, chain_id: str) -> str:
+    return f"{where}: chain {chain_id!r}: " if chain_id else f"{where}: "
+
+
+def read_records(path: Path, skips: Skips) -> Iterator[Record]:
+    """Yield the objects of a JSONL file; empty lines are passed over.
+
+    Raises
+    ------
+    ChainError
+        If the file is missing, not a file or holds no record. For a line that is not UTF-8, not JSON or not an
+        object, unless `skips` takes it.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ChainError(f"{path}: the file cannot be read ({error.strerror}); check the path") from error
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if not any(line.strip() for line in lines):
+        raise ChainError(f"{path}: the file is empty; it must hold one JSON object a line")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            yield Record(where, path.stem, number, _parse(line, where))
+        except ChainError as error:
+            skips.take(error, where)
+
+
+def _parse(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        raise ChainError(f"{where}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ChainError(f"{where}: not JSON ({error}); each line must be one JSON object") from error
+    if not isinstance(value, dict):
+        raise ChainError(f"{where}: not a JSON object but {type(value).__name__}; each line must be one object")
+    return value
