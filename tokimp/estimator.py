@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,24 +83,127 @@ class ImportanceEstimator(ABC):
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the importance of each of ``chain.units``, in their order."""
 
+    def validate_parameters(self) -> None:  # noqa: B027 - a hook, which many estimators do not need
+        """Raise `EstimatorError` if a parameter's value is not allowed; the default allows every value.
+
+        `compare` calls it before any work starts, because ``__init__`` only stores. Raise what `invalid_parameter`
+        returns.
+        """
+
+    def invalid_parameter(self, parameter: str, allowed: str) -> EstimatorError:
+        """Return the error that names a parameter of this estimator, its value, and what is `allowed` instead."""
+        return EstimatorError(f"{self.name}: {parameter}={getattr(self, parameter)!r} is not allowed; give {allowed}")
+
     def parameters(self) -> dict[str, Any]:
         """Return the values of ``__init__``'s parameters, by name."""
-        names = [name for name in inspect.signature(type(self)).parameters]
-        missing = [name for name in names if not hasattr(self, name)]
-        if missing:
-            raise EstimatorError(
-                f"{type(self).__name__}.__init__ must store its parameter {missing[0]!r} as self.{missing[0]}"
-            )
-        return {name: getattr(self, name) for name in names}
+        signature = inspect.signature(type(self))
+        for name, parameter in signature.parameters.items():
+            if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+                raise EstimatorError(f"{type(self).__name__}.__init__ takes {parameter}; name every parameter instead")
+            if not hasattr(self, name):
+                raise EstimatorError(f"{type(self).__name__}.__init__ must store its parameter {name!r} as self.{name}")
+        return {name: getattr(self, name) for name in signature.parameters}
 
     @property
     def label(self) -> str:
-        """The name, and those parameters that differ from their defaults: ``greedy:keep_ratio=0.5``."""
+        """The name, and those parameters that differ from their defaults: ``greedy:keep_ratio=0.5``.
+
+        `tokimp.load_estimator` reads it back where the parameters are such as JSON can write.
+        """
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        changed = [f"{name}={value}" for name, value in self.parameters().items() if value != defaults[name]]
+        changed = [
+            f"{name}={_parameter_text(value)}"
+            for name, value in self.parameters().items()
+            if np.any(value != defaults[name])
+        ]
         return f"{self.name}:{','.join(changed)}" if changed else self.name
 
     def __repr__(self) -> str:
         """Show the class and its parameters."""
         shown = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
         return f"{type(self).__name__}({shown})"
+
+
+def _parameter_text(value: Any) -> str:
+    """Write a parameter's value as `tokimp.registry.parse_specification` reads it."""
+    if isinstance(value, str) and "," not in value:
+        try:
+            json.loads(value)
+        except json.JSONDecodeError:
+            return value
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except TypeError:
+        return repr(value)
+
+
+def sum_over_units(chain: TokenizedChain, token_scores: FloatArray) -> FloatArray:
+    """Add up what the tokens of each unit have: how scores of tokens become scores of words and sentences.
+
+    Parameters
+    ----------
+    chain
+        Whose units.
+    token_scores
+        [..., reasoning token]
+
+    Returns
+    -------
+    FloatArray
+        [..., unit], float64.
+    """
+    if token_scores.shape[-1:] != (len(chain.reasoning_ids),):
+        raise EstimatorError(
+            f"{chain.chain.where}: scores of shape {token_scores.shape} do not have one entry for each of the "
+            f"{len(chain.reasoning_ids)} reasoning tokens in their last dimension"
+        )
+    return np.stack([token_scores[..., list(unit)].sum(axis=-1, dtype=np.float64) for unit in chain.units], axis=-1)
+
+
+def check_importance(importance: Importance, chain: TokenizedChain, label: str) -> None:
+    """Raise `EstimatorError` unless `importance` is a well-formed one of `chain`.
+
+    There is one finite score a unit; where deletions were made in sequence, their steps are 0, 1, 2, ..., a unit that
+    went later never has a lower score and one that stayed has a higher one, and trajectories have one entry a step.
+
+    Parameters
+    ----------
+    importance, chain
+        What was estimated, and on which chain.
+    label
+        The estimator's, for the message.
+    """
+    problem = _score_problem(importance, len(chain.units)) or _order_problem(importance, len(chain.units))
+    if problem:
+        raise EstimatorError(f"{chain.chain.where}: the estimator {label!r} returned {problem}")
+
+
+def _score_problem(importance: Importance, n_units: int) -> str:
+    scores = importance.scores
+    if not isinstance(scores, np.ndarray) or scores.shape != (n_units,):
+        return f"scores of shape {np.shape(scores)}; an array of shape ({n_units},) was expected, one score a unit"
+    if not (np.issubdtype(scores.dtype, np.floating) or np.issubdtype(scores.dtype, np.integer)):
+        return f"scores of dtype {scores.dtype}; real numbers were expected"
+    wrong = np.flatnonzero(~np.isfinite(scores))
+    return f"scores that are not finite, of units {wrong[:5].tolist()}" if len(wrong) else ""
+
+
+def _order_problem(importance: Importance, n_units: int) -> str:
+    scores, order, trajectory = importance.scores, importance.order, importance.trajectory
+    if order is None:
+        return "" if trajectory is None else "a trajectory without the order of the deletions it belongs to"
+    if not isinstance(order, np.ndarray) or order.shape != (n_units,) or not np.issubdtype(order.dtype, np.integer):
+        return f"the order {order!r}; an array of {n_units} whole numbers was expected, the step of each unit or -1"
+    removed = np.flatnonzero(order >= 0)
+    if sorted(order[removed].tolist()) != list(range(len(removed))):
+        return "an order whose steps are not 0, 1, 2, ..., each once"
+    in_sequence = scores[removed[np.argsort(order[removed])]].astype(np.float64)
+    if (np.diff(in_sequence) < 0).any() or (np.delete(scores, removed) <= in_sequence.max(initial=-np.inf)).any():
+        return (
+            "scores that contradict its order: later deletions must not score lower, units that stay must score highest"
+        )
+    for name in ("joint", "answer", "reasoning") if trajectory is not None else ():
+        shape = np.shape(getattr(trajectory, name))
+        if shape != (len(removed),):
+            return f"a {name} trajectory of shape {shape} for {len(removed)} deletions"
+    return ""

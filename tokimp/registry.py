@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -49,10 +50,23 @@ class Plugin:
 
 def _register(kind: Kind, name: str) -> Callable[[T], T]:
     def register(plugin: T) -> T:
+        holder = _in_process[kind].get(name)
+        # Running a notebook's cell again defines the same class anew: that is no second claim.
+        if holder is not None and _target(holder) != _target(plugin):
+            raise PluginError(f"{singular(kind)} {name!r} is already registered, for {_target(holder)}")
         _in_process[kind][name] = plugin
         return plugin
 
     return register
+
+
+def singular(kind: Kind) -> str:
+    """Return what one plugin of a kind is called: ``analysis`` for ``analyses``."""
+    return "analysis" if kind == "analyses" else kind.removesuffix("s")
+
+
+def _target(plugin: Any) -> str:
+    return f"{plugin.__module__}:{plugin.__qualname__}"
 
 
 def register_scorer(name: str) -> Callable[[T], T]:
@@ -94,25 +108,39 @@ def names(kind: Kind) -> list[str]:
     return sorted({*_entries(kind), *_in_process[kind]})
 
 
+def _claims(kind: Kind, name: str) -> list[str]:
+    """Return who offers a name, as ``package (target)``; a class both registered and an entry point is one offer."""
+    offers = _entries(kind).get(name, [])
+    claims = [f"{_package(entry)} ({entry.value})" for entry in offers]
+    if name in _in_process[kind]:
+        target = _target(_in_process[kind][name])
+        if target not in {entry.value for entry in offers}:
+            claims.append(f"this process ({target})")
+    return claims
+
+
 def load(kind: Kind, name: str) -> Any:
     """Return the class or function registered under `name`, or named by ``package.module:attribute``.
 
     Raises
     ------
     PluginError
-        If the name is unknown (the message lists the known ones), claimed by two packages, or fails to load.
+        If the name is unknown (the message lists the known ones), claimed twice, or fails to load.
     """
+    offers = _entries(kind).get(name, [])
+    claims = _claims(kind, name)
+    if len(claims) > 1:
+        raise PluginError(
+            f"{singular(kind)} {name!r} is claimed by {' and '.join(claims)}; "
+            "uninstall or rename one, or name package.module:Class instead"
+        )
     if name in _in_process[kind]:
         return _in_process[kind][name]
-    offers = _entries(kind).get(name, [])
-    if len(offers) > 1:
-        claims = " and ".join(f"{_package(entry)} ({entry.value})" for entry in offers)
-        raise PluginError(f"{kind[:-1]} {name!r} is claimed by {claims}; uninstall one, or name module:Class instead")
     if offers:
         return _load_target(kind, name, offers[0].value, _package(offers[0]))
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name):
         return _load_target(kind, name, name, "")
-    raise PluginError(f"there is no {kind[:-1]} named {name!r}; known are {', '.join(names(kind)) or 'none'}")
+    raise PluginError(f"there is no {singular(kind)} named {name!r}; known are {', '.join(names(kind)) or 'none'}")
 
 
 def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
@@ -125,7 +153,7 @@ def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
     except Exception as error:
         origin = f" of package {package}" if package else ""
         reason = f"{type(error).__name__}: {error}"
-        raise PluginError(f"{kind[:-1]} {name!r}{origin} failed to load from {target}: {reason}") from error
+        raise PluginError(f"{singular(kind)} {name!r}{origin} failed to load from {target}: {reason}") from error
     return loaded
 
 
@@ -134,23 +162,32 @@ def plugins(kind: Kind) -> list[Plugin]:
     found = []
     for name, offers in _entries(kind).items():
         for entry in offers:
+            loaded, error = None, ""
             try:
-                loaded, error = load(kind, name) if len(offers) > 1 else _load_target(
-                    kind, name, entry.value, _package(entry)
-                ), ""
+                loaded = load(kind, name)
             except PluginError as failure:
-                loaded, error = None, str(failure)
+                error = str(failure)
             found.append(Plugin(kind, name, _package(entry), entry.value, loaded, error))
     for name, loaded in _in_process[kind].items():
-        target = f"{loaded.__module__}:{loaded.__qualname__}"
-        found.append(Plugin(kind, name, "(this process)", target, loaded))
+        target = _target(loaded)
+        if any((plugin.name, plugin.target) == (name, target) for plugin in found):
+            continue
+        claims = _claims(kind, name)
+        error = f"{singular(kind)} {name!r} is claimed by {' and '.join(claims)}" if len(claims) > 1 else ""
+        found.append(Plugin(kind, name, "(this process)", target, None if error else loaded, error))
     return sorted(found, key=lambda plugin: plugin.name)
 
 
 def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     """Split ``name:key=value,key=value`` into the name and its parameters.
 
-    Values are JSON (numbers, ``true``, ``null``, lists in brackets); anything else is taken as text.
+    Values are JSON (numbers, ``true``, ``null``, lists in brackets); anything else is taken as text up to the next
+    comma.
+
+    Raises
+    ------
+    PluginError
+        If what follows the name is not a list of ``key=value``, each key once.
 
     Examples
     --------
@@ -159,28 +196,51 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     >>> parse_specification("my_package.module:Method:power=2")
     ('my_package.module:Method', {'power': 2})
     """
-    head, separator, tail = specification.rpartition(":")
-    if not separator or "=" not in tail:
-        return specification, {}
+    name, *given = re.split(r":(?=[^:,=]*=)", specification, maxsplit=1)
     parameters: dict[str, Any] = {}
-    for part in re.split(r",(?![^\[]*\])", tail):
-        key, equals, text = part.partition("=")
-        if not equals or not key.strip():
-            raise PluginError(f"{specification!r}: {part!r} is not of the form parameter=value")
-        try:
-            parameters[key.strip()] = json.loads(text)
-        except json.JSONDecodeError:
-            parameters[key.strip()] = text
-    return head, parameters
+    rest = given[0] if given else None
+    while rest is not None:
+        key, equals, text = rest.partition("=")
+        key = key.strip()
+        if not equals or not key.isidentifier():
+            raise PluginError(f"{specification!r}: {rest!r} is not of the form parameter=value")
+        if key in parameters:
+            raise PluginError(f"{specification!r}: the parameter {key!r} is given twice")
+        parameters[key], rest = _split_value(text)
+    return name, parameters
 
 
-def _build(kind: Kind, specification: str) -> Any:
+def _split_value(text: str) -> tuple[Any, str | None]:
+    """Return the value that `text` begins with, and what follows its comma (``None`` where there is no comma)."""
+    text = text.lstrip()
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError:
+        end = -1
+    following = text[end:].lstrip() if end >= 0 else "(no JSON)"
+    if not following:
+        return value, None
+    if following.startswith(","):
+        return value, following[1:]
+    plain, comma, following = text.partition(",")
+    return plain.rstrip(), following if comma else None
+
+
+def _build(kind: Kind, specification: str, base: type) -> Any:
     name, parameters = parse_specification(specification)
     plugin = load(kind, name)
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise PluginError(f"{specification!r} names {plugin!r}, which is not a subclass of {base.__name__}")
+    known = inspect.signature(plugin).parameters
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise PluginError(
+            f"{singular(kind)} {name!r} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}"
+        )
     try:
         return plugin(**parameters)
     except TypeError as error:
-        raise PluginError(f"{kind[:-1]} {specification!r}: {error}") from error
+        raise PluginError(f"{singular(kind)} {specification!r}: {error}") from error
 
 
 def load_estimator(specification: str | ImportanceEstimator) -> ImportanceEstimator:
@@ -193,9 +253,7 @@ def load_estimator(specification: str | ImportanceEstimator) -> ImportanceEstima
     """
     if isinstance(specification, ImportanceEstimator):
         return specification
-    estimator = _build("estimators", specification)
-    if not isinstance(estimator, ImportanceEstimator):
-        raise PluginError(f"{specification!r} is not an ImportanceEstimator but a {type(estimator).__name__}")
+    estimator: ImportanceEstimator = _build("estimators", specification, ImportanceEstimator)
     return estimator
 
 
@@ -209,7 +267,5 @@ def load_objective(specification: str | Objective) -> Objective:
     """
     if isinstance(specification, Objective):
         return specification
-    objective = _build("objectives", specification)
-    if not isinstance(objective, Objective):
-        raise PluginError(f"{specification!r} is not an Objective but a {type(objective).__name__}")
+    objective: Objective = _build("objectives", specification, Objective)
     return objective

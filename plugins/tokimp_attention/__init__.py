@@ -1,1 +1,163 @@
-"""Placeholder until the plugin is written."""
+"""Attention: a reasoning token is important when what comes after it attends to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.objective import Objective
+from tokimp.scorer import Capability, FloatArray, Scorer
+
+__all__ = ["Attention"]
+
+QUERIES = ("answer", "last", "later")
+WEIGHTS = ("pattern", "value_norm", "rollout")
+AGGREGATES = ("mean", "max")
+
+
+class Attention(ImportanceEstimator):
+    """Scores a unit by the attention it receives; the objective is not used.
+
+    Within each layer and head a token's score is the mean, over some query positions, of the weight they give it. A
+    unit's score there is the sum over its tokens: the attention that goes to the unit. Layers and heads are then
+    aggregated. One pass over the full chain is all it takes.
+
+    Parameters
+    ----------
+    query
+        Whose attention counts. A causal model predicts a token from the position before it, so the rows that
+        log P(answer) is made of begin at the last reasoning token and end before the last answer token; the row of
+        the last answer token predicts nothing of the chain.
+
+        - ``answer``: the positions that answer tokens are predicted from. The first is the last reasoning token
+          itself, so that token's attention to itself counts.
+        - ``last``: the last of these, from which the last answer token is predicted. Where the prompt format closes
+          the turn that token belongs to the closing, and the query has seen the whole answer.
+        - ``later``: every position after the token, those of its own unit and of the answer included, that can see
+          it. The mean is over these alone, so an early token is not favoured by their number, nor one outside a
+          sliding window punished. A position can see a token when some head of the layer gives it a weight above 0.
+    weights
+        - ``pattern``: the softmax weights.
+        - ``value_norm``: each weight times the norm of the vector it moves (Kobayashi et al. 2020, "Attention is not
+          only a weight", section 3). A unit's sum of norms is an upper bound of the norm of its tokens' sum.
+        - ``rollout``: attention followed through the layers (Abnar and Zuidema 2020, "Quantifying attention flow in
+          transformers", section 3): the mean over heads, half of it mixed with half of the identity for the residual
+          stream, rows made to add up to 1, multiplied from the first layer to the last.
+    layers, heads
+        Indices; all by default, negative ones count from the end. The same heads are taken from every layer; rollout
+        multiplies the layers in the order given.
+    aggregate
+        ``mean`` or ``max`` over the chosen layers and heads. Rollout leaves one matrix, and takes ``mean`` only.
+
+    Examples
+    --------
+    >>> from tokimp.objective import Joint
+    >>> from tokimp.testing import AdditiveScorer, toy_chain
+    >>> evenly = Attention(layers=[0], heads=[0])  # the head of this scorer that attends evenly to all it can see
+    >>> evenly.estimate(toy_chain("ab"), AdditiveScorer(), Joint()).scores.round(3).tolist()
+    [0.333, 0.333]
+    """
+
+    name = "attention"
+    requires = frozenset({Capability.ATTENTION})
+
+    def __init__(
+        self,
+        query: Literal["answer", "last", "later"] = "answer",
+        weights: Literal["pattern", "value_norm", "rollout"] = "pattern",
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        aggregate: Literal["mean", "max"] = "mean",
+    ) -> None:
+        self.query = query
+        self.weights = weights
+        self.layers = layers
+        self.heads = heads
+        self.aggregate = aggregate
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` if a parameter is none of its choices, or they do not go together."""
+        for parameter, choices in (("query", QUERIES), ("weights", WEIGHTS), ("aggregate", AGGREGATES)):
+            if getattr(self, parameter) not in choices:
+                raise self.invalid_parameter(parameter, f"one of {', '.join(choices)}")
+        for parameter, indices in (("layers", self.layers), ("heads", self.heads)):
+            if indices is not None and not _are_distinct_indices(indices):
+                raise self.invalid_parameter(parameter, "a list of different whole numbers, such as [0,1], or null")
+        if self.weights == "rollout" and self.aggregate != "mean":
+            raise self.invalid_parameter("aggregate", "mean: rollout is defined on the mean over heads")
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return the attention each unit receives, [unit]; `objective` is not used.
+
+        Raises
+        ------
+        EstimatorError
+            If a parameter is not allowed, or names a head that the model does not have.
+        """
+        self.validate_parameters()
+        if self.weights == "rollout":
+            mixed = scorer.attention(chain, layers=self.layers, reduce=lambda layer: self._heads(layer).mean(dim=0))
+            rollout = torch.from_numpy(roll_out(mixed))
+            received: FloatArray = attention_received(rollout[None], chain, self.query).numpy()[None]
+        else:
+            received = scorer.attention(
+                chain,
+                weights=self.weights,
+                layers=self.layers,
+                reduce=lambda layer: attention_received(self._heads(layer), chain, self.query),
+            )
+        per_unit = sum_over_units(chain, received)
+        return Importance(per_unit.max(axis=(0, 1)) if self.aggregate == "max" else per_unit.mean(axis=(0, 1)))
+
+    def _heads(self, layer: torch.Tensor) -> torch.Tensor:
+        """Return the chosen heads of one layer's [head, query, key], in float32."""
+        if self.heads is None:
+            return layer.float()
+        if not all(-len(layer) <= head < len(layer) for head in self.heads):
+            raise self.invalid_parameter("heads", f"indices of heads of a model that has {len(layer)} a layer")
+        return layer[list(self.heads)].float()
+
+
+def _are_distinct_indices(value: object) -> bool:
+    if not isinstance(value, list | tuple | range) or len(value) == 0:
+        return False
+    return all(isinstance(i, int) and not isinstance(i, bool) for i in value) and len(set(value)) == len(value)
+
+
+def attention_received(weights: torch.Tensor, chain: TokenizedChain, query: str) -> torch.Tensor:
+    """Return the mean weight that each reasoning token gets from the positions `query` names, [head, reasoning token].
+
+    Parameters
+    ----------
+    weights
+        [head, query, key] over the whole sequence.
+    chain
+        Whose sequence it is.
+    query
+        As for `Attention`.
+    """
+    start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+    columns = weights[:, :, start:stop]
+    if query == "answer":
+        return columns[:, stop - 1 : len(chain) - 1].mean(dim=1)
+    if query == "last":
+        return columns[:, len(chain) - 2]
+    rows = torch.arange(len(chain), device=weights.device)
+    later = rows[:, None] > rows[start:stop]
+    can_see = (columns > 0).any(dim=0) & later
+    return (columns * can_see).sum(dim=1) / can_see.sum(dim=0).clamp(min=1)
+
+
+def roll_out(attention: FloatArray) -> FloatArray:
+    """Follow attention through the layers: [layer, query, key] to [query, key], float64 (Abnar and Zuidema, eq. 1)."""
+    identity = np.eye(attention.shape[-1])
+    rollout = identity
+    for layer in attention.astype(np.float64):
+        mixed = 0.5 * layer + 0.5 * identity
+        rollout = mixed / mixed.sum(axis=-1, keepdims=True) @ rollout
+    return rollout

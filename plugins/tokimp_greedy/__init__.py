@@ -1,1 +1,132 @@
-"""Placeholder until the plugin is written."""
+"""Greedy pruning: delete, again and again, the unit whose loss hurts least."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tokimp.chain import TokenizedChain
+from tokimp.deletion import score_unit_deletions
+from tokimp.errors import EstimatorError
+from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
+from tokimp.objective import Objective
+from tokimp.scorer import Capability, Scorer
+
+__all__ = ["GreedyPruning"]
+
+
+class GreedyPruning(ImportanceEstimator):
+    """Scores a unit by the step at which greedy pruning deletes it.
+
+    Each step scores what would be left without each unit still kept, deletes the unit that leaves the highest
+    objective, and records the likelihoods after it. A tie, which is an exact one of float64 numbers, goes to the
+    leftmost unit. Words and sentences are deleted as a whole. The procedure is that of Singh and Hakkani-Tür (2026),
+    "Do LLMs encode functional importance of reasoning tokens?" (arXiv 2601.03066), greedy pruning.
+
+    A deleted unit's score is its step, from 0. Units that stay all score the number of steps made, which is above
+    every deleted unit; nothing is known of their order, so ranks break the tie from the left.
+
+    Parameters
+    ----------
+    keep_ratio
+        Share of units at which to stop, from 0 up to, not including, 1: ``int(n * keep_ratio)`` of n units stay, as
+        in the paper. The product is one of binary floating-point numbers and is cut, not rounded: of 100 units a
+        keep ratio of 0.29 keeps 28, because ``100 * 0.29`` is 28.999999999999996. 0 deletes every unit, the last
+        one included.
+
+    Examples
+    --------
+    >>> from tokimp.objective import Answer
+    >>> from tokimp.testing import AdditiveScorer, toy_chain
+    >>> scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0})
+    >>> importance = GreedyPruning().estimate(toy_chain("abc"), scorer, Answer())
+    >>> importance.order.tolist()
+    [1, 0, 2]
+    >>> GreedyPruning(keep_ratio=0.7).estimate(toy_chain("abc"), scorer, Answer()).scores.tolist()
+    [1.0, 0.0, 1.0]
+    """
+
+    name = "greedy"
+    requires = frozenset({Capability.DELETIONS})
+
+    def __init__(self, keep_ratio: float = 0.0) -> None:
+        self.keep_ratio = keep_ratio
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` unless the keep ratio is a number from 0 up to, not including, 1."""
+        is_number = isinstance(self.keep_ratio, int | float) and not isinstance(self.keep_ratio, bool)
+        if not is_number or not 0 <= self.keep_ratio < 1:
+            raise self.invalid_parameter("keep_ratio", "a number from 0 up to, not including, 1")
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return the step at which each unit goes, [unit], with order and trajectory.
+
+        Raises
+        ------
+        EstimatorError
+            If the keep ratio is not allowed, or the objective is not a number (NaN) at some step.
+        """
+        nothing = np.zeros(0)
+        unpruned = Importance(
+            scores=np.zeros(len(chain.units)),
+            order=np.full(len(chain.units), -1),
+            trajectory=Trajectory(joint=nothing, answer=nothing, reasoning=nothing),
+        )
+        return self.continue_from(unpruned, chain, scorer, objective)
+
+    def continue_from(
+        self, importance: Importance, chain: TokenizedChain, scorer: Scorer, objective: Objective
+    ) -> Importance:
+        """Carry a run that stopped at a higher keep ratio on to this one's, as if it had never stopped.
+
+        Parameters
+        ----------
+        importance
+            What the earlier run returned, for the same chain, scorer and objective.
+        chain, scorer, objective
+            As for `estimate`.
+
+        Returns
+        -------
+        Importance
+            Of the whole run, the earlier steps included.
+
+        Raises
+        ------
+        EstimatorError
+            If `importance` is not one of greedy pruning of this chain, or had fewer units left than are to be kept.
+        """
+        self.validate_parameters()
+        objective.check(chain)
+        n_units = len(chain.units)
+        past = importance.trajectory
+        if importance.order is None or past is None or len(importance.order) != n_units:
+            raise EstimatorError(
+                f"{chain.chain.where}: only an importance with order and trajectory of this chain's {n_units} units "
+                "can be continued; give what GreedyPruning returned for it"
+            )
+        order = np.array(importance.order, dtype=np.int64)
+        kept = np.flatnonzero(order < 0).tolist()
+        target = int(n_units * self.keep_ratio)
+        if len(kept) < target:
+            raise EstimatorError(
+                f"{chain.chain.where}: {len(kept)} units are left of a run that is to be continued until {target} are; "
+                "give a lower keep_ratio"
+            )
+        reasoning, answer = past.reasoning.tolist(), past.answer.tolist()
+        while len(kept) > target:
+            scores = score_unit_deletions(scorer, chain, kept, objective)
+            missing = np.flatnonzero(np.isnan(scores.objective))
+            if len(missing):
+                raise EstimatorError(
+                    f"{chain.chain.where}: the objective {objective.name!r} is not a number (NaN) once {chain.unit} "
+                    f"{kept[missing[0]]} is deleted at step {len(reasoning)}; check the model's numbers in this "
+                    f"precision ({scorer.dtype})"
+                )
+            best = int(np.argmax(scores.objective))  # the first of equal ones: the leftmost
+            order[kept.pop(best)] = len(reasoning)
+            reasoning.append(float(scores.reasoning[best]))
+            answer.append(float(scores.answer[best]))
+        trajectory = Trajectory(
+            joint=np.add(reasoning, answer, dtype=np.float64), answer=np.array(answer), reasoning=np.array(reasoning)
+        )
+        return Importance(np.where(order < 0, len(reasoning), order).astype(np.float64), order, trajectory)

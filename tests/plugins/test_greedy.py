@@ -1,0 +1,194 @@
+"""Greedy pruning deletes what leaves the most, one unit at a time, and remembers when each went."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokimp_greedy import GreedyPruning
+
+from tokimp.chain import TokenizedChain
+from tokimp.errors import EstimatorError, ObjectiveError
+from tokimp.estimator import Importance
+from tokimp.objective import Answer, Contrast, Joint, Objective
+from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
+
+LETTERS = {letter: (ord(letter) * 37 % 101) / 16 for letter in "abcdefghijklmnopqrstuvwxyz. "}
+texts = st.text("abcxyz. ", min_size=1, max_size=9).filter(str.strip)
+units = st.sampled_from(["token", "word", "sentence"])
+objectives = st.sampled_from([Joint(), Answer()])
+
+
+class EntangledScorer(AdditiveScorer):
+    """What a token adds depends on its place and its neighbour, so every step ranks the rest anew."""
+
+    def answer_loglik(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return a sum over neighbouring tokens and their places."""
+        own = embeddings[:, 0]
+        place = torch.arange(len(own), dtype=torch.float64)
+        before = torch.cat([own.new_zeros(1), own[:-1]]) if len(own) else own
+        return self.answer_base + torch.sin(3 * own + 1.7 * place + before).sum()
+
+
+def brute_force(chain: TokenizedChain, scorer: AdditiveScorer, objective: Objective, keep: int) -> Importance:
+    """Greedy pruning of the plainest kind: build every shortened id sequence, and score it from nothing."""
+    alive = list(range(len(chain.units)))
+    order = np.full(len(chain.units), -1)
+    values: list[tuple[float, float]] = []
+    while len(alive) > keep:
+        best, best_value = -1, -np.inf
+        for unit in alive:
+            ids = [chain.reasoning_ids[p] for other in alive if other != unit for p in chain.units[other]]
+            reasoning = len(ids) * scorer.reasoning_logprob
+            answer = float(scorer.answer_loglik(scorer.embed(ids) if ids else torch.zeros(0, 2, dtype=torch.float64)))
+            value = answer + (reasoning if isinstance(objective, Joint) else 0.0)
+            if value > best_value:
+                best, best_value, best_parts = unit, value, (reasoning, answer)
+        order[best] = len(values)
+        values.append(best_parts)
+        alive.remove(best)
+    scores = np.where(order < 0, len(values), order)
+    return Importance(scores.astype(float), order, None, {str(step): sum(parts) for step, parts in enumerate(values)})
+
+
+@given(text=texts, unit=units, objective=objectives, keep_ratio=st.sampled_from([0.0, 0.3, 0.5, 0.9]))
+def test_it_is_the_plain_procedure(text: str, unit: str, objective: Objective, keep_ratio: float) -> None:
+    """Order, scores and joint trajectory are those of scoring every shortened sequence from nothing, in any unit."""
+    chain, scorer = toy_chain(text, unit=unit), EntangledScorer(LETTERS)
+    expected = brute_force(chain, scorer, objective, int(len(chain.units) * keep_ratio))
+    found = GreedyPruning(keep_ratio=keep_ratio).estimate(chain, scorer, objective)
+    assert found.order is not None
+    assert found.trajectory is not None
+    np.testing.assert_array_equal(found.order, expected.order)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    np.testing.assert_allclose(found.trajectory.joint, list(expected.diagnostics.values()), atol=1e-9)
+
+
+def test_tokens_go_in_ascending_order_of_what_they_add() -> None:
+    """On a scorer whose tokens add up, the token that adds least goes first, and its step is its score."""
+    scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0, "d": 0.25})
+    found = GreedyPruning().estimate(toy_chain("abcd"), scorer, Answer())
+    assert found.scores.tolist() == [2, 0, 3, 1]
+    assert found.order is not None
+    assert found.order.tolist() == [2, 0, 3, 1]
+
+
+def test_the_trajectory_is_of_what_is_left() -> None:
+    """After each step the likelihoods are those of the chain without everything deleted so far, to the empty one."""
+    scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0}, answer_base=-4.0, reasoning_logprob=-1.0)
+    trajectory = GreedyPruning().estimate(toy_chain("abc"), scorer, Answer()).trajectory
+    assert trajectory is not None
+    assert trajectory.answer.tolist() == [-1.5, -2.0, -4.0]
+    assert trajectory.reasoning.tolist() == [-2.0, -1.0, 0.0]
+    assert trajectory.joint.tolist() == [-3.5, -3.0, -4.0]
+
+
+def test_ties_go_to_the_leftmost() -> None:
+    """Units that leave exactly the same are deleted from left to right."""
+    found = GreedyPruning().estimate(toy_chain("babab"), AdditiveScorer({"a": 0.0, "b": 1.0}), Joint())
+    assert found.scores.tolist() == [2, 0, 3, 1, 4]
+
+
+def test_words_go_as_a_whole() -> None:
+    """The joint objective gains by a long word of likely loss: its tokens' log-probabilities leave together."""
+    scorer = AdditiveScorer({"a": 0.75, "b": -0.5}, reasoning_logprob=-1.0)
+    chain = toy_chain("aaa b", unit="word")  # without "aaa": 3 - 2.25 gained; without " b": 2 + 0.5
+    assert GreedyPruning().estimate(chain, scorer, Joint()).scores.tolist() == [1, 0]
+    assert GreedyPruning().estimate(toy_chain("aaaaaaaaaaaa b", unit="word"), scorer, Joint()).scores.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("n", "keep_ratio", "left"), [(10, 0.7, 7), (100, 0.29, 28), (3, 0.9, 2), (3, 0.3, 0), (1, 0.9, 0)]
+)
+def test_the_product_of_length_and_keep_ratio_is_cut(n: int, keep_ratio: float, left: int) -> None:
+    """``int(n * keep_ratio)`` units stay, even where binary floating point makes the product a hair too small."""
+    found = GreedyPruning(keep_ratio=keep_ratio).estimate(toy_chain("a" * n), AdditiveScorer(), Joint())
+    assert found.order is not None
+    assert (found.order < 0).sum() == left
+
+
+def test_what_stays_scores_above_what_went() -> None:
+    """Units left at the keep ratio all score the number of steps made."""
+    scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0, "d": 0.25})
+    found = GreedyPruning(keep_ratio=0.5).estimate(toy_chain("abcd"), scorer, Answer())
+    assert found.scores.tolist() == [2, 0, 2, 1]
+    assert found.order is not None
+    assert found.order.tolist() == [-1, 0, -1, 1]
+
+
+@given(text=texts, objective=objectives, first=st.floats(0, 0.99), second=st.floats(0, 0.99))
+def test_a_continued_run_equals_an_unbroken_one(text: str, objective: Objective, first: float, second: float) -> None:
+    """Stopping at one keep ratio and going on to a lower one gives the same, and scores nothing twice."""
+    chain, scorer, low = toy_chain(text), EntangledScorer(LETTERS), min(first, second)
+    unbroken = GreedyPruning(low).estimate(chain, scorer, objective)
+    cost = scorer.tokens_forwarded
+    stopped = GreedyPruning(max(first, second)).estimate(chain, scorer, objective)
+    continued = GreedyPruning(low).continue_from(stopped, chain, scorer, objective)
+    assert scorer.tokens_forwarded == 2 * cost
+    np.testing.assert_array_equal(continued.scores, unbroken.scores)
+    assert continued.trajectory is not None
+    assert unbroken.trajectory is not None
+    np.testing.assert_array_equal(continued.trajectory.joint, unbroken.trajectory.joint)
+    np.testing.assert_array_equal(continued.trajectory.answer, unbroken.trajectory.answer)
+    np.testing.assert_array_equal(continued.trajectory.reasoning, unbroken.trajectory.reasoning)
+
+
+def test_a_run_that_was_continued_is_left_as_it_was() -> None:
+    """Continuing makes a new importance; the one given keeps its order."""
+    chain, scorer = toy_chain("abcd"), EntangledScorer(LETTERS)
+    stopped = GreedyPruning(0.5).estimate(chain, scorer, Joint())
+    assert stopped.order is not None
+    before = stopped.order.tolist()
+    GreedyPruning().continue_from(stopped, chain, scorer, Joint())
+    assert stopped.order.tolist() == before
+
+
+def test_only_greedy_runs_of_the_chain_can_be_continued() -> None:
+    """An importance without order, of another length, or already past the keep ratio is refused."""
+    chain, scorer = toy_chain("abcd"), AdditiveScorer()
+    with pytest.raises(EstimatorError, match="order and trajectory"):
+        GreedyPruning().continue_from(Importance(np.zeros(4)), chain, scorer, Joint())
+    done = GreedyPruning().estimate(chain, scorer, Joint())
+    with pytest.raises(EstimatorError, match=r"chain 'other'.*5 units"):
+        GreedyPruning().continue_from(done, toy_chain("abcde", id="other"), scorer, Joint())
+    with pytest.raises(EstimatorError, match=r"0 units are left.*until 2 are"):
+        GreedyPruning(0.5).continue_from(done, chain, scorer, Joint())
+
+
+@pytest.mark.parametrize("keep_ratio", [-0.1, 1, 1.5, float("nan"), "0.5", None, True])
+def test_a_keep_ratio_must_be_a_share(keep_ratio: object) -> None:
+    """Only numbers from 0 up to 1 are taken, and the message names the parameter and what it was."""
+    with pytest.raises(EstimatorError, match=r"greedy: keep_ratio=.*from 0 up to, not including, 1"):
+        GreedyPruning(keep_ratio=keep_ratio).validate_parameters()  # type: ignore[arg-type] # what is tested
+
+
+def test_an_objective_that_is_no_number_is_named() -> None:
+    """NaN after a deletion raises an error that names the chain and the unit, whatever the other candidates are."""
+
+    class Broken(AdditiveScorer):
+        def answer_loglik(self, embeddings: torch.Tensor) -> torch.Tensor:
+            return super().answer_loglik(embeddings) / (5.0 in embeddings[:, 0] or torch.nan)
+
+    with pytest.raises(EstimatorError, match=r"chain 'sick'.*'answer' is not a number.*token 2 is deleted"):
+        GreedyPruning().estimate(toy_chain("abcd", id="sick"), Broken({"c": 5.0}), Answer())
+
+
+def test_an_objective_that_does_not_fit_is_refused() -> None:
+    """A chain without a wrong answer cannot be pruned by contrast."""
+    with pytest.raises(ObjectiveError, match="wrong answer"):
+        GreedyPruning().estimate(toy_chain("ab"), AdditiveScorer(), Contrast())
+
+
+def test_the_cost_is_the_published_one() -> None:
+    """A scorer that shares nothing passes ``sum of n * (|q| + n - 1 + |a|)`` token positions for n, n - 1, ..., 1."""
+    scorer = AdditiveScorer()
+    GreedyPruning().estimate(toy_chain("abcde", question="qq", answer="zzz"), scorer, Joint())
+    assert scorer.tokens_forwarded == sum(n * (2 + n - 1 + 3) for n in range(1, 6))
+
+
+@pytest.mark.parametrize("keep_ratio", [0.0, 0.5])
+def test_it_keeps_the_contract(keep_ratio: float) -> None:
+    """Greedy pruning passes the check that every estimator must pass."""
+    check_estimator(GreedyPruning(keep_ratio))

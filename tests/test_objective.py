@@ -1,0 +1,75 @@
+"""Objectives: which log-probabilities each adds up, how precisely, and what it needs of a chain."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokimp.errors import ObjectiveError
+from tokimp.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
+from tokimp.testing import toy_chain
+
+LOGPROBS = LogprobTensors(
+    reasoning=torch.tensor([[-1.0, -2.0], [-0.5, -0.25]]),
+    answer=torch.tensor([[-4.0], [-8.0]]),
+    wrong_answer=torch.tensor([[-16.0, -1.0, -1.0], [-32.0, -1.0, -1.0]]),
+)
+ALL = [Joint(), Answer(), Reasoning(), Contrast()]
+EXPECTED = {"joint": [-7.0, -8.75], "answer": [-4.0, -8.0], "reasoning": [-3.0, -0.75], "contrast": [14.0, 26.0]}
+
+
+@pytest.mark.parametrize("objective", ALL)
+def test_each_adds_up_its_spans(objective: Objective) -> None:
+    """Each gives one float64 number a version: the sum over the spans it reads, contrast the difference."""
+    values = objective(LOGPROBS)
+    assert values.tolist() == EXPECTED[objective.name]
+    assert values.dtype == torch.float64
+
+
+@pytest.mark.parametrize("objective", ALL)
+def test_each_reads_only_the_spans_it_names(objective: Objective) -> None:
+    """The gradient is 1 a token on what is added, -1 on what is taken off, and nothing elsewhere."""
+    signs = {"joint": (1, 1, 0), "answer": (0, 1, 0), "reasoning": (1, 0, 0), "contrast": (0, 1, -1)}[objective.name]
+    tensors = [torch.zeros(1, 3, requires_grad=True) for _ in Span]
+    gradients = torch.autograd.grad(objective(LogprobTensors(*tensors)).sum(), tensors, allow_unused=True)
+    for span, gradient, sign in zip(Span, gradients, signs, strict=True):
+        assert (span in objective.spans) == (sign != 0)
+        assert (gradient is None and sign == 0) or (gradient is not None and gradient.tolist() == [[sign] * 3])
+
+
+@given(st.lists(st.floats(-1e4, 0, width=32), min_size=1, max_size=50))
+def test_sums_are_in_double_precision(logprobs: list[float]) -> None:
+    """The sum of float32 log-probabilities is that of the same numbers in float64."""
+    tensors = LogprobTensors(torch.tensor([logprobs]), torch.tensor([[0.0]]))
+    assert Joint()(tensors).item() == pytest.approx(sum(logprobs), rel=1e-12)
+
+
+def test_a_small_change_in_a_long_sum_is_seen() -> None:
+    """A difference that float32 would lose beside a large sum is kept."""
+    tensors = LogprobTensors(torch.tensor([[-30000.0, 0.0], [-30000.0, -1e-4]]), torch.zeros(2, 1))
+    first, second = Joint()(tensors).tolist()
+    assert first - second == pytest.approx(1e-4, rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", [Joint(), Reasoning()])
+def test_no_reasoning_left_counts_nothing(objective: Objective) -> None:
+    """When every reasoning token is deleted, the reasoning's log-likelihood is 0."""
+    tensors = LogprobTensors(torch.zeros(2, 0), torch.tensor([[-1.0], [-2.0]]))
+    assert objective(tensors).tolist() == ([-1.0, -2.0] if objective.name == "joint" else [0.0, 0.0])
+
+
+def test_contrast_needs_a_wrong_answer() -> None:
+    """A chain without a wrong answer, and log-probabilities without one, are refused; the chain is named."""
+    with pytest.raises(ObjectiveError, match=r"chain 'x': the objective 'contrast' needs a wrong answer"):
+        Contrast().check(toy_chain("ab", id="x"))
+    Contrast().check(toy_chain("ab", wrong_answer="c"))
+    with pytest.raises(ObjectiveError, match="no log-probabilities of a wrong answer"):
+        Contrast()(LogprobTensors(torch.zeros(1, 1), torch.zeros(1, 1)))
+
+
+@pytest.mark.parametrize("objective", [Joint(), Answer(), Reasoning()])
+def test_the_others_need_none(objective: Objective) -> None:
+    """Only objectives that read a wrong answer ask for one."""
+    objective.check(toy_chain("ab"))

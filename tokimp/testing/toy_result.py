@@ -1,0 +1,66 @@
+"""A result made of given importances, for the tests of analyses and views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from tokimp.assembly import Baseline, Cell, build
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import Importance
+from tokimp.schema import ATTRIBUTES
+from tokimp.scorer import FloatArray, SpanLogprobs
+from tokimp.testing.toy_scorer import toy_chain
+
+
+def toy_result(
+    importances: Mapping[str, Sequence[Sequence[float] | FloatArray | Importance]],
+    chains: Sequence[TokenizedChain] | None = None,
+) -> xr.DataTree:
+    """Return a valid result in which each estimator gave what it is said to have given.
+
+    Parameters
+    ----------
+    importances
+        For each estimator, by label: one entry a chain, either its scores [unit] or an `Importance`.
+    chains
+        The chains; by default one of single-letter tokens for each entry, named ``chain-0``, ``chain-1``, ...
+
+    Examples
+    --------
+    >>> toy_result({"mine": [[0.5, 2.0, 1.0]]})["rank"].values.tolist()
+    [[0, 2, 1]]
+    """
+    rows = [
+        [entry if isinstance(entry, Importance) else Importance(np.asarray(entry, dtype=np.float64)) for entry in row]
+        for row in importances.values()
+    ]
+    if chains is None:
+        chains = [toy_chain("x" * len(entry.scores), id=f"chain-{i}") for i, entry in enumerate(rows[0])]
+    baselines = [
+        Baseline(
+            SpanLogprobs(
+                np.full(len(chain.reasoning_ids), -1.0, dtype=np.float32),
+                np.full(len(chain.answer_ids), -0.5, dtype=np.float32),
+            ),
+            seconds=0.5,
+            tokens_forwarded=len(chain),
+        )
+        for chain in chains
+    ]
+    attributes: dict[str, str | int | float] = dict.fromkeys(ATTRIBUTES, "toy")
+    attributes.update(seed=0, skipped_count=0, skipped="[]", estimator_parameters="{}", created="2000-01-01T00:00:00")
+    del attributes["schema_version"]
+    return build(
+        chains=chains,
+        categories=[[""] * len(chain.reasoning_ids) for chain in chains],
+        baselines=baselines,
+        labels=list(importances),
+        cells=[
+            [Cell(row[index], seconds=2.0, tokens_forwarded=10 * len(chain)) for row in rows]
+            for index, chain in enumerate(chains)
+        ],
+        attributes=attributes,
+    )
