@@ -1,1 +1,1 @@
-"""report"""
+"""What a person looks at: tables and figures."""

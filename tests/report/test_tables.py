@@ -1,0 +1,101 @@
+"""Tables of agreement and cost, as they are printed."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import xarray as xr
+from rich.console import Console
+
+from tokimp.analysis import analyze
+from tokimp.errors import SchemaError
+from tokimp.ragged import concatenate
+from tokimp.report.tables import agreement_table, cost_table, print_report, summary_line
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
+
+
+def printed(*things: object) -> str:
+    """Return what a wide terminal without colours shows."""
+    console = Console(file=io.StringIO(), width=200)
+    for thing in things:
+        console.print(thing)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    return written.getvalue()
+
+
+def row_of(text: str, start: str) -> list[str]:
+    """Return the cells of the line that starts with a text."""
+    (line,) = [line for line in text.splitlines() if line.strip("│ ").startswith(start)]
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def result() -> xr.DataTree:
+    """Return an analysed result: two estimators that agree on three chains in various degrees, and position."""
+    ramp = [0.0, 1.0, 2.0, 3.0, 4.0]
+    mixed = [[1.0, 0, 2, 3, 4], [4.0, 3, 2, 1, 0], [0.0, 2, 1, 3, 4], [1.0, 2]]
+    tree = toy_result({"a[0]": mixed, "b": [*mixed[::2], *mixed[:1], [2.0, 1]], "position": [ramp, ramp, ramp, [0, 1]]})
+    return analyze(tree, "agreement", n_resamples=50, top_k=2)
+
+
+def test_the_agreement_table_has_means_intervals_chance_and_counts() -> None:
+    """A row a pair: mean and interval of each measure, chains used and left out; undefined pairs are a dash."""
+    tree = result()
+    text = printed(agreement_table(tree))
+    mean = tree["analysis/agreement/mean"].sel(partial=False, measure="spearman", estimator="a[0]", other="b")
+    row = row_of(text, "a[0] / b")
+    assert row[1].startswith(f"{float(mean):.2f} [")
+    assert row[5:] == ["3", "1 too short"]
+    assert row_of(text, "by chance")[1:4] == ["0.00", "0.00", "0.40"]
+    assert "top 2 overlap" in text
+    partial = row_of(printed(agreement_table(tree, partial=True)), "b / position")
+    assert partial[1:] == ["-", "-", "-", "-", "0", "1 too short, 3 undefined"]
+
+
+def test_the_cost_table_adds_up() -> None:
+    """A row an estimator: chains, seconds and positions, in all and a chain; chains it did not see do not count."""
+    seen = toy_result({"a": [[1.0, 2.0]], "b": [[1.0, 2.0]]}, [toy_chain("xy", id="one")])
+    unseen = toy_result({"a": [[1.0]]}, [toy_chain("x", id="two")])
+    text = printed(cost_table(concatenate([seen, unseen])))
+    assert row_of(text, "a") == ["a", "2", "4.00", "2.000", "70", "35"]
+    assert row_of(text, "b") == ["b", "1", "2.00", "2.000", "40", "40"]
+    assert row_of(text, "unpruned") == ["unpruned chains", "2", "1.00", "0.500", "7", "4"]
+
+
+def test_the_summary_names_what_was_left_out() -> None:
+    """Chains, model, objective and unit in a line, with the number of records left out and the first one's reason."""
+    tree = toy_result({"a": [[1.0, 2.0], [1.0]]})
+    tree.attrs.update(skipped_count=2, skipped=json.dumps([{"where": "f:3", "id": "x", "reason": "no [answer]"}] * 2))
+    line = summary_line(tree)
+    assert "chains: 2, of 1 to 2 reasoning tokens" in line
+    assert "2 left out (first: f:3: no [answer])" in line
+
+
+def test_the_report_prints_everything_and_square_brackets_as_they_are() -> None:
+    """The whole report: summary, agreement twice, cost; labels with brackets are not taken for markup."""
+    console = Console(file=io.StringIO(), width=200)
+    print_report(result(), console)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    text = written.getvalue()
+    assert text.index("as it is") < text.index("position partialled out") < text.index("Cost")
+    assert text.count("a[0] / position") == 2
+
+
+def test_one_estimator_has_a_cost_and_no_agreement() -> None:
+    """With a single estimator the report is its cost alone, and needs no analysis."""
+    console = Console(file=io.StringIO(), width=200)
+    print_report(toy_result({"a": [[1.0]]}), console)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    assert "Cost" in written.getvalue()
+    assert "Agreement" not in written.getvalue()
+
+
+def test_a_result_without_agreement_says_how_to_get_it() -> None:
+    """Asked for the table of an agreement that was not computed, the error names the call."""
+    with pytest.raises(SchemaError, match=r"tokimp\.analyze\(result, 'agreement'\)"):
+        agreement_table(toy_result({"a": [[1.0]], "b": [[1.0]]}))

@@ -1,0 +1,45 @@
+"""The time a run has left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tokimp.assembly import Cell
+from tokimp.estimator import Importance
+from tokimp.progress import RemainingTime
+from tokimp.registry import load_estimator
+from tokimp.testing.toy_scorer import toy_chain
+
+
+def cell(n: int, seconds: float, *, in_sequence: bool = False) -> Cell:
+    """Return a finished cell of a chain of n units."""
+    order = np.arange(n) if in_sequence else None
+    return Cell(Importance(np.arange(n, dtype=float), order), seconds, 0)
+
+
+def test_time_grows_with_length_as_the_method_does() -> None:
+    """From one finished chain, a chain ten times as long is expected to take 10, 100 or 1000 times as long."""
+    # With question and answer empty of tokens but one each, 8 and 98 tokens make sequences of 10 and 100.
+    short, long = toy_chain("x" * 8, id="short"), toy_chain("x" * 98, id="long")
+    estimators = [load_estimator("position"), load_estimator("leave_one_out"), load_estimator("greedy")]
+    growth = [10, 10 * 98 / 8, 10 * (98 / 8) ** 2]
+    for column, factor in enumerate(growth):
+        remaining = RemainingTime([short, long], [estimators[column]])
+        assert remaining.seconds_left() is None
+        remaining.add(0, 0, cell(8, 0.5, in_sequence=column == 2))
+        assert remaining.seconds_left() == pytest.approx(0.5 * factor)
+        remaining.add(1, 0, cell(98, 3.0, in_sequence=column == 2))
+        assert remaining.seconds_left() == 0
+
+
+def test_every_estimator_adds_its_time() -> None:
+    """The time left is that of all estimators together, once each has finished a chain."""
+    chains = [toy_chain("xxx", id=name) for name in ("one", "two", "three")]
+    remaining = RemainingTime(chains, [load_estimator("position"), load_estimator("position")])
+    remaining.add(0, 0, cell(3, 1.0))
+    assert remaining.seconds_left() is None
+    remaining.add(0, 1, cell(3, 10.0))
+    assert remaining.seconds_left() == pytest.approx(2 * 1 + 2 * 10)
+    remaining.add(1, 0, cell(3, 3.0))
+    assert remaining.seconds_left() == pytest.approx(1 * 2 + 2 * 10)

@@ -1,0 +1,193 @@
+"""Whether the estimators of a result rank the same units high."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from tokimp.analysis.bootstrap import mean_interval
+from tokimp.analysis.rank_measures import (
+    chance_overlap_shares,
+    is_constant,
+    kendall,
+    mean_ranks,
+    overlap_shares,
+    pearson,
+    position_residuals,
+    rank_biased_overlap,
+)
+from tokimp.errors import EstimatorError
+from tokimp.ragged import iterate
+from tokimp.scorer import FloatArray
+
+MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
+# Why a pair of estimators has no value on a chain.
+USED, SHORT, ABSENT, UNDEFINED = range(4)
+
+
+def agreement(
+    result: xr.DataTree,
+    *,
+    top_k: float = 0.2,
+    rbo_p: float = 0.9,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
+    minimum_units: int = 5,
+) -> xr.DataTree:
+    r"""Return the result with ``/analysis/agreement`` added: how far every two estimators agree.
+
+    Everything counts units, not tokens: a word of five tokens is one thing that is ranked. Per chain and pair there
+    are four measures:
+
+    - ``spearman``: rank correlation, ties sharing their mean rank;
+    - ``kendall``: tau-b;
+    - ``top_k_overlap``: the share the k most important units have in common;
+    - ``rbo``: rank-biased overlap, extrapolated (Webber et al. 2010), the most important unit first.
+
+    All of them know ties. The last two are expectations over random breaking of ties: the rule by which ``rank`` breaks
+    them goes by place, and would make two estimators agree that leave many units tied (greedy pruning stopped early,
+    say) where they know nothing.
+
+    Position is a strong confound: two methods that both favour what comes late agree for that reason alone. So every
+    measure is given twice. With ``partial`` true, each estimator's unit ranks (ties sharing their mean rank) are
+    regressed on the unit's index, and the residuals take the importances' place: ``spearman`` is their Pearson
+    correlation (the partial Spearman correlation given position), and the others are computed on the order of the
+    residuals. What follows position exactly, the estimator ``position`` above all, then has nothing left, and its
+    pairs are undefined. Units that tie are told apart by their residuals, the earlier ones above or below the later
+    ones as the slope has it: with many ties, trust ``spearman`` alone.
+
+    A chain is left out of a pair, and counted, where it has fewer units than `minimum_units`, where one of the two
+    says nothing about it, and where a value is undefined: importances (or residuals) are constant, or k covers
+    all units. The means are over the chains that are left, with BCa bootstrap intervals, chains resampled; with fewer
+    than two chains, or values that are all the same, the interval is NaN.
+
+    Parameters
+    ----------
+    result
+        A result; it is not changed.
+    top_k
+        A share of a chain's units (a float below 1; ``int(n * top_k)`` units, at least one), or their number (an int).
+    rbo_p
+        Persistence of the rank-biased overlap, between 0 and 1: the lower, the more the top counts.
+    confidence, n_resamples, seed
+        Of the bootstrap.
+    minimum_units
+        Chains with fewer units are too short to rank; at least 2.
+
+    Returns
+    -------
+    xarray.DataTree
+        With the node ``/analysis/agreement``, described in ``docs/schema.md``.
+
+    Raises
+    ------
+    EstimatorError
+        If a parameter is not allowed.
+    """
+    _check(top_k=top_k, rbo_p=rbo_p, confidence=confidence, n_resamples=n_resamples, minimum_units=minimum_units)
+    labels = result["estimator"].to_numpy().tolist()
+    n_chains = result.sizes["chain"]
+    shape = (len(MEASURES), 2, len(labels), len(labels), n_chains)
+    values = np.full(shape, np.nan)
+    status = np.full(shape, ABSENT)
+    chance = np.full((len(MEASURES), n_chains), np.nan)
+    for index, (_, chain) in enumerate(iterate(result)):
+        scores = unit_scores(chain)
+        n_units = scores.shape[1]
+        if n_units < minimum_units:
+            status[..., index] = SHORT
+            continue
+        k = top_k if isinstance(top_k, int) else max(1, int(n_units * top_k))
+        by_chance = chance_overlap_shares(n_units)
+        chance[:, index] = 0, 0, _at_depth(by_chance, k), rank_biased_overlap(by_chance, rbo_p)
+        said = [row for row in range(len(labels)) if not np.isnan(scores[row]).any()]
+        for partial, standing in enumerate((mean_ranks, position_residuals)):
+            rows = {row: standing(scores[row]) for row in said}
+            for (one, other), found in _pairs(rows, k, rbo_p):
+                for a, b in ((one, other), (other, one)):
+                    values[:, partial, a, b, index] = found
+                    status[:, partial, a, b, index] = np.where(np.isnan(found), UNDEFINED, USED)
+    intervals = np.full((*shape[:-1], 3), np.nan)
+    for where in np.ndindex(*shape[:-1]):
+        interval = mean_interval(values[where], confidence=confidence, n_resamples=n_resamples, seed=seed)
+        intervals[where] = interval.mean, interval.low, interval.high
+    dims = ("measure", "partial", "estimator", "other")
+    node = xr.Dataset(
+        {
+            "value": ((*dims, "chain"), values, {"long_name": "agreement of two estimators on a chain"}),
+            "mean": (dims, intervals[..., 0], {"long_name": "mean over the chains used"}),
+            "low": (dims, intervals[..., 1], {"long_name": "lower end of the mean's interval"}),
+            "high": (dims, intervals[..., 2], {"long_name": "upper end of the mean's interval"}),
+            "chains_used": (dims, (status == USED).sum(axis=-1), {"long_name": "chains that have a value"}),
+            "chains_short": (dims, (status == SHORT).sum(axis=-1), {"long_name": "chains too short to rank"}),
+            "chains_absent": (dims, (status == ABSENT).sum(axis=-1), {"long_name": "chains one says nothing about"}),
+            "chains_undefined": (dims, (status == UNDEFINED).sum(axis=-1), {"long_name": "chains without a value"}),
+            "chance": (("measure", "chain"), chance, {"long_name": "expected of two random rankings"}),
+            "chance_mean": ("measure", _mean_of_known(chance), {"long_name": "mean of chance over the chains ranked"}),
+        },
+        coords={
+            "measure": np.array(MEASURES, dtype=object),
+            "partial": [False, True],
+            "estimator": result["estimator"].variable,
+            "other": ("other", np.array(labels, dtype=object)),
+        },
+        attrs={
+            "top_k": top_k,
+            "rbo_p": rbo_p,
+            "confidence": confidence,
+            "n_resamples": n_resamples,
+            "seed": seed,
+            "minimum_units": minimum_units,
+            "interval": "BCa bootstrap of the mean, chains resampled",
+        },
+    )
+    analyzed = result.copy()
+    analyzed["analysis/agreement"] = xr.DataTree(node)
+    return analyzed
+
+
+def unit_scores(chain: xr.Dataset) -> FloatArray:
+    """Return each estimator's importance of each unit of one chain, [estimator, unit]; NaN where it says nothing."""
+    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
+    scores: FloatArray = chain["importance"].to_numpy()[:, firsts]
+    return scores
+
+
+def _pairs(rows: Mapping[int, FloatArray], k: int, rbo_p: float) -> Iterator[tuple[tuple[int, int], FloatArray]]:
+    """Yield every two of `rows`, each with itself too, and the `MEASURES` of their agreement."""
+    for one, other in combinations_with_replacement(rows, 2):
+        a, b = rows[one], rows[other]
+        if is_constant(a) or is_constant(b):
+            yield (one, other), np.full(len(MEASURES), np.nan)
+            continue
+        shares = overlap_shares(a, b)
+        found = [pearson(a, b), kendall(a, b), _at_depth(shares, k), rank_biased_overlap(shares, rbo_p)]
+        yield (one, other), np.array(found)
+
+
+def _at_depth(shares: FloatArray, k: int) -> float:
+    """Return the share among the first `k`; NaN where these are all units, which says nothing."""
+    return float(shares[k - 1]) if k < len(shares) else np.nan
+
+
+def _mean_of_known(chance: FloatArray) -> FloatArray:
+    return np.array([row[~np.isnan(row)].mean() if not np.isnan(row).all() else np.nan for row in chance])
+
+
+def _check(**parameters: Any) -> None:
+    top_k = parameters["top_k"]
+    allowed = {
+        "top_k": (top_k >= 1 if isinstance(top_k, int) else 0 < top_k < 1, "a share between 0 and 1, or an int"),
+        "rbo_p": (0 < parameters["rbo_p"] < 1, "a number between 0 and 1"),
+        "confidence": (0 < parameters["confidence"] < 1, "a number between 0 and 1"),
+        "n_resamples": (parameters["n_resamples"] >= 1, "a positive number"),
+        "minimum_units": (parameters["minimum_units"] >= 2, "at least 2"),
+    }
+    for name, (holds, instead) in allowed.items():
+        if not holds:
+            raise EstimatorError(f"agreement: {name}={parameters[name]!r} is not allowed; give {instead}")

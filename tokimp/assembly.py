@@ -1,0 +1,160 @@
+"""Putting a result together from what was found out about each chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import Importance, IntArray
+from tokimp.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
+from tokimp.scorer import FloatArray, SpanLogprobs
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The unpruned chain's log-probabilities, and what they cost (seconds, token positions)."""
+
+    logprobs: SpanLogprobs
+    seconds: float
+    tokens_forwarded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one estimator said about one chain, and what it cost (seconds, token positions)."""
+
+    importance: Importance
+    seconds: float
+    tokens_forwarded: int
+
+
+def _texts(values: Sequence[str]) -> npt.NDArray[Any]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def token_units(chain: TokenizedChain) -> IntArray:
+    """Return the index of each reasoning token's unit, [token]."""
+    owner = np.full(len(chain.reasoning_ids), -1, dtype=np.int64)
+    for index, unit in enumerate(chain.units):
+        owner[list(unit)] = index
+    return owner
+
+
+def _trajectory_on_units(importance: Importance, which: str) -> FloatArray:
+    values = np.full(len(importance.scores), np.nan)
+    if importance.order is not None and importance.trajectory is not None:
+        removed = importance.order >= 0
+        values[removed] = np.asarray(getattr(importance.trajectory, which))[importance.order[removed]]
+    return values
+
+
+def build(
+    *,
+    chains: Sequence[TokenizedChain],
+    categories: Sequence[Sequence[str]],
+    baselines: Sequence[Baseline],
+    labels: Sequence[str],
+    cells: Sequence[Sequence[Cell]],
+    attributes: Mapping[str, str | int | float],
+) -> xr.DataTree:
+    """Put a result together from what was found out about each chain.
+
+    Parameters
+    ----------
+    chains
+        The chains, [chain].
+    categories
+        Category of each reasoning token, [chain][token].
+    baselines
+        The unpruned chains' numbers, [chain].
+    labels
+        Labels of the estimators, [estimator].
+    cells
+        What they said, [chain][estimator].
+    attributes
+        Values of `ATTRIBUTES`; ``schema_version`` is added.
+
+    Raises
+    ------
+    SchemaError
+        If the pieces do not fit together.
+    """
+    texts = [chain.chain for chain in chains]
+    lengths = [len(chain.reasoning_ids) for chain in chains]
+    offsets = np.array([span for chain in chains for span in chain.reasoning_offsets], dtype=np.int64).reshape(-1, 2)
+    logprobs = [baseline.logprobs for baseline in baselines]
+    reasoning = np.array([lp.reasoning.sum(dtype=np.float64) for lp in logprobs])
+    answer = np.array([lp.answer.sum(dtype=np.float64) for lp in logprobs])
+
+    def per_token(of_cell: Any) -> npt.NDArray[Any]:
+        spread = [
+            np.stack([np.asarray(of_cell(cell.importance))[token_units(chain)] for cell in row])
+            for chain, row in zip(chains, cells, strict=True)
+        ]
+        return np.concatenate(spread, axis=1)
+
+    values: dict[str, npt.NDArray[Any]] = {
+        "chain_id": _texts([chain.id for chain in chains]),
+        "question": _texts([text.question for text in texts]),
+        "reasoning": _texts([text.reasoning for text in texts]),
+        "answer": _texts([text.answer for text in texts]),
+        "gold": _texts([text.gold or "" for text in texts]),
+        "system": _texts([text.system or "" for text in texts]),
+        "wrong_answer": _texts([text.wrong_answer or "" for text in texts]),
+        "reasoning_length": np.array(lengths),
+        "prompt_length": np.array([len(chain.prompt_ids) for chain in chains]),
+        "answer_length": np.array([len(chain.answer_ids) for chain in chains]),
+        "full_loglik_joint": reasoning + answer,
+        "full_loglik_answer": answer,
+        "full_loglik_reasoning": reasoning,
+        "full_seconds": np.array([baseline.seconds for baseline in baselines]),
+        "full_tokens_forwarded": np.array([baseline.tokens_forwarded for baseline in baselines]),
+        "chain_index": np.repeat(np.arange(len(chains)), lengths),
+        "position": np.concatenate([np.arange(length) for length in lengths]),
+        "unit": np.concatenate([token_units(chain) for chain in chains]),
+        "token_id": np.array([token for chain in chains for token in chain.reasoning_ids]),
+        "token_text": _texts([c.chain.reasoning[start:end] for c in chains for start, end in c.reasoning_offsets]),
+        "token_start": offsets[:, 0],
+        "token_end": offsets[:, 1],
+        "category": _texts([label for chain_labels in categories for label in chain_labels]),
+        "logprob": np.concatenate([lp.reasoning for lp in logprobs]),
+        "importance": per_token(lambda importance: importance.scores),
+        "rank": per_token(lambda importance: ranks(importance.scores)),
+        "seconds": np.array([[cell.seconds for cell in row] for row in cells]).T,
+        "tokens_forwarded": np.array([[cell.tokens_forwarded for cell in row] for row in cells]).T,
+    }
+    for which in LOGLIKS:
+        values[f"loglik_{which}"] = per_token(lambda importance, which=which: _trajectory_on_units(importance, which))
+    variables = {
+        name: (spec.dims, values[name].astype(spec.dtype), _attributes_of(name)) for name, spec in VARIABLES.items()
+    }
+    for name in sorted({name for row in cells for cell in row for name in cell.importance.diagnostics}):
+        numbers = np.array([[cell.importance.diagnostics.get(name, np.nan) for cell in row] for row in cells]).T
+        variables[DIAGNOSTIC_PREFIX + name] = (("estimator", "chain"), numbers.astype("float64"), {})
+    dataset = xr.Dataset(
+        variables,
+        coords={"estimator": ("estimator", _texts(list(labels)))},
+        attrs={"schema_version": SCHEMA_VERSION, **attributes},
+    )
+    tree = xr.DataTree(dataset)
+    validate(tree)
+    return tree
+
+
+def _attributes_of(name: str) -> dict[str, str]:
+    spec = VARIABLES[name]
+    attributes = {"long_name": spec.meaning}
+    if spec.units:
+        attributes["units"] = spec.units
+    if name == "reasoning_length":
+        # The CF convention's mark of a contiguous ragged array: this variable counts the tokens of each chain.
+        attributes["sample_dimension"] = "token"
+    return attributes

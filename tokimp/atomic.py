@@ -1,0 +1,67 @@
+"""Writing so that a reader, or a run continued after a crash, meets the old content or the new, never a torn one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SUFFIX = ".partial"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or folder to; what was written takes `path`'s place on leaving.
+
+    What was written is flushed to disk before it is renamed, and the rename is flushed after. A file is replaced in
+    one step. A folder cannot be: for an instant neither is there, and the old one stands beside `path`. If the block
+    raises, what it wrote is removed and `path` stays as it was.
+    """
+    mark = f".{path.name}.{secrets.token_hex(4)}"
+    partial = path.parent / (mark + SUFFIX)
+    try:
+        yield partial
+        _flush(partial)
+        if partial.is_dir() and path.exists():
+            aside = path.parent / (mark + ".old" + SUFFIX)
+            path.rename(aside)
+            partial.rename(path)
+            _remove(aside)
+        else:
+            partial.replace(path)
+        _flush_entries(path.parent)
+    finally:
+        _remove(partial)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what interrupted writes left in a folder."""
+    for leftover in folder.glob(f".*{SUFFIX}"):
+        _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _flush_entries(folder: Path) -> None:
+    # A rename is durable once the folder itself is flushed; systems that cannot open folders order it themselves.
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

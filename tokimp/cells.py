@@ -1,0 +1,110 @@
+"""One cell of a run: what one estimator says about one chain, or the chain's own log-probabilities."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from typing import SupportsFloat
+
+import numpy as np
+import torch
+
+from tokimp.assembly import Baseline, Cell
+from tokimp.chain import TokenizedChain
+from tokimp.errors import EstimatorError, ScorerError
+from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
+from tokimp.objective import Objective
+from tokimp.scorer import Scorer, SpanLogprobs
+
+
+def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> Baseline:
+    """Return the log-probabilities of the unpruned chain, and what they cost.
+
+    Raises
+    ------
+    ScorerError
+        If there is not one finite number a token.
+    """
+    before, started = scorer.tokens_forwarded, time.perf_counter()
+    (logprobs,) = scorer.logprobs([chain])
+    seconds = time.perf_counter() - started
+    reasoning, answer = (np.asarray(part, dtype=np.float32) for part in (logprobs.reasoning, logprobs.answer))
+    if reasoning.shape != (len(chain.reasoning_ids),) or answer.shape != (len(chain.answer_ids),):
+        raise ScorerError(
+            f"{chain.chain.where}: the scorer {scorer.backend!r} gave {reasoning.shape} and {answer.shape} "
+            f"log-probabilities for {len(chain.reasoning_ids)} reasoning and {len(chain.answer_ids)} answer tokens"
+        )
+    if not (np.isfinite(reasoning).all() and np.isfinite(answer).all()):
+        raise ScorerError(
+            f"{chain.chain.where}: the model {scorer.model_id!r} in {scorer.dtype} gives log-probabilities that are "
+            "not finite; use a wider dtype (float32), or look for damaged weights"
+        )
+    return Baseline(SpanLogprobs(reasoning, answer), seconds, scorer.tokens_forwarded - before)
+
+
+def estimate(
+    chain: TokenizedChain, scorer: Scorer, estimator: ImportanceEstimator, objective: Objective, *, seed: int
+) -> Cell:
+    """Return what an estimator says about a chain, checked, in the types it is stored in, and what it cost.
+
+    The generators of `random`, numpy and torch start from a seed made of `seed`, the chain's id and the estimator's
+    label, so that no cell depends on what ran before it; they are left as they were found.
+
+    Raises
+    ------
+    EstimatorError
+        If the estimator raises anything, or what it returns breaks the contract; the message names it and the chain.
+    """
+    before, started = scorer.tokens_forwarded, time.perf_counter()
+    try:
+        with _seeded(f"{seed}\n{chain.id}\n{estimator.label}"):
+            importance = estimator.estimate(chain, scorer, objective)
+    # An estimator is a stranger's code: whatever it raises, the message says where it happened.
+    except Exception as error:
+        raise EstimatorError(
+            f"{chain.chain.where}: the estimator {estimator.label!r} failed with {type(error).__name__}: {error}"
+        ) from error
+    seconds = time.perf_counter() - started
+    where = f"{chain.chain.where}: the estimator {estimator.label!r}"
+    if not isinstance(importance, Importance):
+        raise EstimatorError(f"{where} returned a {type(importance).__name__}; return an Importance")
+    check_importance(importance, chain, estimator.label)
+    return Cell(_as_stored(importance, where), seconds, scorer.tokens_forwarded - before)
+
+
+def _as_stored(importance: Importance, where: str) -> Importance:
+    """Bring an importance to the types it has on disk, so that a continued run meets the very same numbers."""
+    for name, value in importance.diagnostics.items():
+        if not (isinstance(name, str) and name.isidentifier() and isinstance(value, SupportsFloat)):
+            raise EstimatorError(f"{where} has the diagnostic {name!r}: {value!r}; give a name such as 'gap' a number")
+    trajectory = importance.trajectory
+    return Importance(
+        scores=np.array(importance.scores, dtype=np.float64),
+        order=None if importance.order is None else np.array(importance.order, dtype=np.int64),
+        trajectory=trajectory
+        and Trajectory(
+            joint=np.array(trajectory.joint, dtype=np.float64),
+            answer=np.array(trajectory.answer, dtype=np.float64),
+            reasoning=np.array(trajectory.reasoning, dtype=np.float64),
+        ),
+        diagnostics={name: float(value) for name, value in importance.diagnostics.items()},
+    )
+
+
+@contextlib.contextmanager
+def _seeded(text: str) -> Iterator[None]:
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - the global generator is what a stranger's code may use
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002 - as above
+            torch.manual_seed(seed)
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002 - as above

@@ -1,0 +1,114 @@
+"""Results to files and back: netCDF-4 (``.nc``) and Zarr (``.zarr``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from tokimp.atomic import replacing
+from tokimp.errors import SchemaError
+from tokimp.schema import SCHEMA_VERSION, unstorable, validate
+
+SUFFIXES = (".nc", ".zarr")
+
+
+def save(tree: xr.DataTree, path: str | Path) -> None:
+    """Write a result, with its analyses, to a netCDF file (``.nc``) or a Zarr folder (``.zarr``).
+
+    The old file, if there is one, is replaced once the new one is complete.
+
+    Raises
+    ------
+    SchemaError
+        If the result is not valid, holds text that the file could not give back, or the suffix is another.
+    """
+    target = Path(path)
+    _check_suffix(target)
+    validate(tree)
+    _check_texts(tree)
+    if not target.parent.is_dir():
+        raise SchemaError(f"{target}: there is no folder {target.parent}; make it first")
+    plain = _in_plain_types(tree)
+    with replacing(target) as partial:
+        if target.suffix == ".nc":
+            plain.to_netcdf(partial, engine="h5netcdf")
+        else:
+            plain.to_zarr(partial, consolidated=False)
+
+
+def load(path: str | Path) -> xr.DataTree:
+    """Read a result that `save` wrote, into memory; numbers and texts come back exactly as they were.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file, it cannot be read, or it is not a result of this schema version.
+    """
+    source = Path(path)
+    _check_suffix(source)
+    if not source.exists():
+        raise SchemaError(f"{source}: there is no such result; make one with 'tokimp compare --out FOLDER'")
+    options: dict[str, Any] = {"engine": "h5netcdf"} if source.suffix == ".nc" else {"consolidated": False}
+    if source.suffix == ".zarr":
+        options["engine"] = "zarr"
+    try:
+        with xr.open_datatree(source, decode_times=False, decode_timedelta=False, **options) as stored:
+            tree = _in_plain_types(stored.load())
+    # The libraries raise many kinds of errors on files cut short or not theirs; all mean the same to the reader.
+    except Exception as error:
+        raise SchemaError(
+            f"{source} is damaged, or not a {source.suffix} file ({type(error).__name__}: {error}); make it again"
+        ) from error
+    version = tree.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise SchemaError(
+            f"{source} has schema version {version!r}, and this tokimp reads {SCHEMA_VERSION}; "
+            "read it with the tokimp that wrote it (attribute 'tokimp_version')"
+        )
+    try:
+        validate(tree)
+    except SchemaError as error:
+        raise SchemaError(f"{source}: {error}") from error
+    return tree
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise SchemaError(f"{path}: a result's name ends in {' or '.join(SUFFIXES)}, not {path.suffix!r}")
+
+
+def _check_texts(tree: xr.DataTree) -> None:
+    for node in tree.subtree:
+        for name, variable in node.to_dataset(inherit=False).variables.items():
+            if variable.dtype.kind not in "OUT":
+                continue
+            for text in variable.to_numpy().ravel():
+                problem = unstorable(text)
+                if problem:
+                    raise SchemaError(f"{node.path}: variable {name!r} holds {problem}; remove it before saving")
+
+
+def _in_plain_types(tree: xr.DataTree) -> xr.DataTree:
+    """Return a tree whose texts are Python's ``str`` and whose attributes are Python's numbers and texts."""
+    return xr.DataTree.from_dict({node.path: _plain_dataset(node.to_dataset(inherit=False)) for node in tree.subtree})
+
+
+def _plain_dataset(dataset: xr.Dataset) -> xr.Dataset:
+    plain = dataset.copy()
+    # A coordinate is assigned again too: its index was made of the file's kind of text.
+    for name, variable in dataset.variables.items():
+        values = variable.to_numpy()
+        if values.dtype.kind in "OUT":
+            texts = np.empty(values.shape, dtype=object)
+            texts.ravel()[:] = [str(text) for text in values.ravel()]
+            values = texts
+        plain[name] = xr.Variable(variable.dims, values, _plain_attributes(variable.attrs))
+    plain.attrs = _plain_attributes(dataset.attrs)
+    return plain
+
+
+def _plain_attributes(attributes: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}

@@ -1,0 +1,75 @@
+"""How far a run has come, and how long the rest will take."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokimp.assembly import Cell
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import ImportanceEstimator
+from tokimp.scorer import Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands after a cell.
+
+    Attributes
+    ----------
+    done, total
+        Cells: every estimator on every chain.
+    chain_id, estimator
+        The cell just finished; the estimator by its label.
+    kept
+        Whether it was read from the disk rather than computed.
+    tokens_forwarded
+        Token positions passed through the model for all cells done.
+    seconds_left
+        An estimate; ``None`` until every estimator has finished a chain.
+    """
+
+    done: int
+    total: int
+    chain_id: str
+    estimator: str
+    kept: bool
+    tokens_forwarded: int
+    seconds_left: float | None
+
+
+class RemainingTime:
+    """Estimates the time left from what each estimator's finished chains took.
+
+    Chains differ in length and methods in how they grow with it, so that a mean time a cell would be far off. Each
+    estimator is taken to need time in proportion to the chain's length L (one pass), to n L for n units where it
+    scores deletions, and to n^2 L where its results show that it deletes one unit after the other.
+    """
+
+    def __init__(self, chains: Sequence[TokenizedChain], estimators: Sequence[ImportanceEstimator]) -> None:
+        self._chains = chains
+        self._exponent = [1 if Capability.DELETIONS in estimator.requires else 0 for estimator in estimators]
+        self._done: dict[int, dict[int, float]] = defaultdict(dict)
+
+    def add(self, chain: int, estimator: int, cell: Cell) -> None:
+        """Take note of a finished cell."""
+        self._done[estimator][chain] = cell.seconds
+        if cell.importance.order is not None:
+            self._exponent[estimator] = 2
+
+    def _weight(self, chain: int, estimator: int) -> float:
+        tokens = self._chains[chain]
+        return float(len(tokens.units) ** self._exponent[estimator] * len(tokens))
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds still to go, or ``None`` while some estimator has not finished a chain."""
+        total = 0.0
+        for estimator in range(len(self._exponent)):
+            done = self._done[estimator]
+            if not done:
+                return None
+            finished = sum(self._weight(chain, estimator) for chain in done)
+            left = sum(self._weight(chain, estimator) for chain in range(len(self._chains)) if chain not in done)
+            total += left * sum(done.values()) / finished
+        return total

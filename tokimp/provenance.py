@@ -1,0 +1,79 @@
+"""What a result comes from: digests, versions and parameters, as they are stored and compared between runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import ImportanceEstimator
+from tokimp.journal import digest
+from tokimp.objective import Objective
+from tokimp.scorer import Scorer
+
+
+def versions(scorer: Scorer) -> dict[str, str]:
+    """Return the versions of tokimp, torch, transformers and the backend (empty where it is no package)."""
+    numbers = {name: version(name) for name in ("tokimp", "torch", "transformers")}
+    try:
+        numbers["backend"] = version(scorer.backend)
+    except PackageNotFoundError:
+        numbers["backend"] = ""
+    return numbers
+
+
+def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, str]:
+    """Return what tells one model, as it is run, from another."""
+    return {
+        "model_id": scorer.model_id,
+        "backend": scorer.backend,
+        "dtype": scorer.dtype,
+        "device": scorer.device,
+        "fingerprint": fingerprint,
+    }
+
+
+def objective_identity(objective: Objective) -> dict[str, Any]:
+    """Return an objective's name, class and parameters (its instance attributes)."""
+    return {"name": objective.name, "class": class_of(objective), "parameters": _plain(vars(objective))}
+
+
+def estimator_identities(estimators: Sequence[ImportanceEstimator]) -> list[dict[str, Any]]:
+    """Return label, name, class and parameters of each estimator."""
+    return [
+        {"label": e.label, "name": e.name, "class": class_of(e), "parameters": _plain(e.parameters())}
+        for e in estimators
+    ]
+
+
+def chain_identity(chain: TokenizedChain) -> dict[str, str]:
+    """Return a chain's id, a digest of its texts and one of its ids and units."""
+    text = asdict(chain.chain)
+    # Where a chain was read does not change what is in it.
+    del text["source"]
+    tokens = {
+        "spans": [chain.prompt_ids, chain.reasoning_ids, chain.answer_ids, chain.wrong_answer_ids],
+        "offsets": chain.reasoning_offsets,
+        "units": chain.units,
+    }
+    return {"id": chain.id, "text": digest(text), "tokens": digest(tokens)}
+
+
+def class_of(instance: object) -> str:
+    """Return ``module:Class``."""
+    return f"{type(instance).__module__}:{type(instance).__qualname__}"
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON can hold them; what it cannot is described by its ``repr``."""
+
+    def describe(value: Any) -> Any:
+        return value.tolist() if isinstance(value, np.ndarray | np.generic) else repr(value)
+
+    plain: dict[str, Any] = json.loads(json.dumps(dict(parameters), default=describe))
+    return plain

@@ -1,0 +1,154 @@
+"""Tables of a result for a terminal: how far the estimators agree, and what they cost."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tokimp.errors import SchemaError
+from tokimp.estimator import IntArray
+from tokimp.scorer import FloatArray
+
+_TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
+
+
+def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
+    """Return a table of every two estimators' mean agreement, with intervals.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/agreement``.
+    partial
+        Whether position is partialled out.
+
+    Raises
+    ------
+    SchemaError
+        If the agreement has not been computed.
+    """
+    node = _agreement(result)
+    share = f"{node.attrs['confidence']:.0%} interval over chains"
+    what = "position partialled out" if partial else "as it is"
+    table = Table(title=f"Agreement, {what} (mean, {share})", title_justify="left")
+    table.add_column("pair", overflow="fold")
+    measures = node["measure"].to_numpy().tolist()
+    for measure in measures:
+        table.add_column(_heading(node, measure), justify="right")
+    table.add_column("chains", justify="right")
+    table.add_column("left out", overflow="fold")
+    chosen = node.sel(partial=partial)
+    for one, other in combinations(node["estimator"].to_numpy().tolist(), 2):
+        pair = chosen.sel(estimator=one, other=other)
+        cells = [_interval(pair.sel(measure=measure)) for measure in measures]
+        first = pair.isel(measure=0)
+        table.add_row(f"{escape(one)} / {escape(other)}", *cells, str(int(first["chains_used"])), _left_out(first))
+    table.add_section()
+    chance = [_number(float(node["chance_mean"].sel(measure=measure))) for measure in measures]
+    table.add_row("[dim]by chance[/]", *chance, "", "")
+    return table
+
+
+def cost_table(result: xr.DataTree) -> Table:
+    """Return a table of what each estimator cost: seconds and token positions, in all and a chain."""
+    dataset = result.to_dataset()
+    table = Table(title="Cost (positions: token positions passed through the model)", title_justify="left")
+    table.add_column("estimator", overflow="fold")
+    for heading in ("chains", "seconds", "seconds a chain", "positions", "positions a chain"):
+        table.add_column(heading, justify="right")
+    for row, label in enumerate(dataset["estimator"].to_numpy().tolist()):
+        seconds = dataset["seconds"].to_numpy()[row]
+        said = ~np.isnan(seconds)
+        _add_cost(table, escape(label), seconds[said], dataset["tokens_forwarded"].to_numpy()[row][said])
+    table.add_section()
+    _add_cost(
+        table,
+        "[dim]unpruned chains[/]",
+        dataset["full_seconds"].to_numpy(),
+        dataset["full_tokens_forwarded"].to_numpy(),
+    )
+    return table
+
+
+def summary_line(result: xr.DataTree) -> str:
+    """Return one line: chains, tokens, records left out, model, backend, objective and unit."""
+    attributes = result.attrs
+    lengths = result["reasoning_length"].to_numpy()
+    parts = [
+        f"chains: {len(lengths)}, of {lengths.min()} to {lengths.max()} reasoning tokens",
+        f"{attributes['model_id']} on {attributes['backend']} ({attributes['dtype']}, {attributes['device']})",
+        f"objective {attributes['objective']}",
+        f"unit {attributes['unit']}",
+    ]
+    if attributes["skipped_count"]:
+        first = json.loads(attributes["skipped"])[0]
+        parts.append(f"{attributes['skipped_count']} left out (first: {first['where']}: {first['reason']})")
+    return "; ".join(parts)
+
+
+def print_report(result: xr.DataTree, console: Console | None = None) -> None:
+    """Print a summary, both agreement tables (where there are two estimators) and the cost table.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/agreement``.
+    console
+        Where to; standard output by default.
+    """
+    console = console or Console()
+    console.print(escape(summary_line(result)), highlight=False)
+    if result.sizes["estimator"] > 1:
+        console.print(agreement_table(result))
+        console.print(agreement_table(result, partial=True))
+    console.print(cost_table(result))
+
+
+def _agreement(result: xr.DataTree) -> xr.Dataset:
+    if "/analysis/agreement" not in result.groups:
+        raise SchemaError("the result has no agreement yet; run tokimp.analyze(result, 'agreement') on it first")
+    return result["analysis/agreement"].to_dataset()
+
+
+def _heading(node: xr.Dataset, measure: str) -> str:
+    title = _TITLES.get(measure, measure)
+    if measure == "top_k_overlap":
+        top_k = node.attrs["top_k"]
+        return f"top {top_k} overlap" if isinstance(top_k, int) else f"top {top_k:.0%} overlap"
+    return f"{title} (p={node.attrs['rbo_p']:g})" if measure == "rbo" else title
+
+
+def _interval(cell: xr.Dataset) -> str:
+    mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
+    return f"{_number(mean)} [dim]\\[{_number(low)}, {_number(high)}][/]" if np.isfinite(low) else _number(mean)
+
+
+def _number(value: float) -> str:
+    # Adding 0 after rounding turns a negative zero into zero.
+    return f"{round(value, 2) + 0.0:.2f}" if np.isfinite(value) else "-"
+
+
+def _left_out(pair: xr.Dataset) -> str:
+    reasons = {"chains_short": "too short", "chains_absent": "absent", "chains_undefined": "undefined"}
+    counted = {reason: int(pair[name]) for name, reason in reasons.items()}
+    return ", ".join(f"{count} {reason}" for reason, count in counted.items() if count)
+
+
+def _add_cost(table: Table, name: str, seconds: FloatArray, positions: IntArray) -> None:
+    if not len(seconds):
+        table.add_row(name, "0", "-", "-", "-", "-")
+        return
+    table.add_row(
+        name,
+        str(len(seconds)),
+        f"{seconds.sum():,.2f}",
+        f"{seconds.mean():,.3f}",
+        f"{positions.sum():,}",
+        f"{positions.mean():,.0f}",
+    )

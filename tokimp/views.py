@@ -1,0 +1,146 @@
+"""The things everyone does with a result: a chain as a table, its top units, its text at a keep ratio."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from tokimp.errors import EstimatorError
+from tokimp.estimator import IntArray
+from tokimp.ragged import one_chain
+
+
+def chain_table(tree: xr.DataTree, chain_id: str) -> pd.DataFrame:
+    """Return one chain as a table, one row a reasoning token.
+
+    Columns are ``token_text``, ``unit``, ``position``, ``category``, ``token_id``, ``token_start``, ``token_end``,
+    ``logprob`` (nats) and, for each estimator, ``importance_LABEL`` and ``rank_LABEL``.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such chain.
+    """
+    chain = one_chain(tree, chain_id)
+    names = ("token_text", "unit", "position", "category", "token_id", "token_start", "token_end", "logprob")
+    columns = {name: chain[name].to_numpy() for name in names}
+    for row, label in enumerate(chain["estimator"].to_numpy()):
+        for name in ("importance", "rank"):
+            columns[f"{name}_{label}"] = chain[name].to_numpy()[row]
+    return pd.DataFrame(columns)
+
+
+def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> pd.DataFrame:
+    """Return the `n` most important units of a chain, the most important first.
+
+    Parameters
+    ----------
+    tree
+        A result.
+    chain_id, estimator
+        Which chain, and whose importance; the estimator by its label.
+    n
+        How many units; all of them where the chain has fewer.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``unit``, ``text``, ``start``, ``end`` (characters of the reasoning), ``importance``, ``rank``.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such chain.
+    EstimatorError
+        If there is no such estimator, or it says nothing about the chain.
+    """
+    if n < 1:
+        raise EstimatorError(f"n={n} units cannot be shown; give at least 1")
+    chain = one_chain(tree, chain_id)
+    row = _row(chain, estimator)
+    table = pd.DataFrame(
+        {
+            "unit": chain["unit"].to_numpy(),
+            "start": chain["token_start"].to_numpy(),
+            "end": chain["token_end"].to_numpy(),
+            "importance": chain["importance"].to_numpy()[row],
+            "rank": chain["rank"].to_numpy()[row],
+        }
+    )
+    units = table.groupby("unit", as_index=False).agg(
+        start=("start", "min"), end=("end", "max"), importance=("importance", "first"), rank=("rank", "first")
+    )
+    reasoning = chain["reasoning"].item()
+    texts = [reasoning[start:end] for start, end in zip(units["start"], units["end"], strict=True)]
+    units.insert(1, "text", texts)
+    return units.sort_values("rank", ascending=False).head(n).reset_index(drop=True)
+
+
+def kept_positions(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: float) -> IntArray:
+    """Return the positions of the reasoning tokens left at a keep ratio, ascending.
+
+    The ``int(n * keep_ratio)`` units of highest rank stay, n being the chain's units.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such chain.
+    EstimatorError
+        If there is no such estimator, it says nothing about the chain, it deleted in sequence and stopped before this
+        ratio, or the ratio is not from 0 to 1.
+    """
+    if not 0 <= keep_ratio <= 1:
+        raise EstimatorError(f"keep_ratio={keep_ratio} is not a share; give a number from 0 to 1")
+    chain = one_chain(tree, chain_id)
+    row = _row(chain, estimator)
+    places = chain["rank"].to_numpy()[row]
+    n_units = int(chain["unit"].max()) + 1
+    n_removed = n_units - int(n_units * keep_ratio)
+    gone = ~np.isnan(chain["loglik_joint"].to_numpy()[row])
+    n_steps = len(np.unique(chain["unit"].to_numpy()[gone]))
+    if 0 < n_steps < n_removed:
+        raise EstimatorError(
+            f"chain {chain_id!r}: the estimator {estimator!r} deleted {n_steps} of {n_units} units and did not rank "
+            f"the rest; keep_ratio={keep_ratio} needs {n_removed} deletions: run it to that ratio"
+        )
+    positions: IntArray = np.flatnonzero(places >= n_removed)
+    return positions
+
+
+def pruned_text(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: float) -> str:
+    """Return the reasoning text left at a keep ratio.
+
+    A character is kept if every token that covers it is: of a multi-byte character split over several tokens, the
+    bytes that are left would be no text. A character that no token covers goes with the next token, or at the end of
+    the reasoning with the last one.
+
+    Raises
+    ------
+    SchemaError, EstimatorError
+        As `kept_positions` does.
+    """
+    kept = set(kept_positions(tree, chain_id, estimator, keep_ratio).tolist())
+    chain = one_chain(tree, chain_id)
+    reasoning: str = chain["reasoning"].item()
+    starts, ends = chain["token_start"].to_numpy(), chain["token_end"].to_numpy()
+    dropped = np.zeros(len(reasoning), dtype=bool)
+    covered = 0
+    for position, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if position not in kept:
+            # Where a gap precedes the token, it starts at the last covered character and the gap goes with it.
+            dropped[min(covered, start) : end] = True
+        covered = max(covered, end)
+    if len(starts) - 1 not in kept:
+        dropped[covered:] = True
+    return "".join(character for character, gone in zip(reasoning, dropped, strict=True) if not gone)
+
+
+def _row(chain: xr.Dataset, estimator: str) -> int:
+    labels = chain["estimator"].to_numpy().tolist()
+    if estimator not in labels:
+        raise EstimatorError(f"there is no estimator {estimator!r} in the result; there are {', '.join(labels)}")
+    row = labels.index(estimator)
+    if np.isnan(chain["importance"].to_numpy()[row]).all():
+        raise EstimatorError(f"the estimator {estimator!r} says nothing about chain {chain['chain_id'].item()!r}")
+    return int(row)
