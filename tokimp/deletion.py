@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 from tokimp.chain import TokenizedChain
+from tokimp.errors import ScorerError
 from tokimp.objective import Objective
 from tokimp.scorer import DeletionScores, Scorer
 
 
 def score_unit_deletions(
-    scorer: Scorer, chain: TokenizedChain, kept_units: Sequence[int], objective: Objective
+    scorer: Scorer, chain: TokenizedChain, kept_units: Sequence[int], objective: Objective, *, and_none: bool = False
 ) -> DeletionScores:
     """Score what is left of a chain when one more unit goes, for every unit still kept.
 
@@ -20,6 +25,8 @@ def score_unit_deletions(
         Who scores what, and by which number.
     kept_units
         Indices into ``chain.units`` of the units still there, ascending.
+    and_none
+        Also score what is kept as it is, as one more entry, the last.
 
     Returns
     -------
@@ -27,4 +34,106 @@ def score_unit_deletions(
         One entry for each of `kept_units`, in their order.
     """
     kept = sorted(position for unit in kept_units for position in chain.units[unit])
-    return scorer.score_deletions(chain, kept, [chain.units[unit] for unit in kept_units], objective)
+    candidates = [chain.units[unit] for unit in kept_units]
+    if and_none:
+        candidates.append(())
+    return scorer.score_deletions(chain, kept, candidates, objective)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionBatch:
+    """Deletions that are scored together: rows of one length, no masks and no padding.
+
+    Attributes
+    ----------
+    start
+        Where the rows start, an index into the kept tokens: before it, no row differs from what is kept.
+    width
+        Token positions of a row.
+    candidates
+        Indices of the deletions, leftmost deletion first.
+    """
+
+    start: int
+    width: int
+    candidates: tuple[int, ...]
+
+    @property
+    def positions(self) -> int:
+        """Token positions of the whole batch."""
+        return self.width * len(self.candidates)
+
+    def halves(self) -> tuple[DeletionBatch, DeletionBatch] | None:
+        """Return the two halves, with rows as they are; ``None`` of a single row."""
+        middle = len(self.candidates) // 2
+        if not middle:
+            return None
+        left, right = self.candidates[:middle], self.candidates[middle:]
+        return DeletionBatch(self.start, self.width, left), DeletionBatch(self.start, self.width, right)
+
+
+def check_deletions(chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]]) -> None:
+    """Raise `ScorerError` unless `kept` is an ascending part of the reasoning and every candidate a part of `kept`."""
+    where, length = chain.chain.where, len(chain.reasoning_ids)
+    if any(a >= b for a, b in pairwise(kept)) or (kept and not 0 <= kept[0] <= kept[-1] < length):
+        raise ScorerError(f"{where}: kept positions must ascend and lie between 0 and {length - 1}")
+    there = set(kept)
+    for index, candidate in enumerate(candidates):
+        if len(set(candidate)) < len(candidate) or not there.issuperset(candidate):
+            raise ScorerError(f"{where}: deletion {index} {tuple(candidate)} must name kept positions, each once")
+
+
+def plan_deletions(
+    deleted: Sequence[Sequence[int]], length: int, *, max_positions: int, call_cost: int, share_prefix: bool = True
+) -> list[DeletionBatch]:
+    """Group deletions into batches that pass as few token positions through the model as is worth the calls.
+
+    Rows of a batch delete equally many tokens and start at the batch's leftmost deletion; what precedes it is read
+    once, for all. Among neighbours, sorted by where they start, the groups are chosen to minimise the token positions
+    plus `call_cost` a batch (dynamic programming over the groups' borders; exact).
+
+    Parameters
+    ----------
+    deleted
+        For each deletion, the indices of its tokens among the kept tokens; none for what is kept as it is.
+    length
+        Tokens of a row before its deletion, counted from the first kept token to the last that is read.
+    max_positions
+        The most token positions of a batch of several rows.
+    call_cost
+        Token positions that take about as long as the fixed cost of one call of the model.
+    share_prefix
+        Without, every row starts at index 0.
+
+    Returns
+    -------
+    list of DeletionBatch
+        Ordered by size of the deletion, then by start; each deletion in exactly one.
+    """
+    starts = [min(indices, default=0) if share_prefix else 0 for indices in deleted]
+    batches: list[DeletionBatch] = []
+    for size in sorted({len(indices) for indices in deleted}):
+        group = sorted((i for i, indices in enumerate(deleted) if len(indices) == size), key=lambda i: starts[i])
+        widths = np.array([length - size - starts[i] for i in group])
+        for begin, end in _cheapest_groups(widths, max_positions, call_cost):
+            batches.append(DeletionBatch(starts[group[begin]], int(widths[begin]), tuple(group[begin:end])))
+    return batches
+
+
+def _cheapest_groups(
+    widths: np.ndarray[tuple[int], np.dtype[np.int64]], limit: int, cost: int
+) -> list[tuple[int, int]]:
+    count = len(widths)
+    best = np.zeros(count + 1, dtype=np.int64)  # of the rows from here on
+    rows = np.ones(count, dtype=np.int64)  # of the batch that begins here
+    for begin in range(count - 1, -1, -1):
+        width = max(1, int(widths[begin]))
+        most = max(1, min(count - begin, limit // width))
+        totals = cost + width * np.arange(1, most + 1) + best[begin + 1 : begin + most + 1]
+        rows[begin] = int(totals.argmin()) + 1
+        best[begin] = totals[rows[begin] - 1]
+    groups, begin = [], 0
+    while begin < count:
+        groups.append((begin, begin + int(rows[begin])))
+        begin += int(rows[begin])
+    return groups

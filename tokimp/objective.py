@@ -40,6 +40,11 @@ class LogprobTensors:
     answer: torch.Tensor
     wrong_answer: torch.Tensor | None = None
 
+    def cpu(self) -> LogprobTensors:
+        """Return the same on the CPU: objectives sum in float64, which Apple's GPUs lack."""
+        wrong_answer = None if self.wrong_answer is None else self.wrong_answer.cpu()
+        return LogprobTensors(self.reasoning.cpu(), self.answer.cpu(), wrong_answer)
+
 
 class Objective(ABC):
     """The number that deletions are to preserve; higher means better preserved.

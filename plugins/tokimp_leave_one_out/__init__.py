@@ -47,9 +47,8 @@ class LeaveOneOut(ImportanceEstimator):
             If the objective of the full chain, or of a shortened one, is not a finite number.
         """
         objective.check(chain)
-        nothing: tuple[int, ...] = ()
-        full = scorer.deletion_scores(chain, range(len(chain.reasoning_ids)), [nothing], objective)[0]
-        without = score_unit_deletions(scorer, chain, range(len(chain.units)), objective).objective
+        units = range(len(chain.units))
+        *without, full = score_unit_deletions(scorer, chain, units, objective, and_none=True).objective
         with np.errstate(invalid="ignore"):  # inf - inf is met below
             scores = np.float64(full) - np.asarray(without, dtype=np.float64)
         if not np.isfinite(scores).all():

@@ -1,1 +1,5 @@
-"""Placeholder until the plugin is written."""
+"""A scorer on nnsight's traces of a transformers model."""
+
+from tokimp_nnsight.scorer import NNsightScorer
+
+__all__ = ["NNsightScorer"]

@@ -1,0 +1,147 @@
+"""Batches: sequences grouped by length under a budget of token positions, and halved when memory runs out."""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+
+from tokimp.errors import ScorerError
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class PositionBudget:
+    """The most token positions that go through the model at once; it shrinks for good when memory runs out."""
+
+    positions: int
+
+    def __post_init__(self) -> None:
+        if self.positions < 1:
+            raise ScorerError(f"a batch holds at least one token position, not {self.positions}")
+
+
+def batches_by_length(lengths: Sequence[int], max_positions: int) -> list[list[int]]:
+    """Group sequences of similar length, so that padding wastes little.
+
+    Parameters
+    ----------
+    lengths
+        Of the sequences, in tokens.
+    max_positions
+        The most token positions of a batch, padding included; a longer sequence is a batch of its own.
+
+    Returns
+    -------
+    list of list of int
+        Indices into `lengths`, longest first: what does not fit in memory is found out at once. Equal lengths keep
+        their order.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_positions:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def split_list(batch: list[int]) -> tuple[list[int], list[int]] | None:
+    """Return the two halves of a batch; ``None`` of a single row."""
+    middle = len(batch) // 2
+    return (batch[:middle], batch[middle:]) if middle else None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, Exception) and bool(should_reduce_batch_size(error))
+
+
+def run_within_memory(
+    batches: Iterable[T],
+    run: Callable[[T], None],
+    *,
+    split: Callable[[T], tuple[T, T] | None],
+    positions: Callable[[T], int],
+    budget: PositionBudget,
+) -> None:
+    """Run every batch; one that does not fit in memory is halved and tried again.
+
+    Parameters
+    ----------
+    batches
+        What is to be run.
+    run
+        Runs one batch. It is called again, with smaller batches, after memory ran out in the midst of it.
+    split
+        Returns the two halves of a batch; ``None`` where it is a single row.
+    positions
+        Counts the token positions of a batch.
+    budget
+        Set to half of what did not fit, so that later batches are made that size from the start.
+
+    Raises
+    ------
+    ScorerError
+        If a single row does not fit.
+    """
+    waiting = deque(batches)
+    while waiting:
+        batch = waiting.popleft()
+        halves = split(batch)
+        if halves is not None and positions(batch) > budget.positions:
+            waiting.extendleft(reversed(halves))
+            continue
+        failure = ""
+        try:
+            run(batch)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            failure = _first_line(error)
+        # Out here the error and its traceback, which keep the batch's tensors alive, are gone.
+        if failure:
+            _release_memory()
+            if halves is None:
+                raise _too_large(positions(batch), failure)
+            budget.positions = max(1, min(budget.positions, positions(batch) // 2))
+            waiting.extendleft(reversed(halves))
+
+
+@contextmanager
+def single_sequence(positions: int) -> Iterator[None]:
+    """Turn running out of memory on one sequence, which cannot be halved, into a `ScorerError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise _too_large(positions, _first_line(error)) from error
+
+
+def _too_large(positions: int, failure: str) -> ScorerError:
+    return ScorerError(
+        f"a single sequence of {positions} token positions does not fit in memory ({failure}); "
+        "use a shorter chain, a smaller dtype or a device with more memory"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", maxsplit=1)[0]
+
+
+def _release_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

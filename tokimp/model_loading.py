@@ -1,0 +1,250 @@
+"""From a name, a folder, a file or an object to a causal language model and its tokenizer; `load_scorer`."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.registry import load
+from tokimp.scorer import Scorer
+
+TINY = "tiny"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A decoder on its device, in its precision, with nothing to be trained.
+
+    Attributes
+    ----------
+    model, tokenizer
+        Transformers' objects; they belong to the scorer alone, which may change them.
+    model_id
+        What the model is called in results.
+    device, dtype
+        As stored in results: ``cuda``, ``float32``.
+    """
+
+    model: Any
+    tokenizer: Any
+    model_id: str
+    device: str
+    dtype: str
+
+
+def load_scorer(
+    model: Any,
+    backend: str = "transformer_lens",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    tokenizer: Any = None,
+    **options: Any,
+) -> Scorer:
+    """Load a model and return its scorer.
+
+    Parameters
+    ----------
+    model
+        A hub id, a folder, a GGUF file (or a folder with one), a transformers model object, or ``"tiny"``, the model
+        that comes with tokimp. An object is copied, memory included, since a backend changes the model it wraps.
+    backend
+        Name of a scorer: ``transformer_lens``, ``nnsight``, another package's, or ``module:Class``.
+    device
+        ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` takes the first there is of CUDA, MPS and CPU, and leaves a
+        model object where it is.
+    dtype
+        ``float32``, ``bfloat16``, ``float16``; ``auto`` means float32 on a CPU and the checkpoint's own elsewhere.
+    tokenizer
+        A tokenizer object, or where to load one from; needed with a model object, else the model's own by default.
+    **options
+        Further parameters of the scorer's class.
+
+    Raises
+    ------
+    PluginError
+        If there is no such backend.
+    ScorerError
+        If the model or its tokenizer cannot be loaded.
+    UnsupportedError
+        If the model is not a decoder, or the backend does not know its architecture.
+    """
+    scorer_class = load("scorers", backend)
+    try:
+        scorer = scorer_class(model, device=device, dtype=dtype, tokenizer=tokenizer, **options)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise ScorerError(f"the scorer {backend!r} does not take these options: {error}") from error
+    if not isinstance(scorer, Scorer):
+        raise ScorerError(f"the backend {backend!r} is not a tokimp Scorer but a {type(scorer).__name__}")
+    return scorer
+
+
+def load_model(
+    model: Any,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    tokenizer: Any = None,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a decoder and its tokenizer; parameters and errors as for `load_scorer`.
+
+    `trust_remote_code` allows a hub repository to run its own Python code here; tokimp never turns it on by itself.
+    """
+    if isinstance(model, torch.nn.Module):
+        return _from_object(model, device, dtype, tokenizer)
+    if not isinstance(model, str | Path):
+        raise ScorerError(f"a model is a name, a path or a transformers model object, not a {type(model).__name__}")
+    place = resolve_device(device)
+    name, source, extra = str(model), *_locate(str(model))
+    loading = {"trust_remote_code": trust_remote_code, **extra}
+    loaded = _load_pretrained(name, source, place, dtype, loading)
+    loaded_tokenizer = _tokenizer(name, tokenizer, source, loading)
+    return _finished(loaded.to(place), loaded_tokenizer, name, place)
+
+
+def resolve_device(device: str) -> str:
+    """Return `device`, or for ``auto`` the first there is of CUDA, MPS and CPU."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ScorerError(f"there is no device {device!r}; use auto, cpu, cuda, cuda:1 or mps") from error
+    missing = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    if missing.get(kind, False):
+        raise ScorerError(f"the device {device!r} was asked for, but torch finds none here; use device='auto' or 'cpu'")
+    return device
+
+
+def resolve_dtype(dtype: str, device: str) -> torch.dtype | None:
+    """Return the precision; ``None`` where ``auto`` leaves it to the checkpoint (on anything but a CPU)."""
+    if dtype == "auto":
+        return torch.float32 if torch.device(device).type == "cpu" else None
+    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
+    if dtype not in known:
+        raise ScorerError(f"there is no dtype {dtype!r}; use auto, {', '.join(known)}")
+    return known[dtype]
+
+
+def _locate(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what transformers is to load from, and further arguments for it."""
+    if name == TINY:
+        folder = Path(str(files("tokimp").joinpath("datasets", TINY)))
+        if not (folder / "config.json").is_file():
+            raise ScorerError(
+                f"the embedded model {TINY!r} is missing from this installation of tokimp; reinstall it, or make the "
+                "model with examples/train_tiny.py"
+            )
+        return str(folder), {"local_files_only": True}
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ScorerError(f"there is no GGUF file {name!r}")
+        return str(path.parent), {"gguf_file": path.name}
+    if not path.is_dir():
+        return name, {}
+    gguf = sorted(path.glob("*.gguf"))
+    if (path / "config.json").is_file() or not gguf:
+        return str(path), {"local_files_only": True}
+    if len(gguf) > 1:
+        raise ScorerError(f"the folder {name!r} holds {len(gguf)} GGUF files; name one, such as {str(gguf[0])!r}")
+    return str(path), {"gguf_file": gguf[0].name}
+
+
+def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: dict[str, Any]) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415 - slow to import
+
+    precision = resolve_dtype(dtype, device)
+    try:
+        config = AutoConfig.from_pretrained(source, **loading)
+        _check_decoder_config(name, config)
+        return AutoModelForCausalLM.from_pretrained(source, dtype="auto" if precision is None else precision, **loading)
+    except UnsupportedError:
+        raise
+    # A missing, broken or unreachable model shows in whatever the reader of its format, or the hub's client, raises.
+    except Exception as error:
+        tried = "folder" if Path(source).is_dir() else "hub id (there is no such folder or file here)"
+        raise ScorerError(
+            f"cannot load a causal language model from {name!r}, tried as {tried}: {_line(error)}"
+        ) from error
+
+
+def _tokenizer(name: str, given: Any, source: str, loading: dict[str, Any]) -> Any:
+    from transformers import AutoTokenizer  # noqa: PLC0415 - slow to import
+
+    if given is not None and not isinstance(given, str | Path):
+        return copy.deepcopy(given)
+    place, arguments = (source, loading) if given is None else (str(given), {})
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, **arguments)
+    # As with a model: every kind of tokenizer file fails in its own way.
+    except Exception as error:
+        raise ScorerError(
+            f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {_line(error)}; pass tokenizer="
+        ) from error
+    # For a folder without one, transformers makes an empty tokenizer of the model's kind.
+    if len(tokenizer) < 2:
+        raise ScorerError(f"the model {name!r} has no tokenizer in {place!r}; pass tokenizer=")
+    return tokenizer
+
+
+def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedModel:
+    name = getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__
+    if not hasattr(model, "config") or not hasattr(model, "generate"):
+        raise ScorerError(f"{type(model).__name__} is not a transformers model; pass an AutoModelForCausalLM")
+    if tokenizer is None:
+        raise ScorerError(f"a model object ({name}) comes without a tokenizer; pass tokenizer=")
+    _check_decoder_config(name, model.config)
+    place = str(model.device) if device == "auto" else resolve_device(device)
+    own = copy.deepcopy(model).to(place)
+    precision = resolve_dtype(dtype, place)
+    if precision is not None:
+        # Weights alone: rotary frequencies and the like stay as precise as transformers keeps them.
+        for parameter in own.parameters():
+            parameter.data = parameter.data.to(precision)
+    return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place)
+
+
+def _finished(model: Any, tokenizer: Any, name: str, device: str) -> LoadedModel:
+    model.eval().requires_grad_(requires_grad=False)
+    with torch.no_grad():
+        _check_causal(name, model, device)
+    return LoadedModel(model, tokenizer, name, device, str(model.dtype).removeprefix("torch."))
+
+
+def _check_decoder_config(name: str, config: Any) -> None:
+    if getattr(config, "is_encoder_decoder", False):
+        raise UnsupportedError(
+            f"{name} ({config.model_type}) is an encoder-decoder model; tokimp scores decoders, which read question, "
+            "reasoning and answer as one sequence: use a causal language model"
+        )
+
+
+def _check_causal(name: str, model: Any, device: str) -> None:
+    """Refuse a model whose earlier predictions depend on later tokens: an encoder behind a language-model head."""
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(5, 9, device=device).remainder(size)[None]
+    other = ids.clone()
+    other[0, -1] = (ids[0, -1] + 1) % size
+    first, second = (model(version, use_cache=False).logits[0, :-1].float() for version in (ids, other))
+    if not torch.allclose(first, second, rtol=1e-2, atol=1e-2):
+        raise UnsupportedError(
+            f"{name} ({model.config.model_type}) is not causal: what it predicts depends on later tokens, as in an "
+            "encoder; use a causal language model"
+        )
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"
