@@ -76,7 +76,11 @@ _HALVES = (
     ("{He} gives half of them to {F}.", "half of them is {v}/2={w}."),
     ("{He} loses half of them.", "losing half leaves {v}/2={w}."),
 )
-_PACKS_IN = ("{He} buys {a} {holders} of {b}.", "{a} {holders} of {b} hold {a}*{b}={p}.", "adding them gives {v}+{p}={w}.")
+_PACKS_IN = (
+    "{He} buys {a} {holders} of {b}.",
+    "{a} {holders} of {b} hold {a}*{b}={p}.",
+    "adding them gives {v}+{p}={w}.",
+)
 _PACKS_OUT = (
     "{He} sells {a} {holders} of {b}.",
     "{a} {holders} of {b} hold {a}*{b}={p}.",
@@ -95,11 +99,12 @@ _ENDINGS = (
 _ENDING_TOGETHER = ("How many {obj} do they have in total?", "So they have {v} {obj} in total.")
 _OPENINGS = ("{S} starts with {v} {obj}.", "{S} has {v} {obj} at first.")
 
-_VERBAL_MATH = """buys finds gives brings gets loses sells takes adding taking losing away leaves left more less twice half
-doubles many starts hold together total number again makes"""
-_COREFERENCE = "he she him her them they this that it"
-_META_DISCOURSE = "so therefore first then next now"
-_GRAMMAR = "has have is are of to from with the at as and in a does do how than"
+# Verbs that name an operation count as verbal math: "gives 3 to Anna" is a subtraction in words.
+_VERBAL_MATH = """adding away brings buys doubles finds gets gives half hold leaves left less loses losing many more
+sells starts takes taking together total twice"""
+_COREFERENCE = "he she him her them they this"
+_META_DISCOURSE = "so therefore first then now"
+_GRAMMAR = "has have is are of to with at as in"
 _LEXICON: dict[str, str] = {
     **dict.fromkeys(_GRAMMAR.split(), "grammar"),
     **dict.fromkeys(_META_DISCOURSE.split(), "meta_discourse"),
@@ -110,6 +115,7 @@ _LEXICON: dict[str, str] = {
     **dict.fromkeys(".,", "grammar"),
 }
 _PIECE = re.compile(r"\d+|[A-Za-z]+|[^\sA-Za-z\d]")
+_TOKEN = re.compile(r"\d|[A-Za-z]+|[^\sA-Za-z\d]| (?=\d)")
 _SENTENCE = re.compile(r"[^\s.][^.]*\.")
 
 
@@ -225,7 +231,7 @@ def generate(
     """
     if not steps or not set(steps) <= {2, 3, 4}:
         raise ValueError(f"steps must be drawn from 2, 3 and 4, not {tuple(steps)}")
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311  # problems, not secrets
     problems: list[Problem] = []
     seen: set[str] = set()
     while len(problems) < n:
@@ -256,7 +262,6 @@ def draw_expression(rng: random.Random) -> str:
 
 
 def _draw_problem(rng: random.Random, steps: int, filler_rate: float) -> Problem | None:
-    """Draw one problem; None if its chain came out too short or too long."""
     is_boy = rng.random() < 0.5
     subject = rng.choice(_BOYS if is_boy else _GIRLS)
     words = {"S": subject, "obj": rng.choice(_OBJECTS)} | (
@@ -277,12 +282,8 @@ def _draw_problem(rng: random.Random, steps: int, filler_rate: float) -> Problem
         asked.append(event)
         to_go -= len(expressions)
         for expression in expressions:
-            connective = "First " if to_go == steps - len(expressions) and len(told) == 0 and rng.random() < 0.7 else ""
-            if not connective and told and rng.random() < 0.25:
-                connective = "Then "
-            sentence = connective + expression
-            told.append(sentence[0].upper() + sentence[1:])
-        if event.startswith(words["F"] + " has"):
+            told.append(_connect(rng, expression, is_first=not told))
+        if expressions[-1].startswith("together"):
             ending = _ENDING_TOGETHER
     asked.append(ending[0].format(**words))
     told.append(ending[1].format(**words, v=value))
@@ -294,8 +295,17 @@ def _draw_problem(rng: random.Random, steps: int, filler_rate: float) -> Problem
     return _finish(" ".join(asked), " ".join(told), value, steps)
 
 
+def _connect(rng: random.Random, sentence: str, *, is_first: bool) -> str:
+    """Put a connective before a sentence, or just its capital."""
+    word, probability = ("First ", 0.7) if is_first else ("Then ", 0.25)
+    if rng.random() < probability:
+        sentence = word + sentence
+    return sentence[0].upper() + sentence[1:]
+
+
 def _finish(question: str, reasoning: str, value: int, steps: int) -> Problem | None:
-    length = len(re.findall(r"\d|[A-Za-z]+|[^\sA-Za-z\d]| (?=\d)", reasoning))
+    """Annotate a problem; None if its chain came out too short or too long."""
+    length = len(_TOKEN.findall(reasoning))
     if not SHORTEST_CHAIN <= length <= LONGEST_CHAIN:
         return None
     categories, filler = annotate(reasoning)
