@@ -1,1 +1,1 @@
-"""cli"""
+"""The command line: ``main.py`` and one file a command."""

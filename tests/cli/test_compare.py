@@ -1,0 +1,159 @@
+"""The command that everything leads to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tokimp as ti
+
+from .conftest import Run
+
+
+def test_writes_a_valid_result_and_prints_agreement_and_cost(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """A comparison ends with a valid results.nc, every pair in the agreement table, every method in the cost table."""
+    done = tokimp("compare", chains_file, "--out", "run", "--estimator", "greedy", "--estimator", "position")
+    assert done.status == 0, done.err
+    result = ti.load(tmp_path / "run" / "results.nc")
+    ti.validate(result)
+    assert list(result["estimator"].values) == ["greedy", "position"]
+    assert list(result["chain_id"].values) == ["c0", "c1", "c2"]
+    assert "analysis/agreement" in result
+    assert all(word in done.out for word in ("greedy", "position", "spearman", "token positions", "run/results.nc"))
+
+
+def test_without_arguments_compares_the_four_methods_on_the_embedded_chains(tokimp: Run, tmp_path: Path) -> None:
+    """No argument is needed: embedded model, embedded chains, four methods, a folder of the run's own."""
+    done = tokimp("compare", "--limit", "2")
+    assert done.status == 0, done.err
+    (folder,) = (tmp_path / "runs").iterdir()
+    result = ti.load(folder / "results.nc")
+    assert list(result["estimator"].values) == ["greedy", "leave_one_out", "attention", "gradient"]
+    assert result.attrs["model_id"] == "tiny"
+
+
+def test_both_backends_give_the_same_importances(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """The backend is a matter of taste: importances agree to 1e-4."""
+    importances = []
+    for backend in ("transformer_lens", "nnsight"):
+        methods = ["--estimator", "leave_one_out", "--estimator", "attention", "--estimator", "gradient"]
+        done = tokimp("compare", chains_file, "--backend", backend, "--out", backend, *methods)
+        assert done.status == 0, done.err
+        importances.append(ti.load(tmp_path / backend / "results.nc")["importance"].values)
+    np.testing.assert_allclose(importances[0], importances[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", ["joint", "answer", "reasoning", "contrast"])
+def test_every_objective_is_reached_by_name(tokimp: Run, chains_file: Path, tmp_path: Path, objective: str) -> None:
+    """Each objective runs from the command line and is stored in the result."""
+    done = tokimp("compare", chains_file, "--objective", objective, "--estimator", "leave_one_out", "--out", "run")
+    assert done.status == 0, done.err
+    assert ti.load(tmp_path / "run" / "results.nc").attrs["objective"] == objective
+
+
+def test_the_same_command_again_computes_nothing(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """A finished run is read from disk: the second result equals the first, costs included."""
+    command = ("compare", chains_file, "--out", "run", "--estimator", "leave_one_out")
+    assert tokimp(*command).status == 0
+    first = ti.load(tmp_path / "run" / "results.nc")
+    assert tokimp(*command).status == 0
+    second = ti.load(tmp_path / "run" / "results.nc")
+    assert first.identical(second)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (["--unit", "word"], "unit"),
+        (["--objective", "answer"], "objective"),
+        (["--limit", "2"], "chain"),
+        (["--estimator", "position"], "estimator"),
+    ],
+)
+def test_a_changed_option_is_refused_by_name(tokimp: Run, chains_file: Path, changed: list[str], named: str) -> None:
+    """A folder that holds another run is left alone, and the message says what differs."""
+    command = ["compare", chains_file, "--out", "run", "--estimator", "leave_one_out"]
+    assert tokimp(*command).status == 0
+    refused = tokimp(*command, *changed)
+    assert refused.status == 1
+    assert named in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_a_run_killed_at_any_moment_is_continued_to_the_same_bytes(chains_file: Path, tmp_path: Path) -> None:
+    """SIGKILL in mid-run, then the same command: importance and rank equal an unbroken run's byte for byte."""
+    program = [sys.executable, "-c", "from tokimp.cli.main import main; main()", "compare", str(chains_file)]
+    methods = [part for name in ("leave_one_out", "greedy", "gradient") for part in ("--estimator", name)]
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    killed = subprocess.Popen([*program, "--out", str(broken), *methods], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(broken.glob("cells/*.npz")) and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (broken / "results.nc").exists(), "the run ended before it could be killed"
+    for folder in (broken, unbroken):
+        subprocess.run([*program, "--out", str(folder), *methods], check=True, capture_output=True)
+    first, second = (ti.load(folder / "results.nc") for folder in (broken, unbroken))
+    for name in ("importance", "rank"):
+        assert first[name].values.tobytes() == second[name].values.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "named"),
+    [
+        (["missing.jsonl"], 1, "missing.jsonl"),
+        (["chains.jsonl", "--model", "no/such-model-anywhere"], 1, "no/such-model-anywhere"),
+        (["chains.jsonl", "--backend", "abacus"], 1, "abacus"),
+        (["chains.jsonl", "--estimator", "tarot"], 1, "tarot"),
+        (["chains.jsonl", "--estimator", "greedy:keep=3"], 1, "keep"),
+        (["chains.jsonl", "--estimator", "greedy:keep_ratio=2"], 1, "keep_ratio"),
+        (["chains.jsonl", "--objective", "beauty"], 1, "beauty"),
+        (["chains.jsonl", "--prompt-format", "chat"], 1, "chat"),
+        (["chains.jsonl", "--unit", "paragraph"], 2, "paragraph"),
+        (["chains.jsonl", "--limit", "0"], 2, "limit"),
+        (["--no-such-option"], 2, "--no-such-option"),
+    ],
+)
+def test_wrong_input_ends_in_one_clear_line(
+    tokimp: Run, chains_file: Path, arguments: list[str], status: int, named: str
+) -> None:
+    """Exit status 2 for wrong usage, 1 for anything else, and stderr names what was wrong without a traceback."""
+    done = tokimp("compare", *arguments, "--out", "run")
+    assert done.status == status
+    assert named in done.err
+    assert "Traceback" not in done.err
+    if status == 1:
+        assert done.err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(tokimp: Run) -> None:
+    """--debug adds the traceback to the line."""
+    done = tokimp("compare", "missing.jsonl", "--debug")
+    assert done.status == 1
+    assert "Traceback" in done.err
+
+
+def test_a_bad_chain_stops_the_run_or_is_listed(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """A bad record is an error with file, line and id; with --skip-bad it is left out, counted and listed."""
+    with chains_file.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "empty", "question": "Q?", "reasoning": " ", "answer": "#### 1"}) + "\n")
+        file.write("{not json\n")
+    command = ("compare", chains_file, "--out", "run", "--estimator", "position")
+    stopped = tokimp(*command)
+    assert stopped.status == 1
+    assert "chains.jsonl:4" in stopped.err
+    assert "empty" in stopped.err
+    done = tokimp(*command, "--skip-bad")
+    assert done.status == 0, done.err
+    assert "2" in done.out
+    assert "chains.jsonl:5" in done.out
+    assert ti.load(tmp_path / "run" / "results.nc").attrs["skipped_count"] == 2

@@ -1,0 +1,58 @@
+"""Chains shortened to a keep ratio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tokimp as ti
+
+from .conftest import Run
+
+
+def _records(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("estimator", ["greedy", "leave_one_out", "position"])
+def test_keeps_the_stated_share_of_units(tokimp: Run, chains_file: Path, tmp_path: Path, estimator: str) -> None:
+    """int(n * ratio) reasoning tokens stay, in order, and the text is what they spell."""
+    done = tokimp("prune", chains_file, "--estimator", estimator, "--keep-ratio", "0.4", "--out", "short.jsonl")
+    assert done.status == 0, done.err
+    tokenizer = ti.load_scorer("tiny").tokenizer
+    chains = {chain.id: chain for chain in ti.load_chains(chains_file)}
+    for record in _records(tmp_path / "short.jsonl"):
+        tokens = ti.tokenize_chain(chains[str(record["id"])], tokenizer)
+        kept = record["kept_positions"]
+        assert isinstance(kept, list)
+        assert kept == sorted(kept)
+        assert len(kept) == int(len(tokens.reasoning_ids) * 0.4)
+        assert record["kept_token_ids"] == [tokens.reasoning_ids[position] for position in kept]
+        assert record["reasoning"] == tokenizer.decode(record["kept_token_ids"])
+
+
+def test_a_finished_run_gives_the_same_chains_without_a_model(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """--run takes the ranks of a comparison and writes what computing them anew writes."""
+    assert tokimp("compare", chains_file, "--estimator", "leave_one_out", "--out", "run").status == 0
+    ratio = ("--estimator", "leave_one_out", "--keep-ratio", "0.5")
+    assert tokimp("prune", "--run", "run", *ratio, "--out", "a.jsonl").status == 0
+    assert tokimp("prune", chains_file, *ratio, "--out", "b.jsonl").status == 0
+    assert _records(tmp_path / "a.jsonl") == _records(tmp_path / "b.jsonl")
+
+
+def test_what_is_written_can_be_read_as_chains(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """Pruned chains are chains: the reader takes them, with question, answer and wrong answer as they were."""
+    assert tokimp("prune", chains_file, "--estimator", "position", "--out", "short.jsonl").status == 0
+    for short, full in zip(ti.load_chains(tmp_path / "short.jsonl"), ti.load_chains(chains_file), strict=True):
+        assert (short.id, short.question, short.answer) == (full.id, full.question, full.answer)
+        assert short.wrong_answer == full.wrong_answer
+
+
+def test_run_and_model_options_exclude_each_other(tokimp: Run, chains_file: Path) -> None:
+    """Ranks come from a run or from a model; asking for both is wrong usage."""
+    assert tokimp("compare", chains_file, "--estimator", "position", "--out", "run").status == 0
+    done = tokimp("prune", "--run", "run", "--model", "tiny", "--estimator", "position", "--out", "x.jsonl")
+    assert done.status == 2
+    assert "model" in done.err

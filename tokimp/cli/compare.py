@@ -1,0 +1,53 @@
+"""``tokimp compare``: chains x estimators to a result, its agreement and its cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokimp.analysis import analyze
+from tokimp.cli.options import run, run_options
+from tokimp.io import save
+from tokimp.registry import load_estimator
+from tokimp.report.tables import print_report
+
+DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
+
+
+def _default_folder(options: dict[str, Any]) -> Path:
+    """Return the folder of a run that names none: one for each combination of options, so that none meets another's."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
+    words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]
+    return Path("runs") / "-".join([*words, digest])
+
+
+@click.command(epilog="Without arguments: the four methods on the embedded chains with the embedded model.")
+@run_options
+@click.option(
+    "--estimator",
+    "estimators",
+    multiple=True,
+    default=DEFAULT_ESTIMATORS,
+    show_default=True,
+    metavar="NAME[:PARAMETER=VALUE,...]",
+    help="An importance method; give it once for each.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a name under runs/]")
+def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> None:
+    """Rank the reasoning tokens of CHAINS by several methods, and say how far the methods agree.
+
+    CHAINS is a JSONL file (tokimp's own, GSM8K's or MMLU-Pro's records), a hub dataset, or 'demo'. The result is
+    DIR/results.nc; every finished chain is kept, so the same command continues a run that was killed.
+    """
+    # A misspelt name is found before a model is loaded.
+    methods = [load_estimator(estimator) for estimator in estimators]
+    folder = out or _default_folder({**options, "estimators": estimators})
+    result = analyze(run("comparing", methods, folder, **options), "agreement", seed=options["seed"])
+    save(result, folder / "results.nc")
+    print_report(result)
+    click.echo(f"\nresult: {folder / 'results.nc'}")

@@ -1,0 +1,103 @@
+"""What several commands share: the options that say what is scored on which chains and model, and the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import xarray as xr
+
+from tokimp.cli.progress_bar import progress_bar
+from tokimp.compare import compare
+from tokimp.datasets import FORMATS, SkippedRecord, load_chains
+from tokimp.estimator import ImportanceEstimator
+from tokimp.model_loading import load_scorer
+from tokimp.prompt_format import PROMPT_FORMATS
+from tokimp.registry import load_objective
+from tokimp.units import UNITS
+
+_DECORATORS: list[Callable[[Any], Any]] = [
+    click.argument("chains", default="demo"),
+    click.option("--model", default="tiny", show_default=True, help="Hub id, local folder, GGUF file, or 'tiny'."),
+    click.option("--backend", default="transformer_lens", show_default=True, help="Scorer plugin (tokimp plugins)."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+    click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."),
+    click.option("--trust-remote-code", is_flag=True, help="Let the model's repository run its own code."),
+    click.option("--objective", default="joint", show_default=True, help="joint, answer, reasoning, contrast, ..."),
+    click.option(
+        "--unit", default="token", show_default=True, type=click.Choice(UNITS), help="What is deleted as a whole."
+    ),
+    click.option(
+        "--prompt-format",
+        default="auto",
+        show_default=True,
+        type=click.Choice(PROMPT_FORMATS),
+        help="How question, reasoning and answer are laid out.",
+    ),
+    click.option("--limit", type=click.IntRange(min=1), help="Use the first N chains only."),
+    click.option(
+        "--format",
+        "record_format",
+        default="auto",
+        show_default=True,
+        type=click.Choice(FORMATS),
+        help="Format of the chains' records.",
+    ),
+    click.option("--split", default="test", show_default=True, help="Split of a hub dataset."),
+    click.option("--keep-calculator", is_flag=True, help="Keep GSM8K's calculator notes (<<2+3=5>>)."),
+    click.option("--skip-bad", is_flag=True, help="Leave bad chains out, counted and listed, instead of stopping."),
+    click.option("--seed", default=0, show_default=True, help="Of everything that draws at random."),
+]
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that `run` takes."""
+    for decorate in reversed(_DECORATORS):
+        function = decorate(function)
+    return function
+
+
+def run(
+    doing: str,
+    estimators: Sequence[str | ImportanceEstimator],
+    out: Path,
+    *,
+    chains: str,
+    model: str,
+    backend: str,
+    device: str,
+    dtype: str,
+    objective: str,
+    unit: Any,
+    prompt_format: Any,
+    limit: int | None,
+    record_format: Any,
+    split: str,
+    seed: int,
+    trust_remote_code: bool,
+    keep_calculator: bool,
+    skip_bad: bool,
+) -> xr.DataTree:
+    """Rank chains as the options say, with a progress bar that says what is being done."""
+    # Chains before the model: a mistake in a file is found before the weights take their time.
+    load_objective(objective)
+    skipped: list[SkippedRecord] | None = [] if skip_bad else None
+    loaded = load_chains(
+        chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
+    )
+    scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    with progress_bar(doing) as progress:
+        return compare(
+            loaded,
+            scorer,
+            estimators,
+            objective=objective,
+            unit=unit,
+            prompt_format=prompt_format,
+            out=out,
+            skipped=skipped,
+            seed=seed,
+            progress=progress,
+        )
