@@ -34,7 +34,6 @@ from transformers import (
 )
 
 from tokimp.datasets.word_problems import (
-    LONGEST_CHAIN,
     SHORTEST_CHAIN,
     Problem,
     annotate,
@@ -51,7 +50,8 @@ FILLER_RATE = 0.7
 MUON_LR, ADAM_LR, WARMUP = 8e-3, 3e-3, 100
 NEW_TOKENS = 130
 TEST_SEED = 1
-DEMO_CHAINS = 24
+# Few and short enough to be compared by four methods within a minute.
+DEMO_CHAINS, LONGEST_DEMO = 12, 60
 ROWS = 150_000
 
 
@@ -316,7 +316,7 @@ def demo_chains(tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem],
         except ValueError:  # a word of the model's own: its category is not known
             continue
         length = len(encode(tokenizer, reasoning))
-        if filler and SHORTEST_CHAIN <= length <= LONGEST_CHAIN:
+        if filler and SHORTEST_CHAIN <= length <= LONGEST_DEMO:
             usable.append((length, problem, reasoning, categories, filler))
     usable.sort(key=lambda item: (item[0], item[1].question))
     places = sorted({round(i * (len(usable) - 1) / (DEMO_CHAINS - 1)) for i in range(DEMO_CHAINS)} if usable else ())

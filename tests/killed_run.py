@@ -15,7 +15,7 @@ from tokimp.compare import compare
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, Scorer
-from tokimp.testing.byte_tokenizer import byte_tokenizer
+from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_scorer import AdditiveScorer
 
 CHAINS = [

@@ -126,17 +126,17 @@ def test_cells_of_other_runs_and_places_are_not_believed(tmp_path: Path) -> None
 
 
 def test_differences_are_named_with_before_and_now(tmp_path: Path) -> None:
-    """Every difference between two runs is a line with the field, its value before and its value now."""
+    """Every difference between two runs is named with the field, its value before and its value now."""
     with Journal(tmp_path, IDENTITY):
         pass
     changed = {"seed": 1, "model": {"id": "m", "dtype": "bfloat16"}, "chains": [{"id": "é", "text": "1" * 100}, {}]}
     with pytest.raises(ResumeError) as caught, Journal(tmp_path, changed):
         pass
     message = str(caught.value)
-    assert "- seed: before 0, now 1" in message
-    assert '- model.dtype: before nothing, now "bfloat16"' in message
-    assert "- number of chains: before 1, now 2" in message
-    assert '- chains[0].text: before "0", now "111' in message
+    assert "seed: before 0, now 1" in message
+    assert 'model.dtype: before nothing, now "bfloat16"' in message
+    assert "number of chains: before 1, now 2" in message
+    assert 'chains[0].text: before "0", now "111' in message
     assert "use another folder" in message
 
 

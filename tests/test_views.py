@@ -12,7 +12,7 @@ from tokimp.chain import Chain
 from tokimp.errors import EstimatorError, SchemaError
 from tokimp.estimator import Importance, Trajectory
 from tokimp.ragged import concatenate
-from tokimp.testing.byte_tokenizer import byte_tokenizer
+from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 from tokimp.tokenization import tokenize_chain

@@ -24,7 +24,7 @@ from tokimp.token_logprobs import TokenQueries, gather_logprobs
 _BATCH_POSITIONS = {"cpu": 2048, "": 16384}
 _LOGITS = {"cpu": 2**26, "": 2**28}
 # What starting one call costs, in token positions. Of a CPU: reading the weights from memory takes as long as computing
-# a few positions, whatever the model's size; and a layer's fixed cost (Python, hooks) as long as this many multiplications.
+# a few positions, whatever the model's size; and a layer's fixed cost (Python, hooks) as long as this many products.
 _GPU_CALL_COST = 1024
 _POSITIONS_PER_READING, _OPERATIONS_PER_LAYER = 8, 1.5e7
 

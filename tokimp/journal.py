@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,10 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+_CHAIN_IDS = re.compile(r"chains\[\d+\]\.tokens:")
+_DIGEST = re.compile(r'"[0-9a-f]{64}"')
 
 
 def digest(content: Any) -> str:
@@ -128,11 +133,12 @@ class Journal:
             raise ResumeError(f"{manifest} was written by another tokimp (format {form}, here {FORMAT})")
         differences = list(_differences(before, self._identity))
         if differences:
-            shown = "\n".join(f"- {difference}" for difference in differences[:8])
-            more = f"\n- and {len(differences) - 8} more" if len(differences) > 8 else ""
+            # Another unit or format changes every chain's ids; naming the cause is enough.
+            causes = [difference for difference in differences if not _CHAIN_IDS.match(difference)] or differences
+            more = f"; and {len(causes) - 8} more" if len(causes) > 8 else ""
             raise ResumeError(
-                f"{self._folder} holds another run:\n{shown}{more}\n"
-                "Repeat the earlier call to continue it, or use another folder for this one"
+                f"{self._folder} holds another run ({'; '.join(causes[:8])}{more}): repeat the earlier call to "
+                "continue it, or use another folder for this one"
             )
         return created
 
@@ -213,4 +219,6 @@ def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    if _DIGEST.fullmatch(text):
+        return text[1:9]
     return text if len(text) <= 80 else text[:77] + "..."

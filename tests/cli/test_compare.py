@@ -24,9 +24,9 @@ def test_writes_a_valid_result_and_prints_agreement_and_cost(tokimp: Run, chains
     assert done.status == 0, done.err
     result = ti.load(tmp_path / "run" / "results.nc")
     ti.validate(result)
-    assert list(result["estimator"].values) == ["greedy", "position"]
-    assert list(result["chain_id"].values) == ["c0", "c1", "c2"]
-    assert "analysis/agreement" in result
+    assert result.to_dataset()["estimator"].to_numpy().tolist() == ["greedy", "position"]
+    assert result.to_dataset()["chain_id"].to_numpy().tolist() == ["c0", "c1", "c2"]
+    assert "agreement" in result["analysis"].children
     assert all(word in done.out for word in ("greedy", "position", "spearman", "token positions", "run/results.nc"))
 
 
@@ -36,7 +36,7 @@ def test_without_arguments_compares_the_four_methods_on_the_embedded_chains(toki
     assert done.status == 0, done.err
     (folder,) = (tmp_path / "runs").iterdir()
     result = ti.load(folder / "results.nc")
-    assert list(result["estimator"].values) == ["greedy", "leave_one_out", "attention", "gradient"]
+    assert result.to_dataset()["estimator"].to_numpy().tolist() == ["greedy", "leave_one_out", "attention", "gradient"]
     assert result.attrs["model_id"] == "tiny"
 
 
@@ -47,7 +47,7 @@ def test_both_backends_give_the_same_importances(tokimp: Run, chains_file: Path,
         methods = ["--estimator", "leave_one_out", "--estimator", "attention", "--estimator", "gradient"]
         done = tokimp("compare", chains_file, "--backend", backend, "--out", backend, *methods)
         assert done.status == 0, done.err
-        importances.append(ti.load(tmp_path / backend / "results.nc")["importance"].values)
+        importances.append(ti.load(tmp_path / backend / "results.nc").to_dataset()["importance"].to_numpy())
     np.testing.assert_allclose(importances[0], importances[1], atol=1e-4)
 
 
@@ -102,9 +102,9 @@ def test_a_run_killed_at_any_moment_is_continued_to_the_same_bytes(chains_file: 
     assert not (broken / "results.nc").exists(), "the run ended before it could be killed"
     for folder in (broken, unbroken):
         subprocess.run([*program, "--out", str(folder), *methods], check=True, capture_output=True)
-    first, second = (ti.load(folder / "results.nc") for folder in (broken, unbroken))
+    first, second = (ti.load(folder / "results.nc").to_dataset() for folder in (broken, unbroken))
     for name in ("importance", "rank"):
-        assert first[name].values.tobytes() == second[name].values.tobytes()
+        assert first[name].to_numpy().tobytes() == second[name].to_numpy().tobytes()
 
 
 @pytest.mark.parametrize(

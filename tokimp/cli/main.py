@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 import warnings
 
 import click
+from transformers.utils import logging as transformers_logging
 
 from tokimp import __version__
 from tokimp.cli.compare import compare
@@ -33,8 +35,17 @@ def main() -> None:
     """Run the command line: exit status 0 done, 2 wrong usage, 1 anything else with one line on stderr."""
     debug = "--debug" in sys.argv[1:]
     if not debug:
-        warnings.filterwarnings("ignore")
+        _quiet_libraries()
     sys.exit(_run(debug=debug))
+
+
+def _quiet_libraries() -> None:
+    """Keep stderr to our own words: what the libraries have to say is for those who debug."""
+    warnings.filterwarnings("ignore")
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    for name in ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _run(*, debug: bool) -> int:
