@@ -42,8 +42,8 @@ def main() -> None:
 def _quiet_libraries() -> None:
     """Keep stderr to our own words: what the libraries have to say is for those who debug."""
     warnings.filterwarnings("ignore")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # transformers has no annotations here
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for name in ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import xarray as xr
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -36,29 +37,40 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
     node = _agreement(result)
     share = f"{node.attrs['confidence']:.0%} interval over chains"
     what = "position partialled out" if partial else "as it is"
-    table = Table(title=f"Agreement, {what} (mean, {share})", title_justify="left")
+    chosen = node.sel(partial=partial)
+    pairs = list(combinations(node["estimator"].to_numpy().tolist(), 2))
+    counts: list[tuple[str, ...]] = [_counts(chosen.sel(estimator=one, other=other)) for one, other in pairs]
+    table = _table(f"Agreement, {what} (mean, {share})")
     table.add_column("pair", overflow="fold")
     measures = node["measure"].to_numpy().tolist()
     for measure in measures:
         table.add_column(_heading(node, measure), justify="right")
-    table.add_column("chains", justify="right")
-    table.add_column("left out", overflow="fold")
-    chosen = node.sel(partial=partial)
-    for one, other in combinations(node["estimator"].to_numpy().tolist(), 2):
+    # What is the same for all pairs is said once, so that the table fits a narrow terminal.
+    if len(set(counts)) == 1:
+        used, left_out = counts[0]
+        table.caption = f"over {used} chains" + (f"; left out: {left_out}" if left_out else "")
+        counts = [()] * len(pairs)
+    else:
+        table.add_column("chains", justify="right")
+        table.add_column("left out", overflow="fold")
+    for (one, other), counted in zip(pairs, counts, strict=True):
         pair = chosen.sel(estimator=one, other=other)
         cells = [_interval(pair.sel(measure=measure)) for measure in measures]
-        first = pair.isel(measure=0)
-        table.add_row(f"{escape(one)} / {escape(other)}", *cells, str(int(first["chains_used"])), _left_out(first))
+        table.add_row(f"{escape(one)} / {escape(other)}", *cells, *counted)
     table.add_section()
     chance = [_number(float(node["chance_mean"].sel(measure=measure))) for measure in measures]
-    table.add_row("[dim]by chance[/]", *chance, "", "")
+    table.add_row("[dim]by chance[/]", *chance)
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
 
 
 def cost_table(result: xr.DataTree) -> Table:
     """Return a table of what each estimator cost: seconds and token positions, in all and a chain."""
     dataset = result.to_dataset()
-    table = Table(title="Cost (positions: token positions passed through the model)", title_justify="left")
+    table = _table("Cost (positions: token positions passed through the model)")
     table.add_column("estimator", overflow="fold")
     for heading in ("chains", "seconds", "seconds a chain", "positions", "positions a chain"):
         table.add_column(heading, justify="right")
@@ -87,8 +99,7 @@ def summary_line(result: xr.DataTree) -> str:
         f"unit {attributes['unit']}",
     ]
     if attributes["skipped_count"]:
-        first = json.loads(attributes["skipped"])[0]
-        parts.append(f"{attributes['skipped_count']} left out (first: {first['where']}: {first['reason']})")
+        parts.append(f"records left out: {attributes['skipped_count']}")
     return "; ".join(parts)
 
 
@@ -104,6 +115,8 @@ def print_report(result: xr.DataTree, console: Console | None = None) -> None:
     """
     console = console or Console()
     console.print(escape(summary_line(result)), highlight=False)
+    for record in json.loads(result.attrs["skipped"]):
+        console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
     if result.sizes["estimator"] > 1:
         console.print(agreement_table(result))
         console.print(agreement_table(result, partial=True))
@@ -134,10 +147,13 @@ def _number(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}" if np.isfinite(value) else "-"
 
 
-def _left_out(pair: xr.Dataset) -> str:
+def _counts(pair: xr.Dataset) -> tuple[str, ...]:
+    """Return how many chains a pair's means are over, and how many were left out for what."""
+    first = pair.isel(measure=0)
     reasons = {"chains_short": "too short", "chains_absent": "absent", "chains_undefined": "undefined"}
-    counted = {reason: int(pair[name]) for name, reason in reasons.items()}
-    return ", ".join(f"{count} {reason}" for reason, count in counted.items() if count)
+    counted = {reason: int(first[name]) for name, reason in reasons.items()}
+    left_out = ", ".join(f"{count} {reason}" for reason, count in counted.items() if count)
+    return str(int(first["chains_used"])), left_out
 
 
 def _add_cost(table: Table, name: str, seconds: FloatArray, positions: IntArray) -> None:
