@@ -11,11 +11,12 @@ from tokimp.report.tables import print_report
 from tokimp.testing import smollm2_folder
 
 source, backend, out = sys.argv[1:]
-chains = [chain for chain in ti.load_chains(source, skipped=[]) if len(chain.reasoning) >= 80]
+skipped: list[ti.SkippedRecord] = []
+chains = [chain for chain in ti.load_chains(source, skipped=skipped) if len(chain.reasoning) >= 80]
 chains = sorted(chains, key=lambda chain: len(chain.reasoning))[:20]
 scorer = ti.load_scorer(smollm2_folder(), backend=backend)
-methods = ["greedy:keep_ratio=0.5", "leave_one_out", "attention", "gradient", "position"]
-result = ti.compare(chains, scorer, methods, objective="joint", out=out)
+methods = ["greedy:keep_ratio=0.7", "leave_one_out", "attention", "gradient", "position"]
+result = ti.compare(chains, scorer, methods, objective="joint", out=out, skipped=skipped)
 result = ti.analyze(result, "agreement")
 ti.save(result, f"{out}/results.nc")
 print_report(result)

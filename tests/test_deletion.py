@@ -37,8 +37,9 @@ def test_batches_have_rows_of_one_length_within_the_budget(
     """Batches partition the deletions; rows delete equally much, start at the leftmost, and keep to the budget."""
     plan = plan_deletions(deleted, 20 + tail, max_positions=budget, call_cost=cost)
     assert sorted(index for batch in plan for index in batch.candidates) == list(range(len(deleted)))
+    last = max((min(indices) for indices in deleted if indices), default=0)
     for batch in plan:
-        assert batch.start == min(min(deleted[index], default=0) for index in batch.candidates)
+        assert batch.start == min(min(deleted[index], default=last) for index in batch.candidates)
         (size,) = {len(deleted[index]) for index in batch.candidates}
         assert batch.width == 20 + tail - size - batch.start
         assert len(batch.candidates) == 1 or batch.positions <= budget
@@ -145,3 +146,22 @@ def test_a_full_pruning_passes_a_third_of_the_positions_that_scoring_from_scratc
     assert orders[0] == orders[1]
     assert published / spent[0] > 2.8
     assert spent[1] == published - 2 * sum(range(1, length + 1))  # nor is a row's deleted or last token read
+
+
+def test_deletions_that_leave_the_same_ids_tie_exactly_and_are_scored_once() -> None:
+    """Deleting either of two equal neighbours scores the same to the last bit, at the cost of one."""
+    subject, chain = scorer(), random_chain(6, 12, 4)
+    ids = list(chain.reasoning_ids)
+    ids[4] = ids[5] = ids[6]
+    twins = replace(chain, reasoning_ids=tuple(ids))
+    model, costs = random_model("qwen2"), []
+    for version in (twins, chain):
+        before = subject.tokens_forwarded
+        scores = score_unit_deletions(subject, version, range(12), Joint())
+        costs.append(subject.tokens_forwarded - before)
+        answer = version.answer_ids
+        expected = [sum(reference_deletion(model, version, range(12), (unit,), answer)) for unit in range(12)]
+        np.testing.assert_allclose(scores.objective, expected, atol=1e-4)
+        if version is twins:
+            assert scores.objective[4] == scores.objective[5] == scores.objective[6]
+    assert costs[0] < costs[1]

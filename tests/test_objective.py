@@ -73,3 +73,17 @@ def test_contrast_needs_a_wrong_answer() -> None:
 def test_the_others_need_none(objective: Objective) -> None:
     """Only objectives that read a wrong answer ask for one."""
     objective.check(toy_chain("ab"))
+
+
+def test_an_objective_that_mixes_versions_is_refused() -> None:
+    """A scalar, or one number a token, is no number a version: the error names the objective and both shapes."""
+
+    class Mixed(Answer):
+        name = "mixed"
+
+        def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+            return logprobs.answer.sum()
+
+    with pytest.raises(ObjectiveError, match=r"'mixed' must return .*\(2,\), not \(\)"):
+        Mixed().evaluate(LOGPROBS)
+    assert Answer().evaluate(LOGPROBS).tolist() == EXPECTED["answer"]

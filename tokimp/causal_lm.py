@@ -227,7 +227,7 @@ class CausalLMScorer(Decoder, Scorer):
 
         reasoning, answer = logprobs(chain.answer_ids)
         wrong = logprobs(chain.wrong_answer_ids or ())[1] if Span.WRONG_ANSWER in objective.spans else None
-        return objective(LogprobTensors(reasoning, answer, wrong).cpu()), leaf[0]
+        return objective.evaluate(LogprobTensors(reasoning, answer, wrong)), leaf[0]
 
     def generate(
         self,

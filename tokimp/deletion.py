@@ -110,7 +110,9 @@ def plan_deletions(
     list of DeletionBatch
         Ordered by size of the deletion, then by start; each deletion in exactly one.
     """
-    starts = [min(indices, default=0) if share_prefix else 0 for indices in deleted]
+    # What is kept as it is differs nowhere; it starts where the last of the others does.
+    last = max((min(indices) for indices in deleted if indices), default=0)
+    starts = [min(indices, default=last) if share_prefix else 0 for indices in deleted]
     batches: list[DeletionBatch] = []
     for size in sorted({len(indices) for indices in deleted}):
         group = sorted((i for i, indices in enumerate(deleted) if len(indices) == size), key=lambda i: starts[i])

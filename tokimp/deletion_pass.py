@@ -40,11 +40,23 @@ class DeletionPass:
     def score(
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
     ) -> DeletionScores:
-        """Return the scores, in the order of `candidates`."""
+        """Return the scores, in the order of `candidates`.
+
+        Deletions that leave the same ids (of one of two equal neighbours) are scored once: they tie exactly, however
+        the others are batched.
+        """
         check_deletions(chain, kept, candidates)
-        step = _Step(chain, kept, candidates, objective)
+        everything = _Step(chain, kept, candidates, objective)
         if not candidates:
-            return step.scores
+            return everything.scores
+        first: dict[Ids, int] = {}
+        same = [first.setdefault(everything.row(candidate), candidate) for candidate in range(len(candidates))]
+        distinct = sorted(first.values())
+        scores = self._score_distinct(_Step(chain, kept, [candidates[candidate] for candidate in distinct], objective))
+        places = np.searchsorted(distinct, same)
+        return DeletionScores(scores.objective[places], scores.reasoning[places], scores.answer[places])
+
+    def _score_distinct(self, step: _Step) -> DeletionScores:
         reuse = self._scorer.reuse_kv
         plan = plan_deletions(
             step.deleted,
@@ -161,7 +173,7 @@ class _Step:
     def store(self, batch: DeletionBatch, logprobs: LogprobTensors) -> None:
         """Keep the scores of a batch."""
         rows = list(batch.candidates)
-        self.scores.objective[rows] = self.objective(logprobs.cpu()).double().numpy()
+        self.scores.objective[rows] = self.objective.evaluate(logprobs).numpy()
         self.scores.reasoning[rows] = logprobs.reasoning.sum(dim=-1, dtype=torch.float64).cpu().numpy()
         self.scores.answer[rows] = logprobs.answer.sum(dim=-1, dtype=torch.float64).cpu().numpy()
 

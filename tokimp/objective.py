@@ -41,7 +41,7 @@ class LogprobTensors:
     wrong_answer: torch.Tensor | None = None
 
     def cpu(self) -> LogprobTensors:
-        """Return the same on the CPU: objectives sum in float64, which Apple's GPUs lack."""
+        """Return the same on the CPU."""
         wrong_answer = None if self.wrong_answer is None else self.wrong_answer.cpu()
         return LogprobTensors(self.reasoning.cpu(), self.answer.cpu(), wrong_answer)
 
@@ -71,9 +71,27 @@ class Objective(ABC):
     def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
         """Return one number (float64, nats unless the objective says otherwise) a version, [version]."""
 
+    def evaluate(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Return what calling the objective returns, on the CPU; the way in which scorers call it.
+
+        Raises
+        ------
+        ObjectiveError
+            If the objective does not return one number a version.
+        """
+        # On the CPU, because objectives sum in float64, which Apple's GPUs lack.
+        values = self(logprobs.cpu())
+        versions = (len(logprobs.answer),)
+        if not isinstance(values, torch.Tensor) or tuple(values.shape) != versions:
+            shape = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+            raise ObjectiveError(
+                f"the objective {self.name!r} must return a tensor of one number a version, {versions}, not {shape}"
+            )
+        return values.double()
+
     def check(self, chain: TokenizedChain) -> None:
         """Raise `ObjectiveError` if the chain lacks something the objective reads."""
-        if Span.WRONG_ANSWER in self.spans and chain.wrong_answer_ids is None:
+        if Span.WRONG_ANSWER in self.spans and not chain.wrong_answer_ids:
             raise ObjectiveError(
                 f"{chain.chain.where}: the objective {self.name!r} needs a wrong answer; "
                 "give the chain a 'wrong_answer' field, or use another objective"

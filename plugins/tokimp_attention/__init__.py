@@ -109,13 +109,14 @@ class Attention(ImportanceEstimator):
                 chain,
                 weights=self.weights,
                 layers=self.layers,
-                reduce=lambda layer: attention_received(self._heads(layer), chain, self.query),
+                # Heads are chosen last: which positions can see a token is decided on all of them.
+                reduce=lambda layer: self._heads(attention_received(layer, chain, self.query)),
             )
         per_unit = sum_over_units(chain, received)
         return Importance(per_unit.max(axis=(0, 1)) if self.aggregate == "max" else per_unit.mean(axis=(0, 1)))
 
     def _heads(self, layer: torch.Tensor) -> torch.Tensor:
-        """Return the chosen heads of one layer's [head, query, key], in float32."""
+        """Return the chosen heads of one layer's [head, ...], in float32."""
         if self.heads is None:
             return layer.float()
         if not all(-len(layer) <= head < len(layer) for head in self.heads):

@@ -40,16 +40,18 @@ class Gradient(ImportanceEstimator):
     steps
         Points on that line, those of Gauss-Legendre quadrature; a forward and a backward pass each.
     baseline
-        ``mean``: every token's is the mean over the chain's own reasoning tokens. ``zero``: embeddings of zero, as is
-        usual for text; but a model that normalises its inputs (RMSNorm, LayerNorm: nearly every one) sees hardly more
-        than their direction, which does not change on the way from zero. There almost all of the objective's change
-        happens in the first hundredth of the line, and no affordable number of steps closes the gap.
+        ``mean``: every token's is the mean over the chain's own reasoning tokens (a chain of a single token is its own
+        baseline, and its score is 0). ``zero``: embeddings of zero, as is usual for text; a model that normalises its
+        inputs (RMSNorm, LayerNorm: nearly every one) sees hardly more than their direction, which does not change on
+        the way from zero, so that much of the objective's change can happen in a short stretch of the line.
 
     Notes
     -----
     The diagnostics of integrated gradients are ``completeness_gap``, the scores' sum minus the objective's change (in
     the objective's unit; nats for the built-in ones), and ``completeness_gap_relative``, its size as a share of the
-    size of that change. A large gap asks for more steps.
+    size of that change. A large gap asks for more steps, or says that the scores are not to be trusted: along the line
+    the objective can swing so sharply that hundreds of steps miss it, with either baseline. `tokimp compare` prints
+    the gaps.
 
     Examples
     --------

@@ -43,30 +43,28 @@ def _quiet_libraries() -> None:
     """Keep stderr to our own words: what the libraries have to say is for those who debug."""
     warnings.filterwarnings("ignore")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # transformers has no annotations here
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # likewise
     for name in ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _run(*, debug: bool) -> int:
     try:
-        cli.main(standalone_mode=False)
+        # Outside standalone mode click returns the status that a command asked to exit with.
+        return cli.main(standalone_mode=False) or 0
     except click.UsageError as error:
         error.show()
         return error.exit_code
-    except click.exceptions.Exit as done:
-        return done.exit_code
     except BrokenPipeError:
         # The reader of our output has gone (tokimp plugins | head); there is nobody left to tell.
         sys.stderr.close()
         return 1
     # The last line of defence: whatever went wrong becomes one line, and the traceback is one option away.
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see above
         if debug:
             traceback.print_exc()
         click.echo(f"tokimp: {' '.join(_message(error).split())}", err=True)
         return 1
-    return 0
 
 
 def _message(error: BaseException) -> str:

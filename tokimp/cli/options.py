@@ -48,7 +48,13 @@ _DECORATORS: list[Callable[[Any], Any]] = [
     click.option("--split", default="test", show_default=True, help="Split of a hub dataset."),
     click.option("--keep-calculator", is_flag=True, help="Keep GSM8K's calculator notes (<<2+3=5>>)."),
     click.option("--skip-bad", is_flag=True, help="Leave bad chains out, counted and listed, instead of stopping."),
-    click.option("--seed", default=0, show_default=True, help="Of everything that draws at random."),
+    click.option(
+        "--seed",
+        default=0,
+        show_default=True,
+        type=click.IntRange(0, 2**32 - 1),
+        help="Of everything that draws at random.",
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tokimp.errors import SchemaError
 from tokimp.estimator import IntArray
+from tokimp.schema import DIAGNOSTIC_PREFIX
 from tokimp.scorer import FloatArray
 
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
@@ -41,7 +42,7 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
     pairs = list(combinations(node["estimator"].to_numpy().tolist(), 2))
     counts: list[tuple[str, ...]] = [_counts(chosen.sel(estimator=one, other=other)) for one, other in pairs]
     table = _table(f"Agreement, {what} (mean, {share})")
-    table.add_column("pair", overflow="fold")
+    table.add_column("pair", overflow="fold", min_width=_label_width(node["estimator"].to_numpy().tolist()))
     measures = node["measure"].to_numpy().tolist()
     for measure in measures:
         table.add_column(_heading(node, measure), justify="right")
@@ -61,6 +62,11 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
     chance = [_number(float(node["chance_mean"].sel(measure=measure))) for measure in measures]
     table.add_row("[dim]by chance[/]", *chance)
     return table
+
+
+def _label_width(labels: list[str]) -> int:
+    """Return the width at which no short label is broken within a word."""
+    return min(20, max(len(label) for label in labels) + len(" /"))
 
 
 def _table(title: str) -> Table:
@@ -85,6 +91,23 @@ def cost_table(result: xr.DataTree) -> Table:
         dataset["full_seconds"].to_numpy(),
         dataset["full_tokens_forwarded"].to_numpy(),
     )
+    return table
+
+
+def diagnostics_table(result: xr.DataTree) -> Table:
+    """Return a table of what estimators say about their own scores: median and largest size over chains."""
+    dataset = result.to_dataset()
+    table = _table("Diagnostics (what the methods say of their own scores)")
+    for heading in ("estimator", "diagnostic"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("median", "largest size"):
+        table.add_column(heading, justify="right")
+    for name in (str(name) for name in dataset.data_vars if str(name).startswith(DIAGNOSTIC_PREFIX)):
+        for label, values in zip(dataset["estimator"].to_numpy().tolist(), dataset[name].to_numpy(), strict=True):
+            said = values[~np.isnan(values)]
+            if len(said):
+                shown = (f"{value:.3g}" for value in (np.median(said), np.abs(said).max()))
+                table.add_row(escape(label), escape(name.removeprefix(DIAGNOSTIC_PREFIX)), *shown)
     return table
 
 
@@ -121,6 +144,9 @@ def print_report(result: xr.DataTree, console: Console | None = None) -> None:
         console.print(agreement_table(result))
         console.print(agreement_table(result, partial=True))
     console.print(cost_table(result))
+    diagnostics = diagnostics_table(result)
+    if diagnostics.row_count:
+        console.print(diagnostics)
 
 
 def _agreement(result: xr.DataTree) -> xr.Dataset:
