@@ -85,7 +85,7 @@ def train_tokenizer(problems: Sequence[Problem]) -> PreTrainedTokenizerBase:
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
     )
     # transformers leaves this and a few other calls untyped.
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers leaves it without types
         tokenizer_object=tokenizer,
         bos_token=BOS,
         eos_token=EOS,
@@ -244,7 +244,7 @@ def train(tokenizer: PreTrainedTokenizerBase, rows: int, seed: int) -> LlamaForC
     model.train()
     for step, batch in enumerate(batches(tokenizer, problems, rows, seed)):
         loss = loss_of(model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
@@ -440,7 +440,7 @@ def main() -> None:
         model.config.tiny_training = {"rows": arguments.rows, "seed": arguments.seed, "minutes": minutes}
         arguments.out.mkdir(parents=True, exist_ok=True)
         tokenizer.save_pretrained(arguments.out)
-        model.half().save_pretrained(arguments.out)  # type: ignore[no-untyped-call]
+        model.half().save_pretrained(arguments.out)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         (arguments.out / "model.safetensors").chmod(0o644)  # it is written readable by its owner alone
     evaluate(arguments.out, arguments.demo, arguments.problems)
 

@@ -21,7 +21,15 @@ import xarray as xr
 from tokimp.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.compare import compare
 from tokimp.datasets import SkippedRecord
-from tokimp.errors import ChainError, EstimatorError, ObjectiveError, ResumeError, ScorerError, UnsupportedError
+from tokimp.errors import (
+    ChainError,
+    EstimatorError,
+    ObjectiveError,
+    ResumeError,
+    ScorerError,
+    TokimpError,
+    UnsupportedError,
+)
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.progress import Progress
 from tokimp.scorer import Capability, SpanLogprobs
@@ -294,6 +302,34 @@ def test_everything_is_checked_before_any_work(tmp_path: Path) -> None:
         run(script.CHAINS, ["position"], "contrast")
     assert scorer.tokens_forwarded == 0
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, "0"])
+def test_a_seed_out_of_range_is_refused_before_any_work(tmp_path: Path, seed: Any) -> None:
+    """A seed is a whole number that every generator takes; anything else is an error before a folder is made."""
+    scorer = script.ByteScorer()
+    with pytest.raises(TokimpError, match=f"seed={seed!r} is not allowed; give a whole number from 0 to 4294967295"):
+        compare(script.CHAINS, scorer, ["position"], out=tmp_path / "out", seed=seed)
+    assert scorer.tokens_forwarded == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_largest_seed_is_taken() -> None:
+    """The range of seeds includes its ends."""
+    for seed in (0, 2**32 - 1):
+        result = compare(script.CHAINS[:1], script.ByteScorer(), [script.Drawn()], seed=seed)
+        assert result.attrs["seed"] == seed
+
+
+def test_with_every_record_left_out_the_reasons_are_said() -> None:
+    """Where all records were left out before, the error counts them and says of the first ones where and why."""
+    skipped = [SkippedRecord(f"b.jsonl:{line}", "", f"not JSON ({line})") for line in (2, 5, 7, 8)]
+    said = r"none of 4 chains can be used: b\.jsonl:2: not JSON \(2\); b\.jsonl:5: .*; b\.jsonl:7: [^;]*; and 1 more$"
+    with pytest.raises(ChainError, match=said):
+        compare([], script.ByteScorer(), ["position"], skipped=skipped)
+    bad = Chain("bad", "?", "1" * 50, "1", source="b.jsonl:9")
+    with pytest.raises(ChainError, match=r"none of 2 chains.*: b\.jsonl:2: .*; b\.jsonl:9: chain 'bad': 54 tokens"):
+        compare([bad], script.ByteScorer(), ["position"], skipped=skipped[:1])
 
 
 @pytest.mark.parametrize(

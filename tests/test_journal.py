@@ -211,8 +211,12 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY):
         pass
     (tmp_path / "cells" / ".000000-000.npz.0123abcd.partial").write_bytes(b"half")
-    (tmp_path / "results.nc").write_bytes(b"mine")
+    (tmp_path / ".run.json.0123abcd.partial").write_bytes(b"half")
+    # The result is written after the journal is closed, so that another process may be at it.
+    others = [tmp_path / name for name in ("results.nc", ".results.nc.0123abcd.partial")]
+    for other in others:
+        other.write_bytes(b"not the journal's")
     with Journal(tmp_path, IDENTITY):
         pass
     assert not list((tmp_path / "cells").iterdir())
-    assert (tmp_path / "results.nc").exists()
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"cells", "run.json", *(o.name for o in others)}

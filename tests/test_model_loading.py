@@ -146,7 +146,7 @@ def test_backends_that_do_not_exist_or_are_no_scorers_are_refused(folder: Path) 
     with pytest.raises(PluginError, match=r"no scorer named 'other'.*nnsight"):
         load_scorer(str(folder), "other")
     register_scorer("a_dictionary_for_tests")(dict)
-    with pytest.raises(ScorerError, match=r"not a tokimp Scorer"):
+    with pytest.raises(PluginError, match=r"dict is not a subclass of Scorer"):
         load_scorer([], "a_dictionary_for_tests")
     with pytest.raises(ScorerError, match=r"does not take these options.*colour"):
         load_scorer(str(folder), "nnsight", device="cpu", colour="blue")

@@ -31,7 +31,8 @@ from tokimp.registry import (
     register_objective,
     register_scorer,
 )
-from tokimp.scorer import Scorer
+from tokimp.scorer import Capability, Scorer
+from tokimp.testing import AdditiveScorer
 
 
 class Mine(ImportanceEstimator):
@@ -108,22 +109,32 @@ def test_an_instance_is_passed_through() -> None:
     assert load_objective(objective) is objective
 
 
+class MyObjective(Joint):
+    """An objective of this test's own."""
+
+    name = "mine"
+
+
+def my_analysis() -> None:
+    """Stand for an analysis; it is never called."""
+
+
 @pytest.mark.parametrize(
-    ("kind", "register"),
+    ("kind", "register", "mine"),
     [
-        ("scorers", register_scorer),
-        ("objectives", register_objective),
-        ("estimators", register_estimator),
-        ("analyses", register_analysis),
+        ("scorers", register_scorer, AdditiveScorer),
+        ("objectives", register_objective, MyObjective),
+        ("estimators", register_estimator, Mine),
+        ("analyses", register_analysis, my_analysis),
     ],
 )
-def test_a_decorator_registers_in_this_process(kind: Kind, register: Any) -> None:
-    """A registered class can be loaded and is listed, and the decorator leaves it as it is."""
-    assert register("of_my_own")(Mine) is Mine
-    assert load(kind, "of_my_own") is Mine
-    (plugin,) = [plugin for plugin in plugins(kind) if plugin.name == "of_my_own"]
-    assert (plugin.package, plugin.loaded, plugin.error) == ("(this process)", Mine, "")
-    assert plugin.target.endswith("test_registry:Mine")
+def test_a_decorator_registers_in_this_process(kind: Kind, register: Any, mine: Any) -> None:
+    """What is registered can be loaded and is listed, and the decorator leaves it as it is."""
+    assert register("mine")(mine) is mine
+    assert load(kind, "mine") is mine
+    (plugin,) = [plugin for plugin in plugins(kind) if plugin.name == "mine"]
+    assert (plugin.package, plugin.loaded, plugin.error) == ("(this process)", mine, "")
+    assert plugin.target.endswith(f":{mine.__qualname__}")
 
 
 def test_a_class_defined_again_takes_its_name_again() -> None:
@@ -147,16 +158,17 @@ def test_a_stranger_is_found_by_name(packages: Any, tmp_path: Path) -> None:
     assert (plugin.package, plugin.target, plugin.error) == ("stranger-a", "stranger_a:Strange", "")
 
 
-def test_two_packages_with_one_name_are_both_named(packages: Any) -> None:
+def test_two_packages_with_one_name_are_both_named(packages: Any, tmp_path: Path) -> None:
     """A name that two packages claim is an error naming both, even with one target; other names go on."""
-    packages("stranger-b", "objectives", twice="tokimp.objective:Joint", fine="tokimp.objective:Joint")
+    module(tmp_path, "stranger_b", "from tokimp.objective import Joint\nclass Fine(Joint):\n    name = 'fine'\n")
+    packages("stranger-b", "objectives", twice="tokimp.objective:Joint", fine="stranger_b:Fine")
     packages("stranger-c", "objectives", twice="tokimp.objective:Joint")
     with pytest.raises(PluginError, match=r"objective 'twice' is claimed by stranger-[bc] .* and stranger-[bc] "):
         load_objective("twice")
     claims = [plugin for plugin in plugins("objectives") if plugin.name == "twice"]
     assert {plugin.package for plugin in claims} == {"stranger-b", "stranger-c"}
     assert all("is claimed by" in plugin.error and plugin.loaded is None for plugin in claims)
-    assert load_objective("fine").name == "joint"
+    assert load_objective("fine").name == "fine"
 
 
 def test_a_class_cannot_take_a_packages_name(packages: Any) -> None:
@@ -169,9 +181,9 @@ def test_a_class_cannot_take_a_packages_name(packages: Any) -> None:
 
 def test_a_package_may_register_what_it_also_offers(packages: Any) -> None:
     """One class with a decorator and an entry point makes one claim, and is listed once."""
-    packages("stranger-d", "objectives", mine="tokimp.objective:Joint")
-    register_objective("mine")(Joint)
-    assert load("objectives", "mine") is Joint
+    packages("stranger-d", "objectives", mine=f"{MyObjective.__module__}:MyObjective")
+    register_objective("mine")(MyObjective)
+    assert load("objectives", "mine") is MyObjective
     assert [plugin.package for plugin in plugins("objectives") if plugin.name == "mine"] == ["stranger-d"]
 
 
@@ -182,6 +194,8 @@ def test_a_package_may_register_what_it_also_offers(packages: Any) -> None:
         ("import a_module_that_is_not_there", "ModuleNotFoundError: .*a_module_that_is_not_there"),
         ("x = 1", "AttributeError: .*Broken"),
         ("def", "SyntaxError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("raise ImportError('one\\n  two\\n')", "ImportError: one two$"),
     ],
 )
 def test_a_broken_plugin_is_listed_with_its_reason(packages: Any, tmp_path: Path, text: str, reason: str) -> None:
@@ -195,6 +209,74 @@ def test_a_broken_plugin_is_listed_with_its_reason(packages: Any, tmp_path: Path
     assert "stranger-e" in found["broken"].error
     assert found["broken"].loaded is None
     assert found["joint"].loaded is Joint
+
+
+HEAD = """
+from tokimp import Capability, Importance, ImportanceEstimator
+from tokimp.objective import Joint
+
+class Base(ImportanceEstimator):
+    def estimate(self, chain, scorer, objective):
+        return Importance([0.0] * len(chain.units))
+"""
+NOT_OF_A_KIND: list[tuple[Kind, str, str]] = [
+    ("estimators", "def Broken(): pass", ":Broken is not a subclass of ImportanceEstimator"),
+    ("estimators", "Broken = Joint", "is not a subclass of ImportanceEstimator"),
+    ("objectives", "class Broken: pass", "is not a subclass of Objective"),
+    ("scorers", "Broken = Base", "is not a subclass of Scorer"),
+    (
+        "estimators",
+        "class Broken(Base):\n    name = 'broken'\n    requires = Capability.DELETIONS",
+        r"requires must be a frozenset of members of Capability, such as frozenset\(\{Capability.LOGPROBS\}\), not <",
+    ),
+    (
+        "estimators",
+        "class Broken(Base):\n    name = 'broken'\n    requires = {'deletions'}",
+        "requires must be a frozenset",
+    ),
+    (
+        "estimators",
+        "class Broken(Base):\n    name = 'borken'",
+        "its name is 'borken'; it must be the one it is offered",
+    ),
+    ("estimators", "class Broken(Base): pass", "its name is None; it must be the one it is offered under"),
+    ("objectives", "class Broken(Joint): pass", "its name is 'joint'; it must be the one it is offered under"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "reason"), NOT_OF_A_KIND)
+def test_what_is_not_of_its_kind_does_not_load(
+    packages: Any, tmp_path: Path, kind: Kind, text: str, reason: str
+) -> None:
+    """A function, another class, a false description or another name is said when loading, and listed in one line."""
+    name = f"stranger_{abs(hash(text))}"
+    module(tmp_path, name, HEAD + text)
+    packages("stranger-h", kind, broken=f"{name}:Broken")
+    with pytest.raises(PluginError, match=f"^{kind[:-1]} 'broken' of package stranger-h.*{reason}"):
+        load(kind, "broken")
+    (plugin,) = [plugin for plugin in plugins(kind) if plugin.name == "broken"]
+    assert plugin.loaded is None
+    assert "stranger-h" in plugin.error
+    assert "\n" not in plugin.error
+
+
+def test_what_is_registered_here_is_checked_too() -> None:
+    """A class of this process that is not of its kind, or not of its name, is an error when loading and is listed."""
+    register_estimator("function")(my_analysis)
+    register_estimator("other_name")(Mine)
+    for name, reason in (("function", "not a subclass of ImportanceEstimator"), ("other_name", "its name is 'mine'")):
+        with pytest.raises(PluginError, match=reason):
+            load_estimator(name)
+        (plugin,) = [plugin for plugin in plugins("estimators") if plugin.name == name]
+        assert plugin.loaded is None
+        assert reason in plugin.error
+
+
+def test_an_instance_is_checked_as_its_class_would_be() -> None:
+    """An estimator passed as an instance is refused where its class says wrongly what it requires."""
+    careless = type("Careless", (Mine,), {"requires": Capability.DELETIONS})
+    with pytest.raises(PluginError, match=r"'Careless'.*requires must be a frozenset"):
+        load_estimator(careless())
 
 
 def test_nothing_is_loaded_before_it_is_asked_for(packages: Any, tmp_path: Path) -> None:

@@ -154,6 +154,9 @@ def test_categories_equal_a_count_by_character(
     chain = labelled(text, *labels)
     for (start, end), category in zip(offsets, token_categories(chain, offsets), strict=True):
         visible = [index for index in range(start, end) if not text[index].isspace()]
-        counts = [(sum(a <= index < b for index in visible), label) for a, b, label in sorted(labels)]
+        counts = [
+            (sum(a <= index < b for index in visible), label)
+            for a, b, label in sorted(labels, key=lambda span: span[:2])
+        ]
         most = max((count for count, _ in counts), default=0)
         assert category == (next(label for count, label in counts if count == most) if most else "")

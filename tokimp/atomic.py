@@ -37,9 +37,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(partial)
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what interrupted writes left in a folder."""
-    for leftover in folder.glob(f".*{SUFFIX}"):
+def remove_partial(folder: Path, name: str = "*") -> None:
+    """Remove what interrupted writes left in a folder: those of the file or folder called `name`, or all."""
+    for leftover in folder.glob(f".{name}.*{SUFFIX}"):
         _remove(leftover)
 
 

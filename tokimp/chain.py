@@ -33,7 +33,7 @@ class Chain:
     system
         A system message, for prompt formats that have room for one.
     wrong_answer
-        What the objective ``contrast`` compares the answer with.
+        What the objective ``contrast`` compares the answer with; not empty.
     category
         Labelled character spans of the reasoning.
     source
@@ -42,7 +42,8 @@ class Chain:
     Raises
     ------
     ChainError
-        If the id, the reasoning or the answer is empty, or a category span lies outside the reasoning.
+        If an id or text is not a string; if the id, the reasoning, the answer or the wrong answer is empty; or if a
+        category span lies outside the reasoning.
     """
 
     id: str
@@ -56,10 +57,15 @@ class Chain:
     source: str = ""
 
     def __post_init__(self) -> None:
+        for field in ("id", "question", "reasoning", "answer", "gold", "system", "wrong_answer"):
+            text = getattr(self, field)
+            if not isinstance(text, str) and not (text is None and field in {"gold", "system", "wrong_answer"}):
+                raise ChainError(f"{self.where}: the {field} must be text, not {type(text).__name__}")
         if not self.id:
             raise ChainError(f"{self.where}: the chain has an empty id; give every chain a name of its own")
-        for field in ("reasoning", "answer"):
-            if not getattr(self, field).strip():
+        for field in ("reasoning", "answer", "wrong_answer"):
+            text = getattr(self, field)
+            if text is not None and not text.strip():
                 raise ChainError(f"{self.where}: the {field} is empty; complete the chain or leave it out (--skip-bad)")
         for span in self.category:
             if not 0 <= span.start < span.end <= len(self.reasoning):

@@ -14,7 +14,14 @@ from tokimp.assembly import Baseline, Cell, build
 from tokimp.cells import estimate, score_unpruned
 from tokimp.chain import Chain, TokenizedChain
 from tokimp.datasets import SkippedRecord
-from tokimp.errors import ChainError, EstimatorError, ObjectiveError, TokenizationError, UnsupportedError
+from tokimp.errors import (
+    ChainError,
+    EstimatorError,
+    ObjectiveError,
+    TokenizationError,
+    TokimpError,
+    UnsupportedError,
+)
 from tokimp.estimator import ImportanceEstimator
 from tokimp.journal import Journal
 from tokimp.objective import Objective, Span
@@ -33,6 +40,9 @@ from tokimp.schema import unstorable
 from tokimp.scorer import Capability, Scorer
 from tokimp.tokenization import tokenize_chain
 from tokimp.units import Unit, token_categories
+
+# The largest that numpy's global generator takes.
+_LARGEST_SEED = 2**32 - 1
 
 
 def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in the order one says it
@@ -71,8 +81,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         A list of records left out so far. When it is given, chains that cannot be used are appended and left out;
         else the first of them is an error. The result's attributes name all of them.
     seed
-        Of everything random. Each cell starts from a seed made of this one, the chain's id and the estimator's label,
-        so that no cell depends on what ran before it; the caller's generators are left as they were.
+        Of everything random, from 0 to 2**32 - 1. Each cell starts from a seed made of this one, the chain's id and the
+        estimator's label, so that no cell depends on what ran before it; the caller's generators are left as they were.
     progress
         Called after every finished cell.
 
@@ -83,6 +93,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
 
     Raises
     ------
+    TokimpError
+        If the seed is not a whole number in its range.
     ChainError, TokenizationError, ObjectiveError
         If a chain cannot be used: it has an id or text that a result cannot hold, does not fit the prompt format,
         the model's context or the objective. Also if no chain is left.
@@ -92,10 +104,13 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         If there are no estimators, two have one label, a parameter is not allowed, or one fails on a chain; what was
         finished before is kept.
     PluginError
-        If a name is unknown.
+        If a name is unknown, or what it stands for is not of its kind.
     ResumeError
         If `out` holds another run, or is in use.
     """
+    # A bool is an int to Python, and numpy's integers are none to JSON, in which the run is described.
+    if type(seed) is not int or not 0 <= seed <= _LARGEST_SEED:
+        raise TokimpError(f"seed={seed!r} is not allowed; give a whole number from 0 to {_LARGEST_SEED}")
     loaded = _load_estimators(estimators, scorer)
     preserved = load_objective(objective)
     usable = _tokenize(chains, scorer, preserved, unit=unit, prompt_format=prompt_format, skipped=skipped)
@@ -192,9 +207,18 @@ def _tokenize(
         else:
             usable.append(tokens)
     if not usable:
-        reason = f"; the first was left out because {skipped[-len(chains)].reason}" if chains and skipped else ""
-        raise ChainError(f"none of {len(chains)} chains can be used{reason}")
+        raise _none_usable(skipped or [])
     return usable
+
+
+def _none_usable(skipped: Sequence[SkippedRecord], shown: int = 3) -> ChainError:
+    reasons = [
+        record.reason if record.reason.startswith(record.where) else f"{record.where}: {record.reason}"
+        for record in skipped[:shown]
+    ]
+    if len(skipped) > shown:
+        reasons.append(f"and {len(skipped) - shown} more")
+    return ChainError(f"none of {len(skipped)} chains can be used{': ' if reasons else ''}{'; '.join(reasons)}")
 
 
 def _check_texts(chain: Chain) -> None:

@@ -111,7 +111,8 @@ class Journal:
 
     def _claim(self) -> None:
         manifest = self._folder / "run.json"
-        remove_partial(self._folder)
+        # Only what this lock protects: a result beside it is written after its run has let go of the lock.
+        remove_partial(self._folder, manifest.name)
         remove_partial(self._cells)
         if manifest.exists():
             self.created = self._check(manifest)

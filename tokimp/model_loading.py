@@ -69,7 +69,7 @@ def load_scorer(
     Raises
     ------
     PluginError
-        If there is no such backend.
+        If there is no such backend, or it is no scorer.
     ScorerError
         If the model or its tokenizer cannot be loaded.
     UnsupportedError
@@ -77,13 +77,11 @@ def load_scorer(
     """
     scorer_class = load("scorers", backend)
     try:
-        scorer = scorer_class(model, device=device, dtype=dtype, tokenizer=tokenizer, **options)
+        scorer: Scorer = scorer_class(model, device=device, dtype=dtype, tokenizer=tokenizer, **options)
     except TypeError as error:
         if "keyword argument" not in str(error):
             raise
         raise ScorerError(f"the scorer {backend!r} does not take these options: {error}") from error
-    if not isinstance(scorer, Scorer):
-        raise ScorerError(f"the backend {backend!r} is not a tokimp Scorer but a {type(scorer).__name__}")
     return scorer
 
 

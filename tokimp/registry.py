@@ -14,10 +14,13 @@ from typing import Any, Literal, TypeVar
 from tokimp.errors import PluginError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
+from tokimp.scorer import Capability, Scorer
 
 Kind = Literal["scorers", "objectives", "estimators", "analyses"]
 KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses")
 T = TypeVar("T")
+# Analyses are functions; `tokimp.analysis` checks what they return.
+_BASES: dict[Kind, type] = {"scorers": Scorer, "objectives": Objective, "estimators": ImportanceEstimator}
 
 _in_process: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
 
@@ -67,6 +70,11 @@ def singular(kind: Kind) -> str:
 
 def _target(plugin: Any) -> str:
     return f"{plugin.__module__}:{plugin.__qualname__}"
+
+
+def _named(plugin: Any) -> str:
+    """Return the target of a class or function, and of anything else what Python shows, on one line."""
+    return _target(plugin) if hasattr(plugin, "__qualname__") else " ".join(repr(plugin).split())
 
 
 def register_scorer(name: str) -> Callable[[T], T]:
@@ -125,7 +133,9 @@ def load(kind: Kind, name: str) -> Any:
     Raises
     ------
     PluginError
-        If the name is unknown (the message lists the known ones), claimed twice, or fails to load.
+        If the name is unknown (the message lists the known ones), claimed twice, or fails to load; or if what it
+        stands for is no subclass of its kind, does not say what it requires as a set of `Capability`, or calls itself
+        otherwise than it is offered.
     """
     offers = _entries(kind).get(name, [])
     claims = _claims(kind, name)
@@ -135,7 +145,9 @@ def load(kind: Kind, name: str) -> Any:
             "uninstall or rename one, or name package.module:Class instead"
         )
     if name in _in_process[kind]:
-        return _in_process[kind][name]
+        registered = _in_process[kind][name]
+        _check(kind, registered, f"{singular(kind)} {name!r} of this process", offered_as=name)
+        return registered
     if offers:
         return _load_target(kind, name, offers[0].value, _package(offers[0]))
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name):
@@ -144,17 +156,46 @@ def load(kind: Kind, name: str) -> Any:
 
 
 def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
+    plugin = f"{singular(kind)} {name!r}" + (f" of package {package}" if package else "")
     module, _, attribute = target.partition(":")
     try:
         loaded: Any = importlib.import_module(module)
         for part in attribute.split("."):
             loaded = getattr(loaded, part)
-    # A plugin's module is a stranger's code: whatever it raises becomes one clear message.
-    except Exception as error:
-        origin = f" of package {package}" if package else ""
-        reason = f"{type(error).__name__}: {error}"
-        raise PluginError(f"{singular(kind)} {name!r}{origin} failed to load from {target}: {reason}") from error
+    # A plugin's module is a stranger's code: whatever it raises becomes one clear message on one line.
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginError(f"{plugin} failed to load from {target}: {reason}") from error
+    _check(kind, loaded, plugin, offered_as=name if package else None)
     return loaded
+
+
+def _check(kind: Kind, loaded: Any, plugin: str, *, offered_as: str | None) -> None:
+    """Raise `PluginError` unless what was loaded is of its kind, describes itself well and has the name offered."""
+    base = _BASES.get(kind)
+    if base is None:
+        return
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise PluginError(f"{plugin}: {_named(loaded)} is not a subclass of {base.__name__}")
+    if issubclass(loaded, ImportanceEstimator):
+        requires: Any = loaded.requires
+        if not isinstance(requires, set | frozenset) or not all(isinstance(each, Capability) for each in requires):
+            raise PluginError(
+                f"{plugin}: requires must be a frozenset of members of Capability, such as "
+                f"frozenset({{Capability.LOGPROBS}}), not {requires!r}"
+            )
+    # A scorer has no name of its own: its backend is what its numbers come from.
+    if kind != "scorers" and offered_as is not None and getattr(loaded, "name", None) != offered_as:
+        raise PluginError(
+            f"{plugin}: its name is {getattr(loaded, 'name', None)!r}; it must be the one it is offered under"
+        )
+
+
+def _listed(kind: Kind, name: str, package: str, target: str) -> Plugin:
+    try:
+        return Plugin(kind, name, package, target, loaded=load(kind, name))
+    except PluginError as failure:
+        return Plugin(kind, name, package, target, error=str(failure))
 
 
 def plugins(kind: Kind) -> list[Plugin]:
@@ -162,19 +203,12 @@ def plugins(kind: Kind) -> list[Plugin]:
     found = []
     for name, offers in _entries(kind).items():
         for entry in offers:
-            loaded, error = None, ""
-            try:
-                loaded = load(kind, name)
-            except PluginError as failure:
-                error = str(failure)
-            found.append(Plugin(kind, name, _package(entry), entry.value, loaded, error))
-    for name, loaded in _in_process[kind].items():
-        target = _target(loaded)
+            found.append(_listed(kind, name, _package(entry), entry.value))
+    for name, registered in _in_process[kind].items():
+        target = _target(registered)
         if any((plugin.name, plugin.target) == (name, target) for plugin in found):
             continue
-        claims = _claims(kind, name)
-        error = f"{singular(kind)} {name!r} is claimed by {' and '.join(claims)}" if len(claims) > 1 else ""
-        found.append(Plugin(kind, name, "(this process)", target, None if error else loaded, error))
+        found.append(_listed(kind, name, "(this process)", target))
     return sorted(found, key=lambda plugin: plugin.name)
 
 
@@ -226,11 +260,9 @@ def _split_value(text: str) -> tuple[Any, str | None]:
     return plain.rstrip(), following if comma else None
 
 
-def _build(kind: Kind, specification: str, base: type) -> Any:
+def _build(kind: Kind, specification: str) -> Any:
     name, parameters = parse_specification(specification)
     plugin = load(kind, name)
-    if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        raise PluginError(f"{specification!r} names {plugin!r}, which is not a subclass of {base.__name__}")
     known = inspect.signature(plugin).parameters
     unknown = sorted(set(parameters) - set(known))
     if unknown:
@@ -252,8 +284,9 @@ def load_estimator(specification: str | ImportanceEstimator) -> ImportanceEstima
         If the name is unknown or a parameter is not one of the estimator's.
     """
     if isinstance(specification, ImportanceEstimator):
+        _check("estimators", type(specification), f"estimator {type(specification).__name__!r}", offered_as=None)
         return specification
-    estimator: ImportanceEstimator = _build("estimators", specification, ImportanceEstimator)
+    estimator: ImportanceEstimator = _build("estimators", specification)
     return estimator
 
 
@@ -267,5 +300,5 @@ def load_objective(specification: str | Objective) -> Objective:
     """
     if isinstance(specification, Objective):
         return specification
-    objective: Objective = _build("objectives", specification, Objective)
+    objective: Objective = _build("objectives", specification)
     return objective

@@ -75,7 +75,7 @@ def gather_logprobs(logits: torch.Tensor, queries: TokenQueries, *, first: int =
     positions = torch.tensor(queries.positions, dtype=torch.long, device=device) - first
     tokens = torch.tensor(queries.tokens, dtype=torch.long, device=device)
     count = max(1, _FLOATS_AT_ONCE // logits.shape[-1])
-    pieces = zip(rows.split(count), positions.split(count), tokens.split(count), strict=True)
+    pieces = zip(*(torch.split(column, count) for column in (rows, positions, tokens)), strict=True)
     return torch.cat([_log_softmax_at(_float(logits[row, position]), token) for row, position, token in pieces])
 
 

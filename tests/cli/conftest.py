@@ -30,6 +30,8 @@ def tokimp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     """Return a function that runs ``tokimp`` in this process, in an empty folder, as a shell would."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
+    # A model that is not there is said to be missing at once, not after the hub has been tried again and again.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def run(*arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["tokimp", *map(str, arguments)])

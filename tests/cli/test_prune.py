@@ -56,3 +56,28 @@ def test_run_and_model_options_exclude_each_other(tokimp: Run, chains_file: Path
     done = tokimp("prune", "--run", "run", "--model", "tiny", "--estimator", "position", "--out", "x.jsonl")
     assert done.status == 2
     assert "model" in done.err
+
+
+def test_the_only_method_of_a_finished_run_needs_no_name(tokimp: Run, chains_file: Path) -> None:
+    """--estimator may be left out where the run has one; where it has several, they are listed."""
+    assert tokimp("compare", chains_file, "--estimator", "greedy:keep_ratio=0.3", "--out", "one").status == 0
+    assert tokimp("prune", "--run", "one", "--out", "new/short.jsonl").status == 0
+    several = ("--estimator", "position", "--estimator", "attention", "--out", "two")
+    assert tokimp("compare", chains_file, *several).status == 0
+    done = tokimp("prune", "--run", "two", "--out", "short.jsonl")
+    assert done.status == 2
+    assert "position, attention" in done.err
+
+
+def test_a_chain_of_which_nothing_is_left_is_refused_or_listed(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """No chain without reasoning is ever written: it is an error by name, or left out and listed."""
+    with chains_file.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "short", "question": "Q?", "reasoning": "7", "answer": "#### 7"}) + "\n")
+    command = ("prune", chains_file, "--estimator", "position", "--out", "short.jsonl")
+    refused = tokimp(*command)
+    assert refused.status == 1
+    assert "'short'" in refused.err
+    done = tokimp(*command, "--skip-bad", "--out", "other.jsonl")
+    assert done.status == 0, done.err
+    assert "'short'" in done.err
+    assert len(ti.load_chains(tmp_path / "other.jsonl")) == 3

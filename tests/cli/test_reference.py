@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,14 +13,20 @@ from .conftest import Run
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_reference_page_is_what_help_prints() -> None:
-    """docs/cli.md is up to date; python docs/generate_cli.py renews it."""
-    specification = importlib.util.spec_from_file_location("generate_cli", DOCS / "generate_cli.py")
+def generator() -> ModuleType:
+    """Return docs/generate.py as a module."""
+    specification = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    assert (DOCS / "cli.md").read_text(encoding="utf-8") == module.render()
+    return module
+
+
+@pytest.mark.parametrize("page", ["cli.md", "api.md"])
+def test_the_generated_pages_are_up_to_date(page: str) -> None:
+    """The pages say what --help and the docstrings say; python docs/generate.py renews them."""
+    assert (DOCS / page).read_text(encoding="utf-8") == generator().PAGES[page]()
 
 
 @pytest.mark.parametrize("command", [[], ["compare"], ["prune"], ["plugins"], ["doctor"]])

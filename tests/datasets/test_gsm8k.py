@@ -80,6 +80,20 @@ def test_one_bad_solution_leaves_the_others(tmp_path: Path, setup: dict[str, Any
     assert [record.id for record in skipped] == ["gsm8k-0001-6b_finetuning"]
 
 
+def test_a_chain_of_tokimps_own_is_never_read_as_gsm8k(tmp_path: Path) -> None:
+    """A record with an id or a reasoning field is not GSM8K's: its fields are not taken for others, nor made up."""
+    named = {"id": "a", "question": "Q1", "answer": "So 4. #### 4"}
+    own = {"id": "b", "question": "Q2", "reasoning": "So 5.", "answer": "5 #### 5"}
+    with pytest.raises(ChainError, match=r"test.jsonl:1: chain 'a': the field 'reasoning' is missing"):
+        load_chains(write(tmp_path, named, own))
+    skipped: list[SkippedRecord] = []
+    (chain,) = load_chains(write(tmp_path, named, own), skipped=skipped)
+    assert (chain.id, chain.reasoning, chain.answer) == ("b", "So 5.", "5 #### 5")
+    for first, form in ((DUCKS, "auto"), (own, "gsm8k")):
+        with pytest.raises(ChainError, match=r"chain 'gsm8k-test-000\d': it has a field 'reasoning'"):
+            load_chains(write(tmp_path, first, own), format=form)
+
+
 @needs_data
 @pytest.mark.parametrize(("split", "count"), [("test", 1319), ("train", 7473)])
 def test_every_real_chain_is_read(split: str, count: int) -> None:

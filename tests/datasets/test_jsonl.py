@@ -74,8 +74,16 @@ BAD: dict[str, tuple[object, str, str]] = {
     "half a surrogate": (rb'{"id": "bad", "question": "\ud800", "reasoning": "a", "answer": "b"}', "bad", "surrogate"),
     "same id": ({**GOOD}, "a", r"the id is taken by .*:1"),
     "bad JSON": (b'{"id": "bad", ', "", "not JSON"),
+    "endless number": (
+        b'{"id": "bad", "gold": ' + b"7" * 5000 + b"}",
+        "",
+        "more digits than can be read; write it as text",
+    ),
+    "key twice": (b'{"id": "bad", "id": "c"}', "", "the key 'id' stands twice"),
+    "key twice within": (b'{"id": "bad", "category": [{"end": 1, "end": 2}]}', "", "the key 'end' stands twice"),
     "not an object": ([GOOD], "", "not a JSON object but list"),
     "not UTF-8": (b'{"id": "bad\xff"}', "", "not UTF-8 at byte 11"),
+    "blank wrong answer": ({**GOOD, "id": "bad", "wrong_answer": ""}, "bad", "the wrong_answer is empty"),
     "category no list": ({**GOOD, "id": "bad", "category": {}}, "bad", "'category' must be a list"),
     "category no span": ({**GOOD, "id": "bad", "category": [{"start": 0}]}, "bad", r"category\[0\] must be an object"),
     "category outside": (
@@ -154,3 +162,14 @@ def test_a_bad_first_record_does_not_hide_the_format(tmp_path: Path) -> None:
     path = write(tmp_path, {"question": "q", "answer": "no mark"}, {"question": "q", "answer": "So 7.\n#### 7"})
     with pytest.raises(ChainError, match=r":1: chain 'gsm8k-chains-0001': 'answer' does not end in '#### '"):
         load_chains(path)
+
+
+def test_the_format_is_looked_for_in_the_first_records_only(tmp_path: Path) -> None:
+    """A long file of no known format is not read to its end; a format that shows among the first 100 is found."""
+    unknown = {"question": "q", "answer": "no mark"}
+    marked = {"question": "q", "answer": "So 7.\n#### 7"}
+    with pytest.raises(ChainError, match=r":1: the field 'id' is missing"):
+        load_chains(write(tmp_path, *[unknown] * 100, b"{"), limit=1)
+    skipped: list[SkippedRecord] = []
+    (chain,) = load_chains(write(tmp_path, *[unknown] * 99, marked), skipped=skipped)
+    assert (chain.reasoning, len(skipped)) == ("So 7.", 99)

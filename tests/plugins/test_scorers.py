@@ -99,30 +99,47 @@ def test_attention_is_the_models(architecture: str, backend: str) -> None:
     assert found.dtype == np.float32
 
 
-@every_backend
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-def test_value_norms_are_those_of_the_explicit_computation(architecture: str, backend: str) -> None:
-    """The value-weighted attention is the weight times the norm of the head's value after its output projection."""
-    chain, model = random_chain(3, 8, 2), plain(architecture)
-    inputs: list[torch.Tensor] = []
-    first = model.model.layers[0] if architecture == "llama" else model.transformer.h[0]
-    attention = first.self_attn if architecture == "llama" else first.attn
-    handle = (attention.v_proj if architecture == "llama" else attention.c_attn).register_forward_hook(
-        lambda module, arguments, output: inputs.append(output)
-    )
-    pattern = reference_attention(model, chain)[0]
-    handle.remove()
-    heads, dimension = 4, 8
-    if architecture == "llama":
-        values = inputs[0][0].view(-1, 2, dimension).repeat_interleave(2, dim=1)  # two query heads a value head
-        weight = attention.o_proj.weight.T
+def values_and_projection(model: Any, architecture: str, layer: int, ids: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return a layer's value vectors, [key, head, dimension], and its projection's weight, [head, dimension, out]."""
+    if architecture == "gpt2":
+        attention = model.transformer.h[layer].attn
+        source, weight = attention.c_attn, attention.c_proj.weight
+    elif architecture == "gpt_neox":
+        attention = model.gpt_neox.layers[layer].attention
+        source, weight = attention.query_key_value, attention.dense.weight.T
     else:
-        values = inputs[0][0, :, 2 * 32 :].view(-1, heads, dimension)
-        weight = attention.c_proj.weight
-    projected = torch.einsum("khd,hde->hke", values, weight.view(heads, dimension, 32))
-    expected = torch.from_numpy(pattern) * projected.norm(dim=-1)[:, None, :]
-    found = scorer(architecture, backend).attention(chain, weights="value_norm", layers=[0])
-    np.testing.assert_allclose(found[0], expected.detach().numpy(), atol=1e-4)
+        attention = model.model.layers[layer].self_attn
+        source = attention.qkv_proj if architecture == "phi3" else attention.v_proj
+        weight = attention.o_proj.weight.T
+    outputs: list[torch.Tensor] = []
+    handle = source.register_forward_hook(lambda module, arguments, output: outputs.append(output[0]))
+    with torch.no_grad():
+        model(torch.tensor([ids]))
+    handle.remove()
+    heads = model.config.num_attention_heads
+    dimension = weight.shape[0] // heads
+    if architecture == "gpt2":  # queries, keys and values of all heads stand side by side
+        values = outputs[0].view(-1, 3, heads, dimension)[:, 2]
+    elif architecture == "gpt_neox":  # and here those of each head
+        values = outputs[0].view(-1, heads, 3, dimension)[:, :, 2]
+    else:  # two query heads share a value head; phi3 puts the values behind queries and keys
+        values = outputs[0].view(-1, outputs[0].shape[-1] // dimension, dimension)[:, -heads // 2 :]
+        values = values.repeat_interleave(2, dim=1)
+    return values, weight.detach().view(heads, dimension, -1)
+
+
+@every_backend
+@every_model
+def test_value_norms_are_those_of_the_explicit_computation(architecture: str, backend: str) -> None:
+    """In every layer the value-weighted attention is the weight times the norm of the head's projected value."""
+    chain, model = random_chain(3, 8, 2), plain(architecture)
+    patterns = reference_attention(model, chain)
+    found = scorer(architecture, backend).attention(chain, weights="value_norm", layers=range(len(patterns)))
+    assert len(found) == len(patterns) == model.config.num_hidden_layers
+    for layer, pattern in enumerate(patterns):
+        values, weight = values_and_projection(model, architecture, layer, chain.input_ids)
+        norms = torch.einsum("khd,hde->hke", values, weight).norm(dim=-1)
+        np.testing.assert_allclose(found[layer], pattern * norms.numpy()[:, None, :], atol=1e-4, rtol=1e-4)
 
 
 @every_backend

@@ -11,9 +11,8 @@ from typing import Any
 import click
 
 from tokimp.analysis import analyze
-from tokimp.cli.options import run, run_options
+from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.io import save
-from tokimp.registry import load_estimator
 from tokimp.report.tables import print_report
 
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
@@ -34,6 +33,7 @@ def _default_folder(options: dict[str, Any]) -> Path:
     multiple=True,
     default=DEFAULT_ESTIMATORS,
     show_default=True,
+    type=ESTIMATOR,
     metavar="NAME[:PARAMETER=VALUE,...]",
     help="An importance method; give it once for each.",
 )
@@ -44,10 +44,8 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     CHAINS is a JSONL file (tokimp's own, GSM8K's or MMLU-Pro's records), a hub dataset, or 'demo'. The result is
     DIR/results.nc; every finished chain is kept, so the same command continues a run that was killed.
     """
-    # A misspelt name is found before a model is loaded.
-    methods = [load_estimator(estimator) for estimator in estimators]
     folder = out or _default_folder({**options, "estimators": estimators})
-    result = analyze(run("comparing", methods, folder, **options), "agreement", seed=options["seed"])
+    result = analyze(run("comparing", estimators, folder, **options), "agreement", seed=options["seed"])
     save(result, folder / "results.nc")
     print_report(result)
     click.echo(f"\nresult: {folder / 'results.nc'}")

@@ -53,7 +53,8 @@ def _run(*, debug: bool) -> int:
         # Outside standalone mode click returns the status that a command asked to exit with.
         return cli.main(standalone_mode=False) or 0
     except click.UsageError as error:
-        error.show()
+        where = error.ctx.command_path if error.ctx is not None else "tokimp"
+        click.echo(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", err=True)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone (tokimp plugins | head); there is nobody left to tell.

@@ -12,20 +12,61 @@ import xarray as xr
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.compare import compare
 from tokimp.datasets import FORMATS, SkippedRecord, load_chains
+from tokimp.errors import TokimpError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.model_loading import load_scorer
 from tokimp.prompt_format import PROMPT_FORMATS
-from tokimp.registry import load_objective
+from tokimp.registry import load, load_estimator, load_objective
 from tokimp.units import UNITS
 
+
+class Checked(click.ParamType[str, str]):
+    """Text that names a plugin, with parameters where it has some; a wrong name is wrong usage.
+
+    Parameters
+    ----------
+    name
+        What it names, for messages.
+    load
+        Called with the text; its errors are the reasons for which the text is refused.
+    """
+
+    def __init__(self, name: str, load: Callable[[str], object]) -> None:
+        self.name = name
+        self._load = load
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as it is, once what it names has been loaded."""
+        try:
+            self._load(value)
+        except TokimpError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+ESTIMATOR = Checked("estimator", lambda specification: load_estimator(specification).validate_parameters())
 _DECORATORS: list[Callable[[Any], Any]] = [
     click.argument("chains", default="demo"),
     click.option("--model", default="tiny", show_default=True, help="Hub id, local folder, GGUF file, or 'tiny'."),
-    click.option("--backend", default="transformer_lens", show_default=True, help="Scorer plugin (tokimp plugins)."),
+    click.option(
+        "--backend",
+        default="transformer_lens",
+        show_default=True,
+        type=Checked("backend", lambda name: load("scorers", name)),
+        metavar="NAME",
+        help="Scorer plugin (tokimp plugins).",
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
     click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."),
     click.option("--trust-remote-code", is_flag=True, help="Let the model's repository run its own code."),
-    click.option("--objective", default="joint", show_default=True, help="joint, answer, reasoning, contrast, ..."),
+    click.option(
+        "--objective",
+        default="joint",
+        show_default=True,
+        type=Checked("objective", load_objective),
+        metavar="NAME",
+        help="joint, answer, reasoning, contrast, ...",
+    ),
     click.option(
         "--unit", default="token", show_default=True, type=click.Choice(UNITS), help="What is deleted as a whole."
     ),
@@ -88,7 +129,6 @@ def run(
 ) -> xr.DataTree:
     """Rank chains as the options say, with a progress bar that says what is being done."""
     # Chains before the model: a mistake in a file is found before the weights take their time.
-    load_objective(objective)
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
     loaded = load_chains(
         chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split

@@ -12,7 +12,8 @@ import xarray as xr
 from click.core import ParameterSource
 
 from tokimp.atomic import replacing
-from tokimp.cli.options import run, run_options
+from tokimp.cli.options import ESTIMATOR, run, run_options
+from tokimp.errors import ChainError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.io import load
 from tokimp.registry import load_estimator, parse_specification
@@ -76,16 +77,14 @@ def _ready_estimator(specification: str, keep_ratio: float) -> ImportanceEstimat
 @run_options
 @click.option(
     "--estimator",
-    default="greedy",
-    show_default=True,
     metavar="NAME[:PARAMETER=VALUE,...]",
-    help="The method whose ranks decide.",
+    help="The method whose ranks decide.  [default: greedy; of a finished run, its only one]",
 )
 @click.option(
     "--keep-ratio",
     default=0.5,
     show_default=True,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Share of the reasoning units to keep.",
 )
 @click.option(
@@ -95,24 +94,45 @@ def _ready_estimator(specification: str, keep_ratio: float) -> ImportanceEstimat
     help="Prune by the ranks of this finished run (a folder of tokimp compare) instead of computing them.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The JSONL file to write.")
-def prune(estimator: str, keep_ratio: float, finished: Path | None, out: Path, **options: Any) -> None:
+def prune(estimator: str | None, keep_ratio: float, finished: Path | None, out: Path, **options: Any) -> None:
     """Write CHAINS with their reasoning shortened to a keep ratio, as JSONL.
 
-    What is finished is kept beside OUT, in OUT.run: the same command continues a run that was killed.
+    What is finished is kept beside OUT, in OUT.run: the same command continues a run that was killed. A chain of which
+    nothing would be left is an error; with --skip-bad it is left out and listed.
     """
+    out.parent.mkdir(parents=True, exist_ok=True)
     if finished is not None:
+        skip_bad = options.pop("skip_bad")
         _refuse_run_options(options)
-        result, label = load(finished / "results.nc"), estimator
+        result = load(finished / "results.nc")
+        label = estimator or _only_estimator(result)
     else:
-        method = _ready_estimator(estimator, keep_ratio)
+        skip_bad = options["skip_bad"]
+        method = _ready_estimator(ESTIMATOR.convert(estimator or "greedy", None, None), keep_ratio)
         result, label = run("pruning", [method], out.with_name(out.name + ".run"), **options), method.label
-    records = list(pruned_records(result, label, keep_ratio))
+    left_out = [f"{record['where']}: {record['reason']}" for record in json.loads(result.attrs["skipped"])]
+    records = []
+    for record in pruned_records(result, label, keep_ratio):
+        if record["reasoning"].strip():
+            records.append(record)
+            continue
+        reason = f"chain {record['id']!r}: nothing is left of its reasoning at keep ratio {keep_ratio}"
+        if not skip_bad:
+            raise ChainError(f"{reason}; keep more, or leave it out (--skip-bad)")
+        left_out.append(reason)
     with replacing(out) as partial:
         partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
-    skipped = json.loads(result.attrs["skipped"])
-    for record in skipped:
-        click.echo(f"left out: {record['where']}: {record['reason']}", err=True)
-    click.echo(f"{len(records)} chains written to {out}" + (f", {len(skipped)} left out" if skipped else ""))
+    for reason in left_out:
+        click.echo(f"left out: {reason}", err=True)
+    click.echo(f"{len(records)} chains written to {out}" + (f", {len(left_out)} left out" if left_out else ""))
+
+
+def _only_estimator(result: xr.DataTree) -> str:
+    """Return the label of a result's only estimator."""
+    labels: list[str] = result.to_dataset()["estimator"].to_numpy().tolist()
+    if len(labels) > 1:
+        raise click.UsageError(f"the run has several estimators; name one with --estimator: {', '.join(labels)}")
+    return labels[0]
 
 
 def _refuse_run_options(options: dict[str, Any]) -> None:

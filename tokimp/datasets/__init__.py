@@ -23,6 +23,8 @@ _FORMATS: dict[str, ChainFormat] = {
     reader.name: reader for reader in (JsonlChains(), Gsm8k(), Gsm8kSolutions(), MmluPro())
 }
 FORMATS: tuple[str, ...] = ("auto", *_FORMATS)
+# How many records are looked at to tell the format.
+_LOOKED_AT = 100
 # Names of data sets: where they are on the hub.
 _NAMED = {"gsm8k": "openai/gsm8k:main", "mmlu_pro": "TIGER-Lab/MMLU-Pro"}
 
@@ -45,8 +47,8 @@ def load_chains(
         hub id, ``owner/name`` or ``owner/name:configuration``. These names come before files of the same name (write
         ``./gsm8k``); an existing file comes before a hub id.
     format
-        ``jsonl``, ``gsm8k``, ``gsm8k_solutions`` or ``mmlu_pro``; ``auto`` goes by the fields of the first record that
-        only one of them has, and takes ``jsonl`` if there is none.
+        ``jsonl``, ``gsm8k``, ``gsm8k_solutions`` or ``mmlu_pro``; ``auto`` goes by the first of the first 100 records
+        with fields that only one of them has, and takes ``jsonl`` if there is none.
     limit
         The most chains to read; those left out do not count. Reading ends there, so what follows is not checked.
     keep_calculator
@@ -60,7 +62,7 @@ def load_chains(
     ------
     ChainError
         If the source cannot be read or holds nothing; and, unless `skipped` is given, for the first record that is not
-        JSON, not an object, lacks a field, has one of a wrong type or empty, or repeats an id. The message names
+        JSON, not an object, lacks a field, has one twice, of a wrong type or empty, or repeats an id. The message names
         file, line and id.
     """
     if limit is not None and limit < 1:
@@ -108,12 +110,12 @@ def _records(source: str | PathLike[str], split: str, skips: Skips) -> Iterator[
 def _recognise(records: Iterator[Record]) -> tuple[ChainFormat, Iterator[Record]]:
     """Return the format, and the records with those that were looked at put back."""
     seen: list[Record] = []
-    for record in records:
+    for record in itertools.islice(records, _LOOKED_AT):
         seen.append(record)
         for reader in _FORMATS.values():
             if reader.recognises(record.fields):
                 return reader, itertools.chain(seen, records)
-    return _FORMATS["jsonl"], iter(seen)
+    return _FORMATS["jsonl"], itertools.chain(seen, records)
 
 
 def _chains(

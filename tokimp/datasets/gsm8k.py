@@ -27,9 +27,10 @@ class Gsm8k(ChainFormat):
     name = "gsm8k"
 
     def recognises(self, fields: Mapping[str, Any]) -> bool:
-        """Whether there is a question, and an answer that holds ``####``."""
+        """Whether there is a question, and an answer that holds ``####``, and nothing that a chain of tokimp's has."""
         answer = fields.get("answer")
-        return "question" in fields and "reasoning" not in fields and isinstance(answer, str) and _GOLD_MARK in answer
+        own = not {"id", "reasoning"} & fields.keys()
+        return own and "question" in fields and isinstance(answer, str) and _GOLD_MARK in answer
 
     def chain_id(self, record: Record, part: str) -> str:
         """Return file and line."""
@@ -38,6 +39,8 @@ class Gsm8k(ChainFormat):
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
         """Return the record's chain."""
         chain_id = self.chain_id(record, part)
+        if "reasoning" in record.fields:
+            raise record.error(chain_id, "it has a field 'reasoning', which GSM8K has not; name the format 'jsonl'")
         question, solution = record.text("question", chain_id), record.text("answer", chain_id)
         reasoning, mark, gold = solution.rpartition(_GOLD_MARK)
         if not mark or not gold.strip():

@@ -25,8 +25,7 @@ def hub_records(source: str, split: str) -> Iterator[Record]:
     ChainError
         If the library cannot give the data set: no network, no such data set, configuration or split.
     """
-    # Imported here: the library takes seconds to load, and most chains come from files.
-    import datasets  # noqa: PLC0415
+    import datasets  # noqa: PLC0415 - the library takes seconds to load, and most chains come from files
 
     name, _, configuration = source.partition(":")
     rows: Any

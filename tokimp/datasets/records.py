@@ -119,8 +119,8 @@ def read_records(path: Path, skips: Skips) -> Iterator[Record]:
     Raises
     ------
     ChainError
-        If the file is missing, not a file or holds no record. For a line that is not UTF-8, not JSON or not an
-        object, unless `skips` takes it.
+        If the file is missing, not a file or holds no record. For a line that is not UTF-8, not JSON, not an
+        object or has a key twice, unless `skips` takes it.
     """
     try:
         content = path.read_bytes()
@@ -140,12 +140,23 @@ def read_records(path: Path, skips: Skips) -> Iterator[Record]:
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
+    def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in fields:
+                raise ChainError(f"{where}: the key {key!r} stands twice in one object; leave one out")
+            fields[key] = value
+        return fields
+
     try:
-        value = json.loads(line.decode())
+        value = json.loads(line.decode(), object_pairs_hook=once_each)
     except UnicodeDecodeError as error:
         raise ChainError(f"{where}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
     except (json.JSONDecodeError, RecursionError) as error:
         raise ChainError(f"{where}: not JSON ({error}); each line must be one JSON object") from error
+    # Python limits the digits of an integer that it reads, against inputs made to take long.
+    except ValueError as error:
+        raise ChainError(f"{where}: a number has more digits than can be read; write it as text") from error
     if not isinstance(value, dict):
         raise ChainError(f"{where}: not a JSON object but {type(value).__name__}; each line must be one object")
     return value

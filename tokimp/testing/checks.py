@@ -17,6 +17,7 @@ from tokimp.objective import Answer, Joint, Objective
 from tokimp.scorer import Capability, Scorer
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 from tokimp.tokenization import tokenize_chain
+from tokimp.units import Unit
 
 _NEEDED = {
     "logprobs": Capability.LOGPROBS,
@@ -27,7 +28,7 @@ _NEEDED = {
     "objective_value": Capability.GRADIENTS,
     "generate": Capability.GENERATION,
 }
-_TEXTS = (
+_TEXTS: tuple[tuple[str, str, Unit], ...] = (
     ("one unit", "a", "token"),
     ("many tokens", "so 12 - 5 = 7, and 7 + 30 = 37 it is.", "token"),
     ("all tokens alike", "aaaaa", "token"),
@@ -69,7 +70,7 @@ def check_estimator(
         scorer = AdditiveScorer(letters)
         chains = chains or [toy_chain(text, unit=unit, id=name) for name, text, unit in _TEXTS]
     chains = chains or [
-        tokenize_chain(Chain(name, "12 - 5?", text, "7"), scorer.tokenizer, "plain", unit)  # type: ignore[arg-type]
+        tokenize_chain(Chain(name, "12 - 5?", text, "7"), scorer.tokenizer, "plain", unit)
         for name, text, unit in _TEXTS
     ]
     lacking = ", ".join(sorted(instance.requires - scorer.capabilities))
