@@ -165,7 +165,10 @@ def _heading(node: xr.Dataset, measure: str) -> str:
 
 def _interval(cell: xr.Dataset) -> str:
     mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
-    return f"{_number(mean)} [dim]\\[{_number(low)}, {_number(high)}][/]" if np.isfinite(low) else _number(mean)
+    if not np.isfinite(low):
+        return _number(mean)
+    # No space within the brackets: on a narrow terminal the interval goes below the mean in one piece.
+    return f"{_number(mean)} [dim]\\[{_number(low)},{_number(high)}][/]"
 
 
 def _number(value: float) -> str:
