@@ -29,7 +29,7 @@ def results(draw: st.DrawFn) -> xr.DataTree:
     """Results of chains with any text and any finite scores, with and without trajectories."""
     ids = draw(st.lists(visible, min_size=1, max_size=3, unique=True))
     chains = [
-        toy_chain(draw(visible), question=draw(text), answer=draw(visible), wrong_answer=draw(text), id=name)
+        toy_chain(draw(visible), question=draw(text), answer=draw(visible), wrong_answer=draw(visible), id=name)
         for name in ids
     ]
     number = st.floats(allow_nan=False, allow_infinity=False)

@@ -50,8 +50,8 @@ def _quiet_libraries() -> None:
 
 def _run(*, debug: bool) -> int:
     try:
-        # Outside standalone mode click returns the status that a command asked to exit with.
-        return cli.main(standalone_mode=False) or 0
+        # However it was started, it is called tokimp. Outside standalone mode click returns the status that a command asked to exit with.
+        return cli.main(prog_name="tokimp", standalone_mode=False) or 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "tokimp"
         click.echo(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", err=True)
