@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,9 +49,20 @@ def interface() -> str:
         if comment:
             lines.append(f"\n## {comment.capitalize()}\n")
         elif not name.startswith("_"):
-            summary = (inspect.getdoc(getattr(tokimp, name)) or "").split("\n\n", maxsplit=1)[0]
-            lines.append(f"- `tokimp.{name}`: {' '.join(summary.split())}")
+            public = getattr(tokimp, name)
+            summary = (inspect.getdoc(public) or "").split("\n\n", maxsplit=1)[0]
+            lines.append(f"- `tokimp.{name}{_parameters(public)}`: {' '.join(summary.split())}")
     return "\n".join(lines) + "\n"
+
+
+def _parameters(public: Any) -> str:
+    """Return what a function or class is called with, without types; nothing for exceptions and enumerations."""
+    is_class = inspect.isclass(public)
+    if not (is_class or inspect.isfunction(public)) or (is_class and issubclass(public, Exception | Enum)):
+        return ""
+    signature = inspect.signature(public)
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
 PAGES = {"cli.md": command_line, "api.md": interface}

@@ -33,6 +33,7 @@ from tokimp.errors import (
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.progress import Progress
 from tokimp.scorer import Capability, SpanLogprobs
+from tokimp.testing import AdditiveScorer
 
 SCRIPT = Path(__file__).parent / "killed_run.py"
 
@@ -403,3 +404,15 @@ def test_a_scorer_without_a_fingerprint_cannot_be_continued(tmp_path: Path) -> N
     assert compare(script.CHAINS, Nameless(), ["position"]).attrs["model_fingerprint"] == ""
     with pytest.raises(UnsupportedError, match="cannot tell"):
         compare(script.CHAINS, Nameless(), ["position"], out=tmp_path)
+
+
+def test_a_model_in_place_of_its_scorer_is_refused_by_name() -> None:
+    """The name of a model is not a scorer; the error names the call that makes one."""
+    with pytest.raises(TokimpError, match=r"the scorer is 'tiny', of type str; give what tokimp.load_scorer"):
+        compare([], "tiny", ["position"])  # type: ignore[arg-type]
+
+
+def test_records_in_place_of_chains_are_refused() -> None:
+    """A dict is not a chain; the error says which entry it is, and what makes chains."""
+    with pytest.raises(ChainError, match=r"chains\[0\] is of type dict; give a list of tokimp.Chain"):
+        compare([{"id": "1"}], AdditiveScorer({}), ["position"])  # type: ignore[list-item]

@@ -175,3 +175,10 @@ def test_an_invalid_result_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="there is no folder"):
         save(toy_result({"a": [[1.0]]}), tmp_path / "nowhere" / "result.nc")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_the_name_of_a_netcdf_file_is_refused(tmp_path: Path) -> None:
+    """A folder named results.nc is said to be a folder, not a damaged file."""
+    (tmp_path / "results.nc").mkdir()
+    with pytest.raises(SchemaError, match="is a folder, and a netCDF result is a file"):
+        load(tmp_path / "results.nc")

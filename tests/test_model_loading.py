@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
-from tokimp import model_loading
+from tokimp import model_loading, registry
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
 from tokimp.model_loading import load_model, load_scorer, resolve_device, resolve_dtype
 from tokimp.registry import register_scorer
@@ -141,10 +141,14 @@ def test_the_embedded_model_is_read_from_the_package(folder: Path, monkeypatch: 
     assert load_model("tiny", device="cpu").model_id == "tiny"
 
 
-def test_backends_that_do_not_exist_or_are_no_scorers_are_refused(folder: Path) -> None:
+def test_backends_that_do_not_exist_or_are_no_scorers_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An unknown backend, a class that is no scorer and an option nobody knows are each one clear error."""
     with pytest.raises(PluginError, match=r"no scorer named 'other'.*nnsight"):
         load_scorer(str(folder), "other")
+    # What is registered here must not be there for other tests.
+    monkeypatch.setitem(registry._in_process, "scorers", {})
     register_scorer("a_dictionary_for_tests")(dict)
     with pytest.raises(PluginError, match=r"dict is not a subclass of Scorer"):
         load_scorer([], "a_dictionary_for_tests")
@@ -156,3 +160,17 @@ def test_the_core_loads_no_backend() -> None:
     """Importing what loads scorers imports neither backend."""
     code = "import sys, tokimp.model_loading; assert not {'nnsight', 'transformer_lens'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/model", "~/no-such-model", "runs/no/model"])
+def test_what_looks_like_a_path_is_not_looked_for_on_the_hub(name: str) -> None:
+    """A path that is not there is said to be missing, without asking the hub."""
+    with pytest.raises(ScorerError, match="there is no model folder or GGUF file"):
+        load_model(name)
+
+
+def test_a_misspelt_embedded_model_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error about a name close to the embedded model's asks whether that was meant."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ScorerError, match="did you mean 'tiny'"):
+        load_model("tinny")

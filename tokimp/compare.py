@@ -94,7 +94,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     Raises
     ------
     TokimpError
-        If the seed is not a whole number in its range.
+        If the seed is not a whole number in its range, or the scorer is none.
     ChainError, TokenizationError, ObjectiveError
         If a chain cannot be used: it has an id or text that a result cannot hold, does not fit the prompt format,
         the model's context or the objective. Also if no chain is left.
@@ -111,6 +111,10 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     # A bool is an int to Python, and numpy's integers are none to JSON, in which the run is described.
     if type(seed) is not int or not 0 <= seed <= _LARGEST_SEED:
         raise TokimpError(f"seed={seed!r} is not allowed; give a whole number from 0 to {_LARGEST_SEED}")
+    if not isinstance(scorer, Scorer):
+        raise TokimpError(
+            f"the scorer is {scorer!r}, of type {type(scorer).__name__}; give what tokimp.load_scorer(...) returns"
+        )
     loaded = _load_estimators(estimators, scorer)
     preserved = load_objective(objective)
     usable = _tokenize(chains, scorer, preserved, unit=unit, prompt_format=prompt_format, skipped=skipped)
@@ -191,7 +195,12 @@ def _tokenize(
 ) -> list[TokenizedChain]:
     seen: dict[str, Chain] = {}
     usable = []
-    for chain in chains:
+    for index, chain in enumerate(chains):
+        if not isinstance(chain, Chain):
+            raise ChainError(
+                f"chains[{index}] is of type {type(chain).__name__}; give a list of tokimp.Chain, as "
+                "tokimp.load_chains(...) returns it"
+            )
         if chain.id in seen:
             raise ChainError(f"{chain.where}: the id was already used ({seen[chain.id].where}); ids must be unique")
         seen[chain.id] = chain

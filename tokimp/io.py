@@ -51,6 +51,8 @@ def load(path: str | Path) -> xr.DataTree:
     _check_suffix(source)
     if not source.exists():
         raise SchemaError(f"{source}: there is no such result; make one with 'tokimp compare --out FOLDER'")
+    if source.suffix == ".nc" and source.is_dir():
+        raise SchemaError(f"{source} is a folder, and a netCDF result is a file; name the file, or a .zarr folder")
     options: dict[str, Any] = {"engine": "h5netcdf"} if source.suffix == ".nc" else {"consolidated": False}
     if source.suffix == ".zarr":
         options["engine"] = "zarr"

@@ -136,6 +136,9 @@ class Journal:
         if differences:
             # Another unit or format changes every chain's ids; naming the cause is enough.
             causes = [difference for difference in differences if not _CHAIN_IDS.match(difference)] or differences
+            # Another name stands for another class; saying both says it twice.
+            renamed = {cause.split(".name:")[0] for cause in causes if ".name:" in cause}
+            causes = [cause for cause in causes if cause.split(".class:")[0] not in renamed or ".class:" not in cause]
             more = f"; and {len(causes) - 8} more" if len(causes) > 8 else ""
             raise ResumeError(
                 f"{self._folder} holds another run ({'; '.join(causes[:8])}{more}): repeat the earlier call to "

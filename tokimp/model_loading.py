@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,12 @@ def _locate(name: str) -> tuple[str, dict[str, Any]]:
             )
         return str(folder), {"local_files_only": True}
     path = Path(name).expanduser()
+    # A hub id is NAME or OWNER/NAME; anything else is meant as a path, and the hub is not asked for it.
+    is_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+    if is_path and not path.exists():
+        raise ScorerError(f"there is no model folder or GGUF file {name!r}")
+    if path.is_file() and path.suffix != ".gguf":
+        raise ScorerError(f"the file {name!r} is no model; give its folder, or a file that ends in .gguf")
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ScorerError(f"there is no GGUF file {name!r}")
@@ -173,8 +180,9 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
     # A missing, broken or unreachable model shows in whatever the reader of its format, or the hub's client, raises.
     except Exception as error:
         tried = "folder" if Path(source).is_dir() else "hub id (there is no such folder or file here)"
+        meant = f"; did you mean {TINY!r}?" if get_close_matches(name.lower(), [TINY]) else ""
         raise ScorerError(
-            f"cannot load a causal language model from {name!r}, tried as {tried}: {_line(error)}"
+            f"cannot load a causal language model from {name!r}, tried as {tried}{meant}: {_line(error)}"
         ) from error
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
+from itertools import combinations
 
+import numpy as np
 import pytest
 import xarray as xr
 from rich.console import Console
@@ -48,13 +50,53 @@ def test_the_agreement_table_has_means_intervals_chance_and_counts() -> None:
     text = printed(agreement_table(tree))
     mean = tree["analysis/agreement/mean"].sel(partial=False, measure="spearman", estimator="a[0]", other="b")
     row = row_of(text, "a[0] / b")
-    assert row[1].startswith(f"{float(mean):.2f} [")
-    assert row[5:] == []  # what is the same for every pair stands below the table
-    assert "over 3 chains; left out: 1 too short" in text
+    assert row[1:] == [f"{float(mean):.2f}", *row[2:5]]  # what is the same for every pair stands below the table
+    assert "over 3 chains; left out: 1 too short (under 5 units); no intervals over fewer than 5 chains" in " ".join(
+        text.split()
+    )
     assert row_of(text, "by chance")[1:4] == ["0.00", "0.00", "0.40"]
     assert "top 2 overlap" in text
     partial = row_of(printed(agreement_table(tree, partial=True)), "b / position")
-    assert partial[1:] == ["-", "-", "-", "-", "0", "1 too short, 3 undefined"]
+    assert partial[-4:] == ["-"] * 4
+
+
+def long_labels() -> xr.DataTree:
+    """Return an analysed result of six chains by estimators with long labels."""
+    draw = np.random.default_rng(0)
+    scores = {
+        f"greedy:keep_ratio=0.{digit},objective=a": [draw.normal(size=9) for _ in range(6)] for digit in (25, 75, 85)
+    }
+    return analyze(toy_result(scores), "agreement", n_resamples=50)
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 200])
+def test_no_width_cuts_anything_off(width: int) -> None:
+    """On narrow and wide terminals alike every label and every interval is there, each in one piece."""
+    tree = long_labels()
+    console = Console(file=io.StringIO(), width=width)
+    print_report(tree, console)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    text = written.getvalue()
+    assert "…" not in text
+    for label in tree["estimator"].to_numpy().tolist():
+        assert len(re.findall(rf"(?<!\S){re.escape(label)}(?!\S)", text)) >= 5  # in two pairs, twice, and by its cost
+    node = tree["analysis/agreement"].to_dataset()
+    for partial in (False, True):
+        for one, other in combinations(node["estimator"].to_numpy().tolist(), 2):
+            pair = node.sel(partial=partial, estimator=one, other=other)
+            for low, high in zip(pair["low"].to_numpy(), pair["high"].to_numpy(), strict=True):
+                assert f"[{round(low, 2) + 0.0:.2f},{round(high, 2) + 0.0:.2f}]" in text
+
+
+def test_what_goes_to_a_file_is_as_wide_as_its_tables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where standard output is no terminal, nothing is folded: each pair has its one line."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_report(long_labels())
+    one, other = "greedy:keep_ratio=0.25,objective=a", "greedy:keep_ratio=0.75,objective=a"
+    assert len(re.findall(rf"^ {re.escape(one)} / {re.escape(other)} .*\]", capsys.readouterr().out, re.MULTILINE)) == 2
 
 
 def test_the_cost_table_adds_up() -> None:

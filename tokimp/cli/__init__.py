@@ -1,1 +1,6 @@
-"""The command line: ``main.py`` and one file a command."""
+"""The command line: one file a command."""
+
+import os
+
+# transformers shows how it reads a GGUF file on a bar that nothing else turns off, and only before it is imported.
+os.environ.setdefault("TQDM_DISABLE", "1")

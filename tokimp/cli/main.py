@@ -50,7 +50,7 @@ def _quiet_libraries() -> None:
 
 def _run(*, debug: bool) -> int:
     try:
-        # However it was started, it is called tokimp. Outside standalone mode click returns the status that a command asked to exit with.
+        # Outside standalone mode click returns the status that a command asked to exit with.
         return cli.main(prog_name="tokimp", standalone_mode=False) or 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "tokimp"

@@ -56,6 +56,11 @@ def _lines(console: Console, doing: str) -> Callable[[Standing], None]:
 
     def show(standing: Standing) -> None:
         nonlocal shown
+        if standing.kept:
+            # What an earlier run finished is news once, when it is all there is.
+            if standing.done == standing.total:
+                console.print(f"{doing}: {standing.total} of {standing.total} were done already", highlight=False)
+            return
         tenth = 10 * standing.done // standing.total
         if tenth > shown:
             shown = tenth

@@ -138,6 +138,10 @@ def _only_estimator(result: xr.DataTree) -> str:
 def _refuse_run_options(options: dict[str, Any]) -> None:
     """Raise where options of a new run are given beside a finished one."""
     context = click.get_current_context()
-    typed = [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    typed = [
+        "CHAINS" if isinstance(parameter, click.Argument) else parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in options and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
     if typed:
         raise click.UsageError(f"--run takes chains and ranks from a finished run; leave out {', '.join(typed)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -10,18 +12,23 @@ import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
 
 from tokimp.errors import SchemaError
 from tokimp.estimator import IntArray
 from tokimp.schema import DIAGNOSTIC_PREFIX
 from tokimp.scorer import FloatArray
 
+_FEWEST_FOR_AN_INTERVAL = 5
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
 
 
-def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
+def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Sequence[str] | None = None) -> Table:
     """Return a table of every two estimators' mean agreement, with intervals.
+
+    Intervals over fewer than five chains are left out: resampling so few says nothing about other chains.
 
     Parameters
     ----------
@@ -29,6 +36,8 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
         A result with the node ``/analysis/agreement``.
     partial
         Whether position is partialled out.
+    measures
+        Which measures, in this order; all by default.
 
     Raises
     ------
@@ -36,37 +45,43 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False) -> Table:
         If the agreement has not been computed.
     """
     node = _agreement(result)
-    share = f"{node.attrs['confidence']:.0%} interval over chains"
-    what = "position partialled out" if partial else "as it is"
     chosen = node.sel(partial=partial)
-    pairs = list(combinations(node["estimator"].to_numpy().tolist(), 2))
-    counts: list[tuple[str, ...]] = [_counts(chosen.sel(estimator=one, other=other)) for one, other in pairs]
-    table = _table(f"Agreement, {what} (mean, {share})")
-    table.add_column("pair", overflow="fold", min_width=_label_width(node["estimator"].to_numpy().tolist()))
-    measures = node["measure"].to_numpy().tolist()
-    for measure in measures:
+    labels = node["estimator"].to_numpy().tolist()
+    pairs = [chosen.sel(estimator=one, other=other) for one, other in combinations(labels, 2)]
+    counts = [_counts(pair) for pair in pairs]
+    # What holds for most pairs is said once, below the table; what differs stands with its pair.
+    usual = max(set(counts), key=counts.count)
+    what = "position partialled out" if partial else "as it is"
+    table = _table(f"Agreement, {what} (mean, {node.attrs['confidence']:.0%} interval over chains)")
+    names = [f"{escape(one)} / {escape(other)}" for one, other in combinations(labels, 2)]
+    for index, said in enumerate(counts):
+        if said != usual:
+            names[index] += f" [dim](over {said})[/]"
+    table.add_column("pair")
+    shown = node["measure"].to_numpy().tolist() if measures is None else list(measures)
+    columns = [[_interval(pair.sel(measure=measure)) for pair in pairs] for measure in shown]
+    for measure in shown:
         table.add_column(_heading(node, measure), justify="right")
-    # What is the same for all pairs is said once, so that the table fits a narrow terminal.
-    if len(set(counts)) == 1:
-        used, left_out = counts[0]
-        table.caption = f"over {used} chains" + (f"; left out: {left_out}" if left_out else "")
-        counts = [()] * len(pairs)
-    else:
-        table.add_column("chains", justify="right")
-        table.add_column("left out", overflow="fold")
-    for (one, other), counted in zip(pairs, counts, strict=True):
-        pair = chosen.sel(estimator=one, other=other)
-        cells = [_interval(pair.sel(measure=measure)) for measure in measures]
-        table.add_row(f"{escape(one)} / {escape(other)}", *cells, *counted)
+    for name, *cells in zip(names, *columns, strict=True):
+        table.add_row(name, *cells)
     table.add_section()
-    chance = [_number(float(node["chance_mean"].sel(measure=measure))) for measure in measures]
+    chance = [_number(float(node["chance_mean"].sel(measure=measure))) for measure in shown]
     table.add_row("[dim]by chance[/]", *chance)
+    table.caption = f"over {usual}"
+    if any(0 < int(pair["chains_used"].max()) < _FEWEST_FOR_AN_INTERVAL for pair in pairs):
+        table.caption += f"; no intervals over fewer than {_FEWEST_FOR_AN_INTERVAL} chains"
+    return _keep_words_whole(table)
+
+
+def _keep_words_whole(table: Table) -> Table:
+    """Return the table with columns that are never narrower than their longest word, which a line break would split."""
+    for column in table.columns:
+        column.min_width = max(len(word) for cell in _texts(column) for word in cell.split())
     return table
 
 
-def _label_width(labels: list[str]) -> int:
-    """Return the width at which no short label is broken within a word."""
-    return min(20, max(len(label) for label in labels) + len(" /"))
+def _texts(column: Column) -> list[str]:
+    return [Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells)]
 
 
 def _table(title: str) -> Table:
@@ -77,10 +92,11 @@ def cost_table(result: xr.DataTree) -> Table:
     """Return a table of what each estimator cost: seconds and token positions, in all and a chain."""
     dataset = result.to_dataset()
     table = _table("Cost (positions: token positions passed through the model)")
-    table.add_column("estimator", overflow="fold")
+    labels = dataset["estimator"].to_numpy().tolist()
+    table.add_column("estimator")
     for heading in ("chains", "seconds", "seconds a chain", "positions", "positions a chain"):
         table.add_column(heading, justify="right")
-    for row, label in enumerate(dataset["estimator"].to_numpy().tolist()):
+    for row, label in enumerate(labels):
         seconds = dataset["seconds"].to_numpy()[row]
         said = ~np.isnan(seconds)
         _add_cost(table, escape(label), seconds[said], dataset["tokens_forwarded"].to_numpy()[row][said])
@@ -91,7 +107,7 @@ def cost_table(result: xr.DataTree) -> Table:
         dataset["full_seconds"].to_numpy(),
         dataset["full_tokens_forwarded"].to_numpy(),
     )
-    return table
+    return _keep_words_whole(table)
 
 
 def diagnostics_table(result: xr.DataTree) -> Table:
@@ -99,7 +115,7 @@ def diagnostics_table(result: xr.DataTree) -> Table:
     dataset = result.to_dataset()
     table = _table("Diagnostics (what the methods say of their own scores)")
     for heading in ("estimator", "diagnostic"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for heading in ("median", "largest size"):
         table.add_column(heading, justify="right")
     for name in (str(name) for name in dataset.data_vars if str(name).startswith(DIAGNOSTIC_PREFIX)):
@@ -108,15 +124,17 @@ def diagnostics_table(result: xr.DataTree) -> Table:
             if len(said):
                 shown = (f"{value:.3g}" for value in (np.median(said), np.abs(said).max()))
                 table.add_row(escape(label), escape(name.removeprefix(DIAGNOSTIC_PREFIX)), *shown)
-    return table
+    return _keep_words_whole(table)
 
 
 def summary_line(result: xr.DataTree) -> str:
     """Return one line: chains, tokens, records left out, model, backend, objective and unit."""
     attributes = result.attrs
     lengths = result["reasoning_length"].to_numpy()
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    extent = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     parts = [
-        f"chains: {len(lengths)}, of {lengths.min()} to {lengths.max()} reasoning tokens",
+        f"chains: {len(lengths)}, of {extent} reasoning tokens",
         f"{attributes['model_id']} on {attributes['backend']} ({attributes['dtype']}, {attributes['device']})",
         f"objective {attributes['objective']}",
         f"unit {attributes['unit']}",
@@ -136,17 +154,58 @@ def print_report(result: xr.DataTree, console: Console | None = None) -> None:
     console
         Where to; standard output by default.
     """
-    console = console or Console()
+    tables = [cost_table(result)]
+    diagnostics = diagnostics_table(result)
+    if diagnostics.row_count:
+        tables.append(diagnostics)
+    agreements: list[Table] = []
+    if result.sizes["estimator"] > 1:
+        agreements = [agreement_table(result, partial=partial) for partial in (False, True)]
+    console = console or _console([*agreements, *tables])
     console.print(escape(summary_line(result)), highlight=False)
     for record in json.loads(result.attrs["skipped"]):
         console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
-    if result.sizes["estimator"] > 1:
-        console.print(agreement_table(result))
-        console.print(agreement_table(result, partial=True))
-    console.print(cost_table(result))
-    diagnostics = diagnostics_table(result)
-    if diagnostics.row_count:
-        console.print(diagnostics)
+    for partial, whole in zip((False, True), agreements, strict=False):
+        _print_agreement(console, result, whole, partial=partial)
+    for table in tables:
+        _print_whole(console, table)
+
+
+def _console(tables: Sequence[Table]) -> Console:
+    """Return a console on standard output; where that is no terminal, as wide as the tables are."""
+    console = Console()
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(width=max(console.width, *(_widths(console, table).maximum for table in tables)))
+
+
+def _widths(console: Console, table: Table) -> Measurement:
+    """Return the least width at which no word of a table is broken, and the one at which nothing is folded."""
+    return Measurement.get(console, console.options.update_width(10_000), table)
+
+
+def _print_agreement(console: Console, result: xr.DataTree, whole: Table, *, partial: bool) -> None:
+    """Print an agreement table; where the console is too narrow for all measures, as several tables."""
+    if _widths(console, whole).minimum <= console.width:
+        _print_whole(console, whole)
+        return
+    measures = _agreement(result)["measure"].to_numpy().tolist()
+    for begin in range(0, len(measures), 2):
+        _print_whole(console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2]))
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """Print a table without cutting anything off, even where that makes its lines longer than the console's."""
+    widths = _widths(console, table)
+    width = max(console.width, widths.minimum)
+    if width < widths.maximum:
+        # rich would narrow all columns alike, some below their longest word: what is to spare goes to the last first.
+        spare = width - widths.minimum
+        for column in reversed(table.columns):
+            least = column.min_width or 0
+            column.width = min(max(map(len, _texts(column))), least + spare)
+            spare -= column.width - least
+    console.print(table, width=width, crop=False, no_wrap=True)
 
 
 def _agreement(result: xr.DataTree) -> xr.Dataset:
@@ -165,7 +224,7 @@ def _heading(node: xr.Dataset, measure: str) -> str:
 
 def _interval(cell: xr.Dataset) -> str:
     mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
-    if not np.isfinite(low):
+    if not np.isfinite(low) or int(cell["chains_used"]) < _FEWEST_FOR_AN_INTERVAL:
         return _number(mean)
     # No space within the brackets: on a narrow terminal the interval goes below the mean in one piece.
     return f"{_number(mean)} [dim]\\[{_number(low)},{_number(high)}][/]"
@@ -176,13 +235,18 @@ def _number(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}" if np.isfinite(value) else "-"
 
 
-def _counts(pair: xr.Dataset) -> tuple[str, ...]:
+def _counts(pair: xr.Dataset) -> str:
     """Return how many chains a pair's means are over, and how many were left out for what."""
     first = pair.isel(measure=0)
-    reasons = {"chains_short": "too short", "chains_absent": "absent", "chains_undefined": "undefined"}
+    reasons = {
+        "chains_short": f"too short (under {pair.attrs['minimum_units']} units)",
+        "chains_absent": "absent",
+        "chains_undefined": "undefined",
+    }
     counted = {reason: int(first[name]) for name, reason in reasons.items()}
     left_out = ", ".join(f"{count} {reason}" for reason, count in counted.items() if count)
-    return str(int(first["chains_used"])), left_out
+    used = int(first["chains_used"])
+    return f"{used} chain{'' if used == 1 else 's'}" + (f"; left out: {left_out}" if left_out else "")
 
 
 def _add_cost(table: Table, name: str, seconds: FloatArray, positions: IntArray) -> None:
