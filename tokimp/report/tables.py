@@ -205,7 +205,10 @@ def _print_whole(console: Console, table: Table) -> None:
             least = column.min_width or 0
             column.width = min(max(map(len, _texts(column))), least + spare)
             spare -= column.width - least
-    console.print(table, width=width, crop=False, no_wrap=True)
+    # rich holds every print to the console's own width.
+    before, console.width = console.width, width
+    console.print(table, crop=False)
+    console.width = before
 
 
 def _agreement(result: xr.DataTree) -> xr.Dataset:
