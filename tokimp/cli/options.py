@@ -136,7 +136,7 @@ def run(
         chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
     )
     if model == TINY and "OMP_NUM_THREADS" not in os.environ:
-        # So small a model gains a sixth by a second thread on a free core, and waits for it many times over on a busy one.
+        # A second thread saves so small a model a sixth of its time on a free core, and costs a multiple on a busy one.
         torch.set_num_threads(1)
     scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     with progress_bar(doing) as progress:
