@@ -19,7 +19,7 @@ from tokimp.objective import Joint
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_deletion
 
-deletions = st.lists(st.sets(st.integers(0, 19), max_size=3).map(sorted), min_size=1, max_size=25)
+rows = st.lists(st.tuples(st.integers(-1, 20), st.integers(0, 9)), min_size=1, max_size=25)
 
 
 @cache
@@ -30,18 +30,19 @@ def scorer() -> CausalLMScorer:
     return loaded
 
 
-@given(deletions, st.integers(0, 5), st.integers(1, 200), st.integers(0, 100))
-def test_batches_have_rows_of_one_length_within_the_budget(
-    deleted: list[list[int]], tail: int, budget: int, cost: int
+@given(rows, st.integers(1, 200), st.integers(0, 100), st.integers(1, 9))
+def test_batches_have_rows_of_one_end_within_the_budget(
+    asked: list[tuple[int, int]], budget: int, cost: int, most: int
 ) -> None:
-    """Batches partition the deletions; rows delete equally much, start at the leftmost, and keep to the budget."""
-    plan = plan_deletions(deleted, 20 + tail, max_positions=budget, call_cost=cost)
-    assert sorted(index for batch in plan for index in batch.candidates) == list(range(len(deleted)))
-    last = max((min(indices) for indices in deleted if indices), default=0)
+    """Batches partition the rows; rows of one end together, start at the earliest, and keep to the budget."""
+    starts, ends = [start for start, _ in asked], [start + width for start, width in asked]
+    plan = plan_deletions(starts, ends, max_positions=budget, call_cost=cost, max_rows=most)
+    assert sorted(index for batch in plan for index in batch.candidates) == list(range(len(asked)))
     for batch in plan:
-        assert batch.start == min(min(deleted[index], default=last) for index in batch.candidates)
-        (size,) = {len(deleted[index]) for index in batch.candidates}
-        assert batch.width == 20 + tail - size - batch.start
+        assert batch.start == min(starts[index] for index in batch.candidates)
+        (end,) = {ends[index] for index in batch.candidates}
+        assert batch.width == end - batch.start
+        assert len(batch.candidates) <= most
         assert len(batch.candidates) == 1 or batch.positions <= budget
 
 
@@ -61,14 +62,8 @@ def test_the_plan_is_the_cheapest(starts: list[int], budget: int, cost: int) -> 
             borders = [0, *cuts, len(widths)]
             groups = [price(widths[a:b]) for a, b in pairwise(borders)]
             prices.append(sum(group for group in groups if group is not None) if None not in groups else 10**9)
-    plan = plan_deletions([[start] for start in starts], 11, max_positions=budget, call_cost=cost)
+    plan = plan_deletions(starts, [10] * len(starts), max_positions=budget, call_cost=cost)
     assert sum(cost + len(batch.candidates) * max(1, batch.width) for batch in plan) == min(prices)
-
-
-def test_without_a_shared_prefix_every_row_starts_at_the_beginning() -> None:
-    """Rows of models that cannot share a prefix are whole sequences."""
-    plan = plan_deletions([[3], [0], [5]], 9, max_positions=16, call_cost=0, share_prefix=False)
-    assert {(batch.start, batch.width) for batch in plan} == {(0, 8)}
 
 
 def test_halves_hold_every_row_and_a_single_row_has_none() -> None:
@@ -122,11 +117,11 @@ def test_units_are_deleted_as_a_whole() -> None:
     words = replace(chain, units=((0, 1), (2, 4), (3, 5)))
     found = score_unit_deletions(scorer(), words, [0, 2], Joint())
     expected = scorer().score_deletions(chain, [0, 1, 3, 5], [[0, 1], [3, 5]], Joint())
-    np.testing.assert_array_equal(found.objective, expected.objective)
+    np.testing.assert_allclose(found.objective, expected.objective, atol=1e-4)
 
 
-def test_a_full_pruning_passes_a_third_of_the_positions_that_scoring_from_scratch_does() -> None:
-    """Sharing the prefix passes about 3 times fewer positions than the paper's procedure, and deletes the same."""
+def test_a_full_pruning_passes_a_quarter_of_the_positions_that_scoring_from_scratch_does() -> None:
+    """Reading nothing twice passes 4 times fewer positions than the paper's procedure, and deletes the same."""
     prompt, length, answer = 30, 24, 6
     chain, subject = random_chain(prompt, length, answer), scorer()
     subject.budget.positions, subject.call_cost = (
@@ -144,7 +139,7 @@ def test_a_full_pruning_passes_a_third_of_the_positions_that_scoring_from_scratc
     subject.reuse_kv = True
     published = sum(n * (prompt + n + answer) for n in range(1, length + 1))
     assert orders[0] == orders[1]
-    assert published / spent[0] > 2.8
+    assert published / spent[0] > 3.5
     assert spent[1] == published - 2 * sum(range(1, length + 1))  # nor is a row's deleted or last token read
 
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp import token_logprobs
-from tokimp.token_logprobs import TokenQueries, gather_logprobs
+from tokimp import token_logprobs as token_logprobs_module
+from tokimp.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
 
 
 def query(*asked: tuple[int, int, int]) -> TokenQueries:
@@ -27,7 +27,7 @@ def test_it_is_log_softmax_in_whatever_slices(seed: int, spread: float, count: i
     asked = [tuple(int(torch.randint(size, (), generator=generator)) for size in (3, 4, 7)) for _ in range(count)]
     expected = logits.double().log_softmax(-1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(token_logprobs, "_FLOATS_AT_ONCE", 14)
+        patch.setattr(token_logprobs_module, "_FLOATS_AT_ONCE", {"": 14})
         found = gather_logprobs(logits, query(*((row, place, token) for row, place, token in asked)))
     for value, (row, place, token) in zip(found.tolist(), asked, strict=True):
         assert value == pytest.approx(float(expected[row, place, token]), rel=1e-4, abs=1e-14)
@@ -55,3 +55,23 @@ def test_its_gradient_is_that_of_log_softmax() -> None:
     expected = logits.log_softmax(-1)
     (wanted,) = torch.autograd.grad(expected[0, 1, 3] + expected[0, 0, 2], logits)
     torch.testing.assert_close(found, wanted)
+
+
+@given(st.integers(0, 2**31), st.floats(0.1, 60), st.integers(1, 3))
+def test_several_tokens_of_a_position_are_read_at_once(seed: int, spread: float, choices: int) -> None:
+    """Whatever tokens are chosen (the most likely, equal ones, the same twice), each gets its log softmax."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = (torch.randn(2, 3, 5, generator=generator) * spread).round()  # rounded: ties are common
+    tokens = torch.randint(0, 5, (2, 3, choices), generator=generator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_logprobs_module, "_FLOATS_AT_ONCE", {"": 10})
+        found = token_logprobs(logits, tokens)
+    expected = logits.double().log_softmax(-1).gather(-1, tokens)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-14)
+
+
+def test_a_certain_token_has_a_finite_gradient() -> None:
+    """Where the other logits are so low that their share underflows, the gradient is zero, not NaN."""
+    logits = torch.tensor([[[0.0, -1000.0]]], requires_grad=True)
+    (found,) = torch.autograd.grad(gather_logprobs(logits, query((0, 0, 0))).sum(), logits)
+    assert found.tolist() == [[[0.0, 0.0]]]

@@ -101,20 +101,25 @@ def run_within_memory(
         if halves is not None and positions(batch) > budget.positions:
             waiting.extendleft(reversed(halves))
             continue
-        failure = ""
-        try:
-            run(batch)
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            failure = _first_line(error)
+        failure = memory_failure(lambda batch=batch: run(batch))  # type: ignore[misc] # mypy knows no such default
         # Out here the error and its traceback, which keep the batch's tensors alive, are gone.
         if failure:
-            _release_memory()
+            release_memory()
             if halves is None:
-                raise _too_large(positions(batch), failure)
+                raise too_large(positions(batch), failure)
             budget.positions = max(1, min(budget.positions, positions(batch) // 2))
             waiting.extendleft(reversed(halves))
+
+
+def memory_failure(run: Callable[[], None]) -> str:
+    """Run something; return what an error said if memory ran out, else nothing. Other errors pass through."""
+    try:
+        run()
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        return _first_line(error) or type(error).__name__
+    return ""
 
 
 @contextmanager
@@ -125,10 +130,11 @@ def single_sequence(positions: int) -> Iterator[None]:
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
-        raise _too_large(positions, _first_line(error)) from error
+        raise too_large(positions, _first_line(error)) from error
 
 
-def _too_large(positions: int, failure: str) -> ScorerError:
+def too_large(positions: int, failure: str) -> ScorerError:
+    """Return the error that says that one sequence alone does not fit in memory."""
     return ScorerError(
         f"a single sequence of {positions} token positions does not fit in memory ({failure}); "
         "use a shorter chain, a smaller dtype or a device with more memory"
@@ -139,7 +145,8 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n", maxsplit=1)[0]
 
 
-def _release_memory() -> None:
+def release_memory() -> None:
+    """Give what is no longer used back to the device."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from tokimp.chain import TokenizedChain
 from tokimp.decoder import Decoder
 from tokimp.deletion_pass import DeletionPass
 from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.forward_work import ForwardWork
 from tokimp.generation import continue_prompts
 from tokimp.key_value_cache import new_cache
 from tokimp.objective import LogprobTensors, Objective, Span
@@ -53,6 +55,33 @@ class CausalLMScorer(Decoder, Scorer):
         if not self._attention_layers:
             self.capabilities = self.capabilities - {Capability.ATTENTION}
         self._deletions = DeletionPass(self)
+
+    def reusing(self, *, reuse_kv: bool, cache_memory: int | None = None) -> Self:
+        """Return a scorer of the same loaded model that reuses keys and values otherwise, with counts of its own.
+
+        Parameters
+        ----------
+        reuse_kv
+            Whether deletions share keys and values at all; if not, every sequence is read from scratch.
+        cache_memory
+            The most bytes kept for the next step of a pruning; as this scorer's by default. 0 shares within a step only.
+
+        Raises
+        ------
+        UnsupportedError
+            If keys and values of this architecture cannot be shared.
+        """
+        if reuse_kv and not self._shares_prefix:
+            raise UnsupportedError(
+                f"{self.model_id}: the architecture {self.architecture!r} keeps a state that cannot be cut back to a "
+                "prefix, so deletions cannot share keys and values"
+            )
+        other = copy.copy(self)
+        other.reuse_kv = reuse_kv
+        other.cache_memory = self.cache_memory if cache_memory is None else cache_memory
+        other.tokens_forwarded, other.work = 0, ForwardWork()
+        other._deletions = DeletionPass(other)
+        return other
 
     def fingerprint(self) -> str:
         """Return a digest of weights, configuration and precision as they were loaded; the same on every backend."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,15 +14,19 @@ from tokimp.batching import PositionBudget
 from tokimp.chain import TokenizedChain
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.fingerprint import model_fingerprint
+from tokimp.forward_work import ForwardWork, model_size
 from tokimp.generation import take_end_tokens
 from tokimp.key_value_cache import can_share_prefix, new_cache
+from tokimp.memory import total_memory
 from tokimp.model_loading import load_model
-from tokimp.token_logprobs import TokenQueries, gather_logprobs
+from tokimp.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
 
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
 # positions of a batch, and numbers in a tensor of logits.
 _BATCH_POSITIONS = {"cpu": 2048, "": 16384}
 _LOGITS = {"cpu": 2**26, "": 2**28}
+# Share of all memory, free or not, that keys and values kept between the steps of a pruning may take.
+_CACHE_SHARE = {"cpu": 1 / 8, "": 1 / 4}
 # What starting one call costs, in token positions. Of a CPU: reading the weights from memory takes as long as computing
 # a few positions, whatever the model's size; and a layer's fixed cost (Python, hooks) as long as this many products.
 _GPU_CALL_COST = 1024
@@ -45,8 +49,15 @@ class Decoder(ABC):
         The most token positions that go through the model at once.
     call_cost
         Token positions that take about as long as the fixed cost of one call of the model.
+    logits_budget
+        The most numbers in a tensor of logits.
+    cache_memory
+        The most bytes of keys and values kept for the next step of a pruning, besides those of the chain itself.
     end_tokens
         Ids that end a generated text.
+    size, work
+        What decides how much the model computes a position, and what passed forward through it for log-probabilities
+        (not for attention, gradients or generations).
     """
 
     def __init__(
@@ -60,6 +71,7 @@ class Decoder(ABC):
         reuse_kv: bool | None = None,
         batch_positions: int | None = None,
         logits_budget: int | None = None,
+        cache_memory: int | None = None,
     ) -> None:
         loaded = load_model(model, device=device, dtype=dtype, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
         self.tokenizer: Any = loaded.tokenizer
@@ -84,8 +96,14 @@ class Decoder(ABC):
         if batch_positions is not None:
             self.budget = PositionBudget(batch_positions)
         self.call_cost = _call_cost(kind, self._layer_count, loaded.model.num_parameters())
-        self._logits_budget = _LOGITS.get(kind, _LOGITS[""]) if logits_budget is None else logits_budget
+        self.logits_budget = _LOGITS.get(kind, _LOGITS[""]) if logits_budget is None else logits_budget
+        if cache_memory is None:
+            cache_memory = int(_CACHE_SHARE.get(kind, _CACHE_SHARE[""]) * total_memory(self.device))
+        if cache_memory < 0:
+            raise ScorerError(f"cache_memory is a number of bytes, 0 or more, not {cache_memory}")
+        self.cache_memory = cache_memory
         self._fingerprint = model_fingerprint(loaded.model)
+        self.size, self.work = model_size(loaded.model), ForwardWork()
         self._wrap(loaded.model)
 
     @abstractmethod
@@ -142,22 +160,56 @@ class Decoder(ABC):
         torch.Tensor
             Nats, float32, [query].
         """
-        rows, length = input_ids.shape
         values = torch.empty(len(queries), dtype=torch.float32, device=input_ids.device)
         if not len(queries):
             return values
-        first = queries.first_position
-        piece = max(1, self._logits_budget // (rows * self._vocabulary)) if self._shares_prefix else length
+        for offset, end, logits in self._logits_from(input_ids, queries.first_position, cache):
+            chosen, part = queries.between(offset, end)
+            values[chosen.to(values.device)] = gather_logprobs(logits, part, first=offset).to(values.dtype)
+        return values
+
+    def predict(self, input_ids: torch.Tensor, tokens: torch.Tensor, cache: DynamicCache | None) -> torch.Tensor:
+        """Return the log-probabilities of several tokens at each of the last positions.
+
+        Parameters
+        ----------
+        input_ids
+            [row, position]
+        tokens
+            The ids that may come next, [row, last position, choice].
+        cache
+            Keys and values of what precedes; extended in place.
+
+        Returns
+        -------
+        torch.Tensor
+            Nats, float32, [row, last position, choice].
+        """
+        first = input_ids.shape[1] - tokens.shape[1]
+        found = [
+            token_logprobs(logits, tokens[:, offset - first : end - first]).float()
+            for offset, end, logits in self._logits_from(input_ids, first, cache)
+        ]
+        return torch.cat(found, dim=1)
+
+    def _logits_from(
+        self, input_ids: torch.Tensor, first: int, cache: DynamicCache | None
+    ) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """Pass ids through the model; give the logits from position `first` on, piece by piece, with its borders."""
+        rows, length = input_ids.shape
+        piece = max(1, self.logits_budget // (rows * self._vocabulary)) if self._shares_prefix else length
         if cache is None and length - first > piece:
             cache = new_cache()
         begin, end = 0, min(length, first + piece)
         while begin < length:
             offset = max(begin, first)
-            logits = self._logits(input_ids[:, begin:end], cache, end - offset)
-            chosen, part = queries.between(offset, end)
-            values[chosen.to(values.device)] = gather_logprobs(logits, part, first=offset).to(values.dtype)
+            yield offset, end, self._logits(input_ids[:, begin:end], cache, end - offset)
             begin, end = end, min(length, end + piece)
-        return values
+
+    @property
+    def most_scored_positions(self) -> int:
+        """Positions whose logits fit in their budget together."""
+        return max(1, self.logits_budget // self._vocabulary)
 
     def extend(self, cache: DynamicCache, input_ids: torch.Tensor) -> None:
         """Pass ids through the model for their keys and values alone, which are added to `cache`."""
@@ -169,6 +221,8 @@ class Decoder(ABC):
 
     def _logits(self, input_ids: torch.Tensor, cache: DynamicCache | None, last: int) -> torch.Tensor:
         """Return the logits of the last positions, [row, last, vocabulary]; `cache` is extended in place."""
+        past = 0 if cache is None else int(cache.get_seq_length())
+        self.work.add(*input_ids.shape, past=past, scored=last)
         return self._forward(self._counted(input_ids), **self._inputs(cache, last))[:, -last:]
 
     def _counted(self, input_ids: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tokimp.chain import TokenizedChain
 from tokimp.errors import ScorerError
-from tokimp.objective import Objective
+from tokimp.objective import Joint, Objective
 from tokimp.scorer import DeletionScores, Scorer
 
 
@@ -40,6 +40,13 @@ def score_unit_deletions(
     return scorer.score_deletions(chain, kept, candidates, objective)
 
 
+def score_kept(scorer: Scorer, chain: TokenizedChain, kept_units: Sequence[int]) -> tuple[float, float]:
+    """Return the log-likelihoods (nats) of the reasoning and the answer of what is kept, as it is."""
+    kept = sorted(position for unit in kept_units for position in chain.units[unit])
+    scores = scorer.score_deletions(chain, kept, [()], Joint())
+    return float(scores.reasoning[0]), float(scores.answer[0])
+
+
 @dataclass(frozen=True, slots=True)
 class DeletionBatch:
     """Deletions that are scored together: rows of one length, no masks and no padding.
@@ -47,11 +54,12 @@ class DeletionBatch:
     Attributes
     ----------
     start
-        Where the rows start, an index into the kept tokens: before it, no row differs from what is kept.
+        Where the rows start, an index into their reasoning: what precedes it was read before. -1 is the last token
+        of the prompt.
     width
         Token positions of a row.
     candidates
-        Indices of the deletions, leftmost deletion first.
+        Indices of the deletions, by where they would have to start alone.
     """
 
     start: int
@@ -84,53 +92,50 @@ def check_deletions(chain: TokenizedChain, kept: Sequence[int], candidates: Sequ
 
 
 def plan_deletions(
-    deleted: Sequence[Sequence[int]], length: int, *, max_positions: int, call_cost: int, share_prefix: bool = True
+    starts: Sequence[int], ends: Sequence[int], *, max_positions: int, call_cost: int, max_rows: int | None = None
 ) -> list[DeletionBatch]:
     """Group deletions into batches that pass as few token positions through the model as is worth the calls.
 
-    Rows of a batch delete equally many tokens and start at the batch's leftmost deletion; what precedes it is read
-    once, for all. Among neighbours, sorted by where they start, the groups are chosen to minimise the token positions
-    plus `call_cost` a batch (dynamic programming over the groups' borders; exact).
+    Rows of a batch end at the same place and start where the earliest of them does. Among neighbours, sorted by where
+    they start, the groups are chosen to minimise the token positions plus `call_cost` a batch (dynamic programming
+    over the groups' borders; exact).
 
     Parameters
     ----------
-    deleted
-        For each deletion, the indices of its tokens among the kept tokens; none for what is kept as it is.
-    length
-        Tokens of a row before its deletion, counted from the first kept token to the last that is read.
+    starts
+        For each deletion, the place in its row from which on it has to be read.
+    ends
+        For each deletion, the place where reading ends.
     max_positions
         The most token positions of a batch of several rows.
     call_cost
         Token positions that take about as long as the fixed cost of one call of the model.
-    share_prefix
-        Without, every row starts at index 0.
+    max_rows
+        The most rows of a batch; as many as `max_positions` allows by default.
 
     Returns
     -------
     list of DeletionBatch
-        Ordered by size of the deletion, then by start; each deletion in exactly one.
+        Ordered by end, the latest first, then by start; each deletion in exactly one.
     """
-    # What is kept as it is differs nowhere; it starts where the last of the others does.
-    last = max((min(indices) for indices in deleted if indices), default=0)
-    starts = [min(indices, default=last) if share_prefix else 0 for indices in deleted]
     batches: list[DeletionBatch] = []
-    for size in sorted({len(indices) for indices in deleted}):
-        group = sorted((i for i, indices in enumerate(deleted) if len(indices) == size), key=lambda i: starts[i])
-        widths = np.array([length - size - starts[i] for i in group])
-        for begin, end in _cheapest_groups(widths, max_positions, call_cost):
+    for stop in sorted(set(ends), reverse=True):
+        group = sorted((i for i, end in enumerate(ends) if end == stop), key=lambda i: starts[i])
+        widths = np.array([stop - starts[i] for i in group])
+        for begin, end in _cheapest_groups(widths, max_positions, call_cost, max_rows or len(group)):
             batches.append(DeletionBatch(starts[group[begin]], int(widths[begin]), tuple(group[begin:end])))
     return batches
 
 
 def _cheapest_groups(
-    widths: np.ndarray[tuple[int], np.dtype[np.int64]], limit: int, cost: int
+    widths: np.ndarray[tuple[int], np.dtype[np.int64]], limit: int, cost: int, max_rows: int
 ) -> list[tuple[int, int]]:
     count = len(widths)
     best = np.zeros(count + 1, dtype=np.int64)  # of the rows from here on
     rows = np.ones(count, dtype=np.int64)  # of the batch that begins here
     for begin in range(count - 1, -1, -1):
         width = max(1, int(widths[begin]))
-        most = max(1, min(count - begin, limit // width))
+        most = max(1, min(count - begin, limit // width, max_rows))
         totals = cost + width * np.arange(1, most + 1) + best[begin + 1 : begin + most + 1]
         rows[begin] = int(totals.argmin()) + 1
         best[begin] = totals[rows[begin] - 1]

@@ -1,213 +1,269 @@
-"""Scores of many deletions from one reading of what they share."""
+"""Scores of many deletions, reading nothing twice: neither within a step nor between steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
-from tokimp.batching import run_within_memory, single_sequence
-from tokimp.chain import Ids, TokenizedChain
+from tokimp.batching import memory_failure, release_memory, run_within_memory, too_large
+from tokimp.chain import TokenizedChain
 from tokimp.deletion import DeletionBatch, check_deletions, plan_deletions
-from tokimp.key_value_cache import new_cache, prefix_for_rows
-from tokimp.objective import LogprobTensors, Objective, Span
+from tokimp.deletion_rows import LogprobArray, ReadRow, RowBank
+from tokimp.deletion_step import DeletionStep, IntArray
+from tokimp.key_value_cache import new_cache, rewind
+from tokimp.objective import LogprobTensors, Objective
 from tokimp.scorer import DeletionScores
-from tokimp.token_logprobs import TokenQueries
 
 if TYPE_CHECKING:
     from tokimp.decoder import Decoder
+
+# Keys and values of a batch's whole rows take memory as well, not only the positions that are read: so many positions
+# in all for each one that may be read.
+_HELD_FOR_ONE_READ = 4
 
 
 class DeletionPass:
     """Scores every candidate of a step (see `CausalLMScorer.score_deletions`).
 
-    What is kept is read once, up to the last candidate, and its keys and values are held. A batch of candidates takes
-    them up to where its leftmost deletion is, and passes only what follows through the model. The first token after
-    that place is predicted from the position before it, which all rows share, so its log-probability comes from the
-    reading of what is kept.
+    A row (what a deletion leaves) is read only from the first token on whose past is new. Right of the last deletion
+    its past is that of what is kept now; left of it, that of the row which the same candidate left in the step before.
+    What is kept now is itself a row of that step. Keys and values of all these are held in a `RowBank`, where memory
+    allows; where it does not, a row starts where it departs from what is kept, as in a first step.
 
-    The prompt's keys and values stay from one step to the next, and are read anew when a chain is begun (nothing
-    deleted yet), so that cost and rounding of a run do not depend on what ran before it.
+    What is held of a chain is forgotten when one is begun (nothing deleted yet), so that cost and rounding of a run do
+    not depend on what ran before it.
     """
 
     def __init__(self, scorer: Decoder) -> None:
         self._scorer = scorer
-        self._prompt: tuple[Ids, DynamicCache] | None = None
+        self._bank = RowBank(scorer.cache_memory)
 
     def score(
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
     ) -> DeletionScores:
-        """Return the scores, in the order of `candidates`.
-
-        Deletions that leave the same ids (of one of two equal neighbours) are scored once: they tie exactly, however
-        the others are batched.
-        """
+        """Return the scores, in the order of `candidates`."""
         check_deletions(chain, kept, candidates)
-        everything = _Step(chain, kept, candidates, objective)
-        if not candidates:
-            return everything.scores
-        first: dict[Ids, int] = {}
-        same = [first.setdefault(everything.row(candidate), candidate) for candidate in range(len(candidates))]
-        distinct = sorted(first.values())
-        scores = self._score_distinct(_Step(chain, kept, [candidates[candidate] for candidate in distinct], objective))
-        places = np.searchsorted(distinct, same)
-        return DeletionScores(scores.objective[places], scores.reasoning[places], scores.answer[places])
-
-    def _score_distinct(self, step: _Step) -> DeletionScores:
-        reuse = self._scorer.reuse_kv
-        plan = plan_deletions(
-            step.deleted,
-            step.length_read + (0 if reuse else len(step.prompt)),
-            max_positions=self._scorer.budget.positions,
-            call_cost=self._scorer.call_cost,
-            share_prefix=reuse,
-        )
-        logprobs = self._continuing(step, plan) if reuse else self._from_scratch(step)
-        run_within_memory(
-            plan,
-            lambda batch: step.store(batch, logprobs(batch)),
-            split=DeletionBatch.halves,
-            positions=lambda batch: batch.positions,
-            budget=self._scorer.budget,
-        )
+        step = DeletionStep(chain, kept, candidates, objective)
+        if not self._scorer.reuse_kv:
+            self._score_from_scratch(step)
+            return step.scores
+        if step.waiting:
+            self._bank.begin(step)
+        while step.waiting:
+            failed = _Reading(self._scorer, self._bank, step).run()
+            if failed is not None:
+                self._make_room(failed)
         return step.scores
 
-    def _from_scratch(self, step: _Step) -> Callable[[DeletionBatch], LogprobTensors]:
-        """Every row as a whole sequence: for models whose state cannot be cut back to a prefix."""
-        scorer, prompt = self._scorer, step.prompt
+    def _make_room(self, failed: _Failure) -> None:
+        """After memory ran out: hold fewer rows and pass fewer positions at once, or raise if that is not possible."""
+        held = self._bank.give_up_memory()
+        release_memory()
+        budget = self._scorer.budget
+        if failed.rows > 1:
+            budget.positions = max(1, min(budget.positions, failed.positions // 2))
+        elif not held:
+            raise too_large(failed.positions, failed.reason)
 
-        def versions(batch: DeletionBatch, answer: Ids) -> tuple[torch.Tensor, torch.Tensor]:
-            rows = [step.row(candidate) + answer for candidate in batch.candidates]
-            queries = TokenQueries()
-            for index, row in enumerate(rows):
-                queries.add_run(index, len(prompt) - 1, row)
-            values = scorer.query(scorer.tensor([(prompt + row)[:-1] for row in rows]), queries)
-            values = values.reshape(len(rows), -1)
-            return values[:, : -len(answer)], values[:, -len(answer) :]
+    def _score_from_scratch(self, step: DeletionStep) -> None:
+        """Score every row as a whole sequence: for models whose state cannot be cut back to a prefix."""
+        scorer, begin = self._scorer, len(step.prompt)
 
-        def logprobs(batch: DeletionBatch) -> LogprobTensors:
-            reasoning, answer = versions(batch, step.answer)
-            return LogprobTensors(reasoning, answer, versions(batch, step.wrong)[1] if step.wrong else None)
+        def versions(positions: IntArray, answer: IntArray) -> torch.Tensor:
+            rows, left = positions.shape
+            before, after = np.tile(step.prompt, (rows, 1)), np.tile(answer, (rows, 1))
+            text = np.concatenate([before, step.ids(positions), after], axis=1)
+            scored = text[:, begin if step.reads_reasoning else begin + left :, None]
+            return scorer.predict(_tensor(text[:, :-1], scorer), _tensor(scored, scorer), None)[..., 0].cpu()
 
-        return logprobs
+        def run(batch: DeletionBatch) -> None:
+            positions = np.stack([step.rows[row] for row in batch.candidates])
+            values, count = versions(positions, step.answer), len(step.answer)
+            wrong = None if step.wrong is None else versions(positions, step.wrong)[:, -len(step.wrong) :]
+            reasoning = values[:, :-count] if step.reads_reasoning else torch.full(positions.shape, torch.nan)
+            step.store(batch.candidates, LogprobTensors(reasoning, values[:, -count:], wrong))
 
-    def _continuing(self, step: _Step, plan: Sequence[DeletionBatch]) -> Callable[[DeletionBatch], LogprobTensors]:
-        """Every row from where its batch starts, after the keys and values of what precedes it."""
-        scorer, wrong = self._scorer, step.wrong
-        with single_sequence(len(step.prompt) + len(step.kept)):
-            base = _Base(step, plan, scorer, self._prompt_cache(step))
-
-        def logprobs(batch: DeletionBatch) -> LogprobTensors:
-            start, size = batch.start, len(batch.candidates)
-            suffixes = [step.row(candidate)[start:] for candidate in batch.candidates]
-            left = len(suffixes[0])
-            texts = [suffix + step.answer for suffix in suffixes]
-            cache = prefix_for_rows(base.cache, len(step.prompt) + start, size)
-            queries = TokenQueries()
-            for index, text in enumerate(texts):
-                queries.add_run(index, 0, text[1:])
-            if wrong and left:
-                for index in range(size):
-                    queries.add(index, left - 1, wrong[0])
-            found = scorer.query(scorer.tensor([text[:-1] for text in texts]), queries, cache)
-            count = size * (len(texts[0]) - 1)
-            values = torch.cat([base.first[list(batch.candidates), None], found[:count].reshape(size, -1)], dim=1)
-            reasoning = torch.cat([base.reasoning[:start].expand(size, -1), values[:, :left]], dim=1)
-            other = None
-            if wrong:
-                first = found[count:] if left else base.first_of_wrong[list(batch.candidates)]
-                after = prefix_for_rows(cache, len(step.prompt) + start + left, size)
-                other = torch.cat([first[:, None], self._rest(wrong, after, size)], dim=1)
-            return LogprobTensors(reasoning, values[:, left:], other)
-
-        return logprobs
-
-    def _rest(self, answer: Ids, cache: DynamicCache, rows: int) -> torch.Tensor:
-        """Return the log-probabilities of an answer's tokens but the first, [row, token]; the same answer in each."""
-        queries = TokenQueries()
-        for row in range(rows):
-            queries.add_run(row, 0, answer[1:])
-        return self._scorer.query(self._scorer.tensor([answer[:-1]] * rows), queries, cache).reshape(rows, -1)
-
-    def _prompt_cache(self, step: _Step) -> DynamicCache:
-        """Return keys and values of the prompt without its last token, whose prediction is always read."""
-        ids = step.prompt[:-1]
-        if step.nothing_deleted or self._prompt is None or self._prompt[0] != ids:
-            self._prompt = None
-            cache = new_cache()
-            if ids:
-                self._scorer.extend(cache, self._scorer.tensor([ids]))
-            self._prompt = (ids, cache)
-        return self._prompt[1]
+        ends = [begin + len(row) + len(step.answer) - 1 for row in step.rows]
+        most = min(scorer.budget.positions, scorer.most_scored_positions)
+        run_within_memory(
+            plan_deletions([0] * len(ends), ends, max_positions=most, call_cost=scorer.call_cost),
+            run,
+            split=DeletionBatch.halves,
+            positions=lambda batch: batch.positions,
+            budget=scorer.budget,
+        )
 
 
-class _Step:
-    """What is asked, as ids, and the results as they come in."""
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A reading for which memory did not suffice."""
 
-    def __init__(
-        self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
-    ) -> None:
-        place = {position: index for index, position in enumerate(kept)}
-        self.objective = objective
-        self.prompt = chain.prompt_ids
-        self.kept: Ids = tuple(chain.reasoning_ids[position] for position in kept)
-        self.answer = chain.answer_ids
-        self.wrong = chain.wrong_answer_ids if Span.WRONG_ANSWER in objective.spans else None
-        self.deleted = [sorted(place[position] for position in candidate) for candidate in candidates]
-        self.nothing_deleted = len(kept) == len(chain.reasoning_ids)
-        self.scores = DeletionScores(*(np.full(len(candidates), np.nan) for _ in range(3)))
-
-    @property
-    def length_read(self) -> int:
-        """Tokens of a row before its deletion that are read: the last of an answer predicts nothing."""
-        return len(self.kept) + len(self.answer) - 1 + (len(self.wrong) - 1 if self.wrong else 0)
-
-    def row(self, candidate: int) -> Ids:
-        """Return the reasoning that is left after a deletion."""
-        gone = set(self.deleted[candidate])
-        return tuple(token for index, token in enumerate(self.kept) if index not in gone)
-
-    def store(self, batch: DeletionBatch, logprobs: LogprobTensors) -> None:
-        """Keep the scores of a batch."""
-        rows = list(batch.candidates)
-        self.scores.objective[rows] = self.objective.evaluate(logprobs).numpy()
-        self.scores.reasoning[rows] = logprobs.reasoning.sum(dim=-1, dtype=torch.float64).cpu().numpy()
-        self.scores.answer[rows] = logprobs.answer.sum(dim=-1, dtype=torch.float64).cpu().numpy()
+    rows: int
+    positions: int
+    reason: str
 
 
-class _Base:
-    """What all rows share: the kept reasoning up to the last batch's start, read once.
+class _Reading:
+    """One attempt at the rows of a step that have no scores yet."""
 
-    Attributes
-    ----------
-    cache
-        Keys and values of prompt and kept reasoning, up to there.
-    reasoning
-        Log-probabilities of the kept tokens, up to there.
-    first, first_of_wrong
-        For each candidate, the log-probability of its row's first token, predicted from the position before; and
-        that of the wrong answer's first token there, for a row that has no reasoning after its start (else NaN).
-    """
+    def __init__(self, scorer: Decoder, bank: RowBank, step: DeletionStep) -> None:
+        self._scorer, self._bank, self._step = scorer, bank, step
+        self._prompt = len(step.prompt)
+        self._sources: dict[int, ReadRow] = {}
 
-    def __init__(self, step: _Step, plan: Sequence[DeletionBatch], scorer: Decoder, prompt_cache: DynamicCache) -> None:
-        end = max(batch.start for batch in plan)
-        queries = TokenQueries()
-        queries.add_run(0, 0, step.kept[:end])
-        first: dict[int, int] = {}
-        first_of_wrong: dict[int, int] = {}
-        for batch in plan:
-            for candidate in batch.candidates:
-                suffix = step.row(candidate)[batch.start :]
-                first[candidate] = queries.add(0, batch.start, (suffix + step.answer)[0])
-                if step.wrong and not suffix:
-                    first_of_wrong[candidate] = queries.add(0, batch.start, step.wrong[0])
-        self.cache = prefix_for_rows(prompt_cache, len(step.prompt) - 1, 1)
-        values = scorer.query(scorer.tensor([step.prompt[-1:] + step.kept[:end]]), queries, self.cache)
-        self.reasoning = values[:end]
-        self.first = values[[first[candidate] for candidate in range(len(step.deleted))]]
-        self.first_of_wrong = torch.full_like(self.first, torch.nan)
-        for candidate, index in first_of_wrong.items():
-            self.first_of_wrong[candidate] = values[index]
+    def run(self) -> _Failure | None:
+        """Score all rows, or as many as memory allows; return what did not fit."""
+        needed = self._base_needed()
+        begin = self._start(self._bank.base, self._step.ids(self._step.kept), needed)
+        if self._bank.base is None or needed > self._covered(self._bank.base, self._step.ids(self._step.kept)):
+            positions = needed - begin if self._bank.base else self._prompt + needed
+            if reason := memory_failure(lambda: self._read_base(begin, needed)):
+                return _Failure(1, positions, reason)
+        rows = sorted(self._step.waiting)
+        starts = [self._choose_source(row) for row in rows]
+        if reason := memory_failure(lambda: self._reserve(rows)):
+            return _Failure(1, 0, reason)
+        for batch in self._plan(rows, starts):
+            if reason := memory_failure(lambda batch=batch: self._read_rows(batch)):  # type: ignore[misc]
+                return _Failure(len(batch.candidates), batch.positions, reason)
+        return None
+
+    def _plan(self, rows: list[int], starts: list[int]) -> list[DeletionBatch]:
+        step, most = self._step, self._scorer.budget.positions
+        tail = len(step.answer) - 1 + (0 if step.wrong is None else len(step.wrong) - 1)
+        whole = self._prompt + len(step.kept) + tail
+        plan = plan_deletions(
+            starts,
+            [len(step.rows[row]) + tail for row in rows],
+            max_positions=most,
+            call_cost=self._scorer.call_cost,
+            max_rows=max(1, _HELD_FOR_ONE_READ * most // whole),
+        )
+        return [
+            DeletionBatch(batch.start, batch.width, tuple(rows[index] for index in batch.candidates)) for batch in plan
+        ]
+
+    def _covered(self, source: ReadRow | None, ids: IntArray) -> int:
+        """Return how many reasoning tokens of a row need not be read again, given a source."""
+        if source is None:
+            return 0
+        shared = source.shared_with(ids)
+        if not self._step.reads_reasoning:
+            return shared
+        unknown = np.isnan(source.logprobs[:shared, 0])
+        return int(unknown.argmax()) if unknown.any() else shared
+
+    def _start(self, source: ReadRow | None, ids: IntArray, end: int) -> int:
+        """Return where a row has to be read from: one token earlier if the first prediction is needed and not known."""
+        start = min(self._covered(source, ids), end)
+        step = self._step
+        if source is None:
+            return -1
+        if start < len(ids):
+            needed = [ids[start]] if step.reads_reasoning else []
+        else:
+            needed = [step.answer[0]] if step.wrong is None else [step.answer[0], step.wrong[0]]
+        there = np.isin(needed, source.asked[start][~np.isnan(source.logprobs[start])])
+        return start if there.all() else start - 1
+
+    def _base_needed(self) -> int:
+        """Return how far the base has to be read: as far as a row follows it that has no better source."""
+        ids, needed = self._step.ids(self._step.kept), 0
+        for index in self._step.waiting:
+            row = self._step.ids(self._step.rows[index])
+            differs = row != ids[: len(row)]
+            shared = int(differs.argmax()) if differs.any() else len(row)
+            if shared > needed and shared > self._covered(self._bank.row(self._step.candidates[index]), row):
+                needed = shared
+        return needed
+
+    def _read_base(self, start: int, end: int) -> None:
+        """Read what is kept up to a token, from `start` on; at first with the prompt."""
+        step, bank, scorer = self._step, self._bank, self._scorer
+        ids = step.ids(step.kept)[:end]
+        asked = step.asked(step.kept[None])[:, : end + 1]
+        logprobs = np.full(asked.shape[1:], np.nan, dtype=np.float32)
+        if bank.base is None:
+            past, cache, first, slots = 0, new_cache(), 0, np.zeros(0, dtype=np.int64)
+            text = np.concatenate([step.prompt, ids])
+        else:
+            past, first, slots = self._prompt + start, self._prompt + bank.base.shared_with(ids), bank.base.slots
+            logprobs[: start + 1] = bank.base.known(asked[0, : start + 1])
+            cache = bank.pool.gather(slots[None, :past], end - start)
+            text = np.concatenate([step.prompt[-1:], ids])[start + 1 :]
+        if step.reads_reasoning:
+            values = scorer.predict(_tensor(text[None], scorer), _tensor(asked[:, start + 1 :], scorer), cache)
+            logprobs[start + 1 :] = values[0].cpu().numpy()
+        elif len(text):
+            scorer.extend(cache, _tensor(text[None], scorer))
+        bank.keep_base(ReadRow(ids, slots, asked[0], logprobs), cache, first)
+
+    def _choose_source(self, index: int) -> int:
+        """Choose where a row continues from, the base or what was read of it before; return its start."""
+        ids, base = self._step.ids(self._step.rows[index]), self._bank.base
+        assert base is not None  # noqa: S101 - read before
+        own = self._bank.row(self._step.candidates[index])
+        start = self._start(base, ids, len(ids))
+        self._sources[index] = base
+        if own is not None and (other := self._start(own, ids, len(ids))) > start:
+            self._sources[index], start = own, other
+        return start
+
+    def _reserve(self, rows: list[int]) -> None:
+        base = self._bank.base
+        assert base is not None  # noqa: S101 - read before
+        own = [len(self._step.rows[row]) - base.shared_with(self._step.ids(self._step.rows[row])) for row in rows]
+        # Beside what rows will hold, they hold what they did until they are read.
+        self._bank.reserve(sum(own) + 2 * len(self._step.kept))
+
+    def _read_rows(self, batch: DeletionBatch) -> None:
+        step, scorer, start = self._step, self._scorer, batch.start
+        positions = np.stack([step.rows[row] for row in batch.candidates])
+        sources = [self._sources[row] for row in batch.candidates]
+        asked, left, end = step.asked(positions), positions.shape[1], positions.shape[1] + len(step.answer) - 1
+        logprobs = np.full(asked.shape, np.nan, dtype=np.float32)
+        for place, source in enumerate(sources):
+            logprobs[place, : start + 1] = source.known(asked[place, : start + 1])
+        extra = max(len(step.answer), 0 if step.wrong is None else len(step.wrong)) - 1
+        cache = new_cache()
+        if end > start or extra:
+            past = np.stack([source.slots[: self._prompt + start] for source in sources])
+            cache = self._bank.pool.gather(past, left - start + extra)
+        if end > start:
+            first = start + 1 if step.reads_reasoning else max(start + 1, left)
+            text = step.text(positions)[:, start + 1 : end + 1]
+            values = scorer.predict(_tensor(text, scorer), _tensor(asked[:, first:], scorer), cache)
+            logprobs[:, first:] = values.cpu().numpy()
+        # Past answers are of no use to later steps: the reasoning's keys and values are what is held.
+        rows, shared = {}, []
+        for place, (index, source) in enumerate(zip(batch.candidates, sources, strict=True)):
+            ids = step.ids(positions[place])
+            shared.append(self._prompt + source.shared_with(ids))
+            self._bank.learn(ids, asked[place], logprobs[place])
+            row = ReadRow(ids, source.slots, asked[place, : left + 1], logprobs[place, : left + 1])
+            rows[step.candidates[index]] = row
+        self._bank.keep_rows(rows, shared, cache)
+        wrong = None
+        if step.wrong is not None:
+            rewind(cache, self._prompt + left)
+            wrong = torch.from_numpy(self._wrong_answers(step.wrong, logprobs[:, left, -1], cache))
+        reasoning, answer = torch.from_numpy(logprobs[:, :left, 0]), torch.from_numpy(logprobs[:, left:, 0])
+        step.store(batch.candidates, LogprobTensors(reasoning, answer, wrong))
+
+    def _wrong_answers(self, answer: IntArray, first: LogprobArray, cache: DynamicCache) -> LogprobArray:
+        """Return the log-probabilities of an answer's tokens, [row, token], given those of its first token."""
+        if len(answer) == 1:
+            return first[:, None]
+        scorer, rows = self._scorer, (len(first), 1)
+        following = _tensor(np.tile(answer[1:], rows)[..., None], scorer)
+        values = scorer.predict(_tensor(np.tile(answer[:-1], rows), scorer), following, cache)
+        return np.concatenate([first[:, None], values[..., 0].cpu().numpy()], axis=1)
+
+
+def _tensor(ids: IntArray, scorer: Decoder) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(ids)).to(scorer.device)

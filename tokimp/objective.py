@@ -28,7 +28,8 @@ class LogprobTensors:
     Attributes
     ----------
     reasoning
-        Of the reasoning tokens still kept, [version, kept token].
+        Of the reasoning tokens still kept, [version, kept token]; may be NaN unless the objective's
+        `Objective.spans` ask for them.
     answer
         Of the answer's tokens, [version, answer token].
     wrong_answer

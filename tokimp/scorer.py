@@ -56,6 +56,8 @@ class DeletionScores:
         The objective of the chain without the candidate, [candidate].
     reasoning, answer
         Log-likelihood (nats) of the reasoning still kept and of the answer, [candidate]; their sum is the joint one.
+        That of the reasoning may be NaN where the objective's `Objective.spans` leave the reasoning out, so that
+        nothing is computed of it; `tokimp.deletion.score_kept` gives both of one version.
     """
 
     objective: FloatArray

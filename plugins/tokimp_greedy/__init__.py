@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chain import TokenizedChain
-from tokimp.deletion import score_unit_deletions
+from tokimp.deletion import score_kept, score_unit_deletions
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
-from tokimp.objective import Objective
+from tokimp.objective import Objective, Span
 from tokimp.scorer import Capability, Scorer
 
 __all__ = ["GreedyPruning"]
@@ -124,8 +124,10 @@ class GreedyPruning(ImportanceEstimator):
                 )
             best = int(np.argmax(scores.objective))  # the first of equal ones: the leftmost
             order[kept.pop(best)] = len(reasoning)
-            reasoning.append(float(scores.reasoning[best]))
-            answer.append(float(scores.answer[best]))
+            reads_reasoning = Span.REASONING in objective.spans
+            left = (scores.reasoning[best], scores.answer[best]) if reads_reasoning else score_kept(scorer, chain, kept)
+            reasoning.append(float(left[0]))
+            answer.append(float(left[1]))
         trajectory = Trajectory(
             joint=np.add(reasoning, answer, dtype=np.float64), answer=np.array(answer), reasoning=np.array(reasoning)
         )

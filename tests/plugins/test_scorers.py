@@ -294,6 +294,6 @@ def test_half_precision_is_close_and_finite(backend: str, dtype: str) -> None:
     np.testing.assert_allclose(subject.logprobs([chain])[0].reasoning, expected, atol=0.5)
     scores = subject.score_deletions(chain, range(10), [[index] for index in range(10)], Contrast())
     gradients = subject.embedding_gradients(chain, Joint())
-    for numbers in (scores.objective, scores.reasoning, *gradients, subject.attention(chain, weights="value_norm")):
+    for numbers in (scores.objective, scores.answer, *gradients, subject.attention(chain, weights="value_norm")):
         assert np.isfinite(numbers).all()
     assert scores.objective.dtype == np.float64

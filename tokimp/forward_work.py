@@ -1,0 +1,106 @@
+"""How much arithmetic a forward pass is: sizes of a decoder, and counts of what passed through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """What decides how much a decoder computes for a token position.
+
+    Attributes
+    ----------
+    parameters
+        Used at every position: all but embeddings and the projection onto the vocabulary. Of experts, the share that
+        a position is sent to.
+    projection
+        Of the projection onto the vocabulary, which only scored positions need.
+    attention_width
+        Heads times their dimension, added up over layers.
+    cache_bytes
+        Of keys and values, for each position kept.
+    hidden, intermediate
+        Width of the residual stream and of the layers' inner (MLP) product.
+    """
+
+    parameters: int
+    projection: int
+    attention_width: int
+    cache_bytes: int
+    hidden: int
+    intermediate: int
+
+
+def model_size(model: Any) -> ModelSize:
+    """Return the sizes of a transformers decoder."""
+    config = model.config.get_text_config(decoder=True)
+    heads: int = config.num_attention_heads
+    head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    layers: int = config.num_hidden_layers
+    output = model.get_output_embeddings().weight
+    apart = {id(output)} | {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
+    share = config.num_experts_per_tok / experts if experts else 1.0
+    used = sum(
+        parameter.numel() * (share if ".experts." in name else 1.0)
+        for name, parameter in model.named_parameters()
+        if id(parameter) not in apart
+    )
+    inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
+    return ModelSize(
+        parameters=round(used),
+        projection=output.numel(),
+        attention_width=layers * heads * head_width,
+        cache_bytes=2 * layers * key_heads * head_width * model.dtype.itemsize,
+        hidden=config.hidden_size,
+        intermediate=int(inner[0] if isinstance(inner, list | tuple) else inner),
+    )
+
+
+@dataclass(slots=True)
+class ForwardWork:
+    """What passed through a decoder forward.
+
+    Attributes
+    ----------
+    calls
+        Of the model.
+    positions
+        Token positions read.
+    scored
+        Positions whose prediction was computed over the whole vocabulary.
+    pairs
+        Pairs of a position read and one that it attends to, itself included: what a causal attention needs, not what
+        an implementation that forms whole matrices computes beside.
+    """
+
+    calls: int = 0
+    positions: int = 0
+    scored: int = 0
+    pairs: int = 0
+
+    def add(self, rows: int, length: int, past: int, scored: int) -> None:
+        """Count one call: so many rows of `length` positions, each after `past` others, the last `scored` projected."""
+        self.calls += 1
+        self.positions += rows * length
+        self.scored += rows * scored
+        self.pairs += rows * (length * past + length * (length + 1) // 2)
+
+    def operations(self, size: ModelSize) -> int:
+        """Return additions and multiplications (FLOP): two a parameter and position, four a pair and attention width.
+
+        Examples
+        --------
+        >>> work = ForwardWork()
+        >>> work.add(rows=2, length=3, past=1, scored=1)
+        >>> size = ModelSize(10, 100, attention_width=5, cache_bytes=0, hidden=0, intermediate=0)
+        >>> work.pairs, work.operations(size) == 2 * 10 * 6 + 2 * 100 * 2 + 4 * 5 * 18
+        (18, True)
+        """
+        dense = size.parameters * self.positions + size.projection * self.scored
+        return 2 * dense + 4 * size.attention_width * self.pairs

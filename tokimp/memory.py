@@ -1,0 +1,56 @@
+"""How much memory a device has, and how much of it was used at most."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def total_memory(device: str | torch.device) -> int:
+    """Return the bytes of memory a device has, whoever uses them now; a container's limit on the CPU's, if lower."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if kind == "mps":
+        return int(torch.mps.recommended_max_memory())
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in _CONTAINER_LIMITS:
+        if path.is_file() and (limit := path.read_text(encoding="ascii").strip()).isdigit():
+            total = min(total, int(limit))
+    return total
+
+
+def peak_memory(device: str | torch.device) -> int:
+    """Return the most bytes in use at one time since the start, or since `reset_peak_memory` could set it back.
+
+    On CUDA what torch allocated on the device; elsewhere the resident memory of this process, model and libraries
+    included.
+    """
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if _STATUS.is_file():
+        for line in _STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def reset_peak_memory(device: str | torch.device) -> bool:
+    """Begin a new measurement of the peak; return whether the system allows it (CUDA and Linux do)."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        _CLEAR.write_text("5", encoding="ascii")  # proc(5): resets VmHWM to what is resident now
+    except OSError:
+        return False
+    return True
