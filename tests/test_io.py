@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokimp.analysis import analyze
+from tokimp.analyze import analyze
 from tokimp.errors import SchemaError
 from tokimp.estimator import Importance, Trajectory
 from tokimp.io import load, save

@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.analysis import analyze
+from tokimp.analyze import analyze
 from tokimp.errors import SchemaError
 from tokimp.ragged import chain_ids, concatenate, iterate, one_chain, pad, select
 from tokimp.schema import validate

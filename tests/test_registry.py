@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokimp import registry
+from tokimp.analysis import Analysis, AnalysisInput
 from tokimp.chain import TokenizedChain
 from tokimp.errors import PluginError
 from tokimp.estimator import Importance, ImportanceEstimator
@@ -21,6 +23,7 @@ from tokimp.registry import (
     KINDS,
     Kind,
     load,
+    load_analysis,
     load_estimator,
     load_objective,
     names,
@@ -82,9 +85,10 @@ def module(tmp_path: Path, name: str, text: str) -> None:
     ("kind", "expected"),
     [
         ("estimators", {"greedy", "leave_one_out", "attention", "gradient", "position"}),
+        ("estimators", {"uniform", "surprisal", "h2o", "llmlingua", "attention_knockout"}),
         ("objectives", {"joint", "answer", "reasoning", "contrast"}),
         ("scorers", {"transformer_lens", "nnsight"}),
-        ("analyses", {"agreement"}),
+        ("analyses", {"agreement", "faithfulness", "answer_recovery"}),
     ],
 )
 def test_the_built_in_names_are_entry_points(kind: Kind, expected: set[str]) -> None:
@@ -95,7 +99,8 @@ def test_the_built_in_names_are_entry_points(kind: Kind, expected: set[str]) -> 
 
 def test_built_in_estimators_and_objectives_load_by_their_own_names() -> None:
     """A name gives an instance that calls itself so, with parameters as written."""
-    for name in ("greedy", "leave_one_out", "attention", "gradient", "position"):
+    baselines = ("position", "uniform", "surprisal", "h2o", "llmlingua")
+    for name in ("greedy", "leave_one_out", "attention", "gradient", "attention_knockout", *baselines):
         assert load_estimator(name).label == name
     for name in ("joint", "answer", "reasoning", "contrast"):
         assert load_objective(name).name == name
@@ -115,8 +120,17 @@ class MyObjective(Joint):
     name = "mine"
 
 
-def my_analysis() -> None:
-    """Stand for an analysis; it is never called."""
+class MyAnalysis(Analysis):
+    """An analysis of this test's own."""
+
+    name = "mine"
+
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = share
+
+    def compute(self, given: AnalysisInput) -> xr.Dataset:
+        """Return the share."""
+        return xr.Dataset({"share": self.share})
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,7 @@ def my_analysis() -> None:
         ("scorers", register_scorer, AdditiveScorer),
         ("objectives", register_objective, MyObjective),
         ("estimators", register_estimator, Mine),
-        ("analyses", register_analysis, my_analysis),
+        ("analyses", register_analysis, MyAnalysis),
     ],
 )
 def test_a_decorator_registers_in_this_process(kind: Kind, register: Any, mine: Any) -> None:
@@ -262,7 +276,7 @@ def test_what_is_not_of_its_kind_does_not_load(
 
 def test_what_is_registered_here_is_checked_too() -> None:
     """A class of this process that is not of its kind, or not of its name, is an error when loading and is listed."""
-    register_estimator("function")(my_analysis)
+    register_estimator("function")(parse_specification)
     register_estimator("other_name")(Mine)
     for name, reason in (("function", "not a subclass of ImportanceEstimator"), ("other_name", "its name is 'mine'")):
         with pytest.raises(PluginError, match=reason):
@@ -369,3 +383,31 @@ def test_json_values_come_back(parameters: dict[str, Any]) -> None:
     """Whatever JSON can write is read back, commas, brackets, quotes and colons within it included."""
     written = ",".join(f"{name}={json.dumps(value)}" for name, value in parameters.items())
     assert parse_specification(f"a.b:C:{written}" if written else "a.b:C") == ("a.b:C", parameters)
+
+
+def test_analyses_load_by_name_with_their_parameters() -> None:
+    """A specification, keywords beside it, and an instance all give an analysis; a parameter is given once."""
+    assert load_analysis("agreement").label == "agreement"
+    assert load_analysis("agreement:top_k=10", seed=3).label == "agreement:top_k=10,seed=3"
+    mine = MyAnalysis(0.2)
+    assert load_analysis(mine) is mine
+    for specification, parameters, said in (
+        ("agreement:top=10", {}, "no parameter 'top'; it has top_k"),
+        ("agreement:top_k=10", {"top_k": 5}, "'top_k' is given twice"),
+        (mine, {"share": 0.5}, "leave out share"),
+    ):
+        with pytest.raises(PluginError, match=said):
+            load_analysis(specification, **parameters)
+
+
+def test_an_analysis_of_another_package_is_found(packages: Any, tmp_path: Path) -> None:
+    """An entry point in the group of the analyses is all that it takes."""
+    module(
+        tmp_path,
+        "their_analysis",
+        "import tokimp\nclass Theirs(tokimp.Analysis):\n    name = 'theirs'\n    def compute(self, given): pass\n",
+    )
+    packages("their-package", "analyses", theirs="their_analysis:Theirs")
+    assert load_analysis("theirs").label == "theirs"
+    (plugin,) = [plugin for plugin in plugins("analyses") if plugin.name == "theirs"]
+    assert (plugin.package, plugin.error) == ("their-package", "")

@@ -12,7 +12,8 @@ Examples
 
 from importlib.metadata import version
 
-from tokimp.analysis import analyze
+from tokimp.analysis import Analysis, AnalysisInput
+from tokimp.analyze import analyze
 from tokimp.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.compare import compare
 from tokimp.datasets import SkippedRecord, demo_chains, load_chains
@@ -22,6 +23,7 @@ from tokimp.io import load, save
 from tokimp.model_loading import load_scorer
 from tokimp.objective import LogprobTensors, Objective, Span
 from tokimp.registry import (
+    load_analysis,
     load_estimator,
     load_objective,
     register_analysis,
@@ -61,9 +63,12 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Trajectory",
     "load_estimator",
     "sum_over_units",
-    # comparing
+    # comparing and analysing
+    "Analysis",
+    "AnalysisInput",
     "analyze",
     "compare",
+    "load_analysis",
     # results
     "chain_table",
     "kept_positions",

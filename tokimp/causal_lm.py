@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from tokimp.attention_knockout import honours_cuts, score_knockouts
 from tokimp.batching import batches_by_length, run_within_memory, single_sequence, split_list
 from tokimp.chain import TokenizedChain
 from tokimp.decoder import Decoder
@@ -54,6 +55,8 @@ class CausalLMScorer(Decoder, Scorer):
         super().__init__(model, **options)
         if not self._attention_layers:
             self.capabilities = self.capabilities - {Capability.ATTENTION}
+        if not honours_cuts(self._forward_cut, self._model, self.device, use_cache=False):
+            self.capabilities = self.capabilities - {Capability.KNOCKOUT}
         self._deletions = DeletionPass(self)
 
     def reusing(self, *, reuse_kv: bool, cache_memory: int | None = None) -> Self:
@@ -64,7 +67,7 @@ class CausalLMScorer(Decoder, Scorer):
         reuse_kv
             Whether deletions share keys and values at all; if not, every sequence is read from scratch.
         cache_memory
-            The most bytes kept for the next step of a pruning; as this scorer's by default. 0 shares within a step only.
+            The most bytes kept for the next step of a pruning; as this scorer's by default. 0 shares within steps only.
 
         Raises
         ------
@@ -140,6 +143,29 @@ class CausalLMScorer(Decoder, Scorer):
         objective.check(chain)
         with torch.no_grad():
             return self._deletions.score(chain, kept, candidates, objective)
+
+    def score_knockouts(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
+    ) -> FloatArray:
+        """Return the objective when later tokens cannot attend to some reasoning; see `Scorer.score_knockouts`.
+
+        Raises
+        ------
+        ScorerError
+            If a position is not one of the reasoning, or the model cannot read the chain.
+        ObjectiveError
+            If the chain lacks what the objective reads.
+        UnsupportedError
+            If later tokens learn of a hidden one by other ways than attention, or attention is not to be reached.
+        """
+        if Capability.KNOCKOUT not in self.capabilities:
+            raise UnsupportedError(
+                f"{self.model_id} ({self.architecture}): cutting attention on the backend {self.backend!r} does not "
+                "hide a token from those after it; use leave_one_out, which deletes it"
+            )
+        self._check_readable(chain)
+        objective.check(chain)
+        return score_knockouts(self, chain, hidden, objective)
 
     def attention(
         self,

@@ -37,7 +37,8 @@ class Decoder(ABC):
     """What `CausalLMScorer` is made on: a loaded model, and the few operations that each backend does in its own way.
 
     A backend writes `_wrap`, `_model`, `_attention_layers`, `_forward`, `_forward_attention`, `_forward_embeddings`
-    and `_output_projection`. Parameters and errors as of `tokimp.causal_lm.CausalLMScorer`.
+    and `_output_projection`; `_forward_cut` too, where it can cut attention. Parameters and errors as of
+    `tokimp.causal_lm.CausalLMScorer`.
 
     Attributes
     ----------
@@ -130,6 +131,10 @@ class Decoder(ABC):
     ) -> None:
         """Run the model; as each of `layers` runs, visit its attention weights, [batch, head, query, key]."""
 
+    def _forward_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        """Return logits with no attention, in any layer or head, where `cut`, [row, query, key], is true."""
+        raise UnsupportedError(f"{type(self).__name__} cannot cut attention")
+
     @abstractmethod
     def _forward_embeddings(
         self, input_ids: torch.Tensor, substitute: Callable[[torch.Tensor], torch.Tensor], **inputs: Any
@@ -192,6 +197,28 @@ class Decoder(ABC):
         ]
         return torch.cat(found, dim=1)
 
+    def predict_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the log-probability of one token at each of the last positions, with some attention cut.
+
+        Parameters
+        ----------
+        input_ids
+            [row, position]
+        cut
+            True where a query may not attend to a key, [row, query, key].
+        tokens
+            The ids that come next, [row, last position].
+
+        Returns
+        -------
+        torch.Tensor
+            Nats, float32, [row, last position].
+        """
+        (rows, length), last = input_ids.shape, tokens.shape[1]
+        self.work.add(rows, length, past=0, scored=last)
+        logits = self._forward_cut(self._counted(input_ids), cut, **self._inputs(None, last))[:, -last:]
+        return token_logprobs(logits, tokens[..., None])[..., 0].float()
+
     def _logits_from(
         self, input_ids: torch.Tensor, first: int, cache: DynamicCache | None
     ) -> Iterator[tuple[int, int, torch.Tensor]]:
@@ -222,7 +249,8 @@ class Decoder(ABC):
     def _logits(self, input_ids: torch.Tensor, cache: DynamicCache | None, last: int) -> torch.Tensor:
         """Return the logits of the last positions, [row, last, vocabulary]; `cache` is extended in place."""
         past = 0 if cache is None else int(cache.get_seq_length())
-        self.work.add(*input_ids.shape, past=past, scored=last)
+        rows, length = input_ids.shape
+        self.work.add(rows, length, past=past, scored=last)
         return self._forward(self._counted(input_ids), **self._inputs(cache, last))[:, -last:]
 
     def _counted(self, input_ids: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,10 @@ class EstimatorError(TokimpError):
     """An estimator's parameters or its result break the contract."""
 
 
+class AnalysisError(TokimpError):
+    """An analysis's parameters, what it is given or what it returns break the contract."""
+
+
 class PluginError(TokimpError):
     """A name is unknown, claimed twice, or its plugin fails to load."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from tokimp.chain import TokenizedChain
 from tokimp.errors import EstimatorError
 from tokimp.objective import Objective
+from tokimp.parameters import Parameterized
 from tokimp.scorer import Capability, FloatArray, Scorer
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -51,7 +50,7 @@ class Importance:
     diagnostics: Mapping[str, float] = field(default_factory=dict)
 
 
-class ImportanceEstimator(ABC):
+class ImportanceEstimator(Parameterized, ABC):
     """Ranks the units of a chain; the one class a new method subclasses.
 
     ``__init__`` only stores its parameters, each under its own name (scikit-learn's habit), so that an estimator can
@@ -76,65 +75,12 @@ class ImportanceEstimator(ABC):
     'unexpected:power=2.0'
     """
 
-    name: ClassVar[str]
+    _error = EstimatorError
     requires: ClassVar[frozenset[Capability]] = frozenset()
 
     @abstractmethod
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the importance of each of ``chain.units``, in their order."""
-
-    def validate_parameters(self) -> None:  # noqa: B027 - a hook, which many estimators do not need
-        """Raise `EstimatorError` if a parameter's value is not allowed; the default allows every value.
-
-        `compare` calls it before any work starts, because ``__init__`` only stores. Raise what `invalid_parameter`
-        returns.
-        """
-
-    def invalid_parameter(self, parameter: str, allowed: str) -> EstimatorError:
-        """Return the error that names a parameter of this estimator, its value, and what is `allowed` instead."""
-        return EstimatorError(f"{self.name}: {parameter}={getattr(self, parameter)!r} is not allowed; give {allowed}")
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the values of ``__init__``'s parameters, by name."""
-        signature = inspect.signature(type(self))
-        for name, parameter in signature.parameters.items():
-            if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-                raise EstimatorError(f"{type(self).__name__}.__init__ takes {parameter}; name every parameter instead")
-            if not hasattr(self, name):
-                raise EstimatorError(f"{type(self).__name__}.__init__ must store its parameter {name!r} as self.{name}")
-        return {name: getattr(self, name) for name in signature.parameters}
-
-    @property
-    def label(self) -> str:
-        """The name, and those parameters that differ from their defaults: ``greedy:keep_ratio=0.5``.
-
-        `tokimp.load_estimator` reads it back where the parameters are such as JSON can write.
-        """
-        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
-        changed = [
-            f"{name}={_parameter_text(value)}"
-            for name, value in self.parameters().items()
-            if np.any(value != defaults[name])
-        ]
-        return f"{self.name}:{','.join(changed)}" if changed else self.name
-
-    def __repr__(self) -> str:
-        """Show the class and its parameters."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return f"{type(self).__name__}({shown})"
-
-
-def _parameter_text(value: Any) -> str:
-    """Write a parameter's value as `tokimp.registry.parse_specification` reads it."""
-    if isinstance(value, str) and "," not in value:
-        try:
-            json.loads(value)
-        except json.JSONDecodeError:
-            return value
-    try:
-        return json.dumps(value, separators=(",", ":"))
-    except TypeError:
-        return repr(value)
 
 
 def sum_over_units(chain: TokenizedChain, token_scores: FloatArray) -> FloatArray:

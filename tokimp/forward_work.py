@@ -38,8 +38,8 @@ class ModelSize:
 def model_size(model: Any) -> ModelSize:
     """Return the sizes of a transformers decoder."""
     config = model.config.get_text_config(decoder=True)
-    heads: int = config.num_attention_heads
-    head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    heads: int = getattr(config, "num_attention_heads", 0)  # recurrent models have none
+    head_width = getattr(config, "head_dim", None) or (config.hidden_size // heads if heads else 0)
     key_heads = getattr(config, "num_key_value_heads", None) or heads
     layers: int = config.num_hidden_layers
     output = model.get_output_embeddings().weight

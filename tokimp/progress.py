@@ -39,17 +39,20 @@ class Progress:
     seconds_left: float | None
 
 
+_ONE_PASS_A_UNIT = {Capability.DELETIONS, Capability.KNOCKOUT}
+
+
 class RemainingTime:
     """Estimates the time left from what each estimator's finished chains took.
 
     Chains differ in length and methods in how they grow with it, so that a mean time a cell would be far off. Each
     estimator is taken to need time in proportion to the chain's length L (one pass), to n L for n units where it
-    scores deletions, and to n^2 L where its results show that it deletes one unit after the other.
+    scores deletions or knockouts, and to n^2 L where its results show that it deletes one unit after the other.
     """
 
     def __init__(self, chains: Sequence[TokenizedChain], estimators: Sequence[ImportanceEstimator]) -> None:
         self._chains = chains
-        self._exponent = [1 if Capability.DELETIONS in estimator.requires else 0 for estimator in estimators]
+        self._exponent = [1 if estimator.requires & _ONE_PASS_A_UNIT else 0 for estimator in estimators]
         self._done: dict[int, dict[int, float]] = defaultdict(dict)
 
     def add(self, chain: int, estimator: int, cell: Cell) -> None:

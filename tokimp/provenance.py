@@ -40,13 +40,13 @@ def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, str]:
 
 def objective_identity(objective: Objective) -> dict[str, Any]:
     """Return an objective's name, class and parameters (its instance attributes)."""
-    return {"name": objective.name, "class": class_of(objective), "parameters": _plain(vars(objective))}
+    return {"name": objective.name, "class": class_of(objective), "parameters": plain_parameters(vars(objective))}
 
 
 def estimator_identities(estimators: Sequence[ImportanceEstimator]) -> list[dict[str, Any]]:
     """Return label, name, class and parameters of each estimator."""
     return [
-        {"label": e.label, "name": e.name, "class": class_of(e), "parameters": _plain(e.parameters())}
+        {"label": e.label, "name": e.name, "class": class_of(e), "parameters": plain_parameters(e.parameters())}
         for e in estimators
     ]
 
@@ -69,7 +69,7 @@ def class_of(instance: object) -> str:
     return f"{type(instance).__module__}:{type(instance).__qualname__}"
 
 
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as JSON can hold them; what it cannot is described by its ``repr``."""
 
     def describe(value: Any) -> Any:

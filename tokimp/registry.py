@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar
 
+from tokimp.analysis.contract import Analysis
 from tokimp.errors import PluginError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
@@ -19,8 +20,12 @@ from tokimp.scorer import Capability, Scorer
 Kind = Literal["scorers", "objectives", "estimators", "analyses"]
 KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses")
 T = TypeVar("T")
-# Analyses are functions; `tokimp.analysis` checks what they return.
-_BASES: dict[Kind, type] = {"scorers": Scorer, "objectives": Objective, "estimators": ImportanceEstimator}
+_BASES: dict[Kind, type] = {
+    "scorers": Scorer,
+    "objectives": Objective,
+    "estimators": ImportanceEstimator,
+    "analyses": Analysis,
+}
 
 _in_process: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
 
@@ -38,7 +43,7 @@ class Plugin:
     target
         ``module:attribute``.
     loaded
-        The class or function; ``None`` where loading failed.
+        The class; ``None`` where loading failed.
     error
         Why loading failed; empty where it did not.
     """
@@ -93,7 +98,7 @@ def register_estimator(name: str) -> Callable[[T], T]:
 
 
 def register_analysis(name: str) -> Callable[[T], T]:
-    """Register an analysis function under `name` in this process (entry point: ``tokimp.analyses``)."""
+    """Register an analysis class under `name` in this process (entry point: ``tokimp.analyses``)."""
     return _register("analyses", name)
 
 
@@ -128,7 +133,7 @@ def _claims(kind: Kind, name: str) -> list[str]:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """Return the class or function registered under `name`, or named by ``package.module:attribute``.
+    """Return the class registered under `name`, or named by ``package.module:attribute``.
 
     Raises
     ------
@@ -172,12 +177,10 @@ def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
 
 def _check(kind: Kind, loaded: Any, plugin: str, *, offered_as: str | None) -> None:
     """Raise `PluginError` unless what was loaded is of its kind, describes itself well and has the name offered."""
-    base = _BASES.get(kind)
-    if base is None:
-        return
+    base = _BASES[kind]
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         raise PluginError(f"{plugin}: {_named(loaded)} is not a subclass of {base.__name__}")
-    if issubclass(loaded, ImportanceEstimator):
+    if issubclass(loaded, ImportanceEstimator | Analysis):
         requires: Any = loaded.requires
         if not isinstance(requires, set | frozenset) or not all(isinstance(each, Capability) for each in requires):
             raise PluginError(
@@ -260,8 +263,12 @@ def _split_value(text: str) -> tuple[Any, str | None]:
     return plain.rstrip(), following if comma else None
 
 
-def _build(kind: Kind, specification: str) -> Any:
+def _build(kind: Kind, specification: str, **more: Any) -> Any:
     name, parameters = parse_specification(specification)
+    twice = sorted(set(parameters) & set(more))
+    if twice:
+        raise PluginError(f"{specification!r}: the parameter {twice[0]!r} is given twice")
+    parameters |= more
     plugin = load(kind, name)
     known = inspect.signature(plugin).parameters
     unknown = sorted(set(parameters) - set(known))
@@ -302,3 +309,27 @@ def load_objective(specification: str | Objective) -> Objective:
         return specification
     objective: Objective = _build("objectives", specification)
     return objective
+
+
+def load_analysis(specification: str | Analysis, **parameters: Any) -> Analysis:
+    """Return an analysis for ``agreement``, ``agreement:top_k=10`` or ``module:Class``; an instance is passed through.
+
+    Parameters
+    ----------
+    specification
+        The name, with parameters where it has some, or an instance.
+    parameters
+        More of the analysis's parameters; none beside an instance, which has its own.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or a parameter is not one of the analysis's.
+    """
+    if isinstance(specification, Analysis):
+        if parameters:
+            raise PluginError(f"{specification!r} has its parameters; leave out {', '.join(sorted(parameters))}")
+        _check("analyses", type(specification), f"analysis {type(specification).__name__!r}", offered_as=None)
+        return specification
+    analysis: Analysis = _build("analyses", specification, **parameters)
+    return analysis

@@ -28,6 +28,7 @@ class Capability(StrEnum):
     ATTENTION = "attention"
     GRADIENTS = "gradients"
     GENERATION = "generation"
+    KNOCKOUT = "knockout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,31 @@ class Scorer(ABC):
     ) -> FloatArray:
         """Return the objective after each deletion, [candidate]; see `score_deletions`."""
         return self.score_deletions(chain, kept, candidates, objective).objective
+
+    def score_knockouts(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
+    ) -> FloatArray:
+        """Return the objective of the full chain when later tokens cannot attend to some of the reasoning.
+
+        Every token keeps its position and its own computation. In each layer and head, a token that comes after a
+        hidden one and is not hidden with it gives it no weight; its other weights make up for that, as in a softmax
+        without the hidden one. The token right after a hidden one is still predicted from the latter's own position.
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        hidden
+            For each knockout the positions of the reasoning tokens that are hidden; none for the chain as it is.
+        objective
+            What to compute after each knockout.
+
+        Returns
+        -------
+        FloatArray
+            [knockout], float64, in the objective's unit.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot cut attention")
 
     def attention(
         self,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chain import TokenizedChain
-from tokimp.deletion import score_kept, score_unit_deletions
+from tokimp.deletion import score_kept
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.objective import Objective, Span
 from tokimp.scorer import Capability, Scorer
+from tokimp_greedy.candidates import AllCandidates, Candidates, NearAndBestCandidates, audited_steps
 
-__all__ = ["GreedyPruning"]
+EXACT_BELOW = 200
+"""Units of a chain below which ``strategy="auto"`` is exact."""
+
+__all__ = ["EXACT_BELOW", "GreedyPruning"]
 
 
 class GreedyPruning(ImportanceEstimator):
@@ -32,6 +36,20 @@ class GreedyPruning(ImportanceEstimator):
         in the paper. The product is one of binary floating-point numbers and is cut, not rounded: of 100 units a
         keep ratio of 0.29 keeps 28, because ``100 * 0.29`` is 28.999999999999996. 0 deletes every unit, the last
         one included.
+    strategy
+        ``exact`` scores every unit at every step. ``fast`` does so at the first step; then only units near the last
+        deletion and units whose deletion changed the objective least when last scored, all by exact scores. ``auto``
+        is exact for chains of fewer than 200 units and fast for longer ones. What was done is stored:
+        ``diagnostic_fast`` is 1 or 0.
+    window
+        Of ``fast``: units scored on either side of the last deletion.
+    beam
+        Of ``fast``: units scored because they changed the objective least when last scored.
+    audit
+        Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
+        ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,
+        ``diagnostic_audit_loss`` the mean of the nats (of the objective) that its choices would have lost, and
+        ``diagnostic_audited_steps`` their number.
 
     Examples
     --------
@@ -48,14 +66,26 @@ class GreedyPruning(ImportanceEstimator):
     name = "greedy"
     requires = frozenset({Capability.DELETIONS})
 
-    def __init__(self, keep_ratio: float = 0.0) -> None:
+    def __init__(
+        self, keep_ratio: float = 0.0, strategy: str = "auto", window: int = 4, beam: int = 12, audit: int = 4
+    ) -> None:
         self.keep_ratio = keep_ratio
+        self.strategy = strategy
+        self.window = window
+        self.beam = beam
+        self.audit = audit
 
     def validate_parameters(self) -> None:
-        """Raise `EstimatorError` unless the keep ratio is a number from 0 up to, not including, 1."""
+        """Raise `EstimatorError` if the keep ratio is not in [0, 1), the strategy unknown, or a number negative."""
         is_number = isinstance(self.keep_ratio, int | float) and not isinstance(self.keep_ratio, bool)
         if not is_number or not 0 <= self.keep_ratio < 1:
             raise self.invalid_parameter("keep_ratio", "a number from 0 up to, not including, 1")
+        if self.strategy not in {"auto", "exact", "fast"}:
+            raise self.invalid_parameter("strategy", "'auto', 'exact' or 'fast'")
+        for name, least in (("window", 0), ("beam", 1), ("audit", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise self.invalid_parameter(name, f"a whole number, {least} or more")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the step at which each unit goes, [unit], with order and trajectory.
@@ -76,7 +106,9 @@ class GreedyPruning(ImportanceEstimator):
     def continue_from(
         self, importance: Importance, chain: TokenizedChain, scorer: Scorer, objective: Objective
     ) -> Importance:
-        """Carry a run that stopped at a higher keep ratio on to this one's, as if it had never stopped.
+        """Carry a run that stopped at a higher keep ratio on to this one's.
+
+        An exact run goes on as if it had never stopped. A fast one scores all units first, as at its beginning.
 
         Parameters
         ----------
@@ -113,22 +145,29 @@ class GreedyPruning(ImportanceEstimator):
                 "give a lower keep_ratio"
             )
         reasoning, answer = past.reasoning.tolist(), past.answer.tolist()
+        candidates = self._candidates(chain, scorer, objective, len(kept) - target, len(reasoning))
         while len(kept) > target:
-            scores = score_unit_deletions(scorer, chain, kept, objective)
-            missing = np.flatnonzero(np.isnan(scores.objective))
-            if len(missing):
-                raise EstimatorError(
-                    f"{chain.chain.where}: the objective {objective.name!r} is not a number (NaN) once {chain.unit} "
-                    f"{kept[missing[0]]} is deleted at step {len(reasoning)}; check the model's numbers in this "
-                    f"precision ({scorer.dtype})"
-                )
-            best = int(np.argmax(scores.objective))  # the first of equal ones: the leftmost
-            order[kept.pop(best)] = len(reasoning)
+            best = candidates.best(kept, len(reasoning))
+            kept.remove(best.unit)
+            order[best.unit] = len(reasoning)
             reads_reasoning = Span.REASONING in objective.spans
-            left = (scores.reasoning[best], scores.answer[best]) if reads_reasoning else score_kept(scorer, chain, kept)
-            reasoning.append(float(left[0]))
-            answer.append(float(left[1]))
+            left = (best.reasoning, best.answer) if reads_reasoning else score_kept(scorer, chain, kept)
+            reasoning.append(left[0])
+            answer.append(left[1])
         trajectory = Trajectory(
             joint=np.add(reasoning, answer, dtype=np.float64), answer=np.array(answer), reasoning=np.array(reasoning)
         )
-        return Importance(np.where(order < 0, len(reasoning), order).astype(np.float64), order, trajectory)
+        scores = np.where(order < 0, len(reasoning), order).astype(np.float64)
+        diagnostics = {"fast": float(self._is_fast(chain)), **candidates.diagnostics()}
+        return Importance(scores, order, trajectory, diagnostics)
+
+    def _is_fast(self, chain: TokenizedChain) -> bool:
+        return self.strategy == "fast" or (self.strategy == "auto" and len(chain.units) >= EXACT_BELOW)
+
+    def _candidates(
+        self, chain: TokenizedChain, scorer: Scorer, objective: Objective, steps: int, made: int
+    ) -> Candidates:
+        if not self._is_fast(chain):
+            return AllCandidates(chain, scorer, objective)
+        audited = frozenset(made + step for step in audited_steps(steps, self.audit)) if self.audit else frozenset()
+        return NearAndBestCandidates(chain, scorer, objective, window=self.window, beam=self.beam, audited=audited)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tokimp.attention_knockout import cut_from_mask
 from tokimp.causal_lm import CausalLMScorer
 from tokimp_nnsight.structure import attention_paths, module_path, output_projection
 
@@ -52,6 +53,17 @@ class NNsightScorer(CausalLMScorer):
         with self._eager_attention(), self._envoy.trace(input_ids=input_ids, **inputs):
             for layer, module in attention:
                 visit(layer, module.output[1])
+
+    def _forward_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        attention = [self._envoy.get(path) for _, path in sorted(self._attention_paths.items())]
+        with self._envoy.trace(input_ids=input_ids, **inputs):
+            for module in attention:
+                arguments, named = module.inputs
+                # The mask that the model made for this layer: causal, with the window where it has one.
+                module.inputs = (arguments, named | {"attention_mask": cut_from_mask(named["attention_mask"], cut)})
+            output = self._envoy.output.save()
+        logits: torch.Tensor = output.logits
+        return logits
 
     def _forward_embeddings(
         self, input_ids: torch.Tensor, substitute: Callable[[torch.Tensor], torch.Tensor], **inputs: Any

@@ -83,6 +83,14 @@ class TransformerLensScorer(CausalLMScorer):
         with self._bridge.hooks(fwd_hooks=hooks):
             self._bridge(input_ids, return_type="logits", **inputs)
 
+    def _forward_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        def hide(scores: torch.Tensor, hook: Any) -> torch.Tensor:
+            return scores.masked_fill(cut[:, None], torch.finfo(scores.dtype).min)
+
+        hooks = [(f"blocks.{layer}.attn.hook_attn_scores", hide) for layer in sorted(self._attention_layers)]
+        with self._bridge.hooks(fwd_hooks=hooks):
+            return self._forward(input_ids, **inputs)
+
     def _forward_embeddings(
         self, input_ids: torch.Tensor, substitute: Callable[[torch.Tensor], torch.Tensor], **inputs: Any
     ) -> torch.Tensor:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokimp_greedy import GreedyPruning
+from tokimp_greedy import EXACT_BELOW, GreedyPruning
 
 from tokimp.chain import TokenizedChain
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.estimator import Importance
 from tokimp.objective import Answer, Contrast, Joint, Objective
+from tokimp.scorer import DeletionScores
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 LETTERS = {letter: (ord(letter) * 37 % 101) / 16 for letter in "abcdefghijklmnopqrstuvwxyz. "}
@@ -192,3 +196,80 @@ def test_the_cost_is_the_published_one() -> None:
 def test_it_keeps_the_contract(keep_ratio: float) -> None:
     """Greedy pruning passes the check that every estimator must pass."""
     check_estimator(GreedyPruning(keep_ratio))
+
+
+@given(text=texts, unit=units, objective=objectives, audit=st.integers(0, 3))
+def test_fast_with_a_beam_over_all_units_is_exact(text: str, unit: str, objective: Objective, audit: int) -> None:
+    """Where the beam holds every unit, the fast strategy deletes in the exact order, and its audits agree."""
+    chain, scorer = toy_chain(text, unit=unit), EntangledScorer(LETTERS)
+    exact = GreedyPruning(strategy="exact").estimate(chain, scorer, objective)
+    fast = GreedyPruning(strategy="fast", beam=9, audit=audit).estimate(chain, scorer, objective)
+    np.testing.assert_array_equal(fast.scores, exact.scores)
+    assert fast.diagnostics["audit_agreement"] == 1 or fast.diagnostics["audited_steps"] == 0
+
+
+def test_fast_is_exact_where_deletions_do_not_interact() -> None:
+    """With importances that add up, what was seen at the first step stays true, so a beam of one suffices."""
+    chain, scorer = toy_chain("the quick brown fox"), AdditiveScorer(LETTERS)
+    exact = GreedyPruning(strategy="exact").estimate(chain, scorer, Answer())
+    fast = GreedyPruning(strategy="fast", window=0, beam=1, audit=0).estimate(chain, scorer, Answer())
+    np.testing.assert_array_equal(fast.scores, exact.scores)
+    assert np.isnan(fast.diagnostics["audit_agreement"])
+
+
+class CountingScorer(EntangledScorer):
+    """Remembers which units were asked for at each step."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        super().__init__(values)
+        self.asked: list[list[int]] = []
+
+    def score_deletions(
+        self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
+    ) -> DeletionScores:
+        """Remember, and score."""
+        self.asked.append([position for candidate in candidates for position in candidate])
+        return super().score_deletions(chain, kept, candidates, objective)
+
+
+def test_fast_looks_at_the_neighbours_of_the_last_deletion_and_at_the_best() -> None:
+    """After the first step only `window` units on either side and the `beam` best are scored; audits score all."""
+    chain, scorer = toy_chain("abcdefghijklmnopqrst"), CountingScorer(LETTERS)
+    found = GreedyPruning(strategy="fast", window=1, beam=2, audit=2).estimate(chain, scorer, Joint())
+    assert found.order is not None
+    gone = np.argsort(found.order).tolist()
+    kept = set(range(20))
+    for step, asked in enumerate(scorer.asked):
+        if step in {0, 5, 15}:
+            assert set(asked) == kept
+        else:
+            left = max((unit for unit in kept if unit < gone[step - 1]), default=None)
+            right = min((unit for unit in kept if unit > gone[step - 1]), default=None)
+            assert {left, right} - {None} <= set(asked)
+            assert len(asked) <= 4
+        assert gone[step] in asked
+        kept.remove(gone[step])
+    assert found.diagnostics["audited_steps"] == 2
+    assert found.diagnostics["audit_loss"] >= 0
+
+
+@pytest.mark.parametrize(("length", "fast"), [(EXACT_BELOW - 1, 0.0), (EXACT_BELOW, 1.0)])
+def test_auto_is_exact_below_the_stated_length(length: int, fast: float) -> None:
+    """The default strategy is exact up to its bound and fast from there on, and the result says which it was."""
+    chain = toy_chain("abcdefghij" * (length // 10) + "k" * (length % 10))
+    assert GreedyPruning(keep_ratio=0.98).estimate(chain, AdditiveScorer(LETTERS), Answer()).diagnostics["fast"] == fast
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"strategy": "quick"}, "give 'auto', 'exact' or 'fast'"),
+        ({"window": -1}, "window=-1 is not allowed; give a whole number, 0 or more"),
+        ({"beam": 0}, "beam=0 is not allowed; give a whole number, 1 or more"),
+        ({"audit": 0.5}, "audit=0.5 is not allowed"),
+    ],
+)
+def test_parameters_of_the_fast_strategy_are_checked(parameters: dict[str, Any], message: str) -> None:
+    """A strategy that there is not, and counts that are none, are refused before any work."""
+    with pytest.raises(EstimatorError, match=message):
+        GreedyPruning(**parameters).validate_parameters()

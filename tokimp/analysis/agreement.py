@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
+from rich.table import Table
 
-from tokimp.analysis.bootstrap import mean_interval
+from tokimp.analysis.bootstrap import mean_intervals
+from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.rank_measures import (
     chance_overlap_shares,
     is_constant,
@@ -20,8 +22,9 @@ from tokimp.analysis.rank_measures import (
     position_residuals,
     rank_biased_overlap,
 )
-from tokimp.errors import EstimatorError
 from tokimp.ragged import iterate
+from tokimp.report.figures import draw_agreement
+from tokimp.report.tables import agreement_table
 from tokimp.scorer import FloatArray
 
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
@@ -29,17 +32,8 @@ MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 USED, SHORT, ABSENT, UNDEFINED = range(4)
 
 
-def agreement(
-    result: xr.DataTree,
-    *,
-    top_k: float = 0.2,
-    rbo_p: float = 0.9,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    minimum_units: int = 5,
-) -> xr.DataTree:
-    r"""Return the result with ``/analysis/agreement`` added: how far every two estimators agree.
+class Agreement(Analysis):
+    r"""How far every two estimators agree.
 
     Everything counts units, not tokens: a word of five tokens is one thing that is ranked. Per chain and pair there
     are four measures:
@@ -68,8 +62,6 @@ def agreement(
 
     Parameters
     ----------
-    result
-        A result; it is not changed.
     top_k
         A share of a chain's units (a float below 1; ``int(n * top_k)`` units, at least one), or their number (an int).
     rbo_p
@@ -78,77 +70,115 @@ def agreement(
         Of the bootstrap.
     minimum_units
         Chains with fewer units are too short to rank; at least 2.
-
-    Returns
-    -------
-    xarray.DataTree
-        With the node ``/analysis/agreement``, described in ``docs/schema.md``.
-
-    Raises
-    ------
-    EstimatorError
-        If a parameter is not allowed.
     """
-    _check(top_k=top_k, rbo_p=rbo_p, confidence=confidence, n_resamples=n_resamples, minimum_units=minimum_units)
-    labels = result["estimator"].to_numpy().tolist()
-    n_chains = result.sizes["chain"]
-    shape = (len(MEASURES), 2, len(labels), len(labels), n_chains)
-    values = np.full(shape, np.nan)
-    status = np.full(shape, ABSENT)
-    chance = np.full((len(MEASURES), n_chains), np.nan)
-    for index, (_, chain) in enumerate(iterate(result)):
-        scores = unit_scores(chain)
-        n_units = scores.shape[1]
-        if n_units < minimum_units:
-            status[..., index] = SHORT
-            continue
-        k = top_k if isinstance(top_k, int) else max(1, int(n_units * top_k))
-        by_chance = chance_overlap_shares(n_units)
-        chance[:, index] = 0, 0, _at_depth(by_chance, k), rank_biased_overlap(by_chance, rbo_p)
-        said = [row for row in range(len(labels)) if not np.isnan(scores[row]).any()]
-        for partial, standing in enumerate((mean_ranks, position_residuals)):
-            rows = {row: standing(scores[row]) for row in said}
-            for (one, other), found in _pairs(rows, k, rbo_p):
-                for a, b in ((one, other), (other, one)):
-                    values[:, partial, a, b, index] = found
-                    status[:, partial, a, b, index] = np.where(np.isnan(found), UNDEFINED, USED)
-    intervals = np.full((*shape[:-1], 3), np.nan)
-    for where in np.ndindex(*shape[:-1]):
-        interval = mean_interval(values[where], confidence=confidence, n_resamples=n_resamples, seed=seed)
-        intervals[where] = interval.mean, interval.low, interval.high
-    dims = ("measure", "partial", "estimator", "other")
-    node = xr.Dataset(
-        {
-            "value": ((*dims, "chain"), values, {"long_name": "agreement of two estimators on a chain"}),
-            "mean": (dims, intervals[..., 0], {"long_name": "mean over the chains used"}),
-            "low": (dims, intervals[..., 1], {"long_name": "lower end of the mean's interval"}),
-            "high": (dims, intervals[..., 2], {"long_name": "upper end of the mean's interval"}),
-            "chains_used": (dims, (status == USED).sum(axis=-1), {"long_name": "chains that have a value"}),
-            "chains_short": (dims, (status == SHORT).sum(axis=-1), {"long_name": "chains too short to rank"}),
-            "chains_absent": (dims, (status == ABSENT).sum(axis=-1), {"long_name": "chains one says nothing about"}),
-            "chains_undefined": (dims, (status == UNDEFINED).sum(axis=-1), {"long_name": "chains without a value"}),
-            "chance": (("measure", "chain"), chance, {"long_name": "expected of two random rankings"}),
-            "chance_mean": ("measure", _mean_of_known(chance), {"long_name": "mean of chance over the chains ranked"}),
-        },
-        coords={
-            "measure": np.array(MEASURES, dtype=object),
-            "partial": [False, True],
-            "estimator": result["estimator"].variable,
-            "other": ("other", np.array(labels, dtype=object)),
-        },
-        attrs={
-            "top_k": top_k,
-            "rbo_p": rbo_p,
-            "confidence": confidence,
-            "n_resamples": n_resamples,
-            "seed": seed,
-            "minimum_units": minimum_units,
-            "interval": "BCa bootstrap of the mean, chains resampled",
-        },
-    )
-    analyzed = result.copy()
-    analyzed["analysis/agreement"] = xr.DataTree(node)
-    return analyzed
+
+    name = "agreement"
+
+    def __init__(
+        self,
+        *,
+        top_k: float = 0.2,
+        rbo_p: float = 0.9,
+        confidence: float = 0.95,
+        n_resamples: int = 2000,
+        seed: int = 0,
+        minimum_units: int = 5,
+    ) -> None:
+        self.top_k = top_k
+        self.rbo_p = rbo_p
+        self.confidence = confidence
+        self.n_resamples = n_resamples
+        self.seed = seed
+        self.minimum_units = minimum_units
+
+    def validate_parameters(self) -> None:
+        """Raise `AnalysisError` for a share, probability or number out of its range."""
+        if not (self.top_k >= 1 if isinstance(self.top_k, int) else 0 < self.top_k < 1):
+            raise self.invalid_parameter("top_k", "a share between 0 and 1, or an int")
+        for name in ("rbo_p", "confidence"):
+            if not 0 < getattr(self, name) < 1:
+                raise self.invalid_parameter(name, "a number between 0 and 1")
+        if self.n_resamples < 1:
+            raise self.invalid_parameter("n_resamples", "a positive number")
+        if self.minimum_units < 2:
+            raise self.invalid_parameter("minimum_units", "at least 2")
+
+    def compute(self, given: AnalysisInput) -> xr.Dataset:
+        """Return the node that ``docs/schema.md`` describes."""
+        result = given.result
+        labels = result["estimator"].to_numpy().tolist()
+        n_chains = result.sizes["chain"]
+        shape = (len(MEASURES), 2, len(labels), len(labels), n_chains)
+        values = np.full(shape, np.nan)
+        status = np.full(shape, ABSENT)
+        chance = np.full((len(MEASURES), n_chains), np.nan)
+        for index, (_, chain) in enumerate(iterate(result)):
+            scores = unit_scores(chain)
+            n_units = scores.shape[1]
+            if n_units < self.minimum_units:
+                status[..., index] = SHORT
+                continue
+            k = self.top_k if isinstance(self.top_k, int) else max(1, int(n_units * self.top_k))
+            by_chance = chance_overlap_shares(n_units)
+            chance[:, index] = 0, 0, _at_depth(by_chance, k), rank_biased_overlap(by_chance, self.rbo_p)
+            said = [row for row in range(len(labels)) if not np.isnan(scores[row]).any()]
+            for partial, standing in enumerate((mean_ranks, position_residuals)):
+                rows = {row: standing(scores[row]) for row in said}
+                for (one, other), found in _pairs(rows, k, self.rbo_p):
+                    for a, b in ((one, other), (other, one)):
+                        values[:, partial, a, b, index] = found
+                        status[:, partial, a, b, index] = np.where(np.isnan(found), UNDEFINED, USED)
+        mean, low, high = mean_intervals(
+            values, confidence=self.confidence, n_resamples=self.n_resamples, seed=self.seed
+        )
+        dims = ("measure", "partial", "estimator", "other")
+        return xr.Dataset(
+            {
+                "value": ((*dims, "chain"), values, {"long_name": "agreement of two estimators on a chain"}),
+                "mean": (dims, mean, {"long_name": "mean over the chains used"}),
+                "low": (dims, low, {"long_name": "lower end of the mean's interval"}),
+                "high": (dims, high, {"long_name": "upper end of the mean's interval"}),
+                "chains_used": (dims, (status == USED).sum(axis=-1), {"long_name": "chains that have a value"}),
+                "chains_short": (dims, (status == SHORT).sum(axis=-1), {"long_name": "chains too short to rank"}),
+                "chains_absent": (
+                    dims,
+                    (status == ABSENT).sum(axis=-1),
+                    {"long_name": "chains one says nothing about"},
+                ),
+                "chains_undefined": (dims, (status == UNDEFINED).sum(axis=-1), {"long_name": "chains without a value"}),
+                "chance": (("measure", "chain"), chance, {"long_name": "expected of two random rankings"}),
+                "chance_mean": (
+                    "measure",
+                    _mean_of_known(chance),
+                    {"long_name": "mean of chance over the chains ranked"},
+                ),
+            },
+            coords={
+                "measure": np.array(MEASURES, dtype=object),
+                "partial": [False, True],
+                "estimator": result["estimator"].variable,
+                "other": ("other", np.array(labels, dtype=object)),
+            },
+            attrs={
+                "top_k": self.top_k,
+                "rbo_p": self.rbo_p,
+                "confidence": self.confidence,
+                "n_resamples": self.n_resamples,
+                "seed": self.seed,
+                "minimum_units": self.minimum_units,
+                "interval": "BCa bootstrap of the mean, chains resampled",
+            },
+        )
+
+    def tables(self, result: xr.DataTree) -> list[Table]:
+        """Return the means of every pair, as they are and with position partialled out; none of a lone estimator."""
+        if result.sizes["estimator"] < 2:
+            return []
+        return [agreement_table(result, partial=partial) for partial in (False, True)]
+
+    def figure(self, result: xr.DataTree) -> Figure:
+        """Return the matrix of mean Spearman correlations, twice."""
+        return draw_agreement(result)
 
 
 def unit_scores(chain: xr.Dataset) -> FloatArray:
@@ -177,17 +207,3 @@ def _at_depth(shares: FloatArray, k: int) -> float:
 
 def _mean_of_known(chance: FloatArray) -> FloatArray:
     return np.array([row[~np.isnan(row)].mean() if not np.isnan(row).all() else np.nan for row in chance])
-
-
-def _check(**parameters: Any) -> None:
-    top_k = parameters["top_k"]
-    allowed = {
-        "top_k": (top_k >= 1 if isinstance(top_k, int) else 0 < top_k < 1, "a share between 0 and 1, or an int"),
-        "rbo_p": (0 < parameters["rbo_p"] < 1, "a number between 0 and 1"),
-        "confidence": (0 < parameters["confidence"] < 1, "a number between 0 and 1"),
-        "n_resamples": (parameters["n_resamples"] >= 1, "a positive number"),
-        "minimum_units": (parameters["minimum_units"] >= 2, "at least 2"),
-    }
-    for name, (holds, instead) in allowed.items():
-        if not holds:
-            raise EstimatorError(f"agreement: {name}={parameters[name]!r} is not allowed; give {instead}")

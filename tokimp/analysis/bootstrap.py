@@ -66,3 +66,14 @@ def mean_interval(
             rng=np.random.default_rng(seed),
         )
     return MeanInterval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def mean_intervals(
+    values: FloatArray, *, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return `mean_interval` along the last dimension: means, lower and upper ends, [...] each."""
+    found = np.full((3, *values.shape[:-1]), np.nan)
+    for where in np.ndindex(*values.shape[:-1]):
+        interval = mean_interval(values[where], confidence=confidence, n_resamples=n_resamples, seed=seed)
+        found[(slice(None), *where)] = interval.mean, interval.low, interval.high
+    return found[0], found[1], found[2]

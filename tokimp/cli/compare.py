@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import xarray as xr
 
-from tokimp.analysis import analyze
+from tokimp.analyze import analyze
 from tokimp.cli.options import ESTIMATOR, run, run_options
-from tokimp.io import save
+from tokimp.errors import SchemaError
+from tokimp.io import load, save
 from tokimp.report.tables import print_report
 
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
@@ -46,6 +48,21 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     """
     folder = out or _default_folder({**options, "estimators": estimators})
     result = analyze(run("comparing", estimators, folder, **options), "agreement", seed=options["seed"])
+    _keep_analyses(result, folder / "results.nc")
     save(result, folder / "results.nc")
     print_report(result)
     click.echo(f"\nresult: {folder / 'results.nc'}")
+
+
+def _keep_analyses(result: xr.DataTree, path: Path) -> None:
+    """Take over, from the file that is to be replaced, the other analyses of the very same numbers."""
+    try:
+        before = load(path)
+    except SchemaError:
+        # No file yet, or none that can be read: there is nothing to keep.
+        return
+    if not before.to_dataset().identical(result.to_dataset()) or "analysis" not in before.children:
+        return
+    for name, node in before["analysis"].children.items():
+        if name not in result["analysis"].children:
+            result[f"analysis/{name}"] = node.copy()

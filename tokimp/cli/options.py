@@ -135,9 +135,7 @@ def run(
     loaded = load_chains(
         chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
     )
-    if model == TINY and "OMP_NUM_THREADS" not in os.environ:
-        # A second thread saves so small a model a sixth of its time on a free core, and costs a multiple on a busy one.
-        torch.set_num_threads(1)
+    keep_to_one_thread(model)
     scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     with progress_bar(doing) as progress:
         return compare(
@@ -152,3 +150,10 @@ def run(
             seed=seed,
             progress=progress,
         )
+
+
+def keep_to_one_thread(model: str) -> None:
+    """Let torch compute on one thread, if the model is the embedded one and the environment does not say otherwise."""
+    if model == TINY and "OMP_NUM_THREADS" not in os.environ:
+        # A second thread saves so small a model a sixth of its time on a free core, and costs a multiple on a busy one.
+        torch.set_num_threads(1)

@@ -1,34 +1,123 @@
-"""Whether a chain's answer is the right one."""
+r"""Whether two answers say the same: by letter for choices, by value for numbers and expressions, else by text.
+
+An answer is an *opening*, the *value* it gives, and what follows. The opening shows which kind of answer it is:
+
+===================  =============================  ==========================
+kind                 answer                         opening
+===================  =============================  ==========================
+choice               ``The answer is (B).``         ``The answer is (``
+marked               ``#### 18`` or ``A: 18``       ``####`` and the space
+boxed                ``It is $\boxed{\pi}$.``       ``It is $\boxed{``
+plain                anything else                  nothing
+===================  =============================  ==========================
+"""
 
 from __future__ import annotations
 
+import functools
 import re
+import threading
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
 
 from tokimp.chain import Chain
 
-_MARK = re.compile(r"^(?:####|A:)")
+AnswerKind = Literal["choice", "marked", "boxed", "plain"]
+
+_MARK = re.compile(r"^\s*(?:####|A:)[^\S\n]*")
 _LETTER = re.compile(r"\bthe answer is \(([A-Z])\)", re.IGNORECASE)
+_WRITTEN_LETTER = re.compile(r"\s*\(?([A-Z])(?![A-Za-z])")
+_BOX = r"\boxed{"
 _UNIT_SIGNS = str.maketrans("", "", ",$%")
+# What is no expression has words in it; math-verify reads "ab" and "ba" as products, which are equal.
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_LONGEST_EXPRESSION = 200
+_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerParts:
+    """An answer, divided: its kind, the text before its value, and the value."""
+
+    kind: AnswerKind
+    opening: str
+    value: str
+
+
+def split_answer(answer: str) -> AnswerParts:
+    r"""Divide an answer into what opens it and the value it gives.
+
+    >>> split_answer("#### 1,200")
+    AnswerParts(kind='marked', opening='#### ', value='1,200')
+    >>> split_answer("So the answer is (C). Done.")
+    AnswerParts(kind='choice', opening='So the answer is (', value='C')
+    """
+    if letter := _LETTER.search(answer):
+        return AnswerParts("choice", answer[: letter.start(1)], letter[1])
+    if (box := answer.rfind(_BOX)) >= 0:
+        opening = answer[: box + len(_BOX)]
+        return AnswerParts("boxed", opening, read_value(answer[len(opening) :], "boxed"))
+    if mark := _MARK.match(answer):
+        return AnswerParts("marked", mark[0], read_value(answer[mark.end() :], "marked"))
+    return AnswerParts("plain", "", answer.strip())
+
+
+def read_value(text: str, kind: AnswerKind) -> str:
+    r"""Return the value at the start of a text that goes on after an answer's opening; empty where there is none.
+
+    A choice is a letter; what is boxed ends at the brace that closes the box; anything else ends with its line.
+
+    >>> read_value("18 eggs\nQ: And if", "marked")
+    '18 eggs'
+    >>> read_value("(B) because", "choice")
+    'B'
+    """
+    if kind == "choice":
+        letter = _WRITTEN_LETTER.match(text)
+        return letter[1] if letter is not None else ""
+    if kind == "boxed":
+        depth = 1
+        for index, character in enumerate(text):
+            depth += {"{": 1, "}": -1}.get(character, 0)
+            if not depth:
+                return text[:index].strip()
+        return ""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def same_value(given: str, right: str, kind: AnswerKind = "plain") -> bool:
+    r"""Return whether two values are the same.
+
+    Letters are the same in either case. Numbers are compared as numbers, without thousands separators, dollar and per
+    cent signs. Expressions, texts without words, are the same where math-verify (Hugging Face) can show it. Anything
+    else is compared as text, case aside.
+
+    >>> same_value("4,800", "4800."), same_value(r"\frac12", "0.5"), same_value("ab", "ba")
+    (True, True, False)
+    """
+    given, right = given.strip(), right.strip()
+    if not given or not right:
+        return False
+    if kind == "choice" or given.casefold() == right.casefold():
+        return given.casefold() == right.casefold()
+    one, other = _number(given), _number(right)
+    if one is not None and other is not None:
+        return one == other
+    return _is_expression(given) and _is_expression(right) and _same_expression(given, right)
 
 
 def is_right(chain: Chain) -> bool | None:
     """Return whether the chain's answer says the same as its gold answer; ``None`` where there is no gold answer.
-
-    The answer is the letter of ``The answer is (X)``, or the text without a mark ``####`` or ``A:`` before it. Numbers
-    are compared as numbers, without thousands separators, dollar and per cent signs; anything else as text.
 
     >>> is_right(Chain("a", "How many?", "16 * 300 = 4800", "#### 4,800", gold="4800"))
     True
     """
     if chain.gold is None:
         return None
-    letter = _LETTER.search(chain.answer)
-    answer = letter[1] if letter is not None else _MARK.sub("", chain.answer.strip()).strip()
-    given, right = _number(answer), _number(chain.gold)
-    if given is not None and right is not None:
-        return given == right
-    return answer.casefold() == chain.gold.strip().casefold()
+    answer = split_answer(chain.answer)
+    return same_value(answer.value, split_answer(chain.gold).value, answer.kind)
 
 
 def _number(text: str) -> Decimal | None:
@@ -37,3 +126,17 @@ def _number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() else None
+
+
+def _is_expression(text: str) -> bool:
+    return len(text) <= _LONGEST_EXPRESSION and not _WORD.search(_COMMAND.sub("", text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _same_expression(given: str, right: str) -> bool:
+    from math_verify import parse, verify  # noqa: PLC0415 - brings sympy, which takes its time
+
+    # It stops after so long by a signal, which only the main thread gets.
+    seconds: Any = _SECONDS if threading.current_thread() is threading.main_thread() else None
+    one, other = (parse(f"${text.strip('$')}$", parsing_timeout=seconds) for text in (right, given))
+    return bool(one and other and verify(one, other, timeout_seconds=seconds))

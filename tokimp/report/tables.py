@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 import xarray as xr
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Table
 
 from tokimp.errors import SchemaError
 from tokimp.estimator import IntArray
+from tokimp.report.terminal import (
+    FEWEST_FOR_AN_INTERVAL,
+    console_for,
+    interval_text,
+    keep_words_whole,
+    new_table,
+    number_text,
+    print_whole,
+    table_widths,
+)
 from tokimp.schema import DIAGNOSTIC_PREFIX
 from tokimp.scorer import FloatArray
 
-_FEWEST_FOR_AN_INTERVAL = 5
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
 
 
@@ -52,7 +57,7 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     # What holds for most pairs is said once, below the table; what differs stands with its pair.
     usual = max(set(counts), key=counts.count)
     what = "position partialled out" if partial else "as it is"
-    table = _table(f"Agreement, {what} (mean, {node.attrs['confidence']:.0%} interval over chains)")
+    table = new_table(f"Agreement, {what} (mean, {node.attrs['confidence']:.0%} interval over chains)")
     names = [f"{escape(one)} / {escape(other)}" for one, other in combinations(labels, 2)]
     for index, said in enumerate(counts):
         if said != usual:
@@ -65,33 +70,18 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     for name, *cells in zip(names, *columns, strict=True):
         table.add_row(name, *cells)
     table.add_section()
-    chance = [_number(float(node["chance_mean"].sel(measure=measure))) for measure in shown]
+    chance = [number_text(float(node["chance_mean"].sel(measure=measure))) for measure in shown]
     table.add_row("[dim]by chance[/]", *chance)
     table.caption = f"over {usual}"
-    if any(0 < int(pair["chains_used"].max()) < _FEWEST_FOR_AN_INTERVAL for pair in pairs):
-        table.caption += f"; no intervals over fewer than {_FEWEST_FOR_AN_INTERVAL} chains"
-    return _keep_words_whole(table)
-
-
-def _keep_words_whole(table: Table) -> Table:
-    """Return the table with columns that are never narrower than their longest word, which a line break would split."""
-    for column in table.columns:
-        column.min_width = max(len(word) for cell in _texts(column) for word in cell.split())
-    return table
-
-
-def _texts(column: Column) -> list[str]:
-    return [Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells)]
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
+        table.caption += f"; no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains"
+    return keep_words_whole(table)
 
 
 def cost_table(result: xr.DataTree) -> Table:
     """Return a table of what each estimator cost: seconds and token positions, in all and a chain."""
     dataset = result.to_dataset()
-    table = _table("Cost (positions: token positions passed through the model)")
+    table = new_table("Cost (positions: token positions passed through the model)")
     labels = dataset["estimator"].to_numpy().tolist()
     table.add_column("estimator")
     for heading in ("chains", "seconds", "seconds a chain", "positions", "positions a chain"):
@@ -107,13 +97,13 @@ def cost_table(result: xr.DataTree) -> Table:
         dataset["full_seconds"].to_numpy(),
         dataset["full_tokens_forwarded"].to_numpy(),
     )
-    return _keep_words_whole(table)
+    return keep_words_whole(table)
 
 
 def diagnostics_table(result: xr.DataTree) -> Table:
     """Return a table of what estimators say about their own scores: median and largest size over chains."""
     dataset = result.to_dataset()
-    table = _table("Diagnostics (what the methods say of their own scores)")
+    table = new_table("Diagnostics (what the methods say of their own scores)")
     for heading in ("estimator", "diagnostic"):
         table.add_column(heading)
     for heading in ("median", "largest size"):
@@ -124,7 +114,7 @@ def diagnostics_table(result: xr.DataTree) -> Table:
             if len(said):
                 shown = (f"{value:.3g}" for value in (np.median(said), np.abs(said).max()))
                 table.add_row(escape(label), escape(name.removeprefix(DIAGNOSTIC_PREFIX)), *shown)
-    return _keep_words_whole(table)
+    return keep_words_whole(table)
 
 
 def summary_line(result: xr.DataTree) -> str:
@@ -161,54 +151,24 @@ def print_report(result: xr.DataTree, console: Console | None = None) -> None:
     agreements: list[Table] = []
     if result.sizes["estimator"] > 1:
         agreements = [agreement_table(result, partial=partial) for partial in (False, True)]
-    console = console or _console([*agreements, *tables])
+    console = console or console_for([*agreements, *tables])
     console.print(escape(summary_line(result)), highlight=False)
     for record in json.loads(result.attrs["skipped"]):
         console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
     for partial, whole in zip((False, True), agreements, strict=False):
         _print_agreement(console, result, whole, partial=partial)
     for table in tables:
-        _print_whole(console, table)
-
-
-def _console(tables: Sequence[Table]) -> Console:
-    """Return a console on standard output; where that is no terminal, as wide as the tables are."""
-    console = Console()
-    if console.is_terminal or "COLUMNS" in os.environ:
-        return console
-    return Console(width=max(console.width, *(_widths(console, table).maximum for table in tables)))
-
-
-def _widths(console: Console, table: Table) -> Measurement:
-    """Return the least width at which no word of a table is broken, and the one at which nothing is folded."""
-    return Measurement.get(console, console.options.update_width(10_000), table)
+        print_whole(console, table)
 
 
 def _print_agreement(console: Console, result: xr.DataTree, whole: Table, *, partial: bool) -> None:
     """Print an agreement table; where the console is too narrow for all measures, as several tables."""
-    if _widths(console, whole).minimum <= console.width:
-        _print_whole(console, whole)
+    if table_widths(console, whole).minimum <= console.width:
+        print_whole(console, whole)
         return
     measures = _agreement(result)["measure"].to_numpy().tolist()
     for begin in range(0, len(measures), 2):
-        _print_whole(console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2]))
-
-
-def _print_whole(console: Console, table: Table) -> None:
-    """Print a table without cutting anything off, even where that makes its lines longer than the console's."""
-    widths = _widths(console, table)
-    width = max(console.width, widths.minimum)
-    if width < widths.maximum:
-        # rich would narrow all columns alike, some below their longest word: what is to spare goes to the last first.
-        spare = width - widths.minimum
-        for column in reversed(table.columns):
-            least = column.min_width or 0
-            column.width = min(max(map(len, _texts(column))), least + spare)
-            spare -= column.width - least
-    # rich holds every print to the console's own width.
-    before, console.width = console.width, width
-    console.print(table, crop=False)
-    console.width = before
+        print_whole(console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2]))
 
 
 def _agreement(result: xr.DataTree) -> xr.Dataset:
@@ -227,15 +187,7 @@ def _heading(node: xr.Dataset, measure: str) -> str:
 
 def _interval(cell: xr.Dataset) -> str:
     mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
-    if not np.isfinite(low) or int(cell["chains_used"]) < _FEWEST_FOR_AN_INTERVAL:
-        return _number(mean)
-    # No space within the brackets: on a narrow terminal the interval goes below the mean in one piece.
-    return f"{_number(mean)} [dim]\\[{_number(low)},{_number(high)}][/]"
-
-
-def _number(value: float) -> str:
-    # Adding 0 after rounding turns a negative zero into zero.
-    return f"{round(value, 2) + 0.0:.2f}" if np.isfinite(value) else "-"
+    return interval_text(mean, low, high, int(cell["chains_used"]))
 
 
 def _counts(pair: xr.Dataset) -> str:

@@ -24,6 +24,7 @@ _NEEDED = {
     "score_deletions": Capability.DELETIONS,
     "deletion_scores": Capability.DELETIONS,
     "attention": Capability.ATTENTION,
+    "score_knockouts": Capability.KNOCKOUT,
     "embedding_gradients": Capability.GRADIENTS,
     "objective_value": Capability.GRADIENTS,
     "generate": Capability.GENERATION,

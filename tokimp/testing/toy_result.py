@@ -11,13 +11,15 @@ from tokimp.assembly import Baseline, Cell, build
 from tokimp.chain import TokenizedChain
 from tokimp.estimator import Importance
 from tokimp.schema import ATTRIBUTES
-from tokimp.scorer import FloatArray, SpanLogprobs
+from tokimp.scorer import FloatArray, Scorer, SpanLogprobs
 from tokimp.testing.toy_scorer import toy_chain
 
 
 def toy_result(
     importances: Mapping[str, Sequence[Sequence[float] | FloatArray | Importance]],
     chains: Sequence[TokenizedChain] | None = None,
+    scorer: Scorer | None = None,
+    objective: str = "joint",
 ) -> xr.DataTree:
     """Return a valid result in which each estimator gave what it is said to have given.
 
@@ -27,6 +29,10 @@ def toy_result(
         For each estimator, by label: one entry a chain, either its scores [unit] or an `Importance`.
     chains
         The chains; by default one of single-letter tokens for each entry, named ``chain-0``, ``chain-1``, ...
+    scorer
+        Whose log-probabilities the result records; by default each reasoning token has -1 nats, each answer token -0.5.
+    objective
+        The name of the objective that it records.
 
     Examples
     --------
@@ -39,19 +45,13 @@ def toy_result(
     ]
     if chains is None:
         chains = [toy_chain("x" * len(entry.scores), id=f"chain-{i}") for i, entry in enumerate(rows[0])]
-    baselines = [
-        Baseline(
-            SpanLogprobs(
-                np.full(len(chain.reasoning_ids), -1.0, dtype=np.float32),
-                np.full(len(chain.answer_ids), -0.5, dtype=np.float32),
-            ),
-            seconds=0.5,
-            tokens_forwarded=len(chain),
-        )
-        for chain in chains
-    ]
+    baselines = [Baseline(_logprobs(chain, scorer), seconds=0.5, tokens_forwarded=len(chain)) for chain in chains]
     attributes: dict[str, str | int | float] = dict.fromkeys(ATTRIBUTES, "toy")
     attributes.update(seed=0, skipped_count=0, skipped="[]", estimator_parameters="{}", created="2000-01-01T00:00:00")
+    attributes.update(objective=objective, unit=chains[0].unit)
+    if scorer is not None:
+        attributes.update(model_id=scorer.model_id, backend=scorer.backend, dtype=scorer.dtype, device=scorer.device)
+        attributes.update(model_fingerprint=scorer.fingerprint())
     del attributes["schema_version"]
     return build(
         chains=chains,
@@ -63,4 +63,13 @@ def toy_result(
             for index, chain in enumerate(chains)
         ],
         attributes=attributes,
+    )
+
+
+def _logprobs(chain: TokenizedChain, scorer: Scorer | None) -> SpanLogprobs:
+    if scorer is not None:
+        return scorer.logprobs([chain])[0]
+    return SpanLogprobs(
+        np.full(len(chain.reasoning_ids), -1.0, dtype=np.float32),
+        np.full(len(chain.answer_ids), -0.5, dtype=np.float32),
     )

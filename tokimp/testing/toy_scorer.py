@@ -79,7 +79,8 @@ class AdditiveScorer(Scorer):
       moves has the norm ``1 + |contribution|``. A subclass may override `pattern`.
 
     Leave-one-out is therefore the contribution (objective ``answer``) or the contribution plus `reasoning_logprob`
-    (``joint``), and greedy pruning deletes in ascending order of it.
+    (``joint``), and greedy pruning deletes in ascending order of it. Attention knockout is the
+    contribution with either.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class AdditiveScorer(Scorer):
     [-1.5]
     """
 
-    capabilities = frozenset({Capability.LOGPROBS, Capability.DELETIONS, Capability.ATTENTION, Capability.GRADIENTS})
+    capabilities = frozenset(Capability) - {Capability.GENERATION}
     backend = "closed form"
     device = "cpu"
     dtype = "float64"
@@ -187,6 +188,18 @@ class AdditiveScorer(Scorer):
             rows.append([float(value), float(logprobs.reasoning.sum()), float(logprobs.answer.sum())])
         columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T.copy()
         return DeletionScores(objective=columns[0], reasoning=columns[1], answer=columns[2])
+
+    def score_knockouts(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
+    ) -> FloatArray:
+        """Return the objective when the answer gets nothing from the hidden tokens, whose own stays, [knockout]."""
+        everything, values = range(len(chain.reasoning_ids)), []
+        for positions in hidden:
+            if not set(positions) <= set(everything):
+                raise ValueError(f"{list(positions)} are not positions of the {len(everything)} reasoning tokens")
+            seen = [chain.reasoning_ids[position] for position in everything if position not in set(positions)]
+            values.append(float(self._evaluate(chain, everything, objective, self.embed(seen))[0]))
+        return np.array(values, dtype=np.float64)
 
     def pattern(self, chain: TokenizedChain) -> torch.Tensor:
         """Return the attention weights over the whole sequence, [layer, head, query, key]; each row adds up to 1."""

@@ -1,0 +1,61 @@
+"""Attention knockout: what a chain loses when nothing later can attend to one unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tokimp.chain import TokenizedChain
+from tokimp.errors import EstimatorError
+from tokimp.estimator import Importance, ImportanceEstimator
+from tokimp.objective import Objective
+from tokimp.scorer import Capability, Scorer
+
+__all__ = ["AttentionKnockout"]
+
+
+class AttentionKnockout(ImportanceEstimator):
+    """Scores a unit by the drop in the objective when all later tokens' attention to it is cut, positions kept.
+
+    ``importance(u) = objective(chain) - objective(chain, u hidden from all that follows)``, in the objective's unit
+    (nats for the built-in ones). A negative score says that the chain is more likely when nothing looks back at the
+    unit. In every layer and head the weights on the unit go to zero and the others take their share (Geva et al. 2023,
+    "Dissecting recall of factual associations in auto-regressive language models", section 4.2); the unit's tokens
+    still attend to each other and to what precedes them.
+
+    Beside `leave_one_out` it separates what deletion takes away from what it moves: here no position changes, and with
+    the objective ``joint`` the unit's own log-probability stays in the sum. One thing stays that deletion removes: the
+    token right after a unit is predicted from the unit's last position, which still holds that token.
+
+    Each unit takes one pass over the whole sequence, so n units of a chain of L tokens cost n L positions.
+
+    Examples
+    --------
+    >>> from tokimp.objective import Joint
+    >>> from tokimp.testing import AdditiveScorer, toy_chain
+    >>> scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0})
+    >>> AttentionKnockout().estimate(toy_chain("abc"), scorer, Joint()).scores.tolist()
+    [0.5, -0.25, 2.0]
+    """
+
+    name = "attention_knockout"
+    requires = frozenset({Capability.KNOCKOUT})
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return the drop in `objective` for each unit, [unit].
+
+        Raises
+        ------
+        EstimatorError
+            If the objective of the full chain, or after a knockout, is not a finite number.
+        """
+        objective.check(chain)
+        *hidden, full = scorer.score_knockouts(chain, [*chain.units, ()], objective)
+        with np.errstate(invalid="ignore"):  # inf - inf is met below
+            scores = np.float64(full) - np.asarray(hidden, dtype=np.float64)
+        if not np.isfinite(scores).all():
+            unit = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise EstimatorError(
+                f"{chain.chain.where}: the objective {objective.name!r} is {full} on the full chain and "
+                f"{hidden[unit]} with {chain.unit} {unit} hidden; their difference is no finite importance"
+            )
+        return Importance(scores)

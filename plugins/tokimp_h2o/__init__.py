@@ -1,0 +1,73 @@
+"""H2O: a reasoning token is important when it is a heavy hitter, one that gathers attention."""
+
+from __future__ import annotations
+
+import torch
+
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.objective import Objective
+from tokimp.scorer import Capability, Scorer
+
+__all__ = ["H2O"]
+
+
+class H2O(ImportanceEstimator):
+    """Scores a unit by the attention that accumulates on it; the objective is not used.
+
+    In each layer and head a token's score is the sum of the weights that all later positions give it, the answer's
+    included; those of its own unit count, its attention to itself does not. A unit has the sum over its tokens, and
+    the mean over layers and heads is its importance. One pass over the full chain is all it takes.
+
+    The heavy hitters of Zhang et al. 2023 ("H2O: Heavy-hitter oracle for efficient generative inference of large
+    language models", sections 3.2 and 4) are those of the plain sum, ``normalise=False``. A token has the fewer later
+    positions the later it stands, so the plain sum favours early tokens for that alone: read it beside `position`.
+    H2O differs in what does not make a ranking of one finished chain: it counts a token's attention to itself, evicts
+    while it generates, each head its own tokens, and always keeps the most recent ones.
+
+    Parameters
+    ----------
+    normalise
+        Whether to divide a token's sum by the number of positions after it: its mean instead of its sum. Positions
+        that cannot see the token, because a layer's window has moved on, count; ``attention:query=later`` leaves them
+        out, and is the same where there are none.
+
+    Examples
+    --------
+    >>> from tokimp.objective import Joint
+    >>> from tokimp.testing import AdditiveScorer, toy_chain
+    >>> evenly = AdditiveScorer()  # without contributions, each position attends evenly to all it can see
+    >>> H2O().estimate(toy_chain("ab"), evenly, Joint()).scores.round(3).tolist()  # 1/3 + 1/4, and 1/4
+    [0.583, 0.25]
+    """
+
+    name = "h2o"
+    requires = frozenset({Capability.ATTENTION})
+
+    def __init__(self, normalise: bool = False) -> None:
+        self.normalise = normalise
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` if `normalise` is neither true nor false."""
+        if not isinstance(self.normalise, bool):
+            raise self.invalid_parameter("normalise", "true or false")
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return the attention accumulated on each unit, [unit]; `objective` is not used.
+
+        Raises
+        ------
+        EstimatorError
+            If a parameter is not allowed.
+        """
+        self.validate_parameters()
+        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+
+        def received(weights: torch.Tensor) -> torch.Tensor:
+            # Column k of the strict lower triangle holds what the positions after k give it.
+            total = weights.tril(-1)[:, :, start:stop].sum(dim=1)
+            if self.normalise:
+                total = total / torch.arange(len(chain) - 1 - start, len(chain) - 1 - stop, -1, device=weights.device)
+            return total.mean(dim=0)
+
+        return Importance(sum_over_units(chain, scorer.attention(chain, reduce=received).mean(axis=0)))

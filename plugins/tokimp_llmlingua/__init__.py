@@ -1,0 +1,157 @@
+"""LLMLingua-2: a token is important when a classifier that learnt to compress prompts would keep its word."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokimp.chain import TokenizedChain
+from tokimp.errors import EstimatorError
+from tokimp.estimator import Importance, ImportanceEstimator
+from tokimp.objective import Objective
+from tokimp.scorer import FloatArray, Scorer
+from tokimp_llmlingua.rate import Compression, search_rate
+from tokimp_llmlingua.words import Word, token_values
+
+if TYPE_CHECKING:
+    from tokimp_llmlingua.compressor import Compressor
+
+__all__ = ["Compression", "LLMLingua", "compress"]
+
+PUBLISHED = "microsoft/llmlingua-2-xlm-roberta-large-meetingbank"
+
+
+class LLMLingua(ImportanceEstimator):
+    """Scores a unit by LLMLingua-2's probability that its words are to be kept: TokenSkip's compressor.
+
+    LLMLingua-2 (Pan et al. 2024, arXiv 2403.12968) is a token classifier distilled from a larger model's compressions.
+    It reads the reasoning alone: neither the question, nor the answer, nor the scorer's model, nor the objective. A
+    word has the mean probability of the classifier's tokens in it. A reasoning token has that of the word with which
+    it shares characters, the highest of them if there are several, and 0 where the classifier's tokenizer does not
+    know the characters, which LLMLingua-2 always drops. A unit has the mean over its tokens, being no more worth
+    keeping for being long. Needs the package ``llmlingua`` (the extra of that name); the classifier runs on the
+    scorer's device, and its positions are not counted among the scorer's.
+
+    Parameters
+    ----------
+    model
+        LLMLingua-2's weights: a folder, or a hub id. The one TokenSkip uses by default.
+    keep_ratio
+        By default units are ranked by probability. With a number above 0 and up to 1, the compression rate is bisected
+        until LLMLingua-2 keeps that share of the chain's reasoning tokens, as nearly as whole words allow, and 1 is
+        added to the tokens it keeps, so that they rank above the others. It differs from the ranking by probability
+        only where a text is longer than 510 of the classifier's tokens: each chunk has a threshold of its own. The
+        rate and the share found are diagnostics. `compress` searches one rate for many chains, as published.
+
+    Raises
+    ------
+    EstimatorError
+        When it is used: if the package or the weights are missing (the message says what to fetch), or the weights
+        are not LLMLingua-2's.
+    """
+
+    name = "llmlingua"
+
+    def __init__(self, model: str = PUBLISHED, keep_ratio: float | None = None) -> None:
+        self.model = model
+        self.keep_ratio = keep_ratio
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` if a parameter is not allowed, or package or weights are missing."""
+        ratio = self.keep_ratio
+        if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1):
+            raise self.invalid_parameter("keep_ratio", "a number above 0 and up to 1, or null")
+        if not isinstance(self.model, str) or not self.model:
+            raise self.invalid_parameter("model", "a folder with LLMLingua-2's weights, or a hub id")
+        _check_available(self.model)
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return the probability of each unit to be kept, [unit]; `objective` is not used."""
+        self.validate_parameters()
+        compressor = _load(self.model, scorer.device)
+        chunks = compressor.classify(chain.chain.reasoning)
+        words = [word for chunk in chunks for word in chunk]
+        scores = token_values(chain, words, [word.probability for word in words])
+        if self.keep_ratio is None:
+            return Importance(_mean_over_units(chain, scores))
+        found = search_rate([chain], [chunks], self.keep_ratio)
+        diagnostics = {"rate": found.rate, "kept_share": found.share}
+        return Importance(_mean_over_units(chain, scores + found.kept[0]), diagnostics=diagnostics)
+
+
+def compress(
+    chains: Sequence[TokenizedChain], keep_ratio: float, model: str = PUBLISHED, device: str = "cpu"
+) -> Compression:
+    """Return what LLMLingua-2 keeps of chains at the one rate whose mean share is nearest to a keep ratio.
+
+    Parameters
+    ----------
+    chains
+        What is compressed; one or more.
+    keep_ratio
+        The share of reasoning tokens wanted, as the mean over chains, counted in the chains' own tokens.
+    model, device
+        As for `LLMLingua`; the device as torch names it.
+
+    Raises
+    ------
+    EstimatorError
+        As `LLMLingua` does, or if there are no chains.
+    """
+    if not chains:
+        raise EstimatorError("there are no chains to compress; give at least one")
+    LLMLingua(model, keep_ratio).validate_parameters()
+    compressor = _load(model, device)
+    words: list[list[list[Word]]] = [compressor.classify(chain.chain.reasoning) for chain in chains]
+    return search_rate(chains, words, keep_ratio)
+
+
+def _mean_over_units(chain: TokenizedChain, scores: FloatArray) -> FloatArray:
+    return np.array([scores[list(unit)].mean() for unit in chain.units])
+
+
+@lru_cache(maxsize=8)
+def _check_available(model: str) -> None:
+    """Raise `EstimatorError` unless package and weights are there; only success is remembered."""
+    if importlib.util.find_spec("llmlingua") is None:
+        raise EstimatorError("llmlingua: the package llmlingua is not installed; install tokimp[llmlingua]")
+    from transformers import AutoConfig  # noqa: PLC0415 - slow to import
+
+    from tokimp_llmlingua.compressor import FAMILIES  # noqa: PLC0415 - the extra may be missing
+
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _weights_missing(model, error) from error
+    architectures = config.architectures or []
+    if config.model_type not in FAMILIES or not any("ForTokenClassification" in name for name in architectures):
+        raise EstimatorError(
+            f"llmlingua: {model!r} holds {', '.join(architectures) or 'no named architecture'} ({config.model_type}); "
+            f"LLMLingua-2 is a token classifier of the type {' or '.join(FAMILIES)}, such as {PUBLISHED}"
+        )
+    if config.num_labels != 2:
+        raise EstimatorError(
+            f"llmlingua: the classifier {model!r} has {config.num_labels} labels; LLMLingua-2 has two, drop and keep"
+        )
+
+
+def _load(model: str, device: str) -> Compressor:
+    from tokimp_llmlingua.compressor import load_compressor  # noqa: PLC0415 - the extra may be missing
+
+    try:
+        return load_compressor(model, device)
+    except (OSError, ValueError) as error:
+        raise _weights_missing(model, error) from error
+
+
+def _weights_missing(model: str, error: Exception) -> EstimatorError:
+    reason = " ".join(str(error).split()).split(". ", maxsplit=1)[0]
+    return EstimatorError(
+        f"llmlingua: {model!r} cannot be loaded ({reason}). LLMLingua-2's weights are the model {PUBLISHED} of the "
+        f"Hugging Face hub; where there is a network, run: hf download {PUBLISHED} --local-dir FOLDER; then give "
+        "llmlingua:model=FOLDER"
+    )

@@ -1,0 +1,35 @@
+"""Surprisal: a reasoning token is important when the model did not expect it."""
+
+from __future__ import annotations
+
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.objective import Objective
+from tokimp.scorer import Capability, Scorer
+
+__all__ = ["Surprisal"]
+
+
+class Surprisal(ImportanceEstimator):
+    """Scores a unit by -log P(unit | question, reasoning before it), in nats; the objective is not used.
+
+    The most predictable unit goes first, as in the paper's baseline; what it carries, the model would have guessed
+    (Li et al. 2023, "Compressing context to enhance inference efficiency of large language models", section 3). A
+    unit of several tokens has the sum of its tokens' surprisals, which is its own by the chain rule. Longer units
+    therefore tend to score higher. One pass over the full chain is all it takes; the answer plays no part.
+
+    Examples
+    --------
+    >>> from tokimp.objective import Joint
+    >>> from tokimp.testing import AdditiveScorer, toy_chain
+    >>> scorer = AdditiveScorer(reasoning_logprob=-0.5)
+    >>> Surprisal().estimate(toy_chain("ab c", unit="word"), scorer, Joint()).scores.tolist()
+    [1.0, 1.0]
+    """
+
+    name = "surprisal"
+    requires = frozenset({Capability.LOGPROBS})
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return each unit's surprisal, [unit], nats; `objective` is not used."""
+        return Importance(sum_over_units(chain, -scorer.logprobs([chain])[0].reasoning))

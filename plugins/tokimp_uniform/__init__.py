@@ -1,0 +1,59 @@
+"""Uniform: the baseline that deletes at random."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import Importance, ImportanceEstimator
+from tokimp.objective import Objective
+from tokimp.scorer import Scorer
+
+__all__ = ["Uniform"]
+
+
+class Uniform(ImportanceEstimator):
+    """Gives each unit a random number between 0 and 1: every deletion order is equally likely.
+
+    One draw is one order; an analysis that needs a baseline averages over several seeds and shows their spread. The
+    numbers depend on the seed, the chain's id and the number of its units alone: not on what else is in the run, nor
+    on the run's own seed.
+
+    Parameters
+    ----------
+    seed
+        Any whole number; another one gives an independent draw.
+
+    Examples
+    --------
+    >>> from tokimp.objective import Joint
+    >>> from tokimp.testing import AdditiveScorer, toy_chain
+    >>> first, second = (Uniform(seed).estimate(toy_chain("abc"), AdditiveScorer(), Joint()) for seed in (0, 1))
+    >>> bool((first.scores == second.scores).any())
+    False
+    """
+
+    name = "uniform"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` if the seed is no whole number."""
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
+            raise self.invalid_parameter("seed", "a whole number")
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        """Return a random number for each unit, [unit]; neither scorer nor objective is asked.
+
+        Raises
+        ------
+        EstimatorError
+            If the seed is not allowed.
+        """
+        self.validate_parameters()
+        # A digest rather than hash(), which differs from one process to the next.
+        digest = hashlib.sha256(f"{self.seed}\n{chain.id}".encode()).digest()
+        return Importance(np.random.default_rng(int.from_bytes(digest, "big")).random(len(chain.units)))

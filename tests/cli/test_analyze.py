@@ -1,0 +1,90 @@
+"""The command that analyses a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tokimp as ti
+
+from .conftest import Run
+
+COMPARE = ("--out", "run", "--estimator", "leave_one_out", "--estimator", "position")
+SMALL = "n_uniform=1,n_resamples=20"
+
+
+@pytest.fixture
+def folder(tokimp: Run, chains_file: Path, tmp_path: Path) -> Path:
+    """Return the folder of a finished run."""
+    done = tokimp("compare", chains_file, *COMPARE)
+    assert done.status == 0, done.err
+    return tmp_path / "run"
+
+
+def test_numbers_table_and_figure_are_written(tokimp: Run, folder: Path) -> None:
+    """The run's result gets the node, the terminal the table, and the run's folder the figure as PNG and SVG."""
+    before = ti.load(folder / "results.nc")
+    done = tokimp("analyze", "run", f"faithfulness:{SMALL}")
+    assert done.status == 0, done.err
+    after = ti.load(folder / "results.nc")
+    assert after.to_dataset().identical(before.to_dataset())
+    assert set(after["analysis"].children) == {"agreement", "faithfulness"}
+    assert not np.isnan(after["analysis/faithfulness/value"]).any()
+    for word in ("Faithfulness", "leave_one_out", "position", "sufficiency", "run/results.nc", "faithfulness.svg"):
+        assert word in done.out
+    assert (folder / "faithfulness.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (folder / "faithfulness.svg").read_text(encoding="utf-8")
+
+
+def test_answers_are_generated_and_compared(tokimp: Run, folder: Path) -> None:
+    """Answer recovery runs from the command line with parameters of its own; a result file is named as well."""
+    done = tokimp("analyze", "run/results.nc", f"answer_recovery:keep_ratios=[0.5,1.0],{SMALL}")
+    assert done.status == 0, done.err
+    node = ti.load(folder / "results.nc")["analysis/answer_recovery"]
+    assert node["keep_ratio"].to_numpy().tolist() == [0.5, 1.0]
+    assert "Answer recovery" in done.out
+
+
+def test_agreement_asks_no_model(tokimp: Run, folder: Path) -> None:
+    """It is made anew with other parameters; a model named for it is wrong usage."""
+    done = tokimp("analyze", "run", "agreement:top_k=3")
+    assert done.status == 0, done.err
+    assert "top 3 overlap" in done.out
+    assert ti.load(folder / "results.nc")["analysis/agreement"].attrs["top_k"] == 3
+    assert (folder / "agreement.png").exists()
+    refused = tokimp("analyze", "run", "agreement", "--model", "tiny")
+    assert refused.status == 2
+    assert "asks no model; leave out --model" in refused.err
+
+
+def test_the_comparison_again_keeps_the_analyses(tokimp: Run, folder: Path, chains_file: Path) -> None:
+    """Repeating the finished comparison writes the same result and does not throw later analyses away."""
+    assert tokimp("analyze", "run", f"faithfulness:{SMALL}").status == 0
+    before = ti.load(folder / "results.nc")
+    assert tokimp("compare", chains_file, *COMPARE).status == 0
+    assert ti.load(folder / "results.nc").identical(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "named"),
+    [
+        (["nowhere", "agreement"], 2, "nowhere"),
+        (["chains.jsonl", "agreement"], 1, "chains.jsonl"),
+        (["run", "tarot"], 2, "tarot"),
+        (["run", "agreement:top=3"], 2, "top"),
+        (["run", "faithfulness:n_uniform=0"], 2, "n_uniform"),
+        (["run", "faithfulness", "--model", "no/such-model"], 1, "no/such-model"),
+        (["run", "faithfulness", "--backend", "abacus"], 2, "abacus"),
+    ],
+)
+def test_wrong_input_ends_in_one_clear_line(
+    tokimp: Run, folder: Path, arguments: list[str], status: int, named: str
+) -> None:
+    """Exit status 2 for wrong usage, 1 for anything else, one line on stderr, and the result stays as it was."""
+    before = (folder / "results.nc").read_bytes()
+    done = tokimp("analyze", *arguments)
+    assert (done.status, done.err.count("\n")) == (status, 1)
+    assert named in done.err
+    assert (folder / "results.nc").read_bytes() == before

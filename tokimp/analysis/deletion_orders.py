@@ -1,0 +1,97 @@
+"""Which units are left as an estimator's least, or most, important ones go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from tokimp.analysis.agreement import unit_scores
+from tokimp.chain import TokenizedChain
+from tokimp.estimator import IntArray
+from tokimp.scorer import FloatArray
+
+KEEP_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+Units = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionOrder:
+    """The order in which the units of a chain go.
+
+    Attributes
+    ----------
+    units
+        Indices of units, [unit], the least important first.
+    ranked
+        How many of them the estimator put in order; the rest were never compared (greedy pruning that stopped early).
+    """
+
+    units: IntArray
+    ranked: int
+
+    def most_important(self, count: int) -> Units | None:
+        """Return the `count` most important units, in the chain's order; ``None`` where the order does not tell."""
+        cut = len(self.units) - count
+        return self._part(self.units[cut:], cut)
+
+    def least_important(self, count: int) -> Units | None:
+        """Return the `count` least important units, in the chain's order; ``None`` where the order does not tell."""
+        return self._part(self.units[:count], count)
+
+    def _part(self, units: IntArray, cut: int) -> Units | None:
+        if self.ranked < cut < len(self.units):
+            return None
+        return tuple(sorted(units.tolist()))
+
+
+def deletion_orders(chain: xr.Dataset, seed: int) -> list[DeletionOrder | None]:
+    """Return each estimator's order of one chain's units, [estimator]; ``None`` where it says nothing.
+
+    Units that tie go in random order, from a seed made of `seed`, the chain's id and the estimator's label: the rule
+    of ``rank``, the leftmost first, would credit an estimator that knows nothing with what position knows.
+    """
+    chain_id = str(chain["chain_id"].item())
+    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
+    gone = ~np.isnan(chain["loglik_joint"].to_numpy()[:, firsts])
+    orders: list[DeletionOrder | None] = []
+    for label, scores, steps in zip(chain["estimator"].to_numpy(), unit_scores(chain), gone, strict=True):
+        if np.isnan(scores).any():
+            orders.append(None)
+            continue
+        ranked = int(steps.sum()) or len(scores)
+        orders.append(DeletionOrder(_ascending(scores, _generator(seed, chain_id, str(label))), ranked))
+    return orders
+
+
+def uniform_orders(chain_id: str, n_units: int, draws: int, seed: int) -> list[DeletionOrder]:
+    """Return random orders of a chain's units, [draw], from a seed made of `seed`, the chain's id and the draw."""
+    return [
+        DeletionOrder(_generator(seed, chain_id, f"uniform draw {draw}").permutation(n_units), n_units)
+        for draw in range(draws)
+    ]
+
+
+def kept_count(n_units: int, keep_ratio: float) -> int:
+    """Return how many units stay at a keep ratio: ``int(n_units * keep_ratio)``."""
+    return int(n_units * keep_ratio)
+
+
+def positions_of(chain: TokenizedChain, units: Sequence[int]) -> list[int]:
+    """Return the positions of the reasoning tokens of some units, ascending."""
+    return sorted(position for unit in units for position in chain.units[unit])
+
+
+def _ascending(scores: FloatArray, generator: np.random.Generator) -> IntArray:
+    shuffled: IntArray = generator.permutation(len(scores))
+    ascending: IntArray = shuffled[np.argsort(scores[shuffled], kind="stable")]
+    return ascending
+
+
+def _generator(seed: int, chain_id: str, name: str) -> np.random.Generator:
+    """Return a generator that depends on neither the order of the chains nor that of the estimators."""
+    digest = hashlib.sha256(f"{seed}\n{chain_id}\n{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
