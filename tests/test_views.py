@@ -116,6 +116,6 @@ def test_what_is_not_there_is_named() -> None:
     for ratio in (-0.1, 1.1, float("nan")):
         with pytest.raises(EstimatorError, match="give a number from 0 to 1"):
             kept_positions(result, "sum", "a", ratio)
-    joined = concatenate([result, toy_result({"a": [[1.0]]}, [toy_chain("y", id="third")])])
+    joined = concatenate([result, toy_result({"a": [[1.0]]}, [toy_chain("y", unit="word", id="third")])])
     with pytest.raises(EstimatorError, match="'b' says nothing about chain 'third'"):
         pruned_text(joined, "third", "b", 0.5)
