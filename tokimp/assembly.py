@@ -14,6 +14,7 @@ from tokimp.chain import TokenizedChain
 from tokimp.estimator import Importance, IntArray
 from tokimp.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
 from tokimp.scorer import FloatArray, SpanLogprobs
+from tokimp.units import token_filler
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,9 @@ def build(
     variables = {
         name: (spec.dims, values[name].astype(spec.dtype), _attributes_of(name)) for name, spec in VARIABLES.items()
     }
+    if any(text.filler is not None for text in texts):
+        marks = np.array([mark for chain in chains for mark in token_filler(chain.chain, chain.reasoning_offsets)])
+        variables["filler"] = (("token",), marks, {"long_name": "1 where the token is known to be of no use, else 0"})
     for name in sorted({name for row in cells for cell in row for name in cell.importance.diagnostics}):
         numbers = np.array([[cell.importance.diagnostics.get(name, np.nan) for cell in row] for row in cells]).T
         variables[DIAGNOSTIC_PREFIX + name] = (("estimator", "chain"), numbers.astype("float64"), {})

@@ -36,6 +36,9 @@ class Chain:
         What the objective ``contrast`` compares the answer with; not empty.
     category
         Labelled character spans of the reasoning.
+    filler
+        Character spans ``(start, end)`` of the reasoning that are known to be of no use for the answer, empty where it
+        is known that there are none; ``None`` where nothing is known.
     source
         Where the chain was read (``file:line``), for messages.
 
@@ -43,7 +46,7 @@ class Chain:
     ------
     ChainError
         If an id or text is not a string; if the id, the reasoning, the answer or the wrong answer is empty; or if a
-        category span lies outside the reasoning.
+        span of a category or of filler lies outside the reasoning.
     """
 
     id: str
@@ -55,6 +58,7 @@ class Chain:
     wrong_answer: str | None = None
     category: tuple[CategorySpan, ...] = ()
     source: str = ""
+    filler: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         for field in ("id", "question", "reasoning", "answer", "gold", "system", "wrong_answer"):
@@ -67,11 +71,13 @@ class Chain:
             text = getattr(self, field)
             if text is not None and not text.strip():
                 raise ChainError(f"{self.where}: the {field} is empty; complete the chain or leave it out (--skip-bad)")
-        for span in self.category:
-            if not 0 <= span.start < span.end <= len(self.reasoning):
+        spans = [(s.start, s.end, f"category span {s.start}:{s.end} ({s.label!r})") for s in self.category]
+        spans += [(start, end, f"filler span {start}:{end}") for start, end in self.filler or ()]
+        for start, end, what in spans:
+            if not 0 <= start < end <= len(self.reasoning):
                 raise ChainError(
-                    f"{self.where}: category span {span.start}:{span.end} ({span.label!r}) does not lie within "
-                    f"the reasoning, which has {len(self.reasoning)} characters"
+                    f"{self.where}: {what} does not lie within the reasoning, which has "
+                    f"{len(self.reasoning)} characters"
                 )
 
     @property

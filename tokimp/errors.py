@@ -33,6 +33,10 @@ class AnalysisError(TokimpError):
     """An analysis's parameters, what it is given or what it returns break the contract."""
 
 
+class CategorizerError(TokimpError):
+    """A categorizer cannot say what it was asked: which chain, why, and what to change."""
+
+
 class PluginError(TokimpError):
     """A name is unknown, claimed twice, or its plugin fails to load."""
 

@@ -56,6 +56,9 @@ def chain_identity(chain: TokenizedChain) -> dict[str, str]:
     text = asdict(chain.chain)
     # Where a chain was read does not change what is in it.
     del text["source"]
+    # A field that came later leaves the digests of chains without it as they were.
+    if text["filler"] is None:
+        del text["filler"]
     tokens = {
         "spans": [chain.prompt_ids, chain.reasoning_ids, chain.answer_ids, chain.wrong_answer_ids],
         "offsets": chain.reasoning_offsets,

@@ -12,19 +12,21 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar
 
 from tokimp.analysis.contract import Analysis
+from tokimp.categorizer import Categorizer
 from tokimp.errors import PluginError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, Scorer
 
-Kind = Literal["scorers", "objectives", "estimators", "analyses"]
-KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses")
+Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers"]
+KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses", "categorizers")
 T = TypeVar("T")
 _BASES: dict[Kind, type] = {
     "scorers": Scorer,
     "objectives": Objective,
     "estimators": ImportanceEstimator,
     "analyses": Analysis,
+    "categorizers": Categorizer,
 }
 
 _in_process: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
@@ -100,6 +102,11 @@ def register_estimator(name: str) -> Callable[[T], T]:
 def register_analysis(name: str) -> Callable[[T], T]:
     """Register an analysis class under `name` in this process (entry point: ``tokimp.analyses``)."""
     return _register("analyses", name)
+
+
+def register_categorizer(name: str) -> Callable[[T], T]:
+    """Register a categorizer class under `name` in this process (entry point: ``tokimp.categorizers``)."""
+    return _register("categorizers", name)
 
 
 def _package(entry: EntryPoint) -> str:
@@ -333,3 +340,17 @@ def load_analysis(specification: str | Analysis, **parameters: Any) -> Analysis:
         return specification
     analysis: Analysis = _build("analyses", specification, **parameters)
     return analysis
+
+
+def load_categorizer(specification: str | Categorizer) -> Categorizer:
+    """Return a categorizer for ``rules``, ``llm:model=...`` or ``module:Class``; an instance is passed through.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or a parameter is not one of the categorizer's.
+    """
+    if isinstance(specification, Categorizer):
+        return specification
+    categorizer: Categorizer = _build("categorizers", specification)
+    return categorizer

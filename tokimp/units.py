@@ -12,6 +12,7 @@ character of no token has no unit: its characters went with its predecessor.
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from typing import Literal, get_args
 from tokimp.chain import Chain
 from tokimp.errors import TokenizationError
 
-__all__ = ["UNITS", "Unit", "partition", "sentence_starts", "token_categories", "word_starts"]
+__all__ = ["UNITS", "Unit", "partition", "sentence_starts", "token_categories", "token_filler", "word_starts"]
 
 Unit = Literal["token", "word", "sentence"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -153,3 +154,25 @@ def token_categories(chain: Chain, offsets: Offsets) -> tuple[str, ...]:
                 label, most = span.label, visible
         labels.append(label)
     return tuple(labels)
+
+
+def token_filler(chain: Chain, offsets: Offsets) -> tuple[float, ...]:
+    """Return 1 for each reasoning token that is filler and 0 for the others; NaN where nothing is known of the chain.
+
+    A token is filler when more than half of its non-space characters lie in spans of filler.
+
+    Parameters
+    ----------
+    chain
+        The chain, with its ``filler`` spans.
+    offsets
+        For each token the characters ``(start, end)`` of ``chain.reasoning`` it covers.
+    """
+    if chain.filler is None:
+        return (math.nan,) * len(offsets)
+    useless = {place for start, end in chain.filler for place in range(start, end)}
+    marks = []
+    for start, end in offsets:
+        visible = [place for place in range(start, end) if not chain.reasoning[place].isspace()]
+        marks.append(float(2 * len(useless.intersection(visible)) > len(visible)))
+    return tuple(marks)

@@ -14,8 +14,20 @@ from tokimp_greedy.candidates import AllCandidates, Candidates, NearAndBestCandi
 
 EXACT_BELOW = 200
 """Units of a chain below which ``strategy="auto"`` is exact."""
+_LEAST_BEAM, _UNITS_TIMES_BEAM = 12, 1440
 
-__all__ = ["EXACT_BELOW", "GreedyPruning"]
+__all__ = ["EXACT_BELOW", "GreedyPruning", "default_beam"]
+
+
+def default_beam(units: int) -> int:
+    """Return how many units of a chain of so many a fast step scores because they cost least when last scored.
+
+    Examples
+    --------
+    >>> [default_beam(units) for units in (10, 60, 120, 1000)]
+    [144, 24, 12, 12]
+    """
+    return max(_LEAST_BEAM, _UNITS_TIMES_BEAM // max(1, units))
 
 
 class GreedyPruning(ImportanceEstimator):
@@ -44,7 +56,8 @@ class GreedyPruning(ImportanceEstimator):
     window
         Of ``fast``: units scored on either side of the last deletion.
     beam
-        Of ``fast``: units scored because they changed the objective least when last scored.
+        Of ``fast``: units scored because they changed the objective least when last scored. By default 12, and in a
+        chain of fewer than 120 units 1440 divided by their number: a shorter chain affords a wider beam.
     audit
         Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
         ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,
@@ -67,7 +80,7 @@ class GreedyPruning(ImportanceEstimator):
     requires = frozenset({Capability.DELETIONS})
 
     def __init__(
-        self, keep_ratio: float = 0.0, strategy: str = "auto", window: int = 4, beam: int = 12, audit: int = 4
+        self, keep_ratio: float = 0.0, strategy: str = "auto", window: int = 4, beam: int | None = None, audit: int = 4
     ) -> None:
         self.keep_ratio = keep_ratio
         self.strategy = strategy
@@ -84,6 +97,8 @@ class GreedyPruning(ImportanceEstimator):
             raise self.invalid_parameter("strategy", "'auto', 'exact' or 'fast'")
         for name, least in (("window", 0), ("beam", 1), ("audit", 0)):
             value = getattr(self, name)
+            if name == "beam" and value is None:
+                continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise self.invalid_parameter(name, f"a whole number, {least} or more")
 
@@ -161,6 +176,15 @@ class GreedyPruning(ImportanceEstimator):
         diagnostics = {"fast": float(self._is_fast(chain)), **candidates.diagnostics()}
         return Importance(scores, order, trajectory, diagnostics)
 
+    def units_a_step(self, chain: TokenizedChain) -> int:
+        """Return how many units a step after the first scores at most; what a run will cost is estimated from it."""
+        if not self._is_fast(chain):
+            return len(chain.units)
+        return min(len(chain.units), 2 * self.window + self._beam(chain))
+
+    def _beam(self, chain: TokenizedChain) -> int:
+        return default_beam(len(chain.units)) if self.beam is None else self.beam
+
     def _is_fast(self, chain: TokenizedChain) -> bool:
         return self.strategy == "fast" or (self.strategy == "auto" and len(chain.units) >= EXACT_BELOW)
 
@@ -170,4 +194,6 @@ class GreedyPruning(ImportanceEstimator):
         if not self._is_fast(chain):
             return AllCandidates(chain, scorer, objective)
         audited = frozenset(made + step for step in audited_steps(steps, self.audit)) if self.audit else frozenset()
-        return NearAndBestCandidates(chain, scorer, objective, window=self.window, beam=self.beam, audited=audited)
+        return NearAndBestCandidates(
+            chain, scorer, objective, window=self.window, beam=self._beam(chain), audited=audited
+        )

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from tokimp import __version__
 from tokimp.cli.analyze import analyze
+from tokimp.cli.bench import bench
 from tokimp.cli.compare import compare
 from tokimp.cli.doctor import doctor
 from tokimp.cli.plugins import plugins
@@ -25,7 +26,7 @@ def cli() -> None:
     """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
 
 
-for command in (compare, analyze, prune, plugins, doctor):
+for command in (compare, analyze, prune, bench, plugins, doctor):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

@@ -12,8 +12,9 @@ from tokimp.datasets.records import ChainFormat, Record
 class JsonlChains(ChainFormat):
     """Fields ``id``, ``question``, ``reasoning``, ``answer``, and some that may be missing.
 
-    Those are ``gold``, ``system``, ``wrong_answer`` and ``category``. All are text but ``category``, a list of
-    ``{"start": 0, "end": 3, "label": "symbolic_math"}`` over the characters of the reasoning. Texts are kept as given.
+    Those are ``gold``, ``system`` and ``wrong_answer``, texts; ``category``, a list of
+    ``{"start": 0, "end": 3, "label": "symbolic_math"}`` over the characters of the reasoning; and ``filler``, a list of
+    ``{"start": 0, "end": 14}``: what is known to be of no use for the answer. Texts are kept as given.
     Other fields are no part of the chain and are passed over.
     """
 
@@ -40,24 +41,37 @@ class JsonlChains(ChainFormat):
             system=record.optional_text("system", chain_id),
             wrong_answer=record.optional_text("wrong_answer", chain_id),
             category=_category(record, chain_id),
+            filler=_filler(record, chain_id),
             source=record.where,
         )
 
 
 def _category(record: Record, chain_id: str) -> tuple[CategorySpan, ...]:
-    value = record.fields.get("category")
+    spans = _spans(record, chain_id, "category", ("start", "end", "label")) or []
+    return tuple(
+        CategorySpan(span["start"], span["end"], record.checked_text(span["label"], f"category[{position}]", chain_id))
+        for position, span in enumerate(spans)
+    )
+
+
+def _filler(record: Record, chain_id: str) -> tuple[tuple[int, int], ...] | None:
+    spans = _spans(record, chain_id, "filler", ("start", "end"))
+    return None if spans is None else tuple((span["start"], span["end"]) for span in spans)
+
+
+def _spans(record: Record, chain_id: str, field: str, parts: tuple[str, ...]) -> list[dict[str, Any]] | None:
+    value = record.fields.get(field)
     if value is None:
-        return ()
+        return None
     if not isinstance(value, list):
-        raise record.error(chain_id, f"'category' must be a list of spans, not {type(value).__name__}")
-    spans = []
+        raise record.error(chain_id, f"{field!r} must be a list of spans, not {type(value).__name__}")
     for position, span in enumerate(value):
-        name = f"category[{position}]"
-        if not isinstance(span, dict) or not {"start", "end", "label"} <= span.keys():
-            raise record.error(chain_id, f"{name} must be an object with 'start', 'end' and 'label'")
+        name = f"{field}[{position}]"
+        if not isinstance(span, dict) or not set(parts) <= span.keys():
+            *first, last = map(repr, parts)
+            raise record.error(chain_id, f"{name} must be an object with {', '.join(first)} and {last}")
         for border in ("start", "end"):
             # bool is an int to Python, and no position to anybody.
             if not isinstance(span[border], int) or isinstance(span[border], bool):
                 raise record.error(chain_id, f"{name}: {border!r} must be a whole number, not {span[border]!r}")
-        spans.append(CategorySpan(span["start"], span["end"], record.checked_text(span["label"], name, chain_id)))
-    return tuple(spans)
+    return value

@@ -1,0 +1,51 @@
+"""The command that measures what pruning costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .conftest import Run
+
+
+def test_a_table_and_json(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """The first chain is measured in all four ways; each has its row, and its numbers in the file."""
+    done = tokimp("bench", chains_file, "--keep-ratio", "0.8", "--out", "bench")
+    assert done.status == 0, done.err
+    for word in ("from-scratch", "within-steps", "between-steps", "fast", "of peak", "GFLOP/s", "bench/bench.json"):
+        assert word in done.out
+    saved = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
+    (chain,) = saved["chains"]
+    assert [way["way"] for way in chain["ways"]] == ["from-scratch", "within-steps", "between-steps", "fast"]
+    assert chain["ways"][0]["positions"] == chain["from_scratch_positions"]
+    assert all(0 < way["share_of_peak"] < 1 for way in chain["ways"])
+    assert saved["settings"]["keep_ratio"] == 0.8
+
+
+def test_growth_with_length_is_drawn(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """The chain is cut to each length; the figure is written as PNG and SVG."""
+    done = tokimp("bench", chains_file, "--lengths", "4,2", "--way", "between-steps", "--out", "bench")
+    assert done.status == 0, done.err
+    saved = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
+    assert [chain["reasoning_tokens"] for chain in saved["chains"]] == [2, 4]
+    assert (tmp_path / "bench" / "bench.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "bench" / "bench.svg").read_text("utf-8")
+
+
+def test_what_the_budget_does_not_allow_is_skipped_and_said(tokimp: Run, chains_file: Path) -> None:
+    """Nothing runs on a budget of a microsecond, and each row says so."""
+    done = tokimp("bench", chains_file, "--budget", "0.000001")
+    assert done.status == 0, done.err
+    assert done.out.count("skipped, about") == 4
+
+
+def test_wrong_usage_is_refused(tokimp: Run, chains_file: Path) -> None:
+    """Lengths that are none, a chain that is not there, an estimator that stops nowhere: one line that says so."""
+    lengths = tokimp("bench", chains_file, "--lengths", "10,x")
+    assert (lengths.status, "not a list of whole numbers" in lengths.err) == (2, True)
+    chain = tokimp("bench", chains_file, "--chain", "nobody")
+    assert (chain.status, "no chain 'nobody'" in chain.err) == (1, True)
+    fast = tokimp("bench", chains_file, "--fast", "attention")
+    assert (fast.status, "keep_ratio" in fast.err) == (2, True)
+    longer = tokimp("bench", chains_file, "--lengths", "100000")
+    assert (longer.status, "cannot be cut to 100000" in longer.err) == (1, True)

@@ -1,0 +1,88 @@
+"""All that one benchmark measured, with where it was measured, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tokimp.atomic import replacing
+from tokimp.bench.matmul import MatmulRate
+from tokimp.bench.measurement import ChainCost, WayCost
+from tokimp.causal_lm import CausalLMScorer
+from tokimp.objective import Objective
+from tokimp.provenance import model_identity, objective_identity, versions
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What was measured.
+
+    Attributes
+    ----------
+    surroundings
+        Model, objective, versions, device and threads: `surroundings`.
+    settings
+        What was asked for: keep ratio, budget, unit, estimator of the fast way.
+    matmul
+        Rates of the device, measured in the same run.
+    chains
+        One entry a chain, or a length of one.
+    """
+
+    surroundings: dict[str, Any]
+    settings: dict[str, Any]
+    matmul: tuple[MatmulRate, ...]
+    chains: tuple[ChainCost, ...]
+
+    def share_of_peak(self, cost: WayCost) -> float | None:
+        """Return a way's operations a second as a share of the fastest matrix product measured."""
+        if not cost.seconds or cost.operations is None:
+            return None
+        return cost.operations / cost.seconds / max(rate.operations_per_second for rate in self.matmul)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, dictionaries, texts and numbers; what is not a number is ``None``."""
+        plain: dict[str, Any] = _without_nan(asdict(self))
+        for chain, entry in zip(self.chains, plain["chains"], strict=True):
+            for cost, way in zip(chain.ways, entry["ways"], strict=True):
+                way["share_of_peak"] = self.share_of_peak(cost)
+        return plain
+
+    def save(self, path: Path) -> None:
+        """Write the JSON file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def surroundings(scorer: CausalLMScorer, objective: Objective) -> dict[str, Any]:
+    """Return what the figures depend on beside the code."""
+    on_gpu = torch.device(scorer.device).type == "cuda"
+    return {
+        **model_identity(scorer, scorer.fingerprint()),
+        "objective": objective_identity(objective),
+        "parameters": scorer.size.parameters + scorer.size.projection,
+        "versions": versions(scorer),
+        "processor": torch.cuda.get_device_name(scorer.device)
+        if on_gpu
+        else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,77 @@
+"""Categorizer: the contract of what puts the words of a reasoning text into categories."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from tokimp.chain import CategorySpan, Chain
+from tokimp.errors import CategorizerError
+
+# The six of Singh and Hakkani-Tuer (2026), and what could not be told.
+CATEGORIES = ("symbolic_math", "verbal_math", "entity_name", "coreference", "grammar", "meta_discourse")
+OTHER = "other"
+
+
+class Categorizer(ABC):
+    """Labels the characters of a reasoning text; the one class a new way to do so subclasses.
+
+    A subclass has a `name` and writes `categorize`. ``__init__`` stores its parameters and does nothing else, so that
+    building one is free; what can go wrong goes wrong in `categorize`.
+
+    Attributes
+    ----------
+    name
+        What it is asked for by: ``tokimp.analyze(result, "structure", categorizer="digits")``.
+
+    Examples
+    --------
+    Everything with a digit is symbolic math, and nothing else is known:
+
+    >>> import re
+    >>> class Digits(Categorizer):
+    ...     name = "digits"
+    ...
+    ...     def categorize(self, chain):
+    ...         found = re.finditer(r"[0-9]+", chain.reasoning)
+    ...         return tuple(CategorySpan(*match.span(), "symbolic_math") for match in found)
+    >>> categorize_chains([Chain("a", "?", "so 12", "12")], Digits())[0].category
+    (CategorySpan(start=3, end=5, label='symbolic_math'),)
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def categorize(self, chain: Chain) -> tuple[CategorySpan, ...]:
+        """Return labelled spans of ``chain.reasoning``, in order and without overlap.
+
+        Characters that are in no span have no category. Labels are the categorizer's own; those that come with tokimp
+        use `CATEGORIES`, and `OTHER` for what they cannot tell.
+        """
+
+
+def categorize_chains(chains: Sequence[Chain], categorizer: Categorizer) -> list[Chain]:
+    """Return the chains with the categories that a categorizer gives them; those they had are dropped.
+
+    Raises
+    ------
+    CategorizerError
+        If spans overlap or are out of order, or a label is empty.
+    ChainError
+        If a span lies outside the reasoning.
+    """
+    labelled = []
+    for chain in chains:
+        spans = tuple(categorizer.categorize(chain))
+        end = 0
+        for span in spans:
+            if span.start < end or not span.label:
+                raise CategorizerError(
+                    f"{chain.where}: the categorizer {categorizer.name!r} gave the span {span.start}:{span.end} "
+                    f"({span.label!r}) after one that ends at {end}; spans must be in order, apart, and have a label"
+                )
+            end = span.end
+        labelled.append(replace(chain, category=spans))
+    return labelled
