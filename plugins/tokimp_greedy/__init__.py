@@ -14,7 +14,7 @@ from tokimp_greedy.candidates import AllCandidates, Candidates, NearAndBestCandi
 
 EXACT_BELOW = 200
 """Units of a chain below which ``strategy="auto"`` is exact."""
-_LEAST_BEAM, _UNITS_TIMES_BEAM = 12, 1440
+_SHORT_CHAIN, _WIDE_BEAM, _BEAM = 100, 24, 12
 
 __all__ = ["EXACT_BELOW", "GreedyPruning", "default_beam"]
 
@@ -24,10 +24,10 @@ def default_beam(units: int) -> int:
 
     Examples
     --------
-    >>> [default_beam(units) for units in (10, 60, 120, 1000)]
-    [144, 24, 12, 12]
+    >>> [default_beam(units) for units in (10, 99, 100, 1000)]
+    [24, 24, 12, 12]
     """
-    return max(_LEAST_BEAM, _UNITS_TIMES_BEAM // max(1, units))
+    return _WIDE_BEAM if units < _SHORT_CHAIN else _BEAM
 
 
 class GreedyPruning(ImportanceEstimator):
@@ -56,8 +56,8 @@ class GreedyPruning(ImportanceEstimator):
     window
         Of ``fast``: units scored on either side of the last deletion.
     beam
-        Of ``fast``: units scored because they changed the objective least when last scored. By default 12, and in a
-        chain of fewer than 120 units 1440 divided by their number: a shorter chain affords a wider beam.
+        Of ``fast``: units scored because they changed the objective least when last scored. By default 12, and
+        24 in a chain of fewer than 100 units, which affords them.
     audit
         Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
         ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,
