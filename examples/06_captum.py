@@ -40,7 +40,8 @@ class DeletedTokens(TextTokenInput):  # type: ignore[misc] # captum has no annot
 
 folder = smollm2_folder()
 weights = {"gguf_file": next(folder.glob("*.gguf")).name}
-model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **weights).eval()
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **weights)
+model.train(False)
 tokenizer = AutoTokenizer.from_pretrained(folder, **weights)
 scorer = ti.load_scorer(model, backend="transformer_lens", tokenizer=tokenizer)
 ablation = LLMAttribution(FeatureAblation(model), tokenizer, attr_target="log_prob")

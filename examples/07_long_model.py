@@ -10,8 +10,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, set_seed
 import tokimp as ti
 
 set_seed(0)
-sizes = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4}
 tokenizer = ti.load_scorer("tiny").tokenizer
-model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=4096, **sizes))
+config = LlamaConfig(
+    vocab_size=len(tokenizer),
+    max_position_embeddings=4096,
+    hidden_size=128,
+    intermediate_size=384,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+)
+model = LlamaForCausalLM(config)
 model.save_pretrained(sys.argv[1])
 tokenizer.save_pretrained(sys.argv[1])

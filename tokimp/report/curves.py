@@ -13,9 +13,9 @@ from tokimp.errors import SchemaError
 from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; markers tell the lines apart in print.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6F47")
-_MARKERS = "osD^vPX*"
-_BAND, _PAPER = "#c8c8c8", "#ffffff"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6F47")
+MARKERS = "osD^vPX*"
+BAND, PAPER = "#c8c8c8", "#ffffff"
 _TITLES = {"least_first": "least important first (insertion curve)", "most_first": "most important first (deletion)"}
 _AXES = {
     "answer": "log P(answer | prompt, kept), nats",
@@ -62,7 +62,7 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
         raise SchemaError(f"the faithfulness has no measure {unknown[0]!r}; it has {', '.join(known)}")
     curves = [str(name) for name in node["curve"].to_numpy()]
     size = (10.0, 3.6 * len(measures) + 0.9)
-    figure = Figure(figsize=size, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
     grid = figure.subplots(len(measures), len(curves), squeeze=False, sharey="row")
     for row, measure in zip(grid, measures, strict=True):
         of_measure = node.sel(measure=measure)
@@ -70,7 +70,7 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
             _draw_lines(axis, of_measure.sel(curve=curve))
             axis.set_title(_TITLES.get(curve, curve), fontsize=9)
         row[0].set_ylabel(_AXES.get(measure, measure), fontsize=9)
-    _finish(figure, grid[0][0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
+    finish(figure, grid[0][0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
     return figure
 
 
@@ -85,21 +85,21 @@ def draw_answer_recovery(result: xr.DataTree) -> Figure:
     node = analysis_node(result, "answer_recovery")
     names = [str(name) for name in node["reference"].to_numpy() if int(node["chains_used"].sel(reference=name).max())]
     titles = {"chain": "the chain's answer", "unpruned": "the model's answer unpruned", "gold": "the right answer"}
-    figure = Figure(figsize=(1 + 3.8 * len(names), 4.3), facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(1 + 3.8 * len(names), 4.3), facecolor=PAPER, layout="constrained")
     row = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for axis, name in zip(row, names, strict=True):
         _draw_lines(axis, node.sel(reference=name))
         axis.set_title(titles.get(name, name), fontsize=9)
         axis.set_ylim(-0.03, 1.03)
     row[0].set_ylabel("share of chains that give", fontsize=9)
-    _finish(figure, row[0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
+    finish(figure, row[0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
     return figure
 
 
 def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
     ratios = node["keep_ratio"].to_numpy()
     low, high = (node[f"uniform_{end}"].to_numpy() for end in ("low", "high"))
-    axis.fill_between(ratios, low, high, color=_BAND, linewidth=0, label="random orders")
+    axis.fill_between(ratios, low, high, color=BAND, linewidth=0, label="random orders")
     axis.plot(ratios, node["uniform_mean"].to_numpy(), color="#7a7a7a", linewidth=1, linestyle="--")
     for index, label in enumerate(node["estimator"].to_numpy()):
         line = node.sel(estimator=label)
@@ -112,8 +112,8 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
             mean,
             yerr=np.clip(spread, 0, None),
             label=str(label),
-            color=_COLOURS[index % len(_COLOURS)],
-            marker=_MARKERS[index % len(_MARKERS)],
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
             markersize=4,
             linewidth=1.3,
             elinewidth=0.8,
@@ -126,7 +126,8 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
     axis.invert_xaxis()
 
 
-def _finish(figure: Figure, first: Axes, note: str) -> None:
+def finish(figure: Figure, first: Axes, note: str) -> None:
+    """Give a figure one legend, of the lines of its first panel, and a heading."""
     handles, labels = first.get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
     for text in legend.get_texts():

@@ -13,6 +13,7 @@ from tokimp.estimator import Importance
 from tokimp.schema import ATTRIBUTES
 from tokimp.scorer import FloatArray, Scorer, SpanLogprobs
 from tokimp.testing.toy_scorer import toy_chain
+from tokimp.units import token_categories
 
 
 def toy_result(
@@ -55,7 +56,7 @@ def toy_result(
     del attributes["schema_version"]
     return build(
         chains=chains,
-        categories=[[""] * len(chain.reasoning_ids) for chain in chains],
+        categories=[token_categories(chain.chain, chain.reasoning_offsets) for chain in chains],
         baselines=baselines,
         labels=list(importances),
         cells=[

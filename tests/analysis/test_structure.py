@@ -1,0 +1,162 @@
+"""Which categories stay: against hand-worked cases, and against deletion at random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+import tokimp as ti
+from tokimp.analysis.pooled import Resampling, pooled_ratio
+from tokimp.analysis.structure import kept_probability
+from tokimp.analysis.uniform_deletion import expected_kept, kept_distribution, pooled_band, variance_of_kept
+from tokimp.chain import CategorySpan, TokenizedChain
+from tokimp.errors import AnalysisError, PluginError
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
+
+
+def labelled(text: str, labels: str, name: str = "c") -> TokenizedChain:
+    """Return a chain whose every character has the label of one letter; a space stands for none."""
+    chain = toy_chain(text, id=name)
+    spans = tuple(CategorySpan(i, i + 1, label) for i, label in enumerate(labels) if label != " ")
+    return replace(chain, chain=replace(chain.chain, category=spans))
+
+
+def structure(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
+    """Return the node of the analysis."""
+    return ti.analyze(result, "structure", **{"n_resamples": 50, **parameters})["analysis/structure"].to_dataset()
+
+
+def test_shares_are_those_counted_by_hand() -> None:
+    """Of two chains, half of whose tokens stay, each category's tokens are counted over both."""
+    chains = [labelled("abcd", "mmg ", "one"), labelled("efgh", "mggg", "two")]
+    node = structure(toy_result({"a": [[4, 3, 2, 1], [1, 2, 3, 4]]}, chains), keep_ratios=[0.5])
+    share = node["share"].sel(estimator="a", keep_ratio=0.5)
+    # Kept: "ab" of the first, "gh" of the second.
+    assert share.sel(category="m").item() == pytest.approx(2 / 3)
+    assert share.sel(category="g").item() == pytest.approx(2 / 4)
+    assert share.sel(category="(none)").item() == 0
+    assert node["uniform"].sel(keep_ratio=0.5).to_numpy() == pytest.approx([0.5] * 3)
+    rank = node["mean_rank"].sel(estimator="a")
+    assert rank.sel(category="m").item() == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert node["tokens"].to_numpy().tolist() == [4, 3, 1]
+
+
+def test_what_position_explains_is_no_excess() -> None:
+    """An estimator that follows position keeps a category for its place alone: with fine bands nothing is left over."""
+    chains = [labelled("abcdefgh", "ggggmmmm")]
+    node = structure(toy_result({"late": [list(range(8))]}, chains), keep_ratios=[0.5], bands=2)
+    assert node["share"].sel(estimator="late", category="m").item() == 1
+    assert node["excess"].sel(estimator="late", category="m").item() == pytest.approx(0)
+
+
+def test_an_estimator_that_says_nothing_counts_nothing() -> None:
+    """Its shares are NaN; on the chains that another covers, that one's numbers are as they were."""
+    chains = [labelled("abcd", "mmgg", "one"), labelled("efgh", "mmgg", "two")]
+    nothing = [float("nan")] * 4
+    result = toy_result({"a": [[4, 3, 2, 1], [4, 3, 2, 1]]}, chains)
+    silent = result.to_dataset()
+    silent["importance"][0, 4:] = nothing
+    silent["rank"][0, 4:] = -1
+    node = structure(xr.DataTree(silent), keep_ratios=[0.5])
+    assert node["share"].sel(estimator="a", category="m").item() == 1
+    assert node["chains_used"].item() == 1
+
+
+def test_a_single_unit_and_constant_importances_are_defined() -> None:
+    """One unit alone has no rank; of units that tie each stays with the same probability."""
+    node = structure(toy_result({"a": [[1.0]]}, [labelled("x", "m")]), keep_ratios=[1.0])
+    assert node["share"].item() == 1
+    assert np.isnan(node["mean_rank"].item())
+    assert np.isnan(node["share_low"].item())
+    node = structure(toy_result({"a": [[1.0] * 4]}, [labelled("abcd", "mmgg")]), keep_ratios=[0.5])
+    assert node["share"].to_numpy().ravel().tolist() == [0.5, 0.5]
+
+
+def test_the_order_of_chains_does_not_matter() -> None:
+    """Shares, bands and ranks are the same whichever chain comes first."""
+    chains = [labelled("abcd", "mmgg", "one"), labelled("efghij", "gmmgmg", "two")]
+    scores = [[4.0, 1, 2, 3], [1.0, 6, 2, 5, 3, 4]]
+    first = structure(toy_result({"a": scores}, chains))
+    second = structure(toy_result({"a": scores[::-1]}, chains[::-1]))
+    for name in ("share", "excess", "uniform", "uniform_low", "uniform_high", "mean_rank"):
+        np.testing.assert_allclose(first[name], second[name])
+
+
+def test_categories_are_asked_for_where_there_are_none() -> None:
+    """Without categories the error names the way out, and the categorizer named then labels the tokens."""
+    result = toy_result({"a": [[1, 2, 3, 4, 5, 6, 7]]}, [toy_chain("he is 2")])
+    with pytest.raises(AnalysisError, match="structure:categorizer=rules"):
+        structure(result)
+    node = structure(result, categorizer="rules")
+    assert {"symbolic_math", "coreference", "grammar"} <= set(node["category"].to_numpy().tolist())
+    with pytest.raises(PluginError, match="nobody"):
+        structure(result, categorizer="nobody")
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"keep_ratios": []}, {"keep_ratios": [0.0]}, {"bands": 0}, {"confidence": 1.0}, {"n_resamples": 0}]
+)
+def test_parameters_out_of_range_are_refused(parameters: dict[str, Any]) -> None:
+    """The message names the parameter."""
+    with pytest.raises(AnalysisError, match=next(iter(parameters))):
+        structure(toy_result({"a": [[1.0, 2.0]]}, [labelled("ab", "mg")]), **parameters)
+
+
+def test_table_and_figure_name_every_category_and_estimator() -> None:
+    """Both can be made of any result that was analysed."""
+    analysis = ti.load_analysis("structure", n_resamples=20)
+    result = ti.analyze(toy_result({"a": [[1.0, 2.0]]}, [labelled("ab", "mg")]), analysis)
+    (table,) = analysis.tables(result)
+    assert [column.header for column in table.columns] == ["category", "tokens", "at random", "a"]
+    figure = analysis.figure(result)
+    assert figure is not None
+    assert {axis.get_title().split(" ")[0] for axis in figure.axes} == {"m", "g"}
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.data())
+def test_kept_probabilities_add_up(scores: list[int], data: st.DataObject) -> None:
+    """They add up to the number kept, and no unit is likelier to stay than a more important one."""
+    count = data.draw(st.integers(0, len(scores)))
+    stays = kept_probability(np.array(scores, dtype=float), count)
+    assert stays.sum() == pytest.approx(count)
+    assert all(stays[i] <= stays[j] for i in range(len(scores)) for j in range(len(scores)) if scores[i] < scores[j])
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=7), st.data())
+def test_deletion_at_random_is_worked_out_exactly(counts: list[int], data: st.DataObject) -> None:
+    """The distribution has the mean and variance of a sum drawn without replacement; of single tokens it is known."""
+    kept = data.draw(st.integers(0, len(counts)))
+    chances = kept_distribution(counts, kept)
+    values = np.arange(len(chances))
+    mean = float((chances * values).sum())
+    as_array = np.array(counts, dtype=float)
+    assert chances.sum() == pytest.approx(1)
+    assert mean == pytest.approx(expected_kept(as_array, kept))
+    assert float((chances * (values - mean) ** 2).sum()) == pytest.approx(variance_of_kept(as_array, kept), abs=1e-9)
+    low, high = pooled_band([(tuple(counts), kept)], 0.95)
+    assert chances[low : high + 1].sum() >= 0.95 - 1e-9
+
+
+def test_the_band_of_single_tokens_is_the_hypergeometric_one() -> None:
+    """Of ten units, four of a category, five kept: the quantiles of scipy's distribution."""
+    band = pooled_band([((1, 1, 1, 1, 0, 0, 0, 0, 0, 0), 5)], 0.9)
+    assert band == tuple(int(stats.hypergeom(10, 4, 5).ppf(q)) for q in (0.05, 0.95))
+
+
+def test_pooled_ratios_are_ratios_of_sums() -> None:
+    """A chain counts as much as what it holds; one chain alone has no interval, and nothing over nothing is NaN."""
+    top, bottom = np.array([[1.0, 0.0], [3.0, 0.0]]), np.array([[1.0, 0.0], [9.0, 0.0]])
+    ratio, low, high = pooled_ratio(top, bottom, Resampling(n_resamples=200))
+    assert ratio[0] == pytest.approx(0.4)
+    assert low[0] == pytest.approx(1 / 3)
+    assert high[0] == pytest.approx(1)
+    assert np.isnan([ratio[1], low[1], high[1]]).all()
+    assert np.isnan(pooled_ratio(top[:1, :1], bottom[:1, :1], Resampling(n_resamples=9))[1]).all()

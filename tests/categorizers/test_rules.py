@@ -1,0 +1,105 @@
+"""Categories by rule: what each rule says, and how far it agrees with chains whose categories are known."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tokimp as ti
+from tokimp.categorizer import Categorizer, categorize_chains
+from tokimp.categorizers.pieces import confusion_matrix, pieces, precision_and_recall
+from tokimp.categorizers.rules import RulesCategorizer
+from tokimp.chain import CategorySpan, Chain
+from tokimp.errors import CategorizerError, ChainError
+from tokimp.registry import load_categorizer
+
+
+def labels(reasoning: str, question: str = "?") -> dict[str, str]:
+    """Return the label of each piece of a reasoning text."""
+    chain = Chain("c", question, reasoning, "a")
+    return {reasoning[s.start : s.end]: s.label for s in RulesCategorizer().categorize(chain)}
+
+
+def test_each_kind_of_word_has_its_category() -> None:
+    """Numbers and operators, words of change, names, pronouns, small words, and talk about the reasoning."""
+    found = labels("Let us think. Ann buys 12 eggs, so she has 3+x=15.", "Ann has 3 eggs. How many eggs?")
+    expected = {
+        "Let": "meta_discourse",
+        "think": "meta_discourse",
+        "Ann": "entity_name",
+        "eggs": "entity_name",
+        "buys": "verbal_math",
+        "12": "symbolic_math",
+        "+": "symbolic_math",
+        "x": "symbolic_math",
+        "she": "coreference",
+        ",": "grammar",
+    }
+    assert {piece: found[piece] for piece in expected} == expected
+
+
+def test_what_rules_cannot_tell_is_other() -> None:
+    """A word in no lexicon that is neither a name nor counted is called other."""
+    assert labels("quickly they sleep")["quickly"] == "other"
+
+
+@given(st.text(max_size=60))
+def test_spans_are_in_order_apart_and_cover_every_piece(text: str) -> None:
+    """Whatever the text, each piece has one label and nothing else has any."""
+    chain = Chain("c", "?", f"x{text}", "a")
+    (labelled,) = categorize_chains([chain], RulesCategorizer())
+    assert [(s.start, s.end) for s in labelled.category] == [(start, end) for start, end, _ in pieces(chain.reasoning)]
+
+
+def test_known_categories_of_the_embedded_chains_are_found() -> None:
+    """Of the embedded model's chains, categories with clear words are found with precision and recall above 0.9."""
+    counts = confusion_matrix(ti.demo_chains(), RulesCategorizer())
+    table = precision_and_recall(counts)
+    assert int(counts.to_numpy().sum()) == int(table["pieces"].sum())
+    for category in ("symbolic_math", "coreference"):
+        precision, recall, *_ = table.loc[category].to_numpy(dtype=float)
+        assert min(precision, recall) > 0.9
+
+
+def test_a_confusion_matrix_by_hand() -> None:
+    """Rows are what is known, columns what was given; pieces of unknown category are left out."""
+    chain = Chain(
+        "c", "?", "1 he so", "a", category=(CategorySpan(0, 1, "symbolic_math"), CategorySpan(2, 4, "grammar"))
+    )
+    counts = confusion_matrix([chain], RulesCategorizer())
+    assert counts["symbolic_math"].to_dict() == {"grammar": 0, "symbolic_math": 1}
+    assert counts["coreference"].to_dict() == {"grammar": 1, "symbolic_math": 0}
+    assert int(counts.to_numpy().sum()) == 2
+    with pytest.raises(CategorizerError, match="no chain has categories"):
+        confusion_matrix([Chain("c", "?", "x", "a")], RulesCategorizer())
+
+
+class Given(Categorizer):
+    """Gives the spans it was made with."""
+
+    name = "given"
+
+    def __init__(self, *spans: CategorySpan) -> None:
+        self.spans = spans
+
+    def categorize(self, chain: Chain) -> tuple[CategorySpan, ...]:
+        """Return the spans."""
+        return self.spans
+
+
+def test_a_categorizer_that_breaks_its_contract_is_named() -> None:
+    """Spans that overlap or have no label, or lie outside the text, are errors with the chain's place."""
+    chain = Chain("c", "?", "abcd", "a")
+    for spans in ([CategorySpan(0, 2, "x"), CategorySpan(1, 3, "x")], [CategorySpan(0, 2, "")]):
+        with pytest.raises(CategorizerError, match=r"'c'.*categorizer 'given'"):
+            categorize_chains([chain], Given(*spans))
+    with pytest.raises(ChainError, match="does not lie within"):
+        categorize_chains([chain], Given(CategorySpan(0, 9, "x")))
+
+
+def test_categorizers_are_plugins() -> None:
+    """The rules load by name, and an instance is passed through."""
+    assert isinstance(load_categorizer("rules"), RulesCategorizer)
+    given = Given()
+    assert load_categorizer(given) is given

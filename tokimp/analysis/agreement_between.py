@@ -1,0 +1,134 @@
+"""Agreement of each estimator with itself in another result: another objective, model, precision or backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from rich.table import Table
+
+from tokimp.analysis.agreement import unit_scores
+from tokimp.analysis.bootstrap import mean_intervals
+from tokimp.analysis.contract import Analysis, AnalysisInput
+from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
+from tokimp.errors import AnalysisError
+from tokimp.io import load
+from tokimp.ragged import iterate
+from tokimp.report.agreement_groups import agreement_between_table
+
+# What may differ between the two results, and is named where it does.
+_COMPARED = ("model_id", "objective", "backend", "dtype", "prompt_format", "seed")
+
+
+class AgreementBetween(Analysis):
+    """Spearman correlation of each estimator's importances with those it gave in another result.
+
+    The other result has to have the same units of the same reasoning, chain by chain: it may be of another objective,
+    model (with the same tokenizer), precision, backend or seed. Chains and estimators that only one of them has are
+    left out. A chain's value is the correlation over its units (ties share their mean rank), as they are, and with
+    position partialled out. Means over chains, BCa bootstrap intervals, chains resampled.
+
+    Parameters
+    ----------
+    other
+        File of the other result (``runs/answer/results.nc``).
+    confidence, n_resamples, seed
+        Of the bootstrap.
+    minimum_units
+        Chains with fewer units are too short to rank; at least 2.
+    """
+
+    name = "agreement_between"
+
+    def __init__(
+        self,
+        *,
+        other: str = "",
+        confidence: float = 0.95,
+        n_resamples: int = 2000,
+        seed: int = 0,
+        minimum_units: int = 5,
+    ) -> None:
+        self.other = other
+        self.confidence = confidence
+        self.n_resamples = n_resamples
+        self.seed = seed
+        self.minimum_units = minimum_units
+
+    def validate_parameters(self) -> None:
+        """Raise `AnalysisError` where no other result is named, or a number is out of its range."""
+        if not self.other or not Path(self.other).exists():
+            raise self.invalid_parameter("other", "the file of another result, such as runs/answer/results.nc")
+        if not 0 < self.confidence < 1:
+            raise self.invalid_parameter("confidence", "a number between 0 and 1")
+        for name, least in (("n_resamples", 1), ("minimum_units", 2)):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+                raise self.invalid_parameter(name, f"a whole number, {least} or more")
+
+    def compute(self, given: AnalysisInput) -> xr.Dataset:
+        """Return the node that ``docs/schema.md`` describes.
+
+        Raises
+        ------
+        AnalysisError
+            If the two have no chain or no estimator in common, or a chain's tokens or units differ.
+        """
+        result, another = given.result, load(Path(self.other))
+        labels = [name for name in result["estimator"].to_numpy().tolist() if name in another["estimator"]]
+        theirs = dict(iterate(another))
+        if not labels or not theirs.keys() & dict(iterate(result)).keys():
+            raise AnalysisError(f"{self.other} has no {'chain' if labels else 'estimator'} in common with the result")
+        values = np.full((2, len(labels), result.sizes["chain"]), np.nan)
+        for index, (chain_id, chain) in enumerate(iterate(result)):
+            if chain_id not in theirs:
+                continue
+            _check_same_units(chain_id, chain, theirs[chain_id], self.other)
+            ours, others = (unit_scores(part.sel(estimator=labels)) for part in (chain, theirs[chain_id]))
+            if ours.shape[1] < self.minimum_units:
+                continue
+            for row, (a, b) in enumerate(zip(ours, others, strict=True)):
+                if np.isnan(a).any() or np.isnan(b).any():
+                    continue
+                for partial, standing in enumerate((mean_ranks, position_residuals)):
+                    one, two = standing(a), standing(b)
+                    if not (is_constant(one) or is_constant(two)):
+                        values[partial, row, index] = pearson(one, two)
+        mean, low, high = mean_intervals(
+            values, confidence=self.confidence, n_resamples=self.n_resamples, seed=self.seed
+        )
+        dims = ("partial", "common")
+        differing = [n for n in _COMPARED if result.attrs[n] != another.attrs[n]]
+        return xr.Dataset(
+            {
+                "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation of a chain"}),
+                "mean": (dims, mean, {"long_name": "mean over the chains used"}),
+                "low": (dims, low, {"long_name": "lower end of the mean's interval"}),
+                "high": (dims, high, {"long_name": "upper end of the mean's interval"}),
+                "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
+            },
+            coords={"partial": [False, True], "common": np.array(labels, dtype=object)},
+            attrs={
+                "other": self.other,
+                "difference": ", ".join(f"{n} {result.attrs[n]} / {another.attrs[n]}" for n in differing) or "none",
+                "confidence": self.confidence,
+                "n_resamples": self.n_resamples,
+                "seed": self.seed,
+                "minimum_units": self.minimum_units,
+                "interval": "BCa bootstrap of the mean, chains resampled",
+            },
+        )
+
+    def tables(self, result: xr.DataTree) -> list[Table]:
+        """Return the mean correlation of every estimator that both results have."""
+        return [agreement_between_table(result)]
+
+
+def _check_same_units(chain_id: str, ours: xr.Dataset, theirs: xr.Dataset, other: str) -> None:
+    same_text = str(ours["reasoning"].item()) == str(theirs["reasoning"].item())
+    names = ("unit", "token_start", "token_end")
+    if not same_text or not all(np.array_equal(ours[name].to_numpy(), theirs[name].to_numpy()) for name in names):
+        what = "units" if same_text else "reasoning"
+        raise AnalysisError(
+            f"chain {chain_id!r} has other {what} in {other}; only results on the same tokens can be compared"
+        )

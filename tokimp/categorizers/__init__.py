@@ -1,0 +1,1 @@
+"""The categorizers that come with tokimp: rules for English, and a language model that is asked."""

@@ -1,0 +1,79 @@
+"""How long a ranking predicts what goes next: a table and a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.markup import escape
+from rich.table import Table
+
+from tokimp.report.curves import COLOURS, MARKERS, PAPER, analysis_node, finish
+from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, interval_text, keep_words_whole, new_table
+
+
+def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
+    """Return how much of the next k deletions each prediction has, and its rank correlation, over the context ratio.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/dynamics``.
+    k
+        The nearest one that was computed is shown.
+    """
+    node = analysis_node(result, "dynamics")
+    at = node.sel(k=k, method="nearest")
+    table = new_table(
+        f"Dynamics: share of the next {int(at['k'])} deletions of {escape(str(node.attrs['path']))} predicted, and "
+        "rank correlation over what is left"
+    )
+    table.add_column("context ratio", justify="right")
+    predictors = [str(name) for name in node["predictor"].to_numpy()]
+    for name in predictors:
+        table.add_column(escape(name), justify="right")
+    for ratio in node["context_ratio"].to_numpy():
+        cells = [at.sel(predictor=name, context_ratio=ratio) for name in predictors]
+        table.add_row(f"{ratio:.1f}", *(_interval(cell, "overlap") for cell in cells))
+        table.add_row("[dim]correlation[/]", *(_interval(cell, "correlation") for cell in cells))
+    counts = at["overlap_chains"].to_numpy()
+    table.caption = f"over at most {int(counts.max())} chains; {node.attrs['confidence']:.0%} intervals"
+    return keep_words_whole(table)
+
+
+def draw_dynamics(result: xr.DataTree) -> Figure:
+    """Draw overlap for each k, and rank correlation, over the context ratio; one line a prediction."""
+    node = analysis_node(result, "dynamics")
+    depths = node["k"].to_numpy().tolist()
+    figure = Figure(figsize=(3.2 * (len(depths) + 1), 4.2), facecolor=PAPER, layout="constrained")
+    axes = figure.subplots(1, len(depths) + 1, squeeze=False)[0]
+    for axis, k in zip(axes, depths, strict=False):
+        _draw(axis, node.sel(k=k), "overlap")
+        axis.set_title(f"next {k}: share predicted", fontsize=9)
+        axis.set_ylim(-0.03, 1.03)
+    _draw(axes[-1], node, "correlation")
+    axes[-1].set_title("all that is left: rank correlation", fontsize=9)
+    note = f"path of {node.attrs['path']}; {int(node['overlap_chains'].max())} chains"
+    finish(figure, axes[0], f"{note}, {node.attrs['confidence']:.0%} intervals")
+    return figure
+
+
+def _draw(axis: Axes, node: xr.Dataset, name: str) -> None:
+    for index, predictor in enumerate(node["predictor"].to_numpy()):
+        line = node.sel(predictor=predictor)
+        ratios, mean = line["context_ratio"].to_numpy(), line[f"{name}_mean"].to_numpy()
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        axis.plot(ratios, mean, color=colour, marker=marker, markersize=3, label=str(predictor))
+        enough = line[f"{name}_chains"].to_numpy() >= FEWEST_FOR_AN_INTERVAL
+        low, high = (np.where(enough, line[f"{name}_{end}"].to_numpy(), np.nan) for end in ("low", "high"))
+        axis.fill_between(ratios, low, high, color=colour, alpha=0.15, linewidth=0)
+    axis.set_xlabel("context ratio", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+    axis.invert_xaxis()
+
+
+def _interval(cell: xr.Dataset, name: str) -> str:
+    mean, low, high = (float(cell[f"{name}_{end}"]) for end in ("mean", "low", "high"))
+    return interval_text(mean, low, high, int(cell[f"{name}_chains"]))
