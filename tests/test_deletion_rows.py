@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokimp_greedy import GreedyPruning
 
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.chain import TokenizedChain
@@ -17,6 +18,7 @@ from tokimp.deletion import score_kept, score_unit_deletions
 from tokimp.errors import ScorerError
 from tokimp.model_loading import load_scorer
 from tokimp.objective import Answer, Contrast, Joint, Objective, Span
+from tokimp.scorer import Scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_deletion
 
@@ -101,6 +103,51 @@ def test_any_sequence_of_calls_scores_right(data: st.DataObject) -> None:
         np.testing.assert_allclose(scores.objective, wanted, atol=1e-4)
         gone = data.draw(st.sampled_from(candidates))
         kept = [position for position in kept if position not in gone]
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_reading_up_to_a_place_gives_the_log_probabilities_of_the_slow_twin(data: st.DataObject) -> None:
+    """In any sequence of whole and cut-off calls, every token that was read has the value of the shortened chain."""
+    chain = random_chain(3, 9, 2, vocabulary=data.draw(st.sampled_from([5, 250])))
+    subject = scorer(cache_memory=data.draw(st.sampled_from([0, 25 * POSITION_BYTES, 10**8])))
+    kept = list(range(9))
+    for _ in range(data.draw(st.integers(2, 6))):
+        until = data.draw(st.none() | st.integers(1, len(kept)))
+        candidates = [(), *((position,) for position in data.draw(st.sets(st.sampled_from(kept[:until]))))]
+        found = subject.deletion_logprobs(chain, kept, candidates, until=until)
+        wanted = Scorer.deletion_logprobs(subject, chain, kept, candidates)
+        if until is not None and until < len(kept):
+            assert np.isnan(found[:, until + 1 :]).all()
+            found, wanted = found[:, : until + 1], wanted[:, : until + 1]
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+        scores = subject.score_deletions(chain, kept, candidates, Joint())
+        np.testing.assert_allclose(
+            scores.objective,
+            [expected("llama", chain, kept, candidate, Joint()) for candidate in candidates],
+            atol=1e-4,
+        )
+        if len(kept) > 2:
+            kept.remove(data.draw(st.sampled_from(kept)))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fast_pruning_with_a_beam_over_all_units_is_exact_on_models(architecture: str) -> None:
+    """Whatever was read early or cut off, a fast run that scores all units finds an exact run's order and numbers."""
+    chain = random_chain(5, 15, 3)
+    exact = GreedyPruning(strategy="exact").estimate(chain, scorer(architecture), Joint())
+    fast = GreedyPruning(strategy="fast", window=3, horizon=1, beam=15).estimate(chain, scorer(architecture), Joint())
+    np.testing.assert_array_equal(fast.scores, exact.scores)
+    assert fast.trajectory is not None
+    assert exact.trajectory is not None
+    np.testing.assert_allclose(fast.trajectory.reasoning, exact.trajectory.reasoning, atol=1e-4)
+    np.testing.assert_allclose(fast.trajectory.answer, exact.trajectory.answer, atol=1e-4)
+
+
+def test_a_deletion_beyond_the_place_that_is_read_is_refused() -> None:
+    """A candidate that the reading does not reach has no numbers, and the error says so."""
+    with pytest.raises(ScorerError, match=r"deletion 0 \(5,\) must name kept positions"):
+        scorer().deletion_logprobs(random_chain(3, 9, 2), list(range(9)), [(5,)], until=4)
 
 
 def worked_out(order: list[int], length: int, prompt: int, answer: int) -> tuple[int, int]:

@@ -144,6 +144,25 @@ class CausalLMScorer(Decoder, Scorer):
         with torch.no_grad():
             return self._deletions.score(chain, kept, candidates, objective)
 
+    def deletion_logprobs(
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        *,
+        until: int | None = None,
+    ) -> FloatArray:
+        """Return the log-probability of every token left after each of several deletions; see `Scorer`.
+
+        Raises
+        ------
+        ScorerError
+            If `kept` or a candidate is not a part of the reasoning that is read, or the model cannot read the chain.
+        """
+        self._check_readable(chain)
+        with torch.no_grad():
+            return self._deletions.logprobs(chain, kept, candidates, until)
+
     def score_knockouts(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
     ) -> FloatArray:

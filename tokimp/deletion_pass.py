@@ -16,8 +16,8 @@ from tokimp.deletion import DeletionBatch, check_deletions, plan_deletions
 from tokimp.deletion_rows import LogprobArray, ReadRow, RowBank
 from tokimp.deletion_step import DeletionStep, IntArray
 from tokimp.key_value_cache import new_cache, rewind
-from tokimp.objective import LogprobTensors, Objective
-from tokimp.scorer import DeletionScores
+from tokimp.objective import Joint, LogprobTensors, Objective
+from tokimp.scorer import DeletionScores, FloatArray
 
 if TYPE_CHECKING:
     from tokimp.decoder import Decoder
@@ -49,16 +49,28 @@ class DeletionPass:
         """Return the scores, in the order of `candidates`."""
         check_deletions(chain, kept, candidates)
         step = DeletionStep(chain, kept, candidates, objective)
+        self._read(step)
+        return step.scores
+
+    def logprobs(
+        self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], until: int | None
+    ) -> FloatArray:
+        """Return the log-probabilities of what is left; see `tokimp.scorer.Scorer.deletion_logprobs`."""
+        check_deletions(chain, kept[:until], candidates)
+        step = DeletionStep(chain, kept, candidates, Joint(), until)
+        self._read(step)
+        return step.logprobs
+
+    def _read(self, step: DeletionStep) -> None:
         if not self._scorer.reuse_kv:
             self._score_from_scratch(step)
-            return step.scores
+            return
         if step.waiting:
             self._bank.begin(step)
         while step.waiting:
             failed = _Reading(self._scorer, self._bank, step).run()
             if failed is not None:
                 self._make_room(failed)
-        return step.scores
 
     def _make_room(self, failed: _Failure) -> None:
         """After memory ran out: hold fewer rows and pass fewer positions at once, or raise if that is not possible."""

@@ -10,7 +10,7 @@ import torch
 
 from tokimp.chain import TokenizedChain
 from tokimp.objective import LogprobTensors, Objective, Span
-from tokimp.scorer import DeletionScores
+from tokimp.scorer import DeletionScores, FloatArray
 
 IntArray = npt.NDArray[np.int64]
 
@@ -24,7 +24,8 @@ class DeletionStep:
     Attributes
     ----------
     prompt, answer, wrong
-        Ids; `wrong` is ``None`` unless the objective reads a wrong answer.
+        Ids; `wrong` is ``None`` unless the objective reads a wrong answer. Where reading stops early, the one token
+        that comes next stands for the answer.
     reads_reasoning
         Whether the objective reads the log-probabilities of the reasoning; if not, they are not computed.
     nothing_deleted
@@ -34,11 +35,23 @@ class DeletionStep:
     candidates
         For each row the positions that are deleted, ascending: the identity of the row from one step to the next.
     rows
-        For each row the positions of the reasoning that is left.
+        For each row the positions of the reasoning that is left, as far as it is read.
+
+    Parameters
+    ----------
+    chain, kept, candidates, objective
+        As of `tokimp.scorer.Scorer.score_deletions`.
+    until
+        How many of the kept tokens are read; ``None`` for all, and the answer.
     """
 
     def __init__(
-        self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        objective: Objective,
+        until: int | None = None,
     ) -> None:
         self._objective = objective
         self._reasoning = np.array(chain.reasoning_ids, dtype=np.int64)
@@ -46,7 +59,9 @@ class DeletionStep:
         for index, unit in enumerate(chain.units):
             self._unit[list(unit)] = index
         self.prompt = np.array(chain.prompt_ids, dtype=np.int64)
-        self.answer = np.array(chain.answer_ids, dtype=np.int64)
+        self._read = len(kept) if until is None else min(until, len(kept))
+        following = chain.answer_ids if self._read == len(kept) else [chain.reasoning_ids[kept[self._read]]]
+        self.answer = np.array(following, dtype=np.int64)
         self.wrong = None
         if Span.WRONG_ANSWER in objective.spans:
             self.wrong = np.array(chain.wrong_answer_ids, dtype=np.int64)
@@ -56,19 +71,23 @@ class DeletionStep:
         self.candidates: list[tuple[int, ...]] = []
         self.rows: list[IntArray] = []
         self._row_of = [0] * len(candidates)
+        self._left: list[IntArray] = []
         self._find_rows(candidates)
         self._found = np.full((3, len(self.rows)), np.nan)
+        self._length = len(kept) + len(chain.answer_ids)
+        self._logprobs: dict[int, tuple[FloatArray, FloatArray]] = {}
         self.waiting = set(range(len(self.rows)))
 
     def _find_rows(self, candidates: Sequence[Sequence[int]]) -> None:
         there = np.zeros(len(self._reasoning), dtype=bool)
-        there[self.kept] = True
+        there[self.kept[: self._read]] = True
         first: dict[bytes, int] = {}
         for index, candidate in enumerate(candidates):
             deleted = list(candidate)
             there[deleted] = False
             row = np.flatnonzero(there)
             there[deleted] = True
+            self._left.append(row)
             same = first.setdefault(self.ids(row).tobytes(), len(self.rows))
             if same == len(self.rows):
                 self.rows.append(row)
@@ -119,9 +138,22 @@ class DeletionStep:
         self._found[0, chosen] = self._objective.evaluate(logprobs).numpy()
         self._found[1, chosen] = logprobs.reasoning.sum(dim=-1, dtype=torch.float64).numpy()
         self._found[2, chosen] = logprobs.answer.sum(dim=-1, dtype=torch.float64).numpy()
+        self._logprobs |= dict(
+            zip(chosen, zip(logprobs.reasoning.numpy(), logprobs.answer.numpy(), strict=True), strict=True)
+        )
         self.waiting.difference_update(chosen)
 
     @property
     def scores(self) -> DeletionScores:
         """The scores, one for each deletion asked for, in their order."""
         return DeletionScores(*self._found[:, self._row_of])
+
+    @property
+    def logprobs(self) -> FloatArray:
+        """What was predicted of the tokens that are left, [deletion, kept token + answer token]; NaN where not read."""
+        found = np.full((len(self._left), self._length), np.nan, dtype=np.float32)
+        for values, row, left in zip(found, self._row_of, self._left, strict=True):
+            reasoning, answer = self._logprobs[row]
+            values[np.searchsorted(self.kept, left)] = reasoning
+            values[self._read : self._read + len(answer)] = answer
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -131,6 +131,41 @@ class Scorer(ABC):
     ) -> FloatArray:
         """Return the objective after each deletion, [candidate]; see `score_deletions`."""
         return self.score_deletions(chain, kept, candidates, objective).objective
+
+    def deletion_logprobs(
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        *,
+        until: int | None = None,
+    ) -> FloatArray:
+        """Return the log-probability of every token that is left after each of several deletions.
+
+        What is computed here, token by token, `score_deletions` turns into an objective. Here each version is read
+        from scratch, and whole; a scorer that can stop reading early overrides this.
+
+        Parameters
+        ----------
+        chain, kept, candidates
+            As for `score_deletions`.
+        until
+            How many of the kept tokens need be read, for one call that looks at the neighbourhood of a place only: what
+            comes after the token at this place of `kept` may be NaN. ``None`` reads all. Candidates lie before it.
+
+        Returns
+        -------
+        FloatArray
+            [candidate, kept token + answer token], nats; NaN for the tokens that the candidate deletes.
+        """
+        found = np.full((len(candidates), len(kept) + len(chain.answer_ids)), np.nan)
+        for row, candidate in zip(found, candidates, strict=True):
+            gone = set(candidate)
+            left = [place for place, position in enumerate(kept) if position not in gone]
+            ids = tuple(chain.reasoning_ids[kept[place]] for place in left)
+            spans = self.logprobs([replace(chain, reasoning_ids=ids)])[0]
+            row[left], row[len(kept) :] = spans.reasoning, spans.answer
+        return found
 
     def score_knockouts(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective

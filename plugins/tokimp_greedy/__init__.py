@@ -10,24 +10,14 @@ from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.objective import Objective, Span
 from tokimp.scorer import Capability, Scorer
-from tokimp_greedy.candidates import AllCandidates, Candidates, NearAndBestCandidates, audited_steps
+from tokimp_greedy.candidates import AllCandidates, Audit, Candidates, NearAndBestCandidates, audited_steps
+from tokimp_greedy.looks import Looks, expected_positions
+from tokimp_greedy.predicted import PredictedCandidates
 
 EXACT_BELOW = 200
 """Units of a chain below which ``strategy="auto"`` is exact."""
-_SHORT_CHAIN, _WIDE_BEAM, _BEAM = 100, 24, 12
 
-__all__ = ["EXACT_BELOW", "GreedyPruning", "default_beam"]
-
-
-def default_beam(units: int) -> int:
-    """Return how many units of a chain of so many a fast step scores because they cost least when last scored.
-
-    Examples
-    --------
-    >>> [default_beam(units) for units in (10, 99, 100, 1000)]
-    [24, 24, 12, 12]
-    """
-    return _WIDE_BEAM if units < _SHORT_CHAIN else _BEAM
+__all__ = ["EXACT_BELOW", "GreedyPruning"]
 
 
 class GreedyPruning(ImportanceEstimator):
@@ -49,15 +39,21 @@ class GreedyPruning(ImportanceEstimator):
         keep ratio of 0.29 keeps 28, because ``100 * 0.29`` is 28.999999999999996. 0 deletes every unit, the last
         one included.
     strategy
-        ``exact`` scores every unit at every step. ``fast`` does so at the first step; then only units near the last
-        deletion and units whose deletion changed the objective least when last scored, all by exact scores. ``auto``
-        is exact for chains of fewer than 200 units and fast for longer ones. What was done is stored:
+        ``exact`` scores every unit at every step. ``fast`` does so at the first step; later, where the objective reads
+        the reasoning (``joint``), it predicts all scores from what each deletion did to each later token, and scores
+        the best exactly (`PredictedCandidates`). Other objectives (``answer``) can be read at the very end only: units
+        near the last deletion and those that cost least when last scored are scored (`NearAndBestCandidates`).
+        ``auto`` is exact for chains of fewer than 200 units and fast for longer ones. What was done is stored:
         ``diagnostic_fast`` is 1 or 0.
     window
-        Of ``fast``: units scored on either side of the last deletion.
+        Of ``fast``: units looked at on either side of the last deletion; by default 16 where the objective reads the
+        reasoning, 4 where it does not.
     beam
-        Of ``fast``: units scored because they changed the objective least when last scored. By default 12, and
-        24 in a chain of fewer than 100 units, which affords them.
+        Of ``fast``: units scored exactly because they seem best. By default 6 where the objective reads the reasoning;
+        else 12, and 24 in a chain of fewer than 100 units, which affords them.
+    horizon
+        Of ``fast``, where the objective reads the reasoning: tokens read beyond the last deletion to see what it
+        changed near itself.
     audit
         Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
         ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,
@@ -80,12 +76,20 @@ class GreedyPruning(ImportanceEstimator):
     requires = frozenset({Capability.DELETIONS})
 
     def __init__(
-        self, keep_ratio: float = 0.0, strategy: str = "auto", window: int = 4, beam: int | None = None, audit: int = 4
+        self,
+        keep_ratio: float = 0.0,
+        strategy: str = "auto",
+        *,
+        window: int | None = None,
+        beam: int | None = None,
+        horizon: int = 4,
+        audit: int = 4,
     ) -> None:
         self.keep_ratio = keep_ratio
         self.strategy = strategy
         self.window = window
         self.beam = beam
+        self.horizon = horizon
         self.audit = audit
 
     def validate_parameters(self) -> None:
@@ -95,9 +99,9 @@ class GreedyPruning(ImportanceEstimator):
             raise self.invalid_parameter("keep_ratio", "a number from 0 up to, not including, 1")
         if self.strategy not in {"auto", "exact", "fast"}:
             raise self.invalid_parameter("strategy", "'auto', 'exact' or 'fast'")
-        for name, least in (("window", 0), ("beam", 1), ("audit", 0)):
+        for name, least in (("window", 0), ("beam", 1), ("horizon", 0), ("audit", 0)):
             value = getattr(self, name)
-            if name == "beam" and value is None:
+            if name in {"window", "beam"} and value is None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise self.invalid_parameter(name, f"a whole number, {least} or more")
@@ -176,24 +180,28 @@ class GreedyPruning(ImportanceEstimator):
         diagnostics = {"fast": float(self._is_fast(chain)), **candidates.diagnostics()}
         return Importance(scores, order, trajectory, diagnostics)
 
-    def units_a_step(self, chain: TokenizedChain) -> int:
-        """Return how many units a step after the first scores at most; what a run will cost is estimated from it."""
+    def expected_positions(self, chain: TokenizedChain, objective: Objective) -> float | None:
+        """Return about how many token positions a fast run will read of a scorer that shares; ``None`` if exact."""
         if not self._is_fast(chain):
-            return len(chain.units)
-        return min(len(chain.units), 2 * self.window + self._beam(chain))
-
-    def _beam(self, chain: TokenizedChain) -> int:
-        return default_beam(len(chain.units)) if self.beam is None else self.beam
+            return None
+        steps = len(chain.units) - int(len(chain.units) * self.keep_ratio)
+        audited = audited_steps(steps, self.audit) if self.audit else frozenset()
+        return expected_positions(chain, self._looks(chain, objective), steps, audited)
 
     def _is_fast(self, chain: TokenizedChain) -> bool:
         return self.strategy == "fast" or (self.strategy == "auto" and len(chain.units) >= EXACT_BELOW)
+
+    def _looks(self, chain: TokenizedChain, objective: Objective) -> Looks:
+        return Looks.of(chain, objective, window=self.window, beam=self.beam, horizon=self.horizon)
 
     def _candidates(
         self, chain: TokenizedChain, scorer: Scorer, objective: Objective, steps: int, made: int
     ) -> Candidates:
         if not self._is_fast(chain):
             return AllCandidates(chain, scorer, objective)
-        audited = frozenset(made + step for step in audited_steps(steps, self.audit)) if self.audit else frozenset()
-        return NearAndBestCandidates(
-            chain, scorer, objective, window=self.window, beam=self._beam(chain), audited=audited
+        audit = Audit(
+            frozenset(made + step for step in audited_steps(steps, self.audit)) if self.audit else frozenset()
         )
+        looks = self._looks(chain, objective)
+        choose = PredictedCandidates if looks.predicts else NearAndBestCandidates
+        return choose(chain, scorer, objective, looks, audit)

@@ -13,6 +13,7 @@ from tokimp.deletion import score_unit_deletions
 from tokimp.errors import EstimatorError
 from tokimp.objective import Objective
 from tokimp.scorer import DeletionScores, FloatArray, Scorer
+from tokimp_greedy.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,17 @@ class Candidates(ABC):
         else:
             tokens = sorted(position for unit in kept for position in chain.units[unit])
             scores = self._scorer.score_deletions(chain, tokens, [chain.units[u] for u in units], self._objective)
-        missing = np.flatnonzero(np.isnan(scores.objective[: len(units)]))
+        self._check_numbers(units, scores.objective[: len(units)], step)
+        return scores
+
+    def _check_numbers(self, units: Sequence[int], objective: FloatArray, step: int) -> None:
+        missing = np.flatnonzero(np.isnan(objective))
         if len(missing):
             raise EstimatorError(
-                f"{chain.chain.where}: the objective {self._objective.name!r} is not a number (NaN) once {chain.unit} "
-                f"{units[missing[0]]} is deleted at step {step}; check the model's numbers in this precision "
-                f"({self._scorer.dtype})"
+                f"{self._chain.chain.where}: the objective {self._objective.name!r} is not a number (NaN) once "
+                f"{self._chain.unit} {units[missing[0]]} is deleted at step {step}; check the model's numbers in this "
+                f"precision ({self._scorer.dtype})"
             )
-        return scores
 
 
 class AllCandidates(Candidates):
@@ -68,38 +72,56 @@ class AllCandidates(Candidates):
         return {}
 
 
-class NearAndBestCandidates(Candidates):
-    """After a first step that scores all: the units near the last deletion, and those last seen to cost least.
-
-    A deletion changes the scores of its neighbours much and of distant units little. What is remembered of a unit is
-    the change its deletion made to the objective, not the objective, which falls for all with every step.
+class Audit:
+    """How good the choices of a fast run are: at some steps all units are scored.
 
     Parameters
     ----------
-    window
-        How many kept units on either side of the last deletion are scored.
-    beam
-        How many units are scored because of the change they made when they were last scored.
-    audited
-        Steps at which all units are scored. What would have been chosen is compared with the best, which is then
-        deleted, and all that is remembered is renewed.
+    steps
+        Which.
     """
 
-    def __init__(
-        self,
-        chain: TokenizedChain,
-        scorer: Scorer,
-        objective: Objective,
-        *,
-        window: int,
-        beam: int,
-        audited: frozenset[int],
-    ) -> None:
+    def __init__(self, steps: frozenset[int]) -> None:
+        self.steps = steps
+        self._losses: list[float] = []
+
+    def record(self, units: Sequence[int], objective: FloatArray, chosen: Sequence[int]) -> None:
+        """Compare the best of all `units`, whose objectives are given, with the best of those that were chosen."""
+        would = objective[np.isin(units, chosen)].max()
+        self._losses.append(float(objective.max() - would))
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return the steps audited, the share whose choice was the best one, and the mean nats below the best."""
+        losses = np.array(self._losses)
+        return {
+            "audited_steps": float(len(losses)),
+            "audit_agreement": float(np.mean(losses == 0)) if len(losses) else float("nan"),
+            "audit_loss": float(losses.mean()) if len(losses) else float("nan"),
+        }
+
+
+class NearAndBestCandidates(Candidates):
+    """After a first step that scores all: the units near the last deletion, and those last seen to cost least.
+
+    For objectives that read the answer alone, where no part of a score can be read early. A deletion changes the scores
+    of its neighbours much and of distant units little. What is remembered of a unit is the change its deletion made to
+    the objective, not the objective, which falls for all with every step.
+
+    Parameters
+    ----------
+    chain, scorer, objective
+        What is pruned, who scores, and by which number.
+    looks
+        What a step looks at.
+    audit
+        At its steps all units are scored, and the best one goes.
+    """
+
+    def __init__(self, chain: TokenizedChain, scorer: Scorer, objective: Objective, looks: Looks, audit: Audit) -> None:
         super().__init__(chain, scorer, objective)
-        self._window, self._beam, self._audited = window, beam, audited
+        self._looks, self._audit = looks, audit
         self._change: FloatArray = np.full(len(chain.units), np.nan)
         self._last: Deletion | None = None
-        self._losses: list[float] = []
 
     def best(self, kept: Sequence[int], step: int) -> Deletion:
         """Return the best deletion among the units looked at."""
@@ -111,12 +133,12 @@ class NearAndBestCandidates(Candidates):
         else:
             before = self._last.objective
             units = self._look_at(kept, self._last.unit)
-            if step in self._audited:
-                chosen, units = units, list(kept)
+            chosen = units
+            if step in self._audit.steps:
+                units = list(kept)
             scores = self._score(kept, units, step)
-            if step in self._audited:
-                would = scores.objective[np.isin(units, chosen)].max()
-                self._losses.append(float(scores.objective.max() - would))
+            if step in self._audit.steps:
+                self._audit.record(units, scores.objective, chosen)
         # A run may pass through objectives of minus infinity, whose difference is no number: such a unit comes last.
         with np.errstate(invalid="ignore"):
             self._change[units] = np.nan_to_num(scores.objective - before, nan=-np.inf, neginf=-np.inf, posinf=np.inf)
@@ -126,18 +148,13 @@ class NearAndBestCandidates(Candidates):
     def _look_at(self, kept: Sequence[int], deleted: int) -> list[int]:
         units = np.asarray(kept)
         place = int(np.searchsorted(units, deleted))
-        near = units[max(0, place - self._window) : place + self._window]
-        best = units[np.argsort(-self._change[units], kind="stable")[: self._beam]]
+        near = units[max(0, place - self._looks.window) : place + self._looks.window]
+        best = units[np.argsort(-self._change[units], kind="stable")[: self._looks.beam]]
         return [int(unit) for unit in np.union1d(near, best)]
 
     def diagnostics(self) -> dict[str, float]:
-        """Return the audit: steps audited, the share whose choice was the best one, and mean nats below the best."""
-        losses = np.array(self._losses)
-        return {
-            "audited_steps": float(len(losses)),
-            "audit_agreement": float(np.mean(losses == 0)) if len(losses) else float("nan"),
-            "audit_loss": float(losses.mean()) if len(losses) else float("nan"),
-        }
+        """Return what the audit found."""
+        return self._audit.diagnostics()
 
 
 def _highest(units: Sequence[int], scores: DeletionScores) -> Deletion:

@@ -73,7 +73,7 @@ def test_expected_positions_are_near_those_passed(way: Way) -> None:
     own = scorer_for(way, scorer())
     longer = chain(40)
     estimator.estimate(longer, own, Joint())
-    expected = expected_positions(way, longer, 0.0, estimator, shares=True)
+    expected = expected_positions(way, longer, 0.0, estimator, Joint(), shares=True)
     assert own.tokens_forwarded * 2 / 3 < expected < own.tokens_forwarded * 3 / 2
 
 

@@ -16,7 +16,7 @@ from tokimp.chain import TokenizedChain
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.estimator import Importance
 from tokimp.objective import Answer, Contrast, Joint, Objective
-from tokimp.scorer import DeletionScores
+from tokimp.scorer import DeletionScores, FloatArray
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 LETTERS = {letter: (ord(letter) * 37 % 101) / 16 for letter in "abcdefghijklmnopqrstuvwxyz. "}
@@ -208,11 +208,12 @@ def test_fast_with_a_beam_over_all_units_is_exact(text: str, unit: str, objectiv
     assert fast.diagnostics["audit_agreement"] == 1 or fast.diagnostics["audited_steps"] == 0
 
 
-def test_fast_is_exact_where_deletions_do_not_interact() -> None:
+@pytest.mark.parametrize("objective", [Joint(), Answer()], ids=lambda objective: objective.name)
+def test_fast_is_exact_where_deletions_do_not_interact(objective: Objective) -> None:
     """With importances that add up, what was seen at the first step stays true, so a beam of one suffices."""
     chain, scorer = toy_chain("the quick brown fox"), AdditiveScorer(LETTERS)
-    exact = GreedyPruning(strategy="exact").estimate(chain, scorer, Answer())
-    fast = GreedyPruning(strategy="fast", window=0, beam=1, audit=0).estimate(chain, scorer, Answer())
+    exact = GreedyPruning(strategy="exact").estimate(chain, scorer, objective)
+    fast = GreedyPruning(strategy="fast", window=0, beam=1, audit=0).estimate(chain, scorer, objective)
     np.testing.assert_array_equal(fast.scores, exact.scores)
     assert np.isnan(fast.diagnostics["audit_agreement"])
 
@@ -228,14 +229,15 @@ class CountingScorer(EntangledScorer):
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
     ) -> DeletionScores:
         """Remember, and score."""
-        self.asked.append([position for candidate in candidates for position in candidate])
+        if asked := [position for candidate in candidates for position in candidate]:  # else what is kept is scored
+            self.asked.append(asked)
         return super().score_deletions(chain, kept, candidates, objective)
 
 
-def test_fast_looks_at_the_neighbours_of_the_last_deletion_and_at_the_best() -> None:
+def test_where_only_the_answer_is_read_fast_scores_the_neighbours_of_the_last_deletion_and_the_best() -> None:
     """After the first step only `window` units on either side and the `beam` best are scored; audits score all."""
     chain, scorer = toy_chain("abcdefghijklmnopqrst"), CountingScorer(LETTERS)
-    found = GreedyPruning(strategy="fast", window=1, beam=2, audit=2).estimate(chain, scorer, Joint())
+    found = GreedyPruning(strategy="fast", window=1, beam=2, audit=2).estimate(chain, scorer, Answer())
     assert found.order is not None
     gone = np.argsort(found.order).tolist()
     kept = set(range(20))
@@ -253,6 +255,64 @@ def test_fast_looks_at_the_neighbours_of_the_last_deletion_and_at_the_best() -> 
     assert found.diagnostics["audit_loss"] >= 0
 
 
+class ReadingScorer(EntangledScorer):
+    """Remembers which units were read at each call, and up to where."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        super().__init__(values)
+        self.read: list[tuple[list[int], list[int], int | None]] = []
+
+    def deletion_logprobs(
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        *,
+        until: int | None = None,
+    ) -> FloatArray:
+        """Remember, and give what is asked for: nothing after `until`."""
+        self.read.append((list(kept), [position for candidate in candidates for position in candidate], until))
+        found = super().deletion_logprobs(chain, kept, candidates)
+        if until is not None:
+            found[:, until + 1 :] = np.nan
+        return found
+
+
+def test_where_the_reasoning_is_read_fast_looks_around_the_last_deletion_and_scores_the_best_predictions() -> None:
+    """Units near the last deletion are read a few tokens beyond it, then `beam` units to the end; audits read all."""
+    chain, scorer = toy_chain("abcdefghijklmnopqrstuvwxyz abcdef"), ReadingScorer(LETTERS)
+    found = GreedyPruning(strategy="fast", window=2, beam=3, horizon=1, audit=1).estimate(chain, scorer, Joint())
+    assert found.order is not None
+    gone, read = np.argsort(found.order).tolist(), iter(scorer.read)
+    kept, asked, until = next(read)
+    assert asked == kept == list(range(33))
+    assert until is None
+    for step, deleted in enumerate(gone[:-1], start=1):
+        kept = sorted(gone[step:])
+        place = int(np.searchsorted(kept, deleted))
+        for side in (kept[max(0, place - 2) : place], kept[place : place + 2]):
+            if side:
+                end = max(place, kept.index(side[-1]) + 1) + 1
+                assert next(read) == (kept, side, end if end < len(kept) else None)
+        there, asked, until = next(read)
+        assert there == kept
+        assert until is None
+        assert len(asked) == (len(kept) if step == 16 else min(3, len(kept)))
+        assert gone[step] in asked
+    assert next(read, None) is None
+    assert found.diagnostics["audited_steps"] == 1
+
+
+@given(text=texts, unit=units, first=st.floats(0, 0.99))
+def test_a_fast_run_that_is_continued_goes_on_from_where_it_stopped(text: str, unit: str, first: float) -> None:
+    """With a beam over all units, a fast run continued from a higher keep ratio ends as an exact one does."""
+    chain, scorer = toy_chain(text, unit=unit), EntangledScorer(LETTERS)
+    exact = GreedyPruning(strategy="exact").estimate(chain, scorer, Joint())
+    stopped = GreedyPruning(first, strategy="fast", beam=9).estimate(chain, scorer, Joint())
+    continued = GreedyPruning(strategy="fast", beam=9).continue_from(stopped, chain, scorer, Joint())
+    np.testing.assert_array_equal(continued.scores, exact.scores)
+
+
 @pytest.mark.parametrize(("length", "fast"), [(EXACT_BELOW - 1, 0.0), (EXACT_BELOW, 1.0)])
 def test_auto_is_exact_below_the_stated_length(length: int, fast: float) -> None:
     """The default strategy is exact up to its bound and fast from there on, and the result says which it was."""
@@ -265,6 +325,7 @@ def test_auto_is_exact_below_the_stated_length(length: int, fast: float) -> None
     [
         ({"strategy": "quick"}, "give 'auto', 'exact' or 'fast'"),
         ({"window": -1}, "window=-1 is not allowed; give a whole number, 0 or more"),
+        ({"horizon": -1}, "horizon=-1 is not allowed; give a whole number, 0 or more"),
         ({"beam": 0}, "beam=0 is not allowed; give a whole number, 1 or more"),
         ({"audit": 0.5}, "audit=0.5 is not allowed"),
     ],

@@ -38,7 +38,13 @@ def from_scratch_positions(chain: TokenizedChain, keep_ratio: float = 0.0) -> fl
 
 
 def expected_positions(
-    way: Way, chain: TokenizedChain, keep_ratio: float, estimator: ImportanceEstimator, *, shares: bool
+    way: Way,
+    chain: TokenizedChain,
+    keep_ratio: float,
+    estimator: ImportanceEstimator,
+    objective: Objective,
+    *,
+    shares: bool,
 ) -> float:
     """Return about how many token positions a way will read.
 
@@ -47,22 +53,23 @@ def expected_positions(
     way, chain, keep_ratio
         What is pruned, how, and how far.
     estimator
-        Of the way. A fast one's method ``units_a_step(chain)``, if any, says what a step scores at most.
+        Of the way. A fast one may estimate its own cost, where keys and values are shared, by a method
+        ``expected_positions(chain, objective)``; one that does not is taken to be exact.
+    objective
+        What is preserved.
     shares
         Whether keys and values are shared at all.
     """
     if way is Way.FROM_SCRATCH:
         return from_scratch_positions(chain, keep_ratio)
     kept, length, around = _sizes(chain, keep_ratio)
-    looked = kept.astype(np.float64)
-    if way is Way.FAST:
-        units_a_step = getattr(estimator, "units_a_step", None)
-        if callable(units_a_step):
-            looked[1:] = np.minimum(looked[1:], units_a_step(chain))
-        if not shares:
-            return float((looked * (around - 1 + (kept - 1) * length)).sum())
+    own = getattr(estimator, "expected_positions", None)
+    if way is Way.FAST and shares and callable(own) and (positions := own(chain, objective)) is not None:
+        return float(positions)
+    if not shares:
+        return from_scratch_positions(chain, keep_ratio)
     # A candidate reads what stands behind it: half the reasoning that is left, on average, and the answer.
-    behind = looked * ((kept - 1) * length / 2 + len(chain.answer_ids))
+    behind = kept * ((kept - 1) * length / 2 + len(chain.answer_ids))
     if way is Way.WITHIN_STEPS:
         return float((around + kept * length + behind).sum())
     return float(around + behind[0] + _READ_AGAIN * behind[1:].sum())

@@ -167,7 +167,7 @@ class _Pruning:
         except UnsupportedError as error:
             return WayCost(way, skipped=str(error))
         estimator = estimator_for(way, self.keep_ratio, self.fast)
-        positions = expected_positions(way, self.chain, self.keep_ratio, estimator, shares=own.reuse_kv)
+        positions = expected_positions(way, self.chain, self.keep_ratio, estimator, self.objective, shares=own.reuse_kv)
         return WayCost(way, positions / positions_a_second(own, self.chain, self.objective), positions)
 
     def run(self, cost: WayCost) -> tuple[Importance, WayCost]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tokimp.chain import Chain, TokenizedChain
-from tokimp.objective import LogprobTensors, Objective, Span
+from tokimp.objective import Joint, LogprobTensors, Objective, Span
 from tokimp.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
 from tokimp.units import partition
 
@@ -188,6 +188,22 @@ class AdditiveScorer(Scorer):
             rows.append([float(value), float(logprobs.reasoning.sum()), float(logprobs.answer.sum())])
         columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T.copy()
         return DeletionScores(objective=columns[0], reasoning=columns[1], answer=columns[2])
+
+    def deletion_logprobs(
+        self,
+        chain: TokenizedChain,
+        kept: Sequence[int],
+        candidates: Sequence[Sequence[int]],
+        *,
+        until: int | None = None,
+    ) -> FloatArray:
+        """Return the log-probability of every token left after each deletion, each from scratch, and whole."""
+        found = np.full((len(candidates), len(kept) + len(chain.answer_ids)), np.nan)
+        for row, candidate in zip(found, candidates, strict=True):
+            left = [position for position in kept if position not in set(candidate)]
+            _, logprobs = self._evaluate(chain, left, Joint())
+            row[np.searchsorted(kept, left)], row[len(kept) :] = logprobs.reasoning[0], logprobs.answer[0]
+        return found
 
     def score_knockouts(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
