@@ -130,7 +130,10 @@ class Replay:
         self.valid |= {int(kept[place]): end for place in places}
 
 
-LOOKS = ((8, 4, 4), (8, 8, 6), (12, 6, 6), (16, 2, 4), (16, 4, 4), (16, 4, 6), (16, 8, 4), (16, 8, 6), (24, 4, 4))
+LOOKS = (
+    *((8, 4, 4), (8, 8, 6), (12, 6, 6), (16, 2, 4), (16, 4, 4), (16, 4, 6)),
+    *((16, 8, 4), (16, 8, 6), (24, 4, 4), (24, 8, 10), (32, 12, 12)),
+)
 PROPOSALS = {
     "last whole scores, beam 8, 2 on each side": Proposal(8, near=2, remembers=False),
     "last whole scores, beam 12, 4 on each side": Proposal(12, near=4, remembers=False),

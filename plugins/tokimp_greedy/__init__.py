@@ -46,14 +46,14 @@ class GreedyPruning(ImportanceEstimator):
         ``auto`` is exact for chains of fewer than 200 units and fast for longer ones. What was done is stored:
         ``diagnostic_fast`` is 1 or 0.
     window
-        Of ``fast``: units looked at on either side of the last deletion; by default 16 where the objective reads the
-        reasoning, 4 where it does not.
+        Of ``fast``: units looked at on either side of the last deletion. By default 24 in a chain of fewer than 100
+        units, which affords more, and 16 in others; 4 where the objective does not read the reasoning.
     beam
-        Of ``fast``: units scored exactly because they seem best. By default 6 where the objective reads the reasoning;
-        else 12, and 24 in a chain of fewer than 100 units, which affords them.
+        Of ``fast``: units scored exactly because they seem best. By default 10 and 6; 24 and 12 where the objective
+        does not read the reasoning.
     horizon
         Of ``fast``, where the objective reads the reasoning: tokens read beyond the last deletion to see what it
-        changed near itself.
+        changed near itself. By default 8 and 4.
     audit
         Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
         ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,
@@ -82,7 +82,7 @@ class GreedyPruning(ImportanceEstimator):
         *,
         window: int | None = None,
         beam: int | None = None,
-        horizon: int = 4,
+        horizon: int | None = None,
         audit: int = 4,
     ) -> None:
         self.keep_ratio = keep_ratio
@@ -101,7 +101,7 @@ class GreedyPruning(ImportanceEstimator):
             raise self.invalid_parameter("strategy", "'auto', 'exact' or 'fast'")
         for name, least in (("window", 0), ("beam", 1), ("horizon", 0), ("audit", 0)):
             value = getattr(self, name)
-            if name in {"window", "beam"} and value is None:
+            if name != "audit" and value is None:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise self.invalid_parameter(name, f"a whole number, {least} or more")

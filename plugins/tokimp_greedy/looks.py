@@ -11,8 +11,12 @@ from tokimp.chain import TokenizedChain
 from tokimp.objective import Objective, Span
 
 # Measured on GSM8K chains that no figure of the documentation rests on; docs/decisions/0012-fast-greedy-pruning.md.
-_WINDOW, _BEAM = 16, 6
-_ANSWER_WINDOW, _ANSWER_BEAM, _SHORT_CHAIN, _SHORT_CHAIN_BEAM = 4, 12, 100, 24
+# Of a look, the share that is read on average: what equal neighbours and earlier looks have in common is read once.
+_READ_ANEW = 0.6
+# (window, beam, horizon) for chains of fewer units than that, which afford more, and for others.
+_SHORT_CHAIN = 100
+_PREDICTED = ((24, 10, 8), (16, 6, 4))
+_SCORED_ONLY = ((4, 24, 0), (4, 12, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,13 @@ class Looks:
 
     @classmethod
     def of(
-        cls, chain: TokenizedChain, objective: Objective, *, window: int | None, beam: int | None, horizon: int
+        cls,
+        chain: TokenizedChain,
+        objective: Objective,
+        *,
+        window: int | None = None,
+        beam: int | None = None,
+        horizon: int | None = None,
     ) -> Looks:
         """Return what is looked at in a chain; what is ``None`` as the objective and the length of the chain suggest.
 
@@ -46,16 +56,17 @@ class Looks:
         --------
         >>> from tokimp.objective import Answer, Joint
         >>> from tokimp.testing import toy_chain
-        >>> Looks.of(toy_chain("abc"), Joint(), window=None, beam=None, horizon=4)
-        Looks(predicts=True, window=16, beam=6, horizon=4)
-        >>> Looks.of(toy_chain("abc"), Answer(), window=None, beam=None, horizon=4)
-        Looks(predicts=False, window=4, beam=24, horizon=4)
+        >>> Looks.of(toy_chain("abc"), Joint())
+        Looks(predicts=True, window=24, beam=10, horizon=8)
+        >>> Looks.of(toy_chain("abc" * 40), Joint(), beam=20)
+        Looks(predicts=True, window=16, beam=20, horizon=4)
+        >>> Looks.of(toy_chain("abc"), Answer())
+        Looks(predicts=False, window=4, beam=24, horizon=0)
         """
         predicts = Span.REASONING in objective.spans and Span.WRONG_ANSWER not in objective.spans
-        usual = (_WINDOW, _BEAM)
-        if not predicts:
-            usual = (_ANSWER_WINDOW, _SHORT_CHAIN_BEAM if len(chain.units) < _SHORT_CHAIN else _ANSWER_BEAM)
-        return cls(predicts, usual[0] if window is None else window, usual[1] if beam is None else beam, horizon)
+        usual = (_PREDICTED if predicts else _SCORED_ONLY)[len(chain.units) >= _SHORT_CHAIN]
+        chosen = [mine if given is None else given for mine, given in zip(usual, (window, beam, horizon), strict=True)]
+        return cls(predicts, *chosen)
 
 
 def expected_positions(chain: TokenizedChain, looks: Looks, steps: int, audited: Collection[int]) -> float:
@@ -78,11 +89,11 @@ def expected_positions(chain: TokenizedChain, looks: Looks, steps: int, audited:
     if looks.predicts:
         # Of the window, as much as there is on a side if the last deletion stood anywhere.
         near = np.where(left > looks.window, looks.window - looks.window**2 / (2 * left), left / 2)
-        # On the right, units stand up to the window's end; on the left, what was not read of them since lies between.
-        around = near * np.minimum(2 * looks.horizon, behind) + near * np.minimum(
-            near * unit / 2 + looks.horizon, behind
-        )
-        read = around + np.minimum(looks.beam, left) * behind
+        # Those on the right stand up to the window's end; on the left, what was not read of them since lies between.
+        sides = np.minimum(2 * looks.horizon, behind), np.minimum(near * unit / 2 + looks.horizon, behind)
+        read = _READ_ANEW * near * (sides[0] + sides[1])
+        # Most of the best stand near as well, and are read on from where the look at them ended.
+        read += np.minimum(looks.beam, left) * np.maximum(1, behind - near * unit / 2 - looks.horizon)
     else:
         read = np.minimum(2 * looks.window + looks.beam, left) * behind
     full = left * behind
