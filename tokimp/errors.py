@@ -47,3 +47,11 @@ class SchemaError(TokimpError):
 
 class ResumeError(TokimpError):
     """The output folder holds a run of other data, another model or other options."""
+
+
+class TrainingError(TokimpError):
+    """A student cannot be trained: which setting, chain or package is at fault, and what to change."""
+
+
+class PlanError(TokimpError):
+    """A plan of a distillation cannot be followed: which key, what is allowed there, and what to change."""

@@ -132,7 +132,7 @@ class Journal:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
         if form != FORMAT:
             raise ResumeError(f"{manifest} was written by another tokimp (format {form}, here {FORMAT})")
-        differences = list(_differences(before, self._identity))
+        differences = list(differences(before, self._identity))
         if differences:
             # Another unit or format changes every chain's ids; naming the cause is enough.
             causes = [difference for difference in differences if not _CHAIN_IDS.match(difference)] or differences
@@ -207,15 +207,16 @@ def _cost(measured: Baseline | Cell) -> dict[str, npt.NDArray[Any]]:
     return {"seconds": np.array(measured.seconds), "tokens_forwarded": np.array(measured.tokens_forwarded)}
 
 
-def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Say where two things that JSON can hold differ, and what stood there before and stands there now."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
-            yield from _differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+            yield from differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
     elif isinstance(before, list) and isinstance(now, list):
         if len(before) != len(now):
             yield f"number of {path}: before {len(before)}, now {len(now)}"
         for index, (old, new) in enumerate(zip(before, now, strict=False)):
-            yield from _differences(old, new, f"{path}[{index}]")
+            yield from differences(old, new, f"{path}[{index}]")
     # As text, because not-a-number differs from itself.
     elif json.dumps(before) != json.dumps(now):
         yield f"{path}: before {_shown(before)}, now {_shown(now)}"
