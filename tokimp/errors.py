@@ -37,6 +37,14 @@ class CategorizerError(TokimpError):
     """A categorizer cannot say what it was asked: which chain, why, and what to change."""
 
 
+class TaskError(TokimpError):
+    """A task cannot give questions, or its parameters break the contract."""
+
+
+class DistillationError(TokimpError):
+    """Sampling, training or evaluating cannot start or go on: what is the matter, and what to change."""
+
+
 class PluginError(TokimpError):
     """A name is unknown, claimed twice, or its plugin fails to load."""
 

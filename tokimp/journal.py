@@ -132,10 +132,10 @@ class Journal:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
         if form != FORMAT:
             raise ResumeError(f"{manifest} was written by another tokimp (format {form}, here {FORMAT})")
-        differences = list(differences(before, self._identity))
-        if differences:
+        found = list(differences(before, self._identity))
+        if found:
             # Another unit or format changes every chain's ids; naming the cause is enough.
-            causes = [difference for difference in differences if not _CHAIN_IDS.match(difference)] or differences
+            causes = [each for each in found if not _CHAIN_IDS.match(each)] or found
             # Another name stands for another class; saying both says it twice.
             renamed = {cause.split(".name:")[0] for cause in causes if ".name:" in cause}
             causes = [cause for cause in causes if cause.split(".class:")[0] not in renamed or ".class:" not in cause]

@@ -202,7 +202,7 @@ def _refuse_unknown(given: Mapping[str, Any], settings: Any, where: str) -> None
         raise TrainingError(f"{where} has no setting {unknown[0]!r}; it has {', '.join(known)}")
 
 
-def _check(settings: object, name: str, allowed: bool, what: str) -> None:  # noqa: FBT001 - a condition, not an option
+def _check(settings: object, name: str, allowed: bool, what: str) -> None:
     if not allowed:
         raise TrainingError(f"{name}={getattr(settings, name)!r} is not allowed; give {what}")
 
