@@ -42,6 +42,7 @@ class TRLTrainer(Trainer):
         self,
         model: Any,
         tokenizer: Any,
+        *,
         training: Sequence[TrainingExample],
         validation: Sequence[TrainingExample],
         settings: TrainSettings,
@@ -51,4 +52,11 @@ class TRLTrainer(Trainer):
         self.validate_parameters()
         from tokimp_trl.fitting import fit  # noqa: PLC0415 - TRL takes seconds to import, and may be missing
 
-        return fit(model, tokenizer, training, validation, settings, checkpoints)
+        return fit(
+            model,
+            tokenizer,
+            training=training,
+            validation=validation,
+            settings=settings,
+            checkpoints=checkpoints,
+        )

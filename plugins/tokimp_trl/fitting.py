@@ -41,6 +41,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
 def fit(
     model: Any,
     tokenizer: Any,
+    *,
     training: Sequence[TrainingExample],
     validation: Sequence[TrainingExample],
     settings: TrainSettings,
@@ -50,13 +51,20 @@ def fit(
     disable_progress_bars()
     if "WORLD_SIZE" not in os.environ:
         # Accelerate remembers the device and precision of an earlier training of this process, and refuses another.
-        AcceleratorState._reset_state(reset_partial_state=True)  # noqa: SLF001 - there is no public way
+        AcceleratorState._reset_state(reset_partial_state=True)  # there is no public way
     if settings.gradient_checkpointing:
         model.config.use_cache = False
     with warnings.catch_warnings():
         # TRL says that label padding, schedulers and the like are as they are; what matters is raised.
         warnings.simplefilter("ignore")
-        trainer = _build(model, tokenizer, training, validation, settings, checkpoints)
+        trainer = _build(
+            model,
+            tokenizer,
+            training=training,
+            validation=validation,
+            settings=settings,
+            checkpoints=checkpoints,
+        )
         trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
     trained = trainer.accelerator.unwrap_model(trainer.model)
     history = [_point(entry) for entry in trainer.state.log_history if _LOGGED.keys() & entry.keys()]
@@ -72,6 +80,7 @@ def fit(
 def _build(
     model: Any,
     tokenizer: Any,
+    *,
     training: Sequence[TrainingExample],
     validation: Sequence[TrainingExample],
     settings: TrainSettings,

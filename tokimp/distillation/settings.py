@@ -13,6 +13,7 @@ SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 PRECISIONS = ("no", "bf16", "fp16")
 _LARGEST_SEED = 2**32 - 1
+_MOST_HELD_OUT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,21 @@ class TrainSettings:
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
+        self._check_numbers()
+        allowed = {"schedule": SCHEDULES, "prompt_format": PROMPT_FORMATS, "dtype": DTYPES, "precision": PRECISIONS}
+        for name, values in allowed.items():
+            _check(self, name, getattr(self, name) in values, f"one of {', '.join(values)}")
+        for name in ("keep_best", "gradient_checkpointing"):
+            _check(self, name, isinstance(getattr(self, name), bool), "true or false")
+        _check(self, "device", isinstance(self.device, str) and bool(self.device), "the name of a device")
+        _check(self, "lora", self.lora is None or isinstance(self.lora, Lora), "a Lora, or null")
+        by_epoch = [name for name in ("keep_best", "patience") if getattr(self, name)]
+        if by_epoch and not self.validation:
+            raise TrainingError(f"{by_epoch[0]} goes by the loss on chains held out; give validation a share above 0")
+        if by_epoch and self.checkpoint_steps is not None:
+            raise TrainingError(f"{by_epoch[0]} goes by epochs, and so do its checkpoints: leave out checkpoint_steps")
+
+    def _check_numbers(self) -> None:
         for name in ("epochs", "learning_rate", "max_gradient_norm"):
             _check(self, name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
         for name in ("warmup", "weight_decay"):
@@ -149,21 +165,8 @@ class TrainSettings:
             value = getattr(self, name)
             fits = type(value) is int and 0 <= value <= _LARGEST_SEED
             _check(self, name, fits, f"a whole number from 0 to {_LARGEST_SEED}")
-        _check(self, "validation", _is_number(self.validation) and 0 <= self.validation <= 0.5, "a share from 0 to 0.5")
-        for name in ("keep_best", "gradient_checkpointing"):
-            _check(self, name, isinstance(getattr(self, name), bool), "true or false")
-        allowed = {"schedule": SCHEDULES, "prompt_format": PROMPT_FORMATS, "dtype": DTYPES, "precision": PRECISIONS}
-        for name, values in allowed.items():
-            _check(self, name, getattr(self, name) in values, f"one of {', '.join(values)}")
-        _check(self, "device", isinstance(self.device, str) and bool(self.device), "the name of a device")
-        _check(self, "lora", self.lora is None or isinstance(self.lora, Lora), "a Lora, or null")
-        for name in ("keep_best", "patience"):
-            if getattr(self, name) and not self.validation:
-                raise TrainingError(f"{name} goes by the loss on chains held out; give validation a share above 0")
-        if (self.keep_best or self.patience is not None) and self.checkpoint_steps is not None:
-            raise TrainingError(
-                "keep_best and patience go by epochs, and so do their checkpoints: leave out checkpoint_steps"
-            )
+        share = self.validation
+        _check(self, "validation", _is_number(share) and 0 <= share <= _MOST_HELD_OUT, "a share from 0 to 0.5")
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str = "train") -> TrainSettings:

@@ -188,7 +188,14 @@ def train(
             return replace(TrainReport.load(folder), continued=True)
         checkpoints = folder / "checkpoints"
         continued = any(checkpoints.glob("checkpoint-*"))
-        fit = training_library.fit(model, own_tokenizer, training, validation, settings, checkpoints)
+        fit = training_library.fit(
+            model,
+            own_tokenizer,
+            training=training,
+            validation=validation,
+            settings=settings,
+            checkpoints=checkpoints,
+        )
         report = replace(report, steps=fit.steps, tokens=fit.tokens, history=fit.history, continued=continued)
         if not writes:
             return report

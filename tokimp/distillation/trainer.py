@@ -55,6 +55,7 @@ class Trainer(Parameterized, ABC):
         self,
         model: Any,
         tokenizer: Any,
+        *,
         training: Sequence[TrainingExample],
         validation: Sequence[TrainingExample],
         settings: TrainSettings,
