@@ -110,6 +110,18 @@ def load_model(
     return _finished(loaded.to(place), loaded_tokenizer, name, place)
 
 
+def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the tokenizer of a model that `load_scorer` would load, without the model.
+
+    Raises
+    ------
+    ScorerError
+        If it cannot be loaded.
+    """
+    source, extra = _locate(model)
+    return _tokenizer(model, None, source, {"trust_remote_code": trust_remote_code, **extra})
+
+
 def resolve_device(device: str) -> str:
     """Return `device`, or for ``auto`` the first there is of CUDA, MPS and CPU."""
     if device == "auto":

@@ -192,9 +192,7 @@ def _trained_for(student: Path, out: Path, settings: TrainSettings, *, epochs: i
     return out / "model"
 
 
-def test_a_missing_package_says_what_to_install(
-    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_says_what_to_install(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without TRL the error names the extra, before the student is loaded."""
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "trl" else found(name, *a))
