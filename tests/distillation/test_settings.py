@@ -27,7 +27,7 @@ from tokimp.errors import TrainingError
         ({"lora": {"rank": 3}}, "train.lora has no setting 'rank'; it has r, alpha"),
         ({"lora": {"r": 0}}, "train.lora: r=0"),
         ({"lora": 3}, "lora=3"),
-        ({"precision": "int8"}, "no, bf16, fp16"),
+        ({"precision": "int8"}, "full, bf16, fp16"),
     ],
 )
 def test_what_is_not_allowed_is_named(values: dict[str, Any], said: str) -> None:

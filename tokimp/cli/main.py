@@ -17,6 +17,7 @@ from tokimp.cli.compare import compare
 from tokimp.cli.doctor import doctor
 from tokimp.cli.plugins import plugins
 from tokimp.cli.prune import prune
+from tokimp.cli.train import train
 from tokimp.errors import TokimpError
 
 
@@ -26,7 +27,7 @@ def cli() -> None:
     """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
 
 
-for command in (compare, analyze, prune, bench, plugins, doctor):
+for command in (compare, analyze, prune, train, bench, plugins, doctor):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )
@@ -46,7 +47,7 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore")
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # transformers has no annotations here
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # likewise
-    for name in ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight"):
+    for name in ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight", "trl", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -11,7 +11,7 @@ from tokimp.prompt_format import PROMPT_FORMATS
 
 SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-PRECISIONS = ("no", "bf16", "fp16")
+PRECISIONS = ("full", "bf16", "fp16")
 _LARGEST_SEED = 2**32 - 1
 _MOST_HELD_OUT = 0.5
 
@@ -99,7 +99,7 @@ class TrainSettings:
         Of the weights while they are trained. ``auto``: float32 for full training, since AdamW's steps are lost in
         16 bits; for adapters on an accelerator the checkpoint's own.
     precision
-        ``bf16`` or ``fp16`` compute in 16 bits where that is safe (automatic mixed precision); ``no`` does not.
+        ``bf16`` or ``fp16`` compute in 16 bits where that is safe (automatic mixed precision); ``full`` does not.
     gradient_checkpointing
         Compute activations again in the backward pass instead of keeping them.
 
@@ -129,7 +129,7 @@ class TrainSettings:
     lora: Lora | None = None
     device: str = "auto"
     dtype: str = "auto"
-    precision: str = "no"
+    precision: str = "full"
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
