@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
+from typing import ClassVar
 
 from tokimp.errors import TaskError
 from tokimp.parameters import Parameterized
@@ -44,6 +45,11 @@ class Task(Parameterized, ABC):
     ``__init__`` only stores its parameters, each under its own name. A subclass has a `name` and writes `questions`,
     `split` and `is_right`; everything else (sampling, pruning, training, evaluating) is done by these three.
 
+    Attributes
+    ----------
+    max_new_tokens
+        The most tokens that a response is given where nobody says otherwise; 1536 as in Singh and Hakkani-Tuer (2026).
+
     Examples
     --------
     Sums of two numbers, answered after an arrow:
@@ -71,6 +77,7 @@ class Task(Parameterized, ABC):
     """
 
     _error = TaskError
+    max_new_tokens: ClassVar[int] = 1536
 
     @abstractmethod
     def questions(

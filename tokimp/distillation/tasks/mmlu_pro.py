@@ -29,8 +29,8 @@ class MmluPro(Task):
     """Questions of many fields with up to ten options; the answer is a letter, ``The answer is (B)``.
 
     Questions are MMLU-Pro's records (``question``, ``options`` and ``answer``, or ``gold`` where an evaluation stored
-    them), in a JSONL file or on the hub (``mmlu_pro``, the default). The data set has answers to train on in its test split
-    only, so it is divided here: a hash of the question decides whether it is for training or for testing.
+    them), in a JSONL file or on the hub (``mmlu_pro``, the default). The data set has no training split, so its test
+    split is divided here: a hash of the question decides whether it is for training or for testing.
 
     Parameters
     ----------
