@@ -19,15 +19,14 @@ import torch
 from tokimp.atomic import remove_partial, replacing
 from tokimp.chain import Chain
 from tokimp.datasets import SkippedRecord, load_chains
-from tokimp.distillation.claims import claim, locked
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
 from tokimp.distillation.settings import TrainSettings
 from tokimp.distillation.trainer import Fit, Trainer
 from tokimp.errors import TrainingError
 from tokimp.fingerprint import model_fingerprint
-from tokimp.journal import digest
 from tokimp.model_loading import load_model, resolve_device
 from tokimp.registry import load_trainer
+from tokimp.run_folder import RunFolder, digest
 
 REPORT = "report.json"
 _PACKAGES = ("tokimp", "torch", "transformers", "accelerate", "trl", "peft")
@@ -181,9 +180,7 @@ def train(
     )
     # Under accelerate launch all processes train, and one writes.
     writes = int(os.environ.get("RANK", "0")) == 0
-    with locked(folder) if writes else nullcontext():
-        if writes:
-            claim(folder / "run.json", _identity(report, examples))
+    with RunFolder(folder, _identity(report, examples), REPORT) if writes else nullcontext():
         if (folder / REPORT).is_file():
             return replace(TrainReport.load(folder), continued=True)
         checkpoints = folder / "checkpoints"
