@@ -116,10 +116,10 @@ class RunFolder:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
         if form != FORMAT:
             raise ResumeError(f"{manifest} was written by another tokimp (format {form}, here {FORMAT})")
-        differences = list(_differences(before, self._identity))
-        if differences:
+        found = list(differences(before, self._identity))
+        if found:
             # Another unit or format changes every chain's ids; naming the cause is enough.
-            causes = [difference for difference in differences if not _CHAIN_IDS.match(difference)] or differences
+            causes = [each for each in found if not _CHAIN_IDS.match(each)] or found
             # Another name stands for another class; saying both says it twice.
             renamed = {cause.split(".name:")[0] for cause in causes if ".name:" in cause}
             causes = [cause for cause in causes if cause.split(".class:")[0] not in renamed or ".class:" not in cause]
@@ -131,15 +131,16 @@ class RunFolder:
         return created
 
 
-def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Say where two things that JSON can hold differ, and what stood there before and stands there now."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
-            yield from _differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+            yield from differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
     elif isinstance(before, list) and isinstance(now, list):
         if len(before) != len(now):
             yield f"number of {path}: before {len(before)}, now {len(now)}"
         for index, (old, new) in enumerate(zip(before, now, strict=False)):
-            yield from _differences(old, new, f"{path}[{index}]")
+            yield from differences(old, new, f"{path}[{index}]")
     # As text, because not-a-number differs from itself.
     elif json.dumps(before) != json.dumps(now):
         yield f"{path}: before {_shown(before)}, now {_shown(now)}"
