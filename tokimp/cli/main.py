@@ -15,8 +15,10 @@ from tokimp.cli.analyze import analyze
 from tokimp.cli.bench import bench
 from tokimp.cli.compare import compare
 from tokimp.cli.doctor import doctor
+from tokimp.cli.evaluate import evaluate
 from tokimp.cli.plugins import plugins
 from tokimp.cli.prune import prune
+from tokimp.cli.sample import sample
 from tokimp.errors import TokimpError
 
 
@@ -26,7 +28,7 @@ def cli() -> None:
     """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
 
 
-for command in (compare, analyze, prune, bench, plugins, doctor):
+for command in (compare, analyze, sample, prune, evaluate, bench, plugins, doctor):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )
