@@ -148,6 +148,15 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype | None:
     return known[dtype]
 
 
+def context_length(config: Any) -> int | None:
+    """Return the longest sequence that a model takes, in tokens, by its configuration; ``None`` where it names none."""
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
 def _locate(name: str) -> tuple[str, dict[str, Any]]:
     """Return what transformers is to load from, and further arguments for it."""
     if name == TINY:

@@ -12,8 +12,10 @@ from tokimp.cli.analyze import analyze
 from tokimp.cli.bench import bench
 from tokimp.cli.compare import compare
 from tokimp.cli.doctor import doctor
+from tokimp.cli.evaluate import evaluate
 from tokimp.cli.plugins import plugins
 from tokimp.cli.prune import prune
+from tokimp.cli.sample import sample
 from tokimp.cli.train import train
 from tokimp.errors import TokimpError
 from tokimp.library_output import quiet_libraries
@@ -25,7 +27,7 @@ def cli() -> None:
     """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
 
 
-for command in (compare, analyze, prune, train, bench, plugins, doctor):
+for command in (compare, analyze, sample, prune, train, evaluate, bench, plugins, doctor):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

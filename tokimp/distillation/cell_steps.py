@@ -148,7 +148,8 @@ class CellStep(Step):
             "training": None if training is None else _training(training),
             "evaluation": {
                 "accuracy": evaluation.accuracy,
-                "interval": list(evaluation.interval),
+                "low": evaluation.low,
+                "high": evaluation.high,
                 "n": evaluation.n,
                 "unparsed": evaluation.unparsed,
                 "reasoning_tokens": evaluation.reasoning_tokens,

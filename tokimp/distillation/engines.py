@@ -13,14 +13,14 @@ from tokimp.chain import TokenizedChain
 from tokimp.errors import UnsupportedError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.generation import continue_prompts, take_end_tokens
-from tokimp.model_loading import load_model
+from tokimp.model_loading import context_length, load_model
 from tokimp.scorer import Capability, Scorer, SpanLogprobs
 
 Engine = Literal["transformers", "vllm"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
-# Positions of a batch by kind of device (else the last), those still to be written included: fixed, so that the same run
-# makes the same batches. More than is passed through a model at once, because only a prompt is; the rest is memory.
+# Positions of a batch by kind of device (else the last), those still to be written included: fixed, so that the same
+# run makes the same batches. More than a scorer's, because only prompts pass at once; the rest is memory.
 _BATCH_POSITIONS = {"cpu": 8192, "": 65536}
 
 

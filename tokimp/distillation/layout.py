@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from tokimp.chain import Chain, Ids
 from tokimp.distillation.task import Question, Task
@@ -29,7 +29,7 @@ class Layout:
     def __init__(self, tokenizer: Any, prompt_format: PromptFormat = "auto") -> None:
         self._tokenizer = tokenizer
         self._encoder = SpanEncoder.of(tokenizer)
-        self.format = choose(tokenizer) if prompt_format == "auto" else prompt_format
+        self.format = cast("PromptFormat", choose(tokenizer) if prompt_format == "auto" else prompt_format)
 
     def prompt(self, question: Question) -> Ids:
         """Return what the model is to continue.
