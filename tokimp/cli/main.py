@@ -11,6 +11,7 @@ from tokimp import __version__
 from tokimp.cli.analyze import analyze
 from tokimp.cli.bench import bench
 from tokimp.cli.compare import compare
+from tokimp.cli.distill import distill
 from tokimp.cli.doctor import doctor
 from tokimp.cli.evaluate import evaluate
 from tokimp.cli.plugins import plugins
@@ -27,7 +28,7 @@ def cli() -> None:
     """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
 
 
-for command in (compare, analyze, sample, prune, train, evaluate, bench, plugins, doctor):
+for command in (compare, analyze, sample, prune, train, evaluate, distill, bench, plugins, doctor):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tokimp.atomic import write_object
 from tokimp.distillation.digests import file_digest
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
@@ -22,7 +23,6 @@ from tokimp.distillation.steps import (
     model_identity,
     questions_digest,
     task_questions,
-    write_json,
 )
 from tokimp.distillation.train import TrainReport, train
 from tokimp.registry import load_task
@@ -122,7 +122,7 @@ class CellStep(Step):
             **self.plan.evaluate,
         )
         seconds = {"train": round(middle - began, 3), "evaluate": round(time.perf_counter() - middle, 3)}
-        write_json(self.folder / OUTCOME, self._outcome(training, evaluation, seconds))
+        write_object(self.folder / OUTCOME, self._outcome(training, evaluation, seconds))
         if not self.plan.keep_models:
             shutil.rmtree(self.folder / "training" / "model", ignore_errors=True)
         say(f"{self.name}: {evaluation.accuracy:.1%} of {evaluation.n} right ({sum(seconds.values()):.0f} s)")

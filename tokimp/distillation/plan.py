@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.plan_file import read_plan_file
+from tokimp.distillation.sample import sample
 from tokimp.distillation.settings import TrainSettings
 from tokimp.errors import PlanError, TokimpError
 from tokimp.model_loading import TINY
@@ -18,6 +21,18 @@ from tokimp.units import UNITS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*")
 _LARGEST_SEED = 2**32 - 1
+
+
+def _own_arguments(function: Callable[..., Any], *, without: frozenset[str]) -> list[str]:
+    """Return the keyword arguments of a function, but those that are no matter of a plan."""
+    signature = inspect.signature(function).parameters
+    return [name for name, each in signature.items() if each.kind is each.KEYWORD_ONLY and name not in without]
+
+
+_ARGUMENTS = {
+    "sample": _own_arguments(sample, without=frozenset({"skipped", "progress"})),
+    "evaluate": _own_arguments(evaluate, without=frozenset({"before", "progress"})),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,14 +317,15 @@ class _Reader:
         if value and "seed" in value:
             raise self.error("train.seed", "is not a key of a plan; the list 'seeds' says them")
         try:
-            return TrainSettings.of(value or {}, "train")
+            settings = TrainSettings.of(value or {}, "train")
         except TokimpError as error:
             raise PlanError(f"{self._where}: {error}") from error
+        if settings.lora is not None and not settings.lora.merge:
+            raise self.error("train.lora.merge", "is false, but students are evaluated with their adapters merged")
+        return settings
 
     def arguments(self, value: Any, key: str) -> dict[str, Any]:
-        from tokimp.distillation.stages import stage_arguments  # noqa: PLC0415 - the stages know plans
-
-        return self.mapping({} if value is None else value, key, stage_arguments(key))
+        return self.mapping({} if value is None else value, key, _ARGUMENTS[key])
 
 
 def _as_name(entry: Any) -> str:

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from tokimp.errors import DistillationError
 from tokimp.library_output import quiet_libraries
 
 
-def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True) -> None:
+def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True, done: Iterable[str] = ()) -> None:
     """Do all steps.
 
     Parameters
@@ -31,6 +31,8 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True)
         Called with a line for what is finished or under way. Of other processes, lines go to standard error.
     quiet
         Whether other processes keep libraries from writing to standard error.
+    done
+        Names of steps that are finished and not among these.
 
     Raises
     ------
@@ -40,7 +42,8 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True)
     waiting = {step.name: step for step in steps}
     failed: dict[str, BaseException] = {}
     running: dict[Future[None], str] = {}
-    done: set[str] = set()
+    known = set(done)
+    finished = 0
     with _submitter(jobs, say, quiet=quiet) as submit:
         while waiting or running:
             for name, step in list(waiting.items()):
@@ -49,7 +52,7 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True)
                     # The reason has been given with the step that failed.
                     failed[name] = failed[next(iter(needs & failed.keys()))]
                     del waiting[name]
-                elif needs <= done:
+                elif needs <= known:
                     running[submit(step)] = name
                     del waiting[name]
                     if jobs == 1:
@@ -59,16 +62,17 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True)
                 name = running.pop(future)
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
-                    raise _killed(name, len(done), len(steps)) from error
+                    raise _killed(name, finished, len(steps)) from error
                 if error is None:
-                    done.add(name)
+                    known.add(name)
+                    finished += 1
                 else:
                     failed[name] = error
                     say(f"{name} failed: {' '.join(str(error).split())}")
     if failed:
         first, reason = next(iter(failed.items()))
         raise DistillationError(
-            f"{len(failed)} of {len(steps)} steps failed, {len(done)} are done and kept; the first, {first}: {reason}. "
+            f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: {reason}. "
             "Mend that and give the same command: it goes on with what is missing"
         ) from reason
 

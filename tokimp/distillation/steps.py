@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tokimp.atomic import remove_partial, replacing
+from tokimp.atomic import remove_partial, write_object
 from tokimp.compare import compare
 from tokimp.datasets import SkippedRecord, load_chains
 from tokimp.distillation.digests import file_digest, model_digest
@@ -26,6 +26,7 @@ from tokimp.model_loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
 from tokimp.registry import load_task
 from tokimp.run_folder import differences, digest
+from tokimp.scorer import Scorer
 
 Say = Callable[[str], None]
 
@@ -100,7 +101,7 @@ class Step(ABC):
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             remove_partial(self.folder, path.name)
-            write_json(path, self.identity())
+            write_object(path, self.identity())
         if not self.made():
             self.work(say)
 
@@ -233,7 +234,7 @@ class Ranking(Step):
                 )
                 known[ratio] = pruning.described()
         dataset = result.to_dataset()
-        write_json(
+        write_object(
             self.folder / "report.json",
             {
                 "estimator": estimator.label,
@@ -261,12 +262,6 @@ def questions_digest(task: str, questions: QuestionSet) -> str:
     return digest([[each.id, each.text, each.gold, each.system] for each in task_questions(task, questions)])
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file that is there as a whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
 @lru_cache(maxsize=64)
 def _digest_of(model: str) -> str:
     return model_digest(model)
@@ -284,7 +279,8 @@ def model_identity(spec: ModelSpec) -> dict[str, Any]:
     return {**told, "files": _digest_of(spec.model)}
 
 
-def load_writer(spec: ModelSpec, model: str) -> Any:
+def load_writer(spec: ModelSpec, model: str) -> Scorer:
+    """Load what writes responses: a model of a plan, or with `model` what has become of it."""
     return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **_trust(spec))  # type: ignore[arg-type] # any text: a wrong one is refused there
 
 
