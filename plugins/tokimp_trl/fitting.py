@@ -162,7 +162,7 @@ def _lora_config(lora: Lora) -> Any:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.r,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type] # peft says int, and divides
+        lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=names if isinstance(names, str) else list(names),
     )

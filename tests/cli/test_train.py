@@ -19,8 +19,8 @@ def _student(folder: Path) -> Path:
 def test_trains_a_student_that_every_command_takes(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """The folder named at the end is a model; the same command again does nothing and says the same of the losses."""
     # Byte-level chains of 100 characters nearly fill this student's context.
-    command = ("train", chains_file, "--student", _student(tmp_path / "s"), "--out", "t", "--epochs", "2")
-    command += ("--batch-size", "2", "--device", "cpu", "--learning-rate", "0.01")
+    settings = ("--epochs", "2", "--batch-size", "2", "--device", "cpu", "--learning-rate", "0.01")
+    command = ("train", chains_file, "--student", _student(tmp_path / "s"), "--out", "t", *settings)
     done = tokimp(*command)
     assert done.status == 0, done.err
     assert "3 chains, 4 steps" in done.out

@@ -156,7 +156,7 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
     """Return about how many token positions ranking a chain takes, and how they come about."""
     estimator = ready_estimator(method.estimator, plan.keep_ratios)
     whole = lengths.prompt + lengths.reasoning + lengths.answer
-    lowest, units = min(plan.keep_ratios), max(2, round(lengths.reasoning))
+    units = max(2, round(lengths.reasoning))
     if Capability.DELETIONS in estimator.requires:
         if "keep_ratio" in estimator.parameters():
             ratio = float(estimator.parameters()["keep_ratio"])
@@ -166,18 +166,20 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
     if Capability.KNOCKOUT in estimator.requires:
         return whole * (1 + units), "a pass for each token"
     passes = max((_PASSES.get(each, 1) for each in estimator.requires), default=0)
-    return whole * (1 + passes), f"{1 + passes} passes or more down to keep ratio {lowest:g}"
+    return whole * (1 + passes), "one pass or more" if not passes else f"{1 + passes} passes or more"
 
 
 def _stand_in(lengths: Lengths) -> TokenizedChain:
     """Return a chain of these lengths, for counting."""
-    spans = [(0,) * max(1, round(each)) for each in (lengths.prompt, lengths.reasoning, lengths.answer)]
-    count = len(spans[1])
+    prompt, reasoning, answer = ((0,) * max(1, round(n)) for n in (lengths.prompt, lengths.reasoning, lengths.answer))
+    places = range(len(reasoning))
     return TokenizedChain(
-        Chain("counted", "?", "x" * count, "x"),
-        *spans,
-        reasoning_offsets=tuple((place, place + 1) for place in range(count)),
-        units=tuple((place,) for place in range(count)),
+        chain=Chain("counted", "?", "x" * len(reasoning), "x"),
+        prompt_ids=prompt,
+        reasoning_ids=reasoning,
+        answer_ids=answer,
+        reasoning_offsets=tuple((place, place + 1) for place in places),
+        units=tuple((place,) for place in places),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from tokimp.run_folder import differences, digest
 from tokimp.scorer import Scorer
 
 Say = Callable[[str], None]
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass(frozen=True)
@@ -289,14 +291,14 @@ def _trust(spec: ModelSpec) -> dict[str, bool]:
 
 
 def _tenths(name: str, say: Say) -> Callable[[Progress], None]:
-    """Return a function that says how far a step has come, at every tenth of the way."""
-    shown = -1
+    """Return a function that says how far a step has come: at every tenth of the way, if that takes a while."""
+    shown, last = 0, time.monotonic()
 
     def show(standing: Progress) -> None:
-        nonlocal shown
-        tenth = 10 * standing.done // standing.total
-        if tenth > shown and not standing.kept and standing.done < standing.total:
-            shown = tenth
+        nonlocal shown, last
+        tenth, now = 10 * standing.done // standing.total, time.monotonic()
+        if tenth > shown and now - last > _SECONDS_BETWEEN_LINES and standing.done < standing.total:
+            shown, last = tenth, now
             left = "" if standing.seconds_left is None else f", {standing.seconds_left:.0f} s left"
             say(f"{name}: {standing.done} of {standing.total} done{left}")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,11 @@ def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
         for ratio in ratios:
             table.add_column(f"{ratio:g}", justify="right")
         for method, rows in pruned.groupby("method", sort=False):
-            at = rows.set_index("keep_ratio")
-            table.add_row(escape(str(method)), *[_point(at.loc[r]) if r in at.index else "-" for r in ratios])
+            at = {row["keep_ratio"]: row for row in rows_of(rows)}
+            table.add_row(escape(str(method)), *[_point(at[r]) if r in at else "-" for r in ratios])
         table.add_section()
-        for row in baselines.itertuples():
-            table.add_row(f"[dim]{_BASELINES[str(row.kind)]}[/]", _point(pd.Series(row._asdict())))
+        for row in rows_of(baselines):
+            table.add_row(f"[dim]{_BASELINES[row['kind']]}[/]", _point(row))
         unmatched = pruned[~pruned["matched"].astype(bool)]
         seeds = int(pruned["seeds"].max()) if len(pruned) else 1
         table.caption = f"mean over {seeds} seeds, standard deviation over seeds" if seeds > 1 else "one seed"
@@ -53,15 +54,15 @@ def length_table(curves: pd.DataFrame) -> Table:
         table.add_column(heading)
     for heading in ("keep ratio", "kept share", "matched", "chains changed", "tokens changed", "student writes"):
         table.add_column(heading, justify="right")
-    for row in curves.itertuples():
-        pruned = row.kind == "pruned"
-        names = [_text(getattr(row, name)) for name in GROUP]
-        method = escape(str(row.method)) if pruned else f"[dim]{_BASELINES[str(row.kind)]}[/]"
-        writes = "-" if pd.isna(row.reasoning_tokens) else f"{row.reasoning_tokens:.1f}"
-        again = [_share(row.changed_chains), _share(row.changed_tokens)]
-        matched = ("yes" if row.matched else "no") if pruned else "-"
-        ratio = f"{row.keep_ratio:g}" if row.kind != "untrained" else "-"
-        table.add_row(*names, method, ratio, _share(row.kept_share), matched, *again, writes)
+    for row in rows_of(curves):
+        pruned = row["kind"] == "pruned"
+        names = [_text(row[name]) for name in GROUP]
+        method = escape(row["method"]) if pruned else f"[dim]{_BASELINES[row['kind']]}[/]"
+        writes = "-" if pd.isna(row["reasoning_tokens"]) else f"{row['reasoning_tokens']:.1f}"
+        again = [_share(row["changed_chains"]), _share(row["changed_tokens"])]
+        matched = ("yes" if row["matched"] else "no") if pruned else "-"
+        ratio = f"{row['keep_ratio']:g}" if row["kind"] != "untrained" else "-"
+        table.add_row(*names, method, ratio, _share(row["kept_share"]), matched, *again, writes)
     return keep_words_whole(table)
 
 
@@ -73,18 +74,19 @@ def difference_table(differences: pd.DataFrame) -> Table:
     for heading in ("difference", "95% interval", "p", "p (Holm)"):
         table.add_column(heading, justify="right")
     shown = differences[differences["p_holm"] < _LEVEL] if len(differences) else differences
-    for row in shown.itertuples():
-        better, worse, sign = (row.first, row.second, 1) if row.difference >= 0 else (row.second, row.first, -1)
-        low, high = sorted((sign * row.low, sign * row.high))
+    for row in rows_of(shown):
+        names, sign = [row["first"], row["second"]], 1
+        if row["difference"] < 0:
+            names, sign = names[::-1], -1
+        low, high = sorted((sign * row["low"], sign * row["high"]))
         table.add_row(
-            *[_text(getattr(row, name)) for name in GROUP],
-            f"{row.keep_ratio:g}",
-            escape(str(better)),
-            escape(str(worse)),
-            f"{sign * row.difference:+.3f}",
+            *[_text(row[name]) for name in GROUP],
+            f"{row['keep_ratio']:g}",
+            *map(escape, names),
+            f"{sign * row['difference']:+.3f}",
             f"\\[{low:+.3f},{high:+.3f}]",
-            _p(row.p_value),
-            _p(row.p_holm),
+            _p(row["p_value"]),
+            _p(row["p_holm"]),
         )
     table.caption = f"{len(shown)} of {len(differences)} pairs; intervals and p-values are about other questions"
     return keep_words_whole(table)
@@ -102,7 +104,12 @@ def panels(curves: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame,
         student, teacher, _ = names
         of_teacher = whole[(whole["student"] == student) & (whole["teacher"] == teacher)]
         baselines = pd.concat([untrained[untrained["student"] == student], of_teacher])
-        yield dict(zip(GROUP, names, strict=True)), rows, baselines
+        yield dict(zip(GROUP, map(str, names), strict=True)), rows, baselines
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows, each by column names."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def draw_curves(curves: pd.DataFrame) -> Figure:
@@ -155,17 +162,12 @@ def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, metho
             markersize=4,
             linewidth=1.3,
         )
-    for row in baselines.itertuples():
-        whole = row.kind == "unpruned"
+    for row in rows_of(baselines):
+        whole = row["kind"] == "unpruned"
         if whole:
-            axis.axhspan(float(row.lowest), float(row.highest), color=BAND, alpha=0.5, linewidth=0)
-        axis.axhline(
-            float(row.accuracy),
-            color="#3c3c3c",
-            linewidth=1,
-            linestyle="--" if whole else ":",
-            label=_BASELINES[str(row.kind)],
-        )
+            axis.axhspan(row["lowest"], row["highest"], color=BAND, alpha=0.5, linewidth=0)
+        style = "--" if whole else ":"
+        axis.axhline(row["accuracy"], color="#3c3c3c", linewidth=1, linestyle=style, label=_BASELINES[row["kind"]])
     axis.set_xlabel("keep ratio", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
@@ -178,7 +180,7 @@ def _heading(names: dict[str, str]) -> str:
     return f"{names['student']} taught by {names['teacher']}{pruner}"
 
 
-def _point(row: pd.Series) -> str:
+def _point(row: Mapping[str, Any]) -> str:
     spread = "" if pd.isna(row["deviation"]) else f" ±{row['deviation']:.3f}"
     star = "" if bool(row["matched"]) else "*"
     return f"{row['accuracy']:.3f}{spread}{star}"
@@ -188,7 +190,7 @@ def _text(value: object) -> str:
     return "-" if value is None or value != value else escape(str(value))  # noqa: PLR0124 - a NaN differs from itself
 
 
-def _share(value: float) -> str:
+def _share(value: float | None) -> str:
     return "-" if value is None or np.isnan(value) else f"{value:.3f}"
 
 
