@@ -17,8 +17,12 @@ INSTRUCTION = (
     r"this form: Thus, the final answer is: \boxed{ANSWER}"
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_GOES_ON = re.compile(r"(?::|\\\[|\\\(|\$\$|\\begin\{[a-z]+\*?\})\s*\Z")
 _DISPLAY_ENDS = re.compile(r"\s*(?:\\\]|\\\)|\$\$?|\\end\{[a-z]+\*?\})*[.!]?")
 _TEXT = re.compile(r"\\(?:text|mbox|textbf|textrm|mathrm)\s*\{([^{}]*)\}")
+# Hendrycks et al. leave a unit after a number out of account as well.
+_UNIT = re.compile(r"(?<=[\d}])\s*(?:\\[ ,;!]\s*)?\\(?:text|mbox|textrm|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?\s*\Z")
+_SPACING = re.compile(r"\\!|\\left|\\right")
 _DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 
 
@@ -70,8 +74,7 @@ class Math(Task):
         if found is None:
             return None
         box, end, _ = found
-        starts = sentence_starts(response)
-        begin = starts[bisect_right(starts, box) - 1]
+        begin = _answer_begin(response, box)
         ends = _DISPLAY_ENDS.match(response, end)
         end = end if ends is None else ends.end()
         return response[:begin].strip(), response[begin:end].strip()
@@ -102,12 +105,15 @@ def _last_box(text: str) -> tuple[int, int, str] | None:
     return None
 
 
+def _answer_begin(response: str, box: int) -> int:
+    """Return where the sentence that holds a box begins; what opens a display or ends in a colon belongs to it."""
+    starts = sentence_starts(response)
+    index = bisect_right(starts, box) - 1
+    while index and _GOES_ON.search(response, starts[index - 1], starts[index]):
+        index -= 1
+    return starts[index]
+
+
 def _bare(value: str) -> str:
-    """Leave out how a value is set: words in text mode, signs of degrees, spacing."""
-    return (
-        _DEGREES.sub("", _TEXT.sub(r"\1", value))
-        .replace(r"\!", "")
-        .replace(r"\left", "")
-        .replace(r"\right", "")
-        .strip()
-    )
+    """Leave out how a value is set: a unit, text mode around words, signs of degrees, spacing."""
+    return _SPACING.sub("", _DEGREES.sub("", _TEXT.sub(r"\1", _UNIT.sub("", value)))).strip()
