@@ -52,7 +52,15 @@ def length_table(curves: pd.DataFrame) -> Table:
     table = new_table("Lengths (shares of the pruner's tokens; tokens a student writes before its answer)")
     for heading in (*GROUP, "method"):
         table.add_column(heading)
-    for heading in ("keep ratio", "kept share", "matched", "chains changed", "tokens changed", "student writes"):
+    for heading in (
+        "chains",
+        "keep ratio",
+        "kept share",
+        "matched",
+        "chains changed",
+        "tokens changed",
+        "student writes",
+    ):
         table.add_column(heading, justify="right")
     for row in rows_of(curves):
         pruned = row["kind"] == "pruned"
@@ -62,7 +70,8 @@ def length_table(curves: pd.DataFrame) -> Table:
         again = [_share(row["changed_chains"]), _share(row["changed_tokens"])]
         matched = ("yes" if row["matched"] else "no") if pruned else "-"
         ratio = f"{row['keep_ratio']:g}" if row["kind"] != "untrained" else "-"
-        table.add_row(*names, method, ratio, _share(row["kept_share"]), matched, *again, writes)
+        chains = "-" if pd.isna(row["chains"]) else f"{row['chains']:.0f}"
+        table.add_row(*names, method, chains, ratio, _share(row["kept_share"]), matched, *again, writes)
     return keep_words_whole(table)
 
 
