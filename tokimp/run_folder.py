@@ -120,6 +120,9 @@ class RunFolder:
         if found:
             # Another unit or format changes every chain's ids; naming the cause is enough.
             causes = [each for each in found if not _CHAIN_IDS.match(each)] or found
+            # Where more or fewer questions were drawn, what has moved to which place says no more.
+            if any(cause.startswith("number of questions:") for cause in causes):
+                causes = [cause for cause in causes if not cause.startswith("questions[")]
             # Another name stands for another class; saying both says it twice.
             renamed = {cause.split(".name:")[0] for cause in causes if ".name:" in cause}
             causes = [cause for cause in causes if cause.split(".class:")[0] not in renamed or ".class:" not in cause]

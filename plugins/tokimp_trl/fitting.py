@@ -148,6 +148,8 @@ def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -
         report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,
+        # Every weight that is trained takes part in every loss; looking for others costs a walk over the graph.
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=device != "cpu",
         **saving,
     )

@@ -52,6 +52,15 @@ def test_thinking_is_the_reasoning() -> None:
     assert layout.divide(task, QUESTION, "3+4=7\n#### 7\n</think>\n\nDone.") is None
 
 
+def test_a_closing_tag_that_is_not_written_is_refused() -> None:
+    """Where the tag is a special token, it is missing from generated text, and the format is refused at once."""
+    made = tokenizer(THINK)
+    made.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    with pytest.raises(TokenizationError, match=r"the closing tag '</think>' is a special token.*use prompt format"):
+        Layout(made)
+    assert Layout(made, "chat").format == "chat"
+
+
 def test_tokens_are_counted_as_chains_have_them() -> None:
     """A reasoning has as many tokens as tokenize_chain gives it; an empty one has none."""
     made = tokenizer()

@@ -74,7 +74,7 @@ evaluate: {max_new_tokens: 10}
         ({"task": None}, "task must be text"),
         ({"task": "gsm9k"}, "task cannot be used: there is no task named 'gsm9k'; known are gsm8k, math"),
         ({"methods": {"g": "gredy"}}, "methods.g.estimator cannot be used: there is no estimator named 'gredy'"),
-        ({"methods": ["greedy:keep_ratio=2"]}, "methods[0].estimator cannot be used: greedy: keep_ratio=2"),
+        ({"methods": ["greedy:ratio=2"]}, "methods[0].estimator cannot be used: estimator 'greedy' has no parameter"),
         ({"methods": {"g": {"estimator": "greedy", "objectiv": "answer"}}}, "methods.g.objectiv is not a key"),
         ({"methods": {"g": {"estimator": "greedy", "objective": "x"}}}, "methods.g.objective cannot be used"),
         ({"methods": ["greedy", "greedy"]}, "methods has two entries called 'greedy'"),
@@ -108,6 +108,13 @@ def test_each_mistake_is_named_with_its_key_and_what_is_allowed(
         Plan.load(path)
     assert str(raised.value).startswith(str(path))
     assert said.removeprefix("plan.yaml: ") in str(raised.value)
+
+
+def test_values_are_checked_before_a_run_and_not_for_a_forecast() -> None:
+    """A plan can be read where LLMLingua-2's weights are not; whoever runs it is told of a wrong value first."""
+    Plan.of({**LEAST, "methods": ["llmlingua"]})
+    with pytest.raises(PlanError, match=r"methods\.greedy-keep_ratio=2\.estimator cannot be used: greedy: keep_ratio=2"):
+        Plan.of({**LEAST, "methods": ["greedy:keep_ratio=2"]}).check_methods()
 
 
 @pytest.mark.parametrize("missing", list(LEAST))

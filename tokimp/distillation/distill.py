@@ -74,7 +74,9 @@ def distill(
     Raises
     ------
     PlanError
-        If the plan cannot be followed.
+        If the plan cannot be followed: a method's parameter, for one.
+    TrainingError
+        If the training library is not installed.
     ResumeError
         If the folder holds what another plan made, or is in use; before any work.
     DistillationError
@@ -85,6 +87,7 @@ def distill(
     assert isinstance(followed, Plan)  # noqa: S101 - for the type checker
     if jobs < 1:
         raise PlanError(f"jobs={jobs} is not allowed; give 1 or more")
+    followed.check_methods()
     folder = Path(out)
     forget_files()
     to_do = steps(followed, folder, only)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from tokimp.chain import Chain, Ids
 from tokimp.distillation.task import Question, Task
+from tokimp.errors import TokenizationError
 from tokimp.prompt_format import ChainText, PromptFormat, choose
 from tokimp.tokenization import SpanEncoder, lay_out
 
@@ -24,12 +25,29 @@ class Layout:
     ----------
     format
         What ``auto`` has become: ``chat``, ``think`` or ``plain``.
+
+    Raises
+    ------
+    TokenizationError
+        If reasoning and answer cannot be told apart in this format: the closing tag is left out of what a model writes.
     """
 
     def __init__(self, tokenizer: Any, prompt_format: PromptFormat = "auto") -> None:
         self._tokenizer = tokenizer
         self._encoder = SpanEncoder.of(tokenizer)
         self.format = cast("PromptFormat", choose(tokenizer) if prompt_format == "auto" else prompt_format)
+        if self.format == "think":
+            self._check_tag()
+
+    def _check_tag(self) -> None:
+        """Refuse a closing tag that is a special token: generated text comes without those."""
+        tag = self._text(Question("any", "-", "-")).before_answer
+        ids = self._encoder.encode((tag,), where="the closing tag")
+        if tag.text.strip() not in str(self._tokenizer.decode(list(ids), skip_special_tokens=True)):
+            raise TokenizationError(
+                f"the closing tag {tag.text.strip()!r} is a special token, which is left out of what the model writes, "
+                "so reasoning and answer cannot be told apart; use prompt format 'chat' or 'plain'"
+            )
 
     def prompt(self, question: Question) -> Ids:
         """Return what the model is to continue.

@@ -172,6 +172,18 @@ class Plan:
         made["prompt_format"] = reader.one_of(given.get("prompt_format", "auto"), "prompt_format", PROMPT_FORMATS)
         return cls(**made)
 
+    def check_methods(self) -> None:
+        """Raise `PlanError` where a method's parameters are not allowed, or what it needs is not here.
+
+        This is not done when a plan is read: what a plan takes can be said on a machine that has no weights.
+        """
+        for method in self.methods:
+            try:
+                load_estimator(method.estimator).validate_parameters()
+            except TokimpError as error:
+                raise PlanError(f"methods.{method.name}.estimator cannot be used: {error}") from error
+        load_trainer(self.trainer).validate_parameters()
+
     def pruners_of(self, teacher: ModelSpec) -> tuple[ModelSpec, ...]:
         """Return who prunes a teacher's chains."""
         return self.pruners or (teacher,)
@@ -270,9 +282,7 @@ class _Reader:
         for name, entry, where in entries:
             given = {"estimator": entry} if isinstance(entry, str) else entry
             given = self.mapping(given, where, ["name", "estimator", "objective"])
-            estimator = self.checked(
-                given.get("estimator"), f"{where}.estimator", lambda n: load_estimator(n).validate_parameters()
-            )
+            estimator = self.checked(given.get("estimator"), f"{where}.estimator", load_estimator)
             objective = self.checked(given.get("objective", "joint"), f"{where}.objective", load_objective)
             own_name = name or _as_name(estimator if objective == "joint" else f"{estimator}-{objective}")
             made.append(Method(self.name(given.get("name", own_name), where), estimator, objective))
