@@ -13,6 +13,7 @@ import pytest
 import tokimp as ti
 from tokimp.distillation import cell_steps
 from tokimp.distillation.distill import Distillation, distill, gather
+from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
 from tokimp.errors import DistillationError, PlanError, ResumeError
@@ -118,7 +119,7 @@ def test_a_run_that_was_stopped_goes_on(
     student: Path, tmp_path: Path, found: Distillation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the third evaluation, it does the rest and ends with the same numbers."""
-    evaluate, calls = cell_steps.evaluate, []
+    calls: list[Any] = []
 
     def stop(*arguments: Any, **options: Any) -> Any:
         calls.append(arguments)
@@ -144,8 +145,13 @@ def assert_same_cells(after: Distillation, found: Distillation) -> None:
 
 def test_a_plan_may_be_given_more(student: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another method and ratio are added; the cells that were there are not done again."""
-    evaluate, done = cell_steps.evaluate, []
-    monkeypatch.setattr(cell_steps, "evaluate", lambda *a, **k: (done.append(a[3]), evaluate(*a, **k))[1])
+    done: list[Any] = []
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        done.append(arguments[3])
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(cell_steps, "evaluate", count)
     plan = plan_of(student, keep_ratios=[0.8, 0.7, 0.5], seeds=[0])
     plan = replace(plan, methods=(*plan.methods, Method("position", "position")))
     after = distill(plan, folder)

@@ -64,11 +64,13 @@ def test_positions_to_train_follow_the_keep_ratio() -> None:
 
 def test_the_forecast_of_pruning_is_near_what_pruning_reads() -> None:
     """For chains of a known length, greedy pruning and leave-one-out read about as many positions as was said."""
-    chains = ti.demo_chains()[::4]
+    chains = ti.demo_chains()[3:5]
     scorer = ti.load_scorer("tiny")
     tokens = [ti.tokenize_chain(chain, scorer.tokenizer) for chain in chains]
     reasoning = sum(len(each.reasoning_ids) for each in tokens) / len(tokens)
-    expected = by_name(forecast(plan_of(questions={"limit": len(chains)}), reasoning_tokens=reasoning))
+    prompt = sum(len(each.prompt_ids) for each in tokens) / len(tokens)
+    plan = plan_of(questions={"limit": len(chains)})
+    expected = by_name(forecast(plan, reasoning_tokens=reasoning, question_tokens=prompt))
     for name, estimator in (
         ("greedy", "greedy:keep_ratio=0.5"),
         ("loo", "leave_one_out"),
@@ -76,7 +78,7 @@ def test_the_forecast_of_pruning_is_near_what_pruning_reads() -> None:
     ):
         result = ti.compare(chains, scorer, [estimator]).to_dataset()
         read = float(result["tokens_forwarded"].sum() + result["full_tokens_forwarded"].sum())
-        assert expected[f"positions to prune: tiny's by tiny: {name}"].number == pytest.approx(read, rel=0.5)
+        assert expected[f"positions to prune: tiny's by tiny: {name}"].number == pytest.approx(read, rel=0.35)
 
 
 def test_chains_that_are_sampled_are_counted(tmp_path: Path) -> None:

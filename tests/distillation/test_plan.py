@@ -113,7 +113,9 @@ def test_each_mistake_is_named_with_its_key_and_what_is_allowed(
 def test_values_are_checked_before_a_run_and_not_for_a_forecast() -> None:
     """A plan can be read where LLMLingua-2's weights are not; whoever runs it is told of a wrong value first."""
     Plan.of({**LEAST, "methods": ["llmlingua"]})
-    with pytest.raises(PlanError, match=r"methods\.greedy-keep_ratio=2\.estimator cannot be used: greedy: keep_ratio=2"):
+    with pytest.raises(
+        PlanError, match=r"methods\.greedy-keep_ratio=2\.estimator cannot be used: greedy: keep_ratio=2"
+    ):
         Plan.of({**LEAST, "methods": ["greedy:keep_ratio=2"]}).check_methods()
 
 

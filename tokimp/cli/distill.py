@@ -34,6 +34,13 @@ from tokimp.report.terminal import console_for, keep_words_whole, new_table, pri
     type=click.FloatRange(min=1),
     help="Of --estimate: of a chain, where none are sampled yet.",
 )
+@click.option(
+    "--question-tokens",
+    default=100.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    help="Of --estimate: of a question, where they are not at hand.",
+)
 @click.option("--cell", metavar="NAME", help="Do this cell alone, with what it needs.")
 @click.option("--redo", is_flag=True, help="Do the cell again, even if it is finished.")
 def distill(
@@ -43,6 +50,7 @@ def distill(
     jobs: int,
     estimate: bool,
     reasoning_tokens: float,
+    question_tokens: float,
     cell: str | None,
     redo: bool,
 ) -> None:
@@ -57,7 +65,8 @@ def distill(
     followed = Plan.load(plan)
     folder = out or Path("runs") / plan.stem
     if estimate:
-        _print_forecast(forecast(followed, folder, reasoning_tokens=reasoning_tokens))
+        amounts = forecast(followed, folder, reasoning_tokens=reasoning_tokens, question_tokens=question_tokens)
+        _print_forecast(amounts)
         return
     if all(spec.model == TINY for spec in (*followed.teachers, *followed.pruners)):
         keep_to_one_thread(TINY)

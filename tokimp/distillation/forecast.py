@@ -56,7 +56,9 @@ class Amount:
     how: str
 
 
-def forecast(plan: Plan, out: str | Path | None = None, *, reasoning_tokens: float = 150.0) -> list[Amount]:
+def forecast(
+    plan: Plan, out: str | Path | None = None, *, reasoning_tokens: float = 150.0, question_tokens: float = 100.0
+) -> list[Amount]:
     """Say what a plan takes; nothing is loaded but the questions, and they only where the plan gives no limit.
 
     Parameters
@@ -67,6 +69,8 @@ def forecast(plan: Plan, out: str | Path | None = None, *, reasoning_tokens: flo
         Its folder, if it has been begun: chains that are sampled already are counted instead of guessed.
     reasoning_tokens
         Of a chain, on average, where none are sampled.
+    question_tokens
+        Of a question, on average, where they lie in no file and the plan gives a limit: then they are not read.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def forecast(plan: Plan, out: str | Path | None = None, *, reasoning_tokens: flo
     answers = int(plan.evaluate.get("max_new_tokens") or load_task(plan.task).max_new_tokens)
     trained: dict[str, Lengths] = {}
     for teacher in plan.teachers:
-        lengths = trained[teacher.name] = _lengths(plan, teacher, asked, out, reasoning_tokens)
+        lengths = trained[teacher.name] = _lengths(plan, teacher, asked, out, reasoning_tokens, question_tokens)
         responses = asked * int(plan.sample.get("n", 10))
         amounts.append(
             Amount(
@@ -124,14 +128,14 @@ def _count(plan: Plan, questions: QuestionSet, key: str) -> int:
         ) from error
 
 
-def _lengths(plan: Plan, teacher: ModelSpec, asked: int, out: str | Path | None, reasoning: float) -> Lengths:
-    prompt = 100.0
-    try:
-        shown = task_questions(plan.task, QuestionSet(plan.questions.split, plan.questions.source, min(asked, 50)))
+def _lengths(
+    plan: Plan, teacher: ModelSpec, asked: int, out: str | Path | None, *, reasoning: float, prompt: float
+) -> Lengths:
+    source = plan.questions.source
+    if plan.questions.limit is None or (source is not None and Path(source).is_file()):
+        # They are here: no data set has to be fetched in order to look at them.
+        shown = task_questions(plan.task, plan.questions)
         prompt = sum(len(each.text) for each in shown) / len(shown) / CHARACTERS_A_TOKEN
-    except TokimpError:
-        # The questions lie where they cannot be read now; the line says that this is a guess.
-        pass
     if out is not None:
         sampling = Sampling(plan, Path(out), teacher)
         if sampling.made():
@@ -148,6 +152,7 @@ def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
             positions, how = _positions(plan, method, lengths)
             whose = f"{teacher.name}'s by {pruner.name}: {method.name}"
             counted = f"{lengths.chains:,} chains of {lengths.reasoning:.0f} reasoning tokens"
+            counted += f" after {lengths.prompt:.0f}"
             found.append(Amount("positions to prune", whose, lengths.chains * positions, f"{counted}, {how}"))
     return found
 
