@@ -92,7 +92,9 @@ def forecast(
     answers = int(plan.evaluate.get("max_new_tokens") or load_task(plan.task).max_new_tokens)
     trained: dict[str, Lengths] = {}
     for teacher in plan.teachers:
-        lengths = trained[teacher.name] = _lengths(plan, teacher, asked, out, reasoning_tokens, question_tokens)
+        lengths = trained[teacher.name] = _lengths(
+            plan, teacher, asked, out, reasoning=reasoning_tokens, prompt=question_tokens
+        )
         responses = asked * int(plan.sample.get("n", 10))
         amounts.append(
             Amount(
