@@ -17,6 +17,7 @@ from tokimp.analyze import analyze
 from tokimp.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.compare import compare
 from tokimp.datasets import SkippedRecord, demo_chains, load_chains
+from tokimp.distillation.task import Question, Task
 from tokimp.errors import TokimpError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
 from tokimp.io import load, save
@@ -26,10 +27,12 @@ from tokimp.registry import (
     load_analysis,
     load_estimator,
     load_objective,
+    load_task,
     register_analysis,
     register_estimator,
     register_objective,
     register_scorer,
+    register_task,
 )
 from tokimp.schema import ranks, validate
 from tokimp.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
@@ -69,6 +72,10 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "analyze",
     "compare",
     "load_analysis",
+    # distillation
+    "Question",
+    "Task",
+    "load_task",
     # results
     "chain_table",
     "kept_positions",
@@ -83,6 +90,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "register_estimator",
     "register_objective",
     "register_scorer",
+    "register_task",
     # errors
     "TokimpError",
     "__version__",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SUFFIX = ".partial"
 
@@ -35,6 +37,18 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_entries(path.parent)
     finally:
         _remove(partial)
+
+
+def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write records as JSONL, in one step."""
+    with replacing(path) as partial:
+        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
+
+
+def write_object(path: Path, content: Mapping[str, Any]) -> None:
+    """Write one JSON object, a line a field, in one step."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def remove_partial(folder: Path, name: str = "*") -> None:

@@ -18,7 +18,7 @@ from tokimp.forward_work import ForwardWork, model_size
 from tokimp.generation import take_end_tokens
 from tokimp.key_value_cache import can_share_prefix, new_cache
 from tokimp.memory import total_memory
-from tokimp.model_loading import load_model
+from tokimp.model_loading import context_length, load_model
 from tokimp.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
 
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
@@ -80,7 +80,7 @@ class Decoder(ABC):
         self.tokens_forwarded = 0
         config = loaded.model.config.get_text_config(decoder=True)
         self.architecture: str = config.model_type
-        self.context_length = _context_length(config)
+        self.context_length = context_length(config)
         self.end_tokens = take_end_tokens(loaded.model, loaded.tokenizer)
         self._layer_count: int = config.num_hidden_layers
         self._vocabulary: int = loaded.model.get_output_embeddings().weight.shape[0]
@@ -282,14 +282,6 @@ class Decoder(ABC):
                 f"{where}: token id {highest} is not in the vocabulary of {self.model_id} ({self._vocabulary} tokens); "
                 "tokenise the chain with the scorer's own tokenizer"
             )
-
-
-def _context_length(config: Any) -> int | None:
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        value = getattr(config, name, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    return None
 
 
 def _call_cost(kind: str, layers: int, parameters: int) -> int:

@@ -37,6 +37,14 @@ class CategorizerError(TokimpError):
     """A categorizer cannot say what it was asked: which chain, why, and what to change."""
 
 
+class TaskError(TokimpError):
+    """A task cannot give questions, or its parameters break the contract."""
+
+
+class DistillationError(TokimpError):
+    """Sampling, training or evaluating cannot start or go on: what is the matter, and what to change."""
+
+
 class PluginError(TokimpError):
     """A name is unknown, claimed twice, or its plugin fails to load."""
 
@@ -47,3 +55,11 @@ class SchemaError(TokimpError):
 
 class ResumeError(TokimpError):
     """The output folder holds a run of other data, another model or other options."""
+
+
+class TrainingError(TokimpError):
+    """A student cannot be trained: which setting, chain or package is at fault, and what to change."""
+
+
+class PlanError(TokimpError):
+    """A plan of a distillation cannot be followed: which key, what is allowed there, and what to change."""

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from tokimp.batching import batches_by_length, run_within_memory, split_list
+from tokimp.batching import PositionBudget, batches_by_length, run_within_memory, split_list
 from tokimp.errors import ScorerError
 
-if TYPE_CHECKING:
-    from tokimp.decoder import Decoder
+
+class Generating(Protocol):
+    """What a model is generated with: its tokenizer, its limits, where its tensors are, and the count of positions."""
+
+    tokenizer: Any
+    model_id: str
+    device: str
+    context_length: int | None
+    end_tokens: list[int]
+    budget: PositionBudget
+    tokens_forwarded: int
+
+    def tensor(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return ids as a tensor on the model's device, [row, position]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class _Row:
 
 
 def continue_prompts(
-    scorer: Decoder,
+    scorer: Generating,
     model: Any,
     prompts: Sequence[Sequence[int]],
     *,
@@ -93,7 +105,7 @@ class _GumbelNoise(LogitsProcessor):
 
 
 def _write(
-    scorer: Decoder, model: Any, rows: Sequence[_Row], room: int, *, temperature: float, seed: int
+    scorer: Generating, model: Any, rows: Sequence[_Row], room: int, *, temperature: float, seed: int
 ) -> dict[tuple[int, int], str]:
     texts: dict[tuple[int, int], str] = {}
     lengths = [len(row.ids) + room for row in rows]
@@ -120,7 +132,7 @@ def _write(
 
 
 def _generate(
-    scorer: Decoder, model: Any, rows: Sequence[_Row], room: int, processors: LogitsProcessorList
+    scorer: Generating, model: Any, rows: Sequence[_Row], room: int, processors: LogitsProcessorList
 ) -> list[list[int]]:
     width = max(len(row.ids) for row in rows)
     end = scorer.end_tokens
@@ -145,7 +157,7 @@ def _settings(**fields: Any) -> GenerationConfig:
     return GenerationConfig(**fields)  # type: ignore[no-untyped-call] # transformers leaves its __init__ untyped
 
 
-def _room(scorer: Decoder, index: int, prompt: Sequence[int], wanted: int) -> int:
+def _room(scorer: Generating, index: int, prompt: Sequence[int], wanted: int) -> int:
     if not prompt:
         raise ScorerError(f"prompt {index} has no tokens; give it at least one")
     if scorer.context_length is None:

@@ -110,6 +110,18 @@ def load_model(
     return _finished(loaded.to(place), loaded_tokenizer, name, place)
 
 
+def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
+    """Return the tokenizer of a model that `load_scorer` would load, without the model.
+
+    Raises
+    ------
+    ScorerError
+        If it cannot be loaded.
+    """
+    source, extra = _locate(model)
+    return _tokenizer(model, None, source, {"trust_remote_code": trust_remote_code, **extra})
+
+
 def resolve_device(device: str) -> str:
     """Return `device`, or for ``auto`` the first there is of CUDA, MPS and CPU."""
     if device == "auto":
@@ -134,6 +146,15 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype | None:
     if dtype not in known:
         raise ScorerError(f"there is no dtype {dtype!r}; use auto, {', '.join(known)}")
     return known[dtype]
+
+
+def context_length(config: Any) -> int | None:
+    """Return the longest sequence that a model takes, in tokens, by its configuration; ``None`` where it names none."""
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
 
 
 def _locate(name: str) -> tuple[str, dict[str, Any]]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from tokimp.chain import TokenizedChain
 from tokimp.estimator import ImportanceEstimator
-from tokimp.journal import digest
 from tokimp.objective import Objective
+from tokimp.run_folder import digest
 from tokimp.scorer import Scorer
 
 

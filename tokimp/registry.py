@@ -13,13 +13,15 @@ from typing import Any, Literal, TypeVar
 
 from tokimp.analysis.contract import Analysis
 from tokimp.categorizer import Categorizer
+from tokimp.distillation.task import Task
+from tokimp.distillation.trainer import Trainer
 from tokimp.errors import PluginError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, Scorer
 
-Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers"]
-KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses", "categorizers")
+Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers"]
+KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers")
 T = TypeVar("T")
 _BASES: dict[Kind, type] = {
     "scorers": Scorer,
@@ -27,6 +29,8 @@ _BASES: dict[Kind, type] = {
     "estimators": ImportanceEstimator,
     "analyses": Analysis,
     "categorizers": Categorizer,
+    "tasks": Task,
+    "trainers": Trainer,
 }
 
 _in_process: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
@@ -107,6 +111,16 @@ def register_analysis(name: str) -> Callable[[T], T]:
 def register_categorizer(name: str) -> Callable[[T], T]:
     """Register a categorizer class under `name` in this process (entry point: ``tokimp.categorizers``)."""
     return _register("categorizers", name)
+
+
+def register_task(name: str) -> Callable[[T], T]:
+    """Register a task class under `name` in this process (entry point: ``tokimp.tasks``)."""
+    return _register("tasks", name)
+
+
+def register_trainer(name: str) -> Callable[[T], T]:
+    """Register a trainer class under `name` in this process (entry point: ``tokimp.trainers``)."""
+    return _register("trainers", name)
 
 
 def _package(entry: EntryPoint) -> str:
@@ -354,3 +368,31 @@ def load_categorizer(specification: str | Categorizer) -> Categorizer:
         return specification
     categorizer: Categorizer = _build("categorizers", specification)
     return categorizer
+
+
+def load_task(specification: str | Task) -> Task:
+    """Return a task for ``gsm8k``, ``word_problems:steps=[2]`` or ``module:Class``; an instance is passed through.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or a parameter is not one of the task's.
+    """
+    if isinstance(specification, Task):
+        return specification
+    task: Task = _build("tasks", specification)
+    return task
+
+
+def load_trainer(specification: str | Trainer) -> Trainer:
+    """Return a trainer for ``trl`` or ``module:Class``; an instance is passed through.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or a parameter is not one of the trainer's.
+    """
+    if isinstance(specification, Trainer):
+        return specification
+    trainer: Trainer = _build("trainers", specification)
+    return trainer

@@ -15,10 +15,10 @@ from tokenizers import Encoding, Tokenizer
 from tokimp import prompt_format as formats
 from tokimp.chain import Chain, Ids, TokenizedChain
 from tokimp.errors import TokenizationError
-from tokimp.prompt_format import PROMPT_FORMATS, Piece, PromptFormat, ThinkTags
+from tokimp.prompt_format import PROMPT_FORMATS, ChainText, Piece, PromptFormat, ThinkTags
 from tokimp.units import Unit, partition
 
-__all__ = ["SpanEncoder", "tokenize_chain"]
+__all__ = ["SpanEncoder", "lay_out", "tokenize_chain"]
 
 _SHOWN = 20  # characters on each side of a difference
 
@@ -62,21 +62,10 @@ def tokenize_chain(
     TokenizationError
         If the format does not fit the tokenizer, or the ids do not give the text back; the message names the chain.
     """
-    if think_tags is not None and prompt_format not in ("think", "auto"):
-        raise TokenizationError(f"think_tags belong to prompt format 'think', not {prompt_format!r}")
     encoder = SpanEncoder.of(tokenizer)
-    name = formats.choose(tokenizer, think_tags) if prompt_format == "auto" else prompt_format
-    if name == "plain":
-        text = formats.plain(chain)
-    elif name == "chat":
-        text = formats.chat(chain, tokenizer, encoder.control)
-    elif name == "think":
-        text = formats.think(chain, tokenizer, encoder.control, think_tags)
-    else:
-        raise TokenizationError(f"there is no prompt format {name!r}; formats are {', '.join(PROMPT_FORMATS)}")
-
+    text = lay_out(chain, tokenizer, prompt_format, think_tags=think_tags)
     leading = encoder.leading_ids if text.leading_ids else ()
-    prompt = leading + encoder.encode(text.prompt, opens_text=True, where=chain.where)
+    prompt = encoder.encode_prompt(text, where=chain.where)
     reasoning, offsets = encoder.encode_with_offsets(chain.reasoning, where=chain.where)
     tokens = TokenizedChain(
         chain=chain,
@@ -95,6 +84,23 @@ def tokenize_chain(
         _check(text.pieces(chain.reasoning, chain.wrong_answer), ids, encoder, chain.where)
         tokens = replace(tokens, wrong_answer_ids=wrong)
     return tokens
+
+
+def lay_out(
+    chain: Chain, tokenizer: Any, prompt_format: PromptFormat = "auto", *, think_tags: ThinkTags | None = None
+) -> ChainText:
+    """Return the texts around a chain's reasoning and answer; parameters and errors as of `tokenize_chain`."""
+    if think_tags is not None and prompt_format not in ("think", "auto"):
+        raise TokenizationError(f"think_tags belong to prompt format 'think', not {prompt_format!r}")
+    control = SpanEncoder.of(tokenizer).control
+    name = formats.choose(tokenizer, think_tags) if prompt_format == "auto" else prompt_format
+    if name == "plain":
+        return formats.plain(chain)
+    if name == "chat":
+        return formats.chat(chain, tokenizer, control)
+    if name == "think":
+        return formats.think(chain, tokenizer, control, think_tags)
+    raise TokenizationError(f"there is no prompt format {name!r}; formats are {', '.join(PROMPT_FORMATS)}")
 
 
 def _check(pieces: Sequence[Piece], ids: Ids, encoder: SpanEncoder, where: str) -> None:
@@ -191,6 +197,10 @@ class SpanEncoder:
             self._check_data(found, where)
             ids += found
         return tuple(ids)
+
+    def encode_prompt(self, text: ChainText, *, where: str) -> Ids:
+        """Return the ids of everything before the reasoning."""
+        return (self.leading_ids if text.leading_ids else ()) + self.encode(text.prompt, opens_text=True, where=where)
 
     def encode_with_offsets(self, text: str, *, where: str) -> tuple[Ids, tuple[tuple[int, int], ...]]:
         """Return the ids of a span of data, and the characters ``(start, end)`` of `text` that each covers."""

@@ -81,3 +81,17 @@ def test_a_chain_of_which_nothing_is_left_is_refused_or_listed(tokimp: Run, chai
     assert done.status == 0, done.err
     assert "'short'" in done.err
     assert len(ti.load_chains(tmp_path / "other.jsonl")) == 3
+
+
+def test_several_ratios_are_cut_from_one_ranking(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """Each ratio has its file, equal to that of a run of its own; lower ratios keep a part of what higher ones keep."""
+    ratios = ("--keep-ratio", "0.8", "--keep-ratio", "0.5")
+    done = tokimp("prune", chains_file, "--estimator", "greedy", *ratios, "--out", "short.jsonl")
+    assert done.status == 0, done.err
+    assert "tokenised anew" in done.out
+    assert tokimp("prune", chains_file, "--estimator", "greedy", "--keep-ratio", "0.8", "--out", "a.jsonl").status == 0
+    high, low = _records(tmp_path / "short-0.8.jsonl"), _records(tmp_path / "short-0.5.jsonl")
+    for more, less, alone in zip(high, low, _records(tmp_path / "a.jsonl"), strict=True):
+        assert set(less["kept_positions"]) < set(more["kept_positions"])  # type: ignore[call-overload]
+        assert more["reasoning"] == alone["reasoning"]
+        assert more["kept_token_ids"] == alone["kept_token_ids"]

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
-import warnings
 
 import click
-from transformers.utils import logging as transformers_logging
 
 from tokimp import __version__
 from tokimp.cli.analyze import analyze
 from tokimp.cli.bench import bench
 from tokimp.cli.compare import compare
+from tokimp.cli.distill import distill
 from tokimp.cli.doctor import doctor
+from tokimp.cli.evaluate import evaluate
 from tokimp.cli.plugins import plugins
 from tokimp.cli.prune import prune
+from tokimp.cli.sample import sample
+from tokimp.cli.train import train
 from tokimp.errors import TokimpError
+from tokimp.library_output import quiet_libraries
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,7 +28,7 @@ def cli() -> None:
     """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
 
 
-for command in (compare, analyze, prune, bench, plugins, doctor):
+for command in (compare, analyze, sample, prune, train, evaluate, distill, bench, plugins, doctor):
     command.params.append(
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
     )
@@ -37,17 +39,8 @@ def main() -> None:
     """Run the command line: exit status 0 done, 2 wrong usage, 1 anything else with one line on stderr."""
     debug = "--debug" in sys.argv[1:]
     if not debug:
-        _quiet_libraries()
+        quiet_libraries()
     sys.exit(_run(debug=debug))
-
-
-def _quiet_libraries() -> None:
-    """Keep stderr to our own words: what the libraries have to say is for those who debug."""
-    warnings.filterwarnings("ignore")
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # transformers has no annotations here
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # likewise
-    for name in ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _run(*, debug: bool) -> int:

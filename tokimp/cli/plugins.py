@@ -1,4 +1,4 @@
-"""``tokimp plugins``: every scorer, objective, estimator and analysis that can be asked for by name."""
+"""``tokimp plugins``: everything that can be asked for by name, from scorers to tasks."""
 
 from __future__ import annotations
 

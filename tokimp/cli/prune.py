@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,66 +10,10 @@ import click
 import xarray as xr
 from click.core import ParameterSource
 
-from tokimp.atomic import replacing
 from tokimp.cli.options import ESTIMATOR, run, run_options
-from tokimp.errors import ChainError
-from tokimp.estimator import ImportanceEstimator
+from tokimp.distillation.prune import Pruning, ready_estimator, write_pruned
 from tokimp.io import load
-from tokimp.registry import load_estimator, parse_specification
-from tokimp.views import kept_positions, pruned_text
-
-
-def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> Iterator[dict[str, Any]]:
-    """Yield each chain of a result with its reasoning shortened by the ranks of one estimator.
-
-    Parameters
-    ----------
-    result
-        A result of `tokimp.compare`.
-    estimator
-        The label of the estimator whose ranks decide.
-    keep_ratio
-        Share of the units to keep; ``int(units * keep_ratio)`` stay.
-
-    Yields
-    ------
-    dict
-        A record that `tokimp.load_chains` reads, and beside it what was kept: ``kept_positions`` (of the reasoning
-        tokens), ``kept_token_ids``, ``full_reasoning``, ``estimator``, ``keep_ratio`` and ``unit``.
-    """
-    dataset = result.to_dataset()
-    for index, chain_id in enumerate(str(value) for value in dataset["chain_id"].values):
-        token_ids = dataset["token_id"].values[dataset["chain_index"].values == index]
-        kept = kept_positions(result, chain_id, estimator, keep_ratio)
-        texts = {name: str(dataset[name].values[index]) for name in ("question", "reasoning", "answer", "gold")}
-        optional = {
-            name: text
-            for name in ("system", "wrong_answer")
-            if name in dataset and (text := str(dataset[name].values[index]))
-        }
-        yield {
-            "id": chain_id,
-            "question": texts["question"],
-            "reasoning": pruned_text(result, chain_id, estimator, keep_ratio),
-            "answer": texts["answer"],
-            **({"gold": texts["gold"]} if texts["gold"] else {}),
-            **optional,
-            "estimator": estimator,
-            "keep_ratio": keep_ratio,
-            "unit": str(result.attrs["unit"]),
-            "kept_positions": [int(position) for position in kept],
-            "kept_token_ids": [int(token_ids[position]) for position in kept],
-            "full_reasoning": texts["reasoning"],
-        }
-
-
-def _ready_estimator(specification: str, keep_ratio: float) -> ImportanceEstimator:
-    """Load the estimator; one that stops at a keep ratio of its own, and was given none, stops at this one."""
-    estimator = load_estimator(specification)
-    if "keep_ratio" in estimator.parameters() and "keep_ratio" not in parse_specification(specification)[1]:
-        separator = "," if parse_specification(specification)[1] else ":"
-        estimator = load_estimator(f"{specification}{separator}keep_ratio={keep_ratio}")
-    return estimator
+from tokimp.model_loading import load_tokenizer
 
 
 @click.command()
@@ -82,10 +25,12 @@ def _ready_estimator(specification: str, keep_ratio: float) -> ImportanceEstimat
 )
 @click.option(
     "--keep-ratio",
-    default=0.5,
-    show_default=True,
+    "keep_ratios",
+    multiple=True,
+    default=(0.5,),
+    show_default="0.5",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of the reasoning units to keep.",
+    help="Share of the reasoning units to keep; give it once for each.",
 )
 @click.option(
     "--run",
@@ -93,12 +38,21 @@ def _ready_estimator(specification: str, keep_ratio: float) -> ImportanceEstimat
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Prune by the ranks of this finished run (a folder of tokimp compare) instead of computing them.",
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The JSONL file to write.")
-def prune(estimator: str | None, keep_ratio: float, finished: Path | None, out: Path, **options: Any) -> None:
-    """Write CHAINS with their reasoning shortened to a keep ratio, as JSONL.
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The JSONL file to write; with several ratios each has its own, OUT-RATIO.jsonl.",
+)
+def prune(
+    estimator: str | None, keep_ratios: tuple[float, ...], finished: Path | None, out: Path, **options: Any
+) -> None:
+    """Write CHAINS with their reasoning shortened to one or more keep ratios, as JSONL.
 
-    What is finished is kept beside OUT, in OUT.run: the same command continues a run that was killed. A chain of which
-    nothing would be left is an error; with --skip-bad it is left out and listed.
+    All ratios are cut from one ranking. What is finished is kept beside OUT, in OUT.run: the same command continues
+    a run that was killed. A chain of which nothing would be left is an error; with --skip-bad it is left out and
+    listed. Besides the text, the ids of the tokens kept are written; printed is how often the text, tokenised anew,
+    gives other ids (not with --run, which loads no model).
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     if finished is not None:
@@ -108,23 +62,32 @@ def prune(estimator: str | None, keep_ratio: float, finished: Path | None, out: 
         label = estimator or _only_estimator(result)
     else:
         skip_bad = options["skip_bad"]
-        method = _ready_estimator(ESTIMATOR.convert(estimator or "greedy", None, None), keep_ratio)
+        # A ranking that reaches the lowest ratio holds all others.
+        method = ready_estimator(ESTIMATOR.convert(estimator or "greedy", None, None), keep_ratios)
         result, label = run("pruning", [method], out.with_name(out.name + ".run"), **options), method.label
-    left_out = [f"{record['where']}: {record['reason']}" for record in json.loads(result.attrs["skipped"])]
-    records = []
-    for record in pruned_records(result, label, keep_ratio):
-        if record["reasoning"].strip():
-            records.append(record)
-            continue
-        reason = f"chain {record['id']!r}: nothing is left of its reasoning at keep ratio {keep_ratio}"
-        if not skip_bad:
-            raise ChainError(f"{reason}; keep more, or leave it out (--skip-bad)")
-        left_out.append(reason)
-    with replacing(out) as partial:
-        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
-    for reason in left_out:
-        click.echo(f"left out: {reason}", err=True)
-    click.echo(f"{len(records)} chains written to {out}" + (f", {len(left_out)} left out" if left_out else ""))
+    skipped = json.loads(result.attrs["skipped"])
+    for record in skipped:
+        click.echo(f"left out: {record['where']}: {record['reason']}", err=True)
+    tokenizer = None
+    if finished is None:
+        tokenizer = load_tokenizer(options["model"], trust_remote_code=options["trust_remote_code"])
+    ratios = sorted(set(keep_ratios), reverse=True)
+    for ratio in ratios:
+        path = out if len(ratios) == 1 else out.with_name(f"{out.stem}-{ratio:g}{out.suffix or '.jsonl'}")
+        pruning = write_pruned(result, label, ratio, path, tokenizer=tokenizer, skip_empty=skip_bad)
+        for reason in pruning.left_out:
+            click.echo(f"left out: {reason}", err=True)
+        click.echo(_line(pruning, path, len(skipped)))
+
+
+def _line(pruning: Pruning, path: Path, skipped: int) -> str:
+    """Return what is said of a file that was written."""
+    left_out = skipped + len(pruning.left_out)
+    line = f"{pruning.chains} chains written to {path}" + (f", {left_out} left out" if left_out else "")
+    line += f"; {pruning.kept_share:.1%} of their reasoning tokens kept"
+    if (again := pruning.retokenization) is not None:
+        line += f"; tokenised anew, {again.chains:.0%} of them have other ids ({again.tokens:.1%} of the tokens)"
+    return line
 
 
 def _only_estimator(result: xr.DataTree) -> str:

@@ -6,15 +6,14 @@ import itertools
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from os import PathLike
-from pathlib import Path
 
 from tokimp.chain import Chain
 from tokimp.datasets.correctness import is_right
 from tokimp.datasets.gsm8k import Gsm8k, Gsm8kSolutions
-from tokimp.datasets.hub import hub_records, is_hub_id
 from tokimp.datasets.jsonl import JsonlChains
 from tokimp.datasets.mmlu_pro import MmluPro
-from tokimp.datasets.records import ChainFormat, Record, SkippedRecord, Skips, read_records
+from tokimp.datasets.records import ChainFormat, Record, SkippedRecord, Skips
+from tokimp.datasets.sources import source_records
 from tokimp.errors import ChainError
 
 __all__ = ["FORMATS", "SkippedRecord", "demo_chains", "is_right", "load_chains"]
@@ -25,8 +24,6 @@ _FORMATS: dict[str, ChainFormat] = {
 FORMATS: tuple[str, ...] = ("auto", *_FORMATS)
 # How many records are looked at to tell the format.
 _LOOKED_AT = 100
-# Names of data sets: where they are on the hub.
-_NAMED = {"gsm8k": "openai/gsm8k:main", "mmlu_pro": "TIGER-Lab/MMLU-Pro"}
 
 
 def load_chains(
@@ -72,7 +69,7 @@ def load_chains(
     if format not in FORMATS:
         raise ChainError(f"{source}: there is no format {format!r}; formats are {', '.join(FORMATS)}")
     skips = Skips(skipped)
-    records = _records(source, split, skips)
+    records = source_records(source, split, skips, also=("demo",))
     if format == "auto":
         reader, records = _recognise(records)
     else:
@@ -90,21 +87,6 @@ def demo_chains(limit: int | None = None) -> list[Chain]:
     """
     with as_file(files("tokimp.datasets") / "demo_chains.jsonl") as path:
         return load_chains(path, format="jsonl", limit=limit)
-
-
-def _records(source: str | PathLike[str], split: str, skips: Skips) -> Iterator[Record]:
-    name = source if isinstance(source, str) else None
-    if name in _NAMED:
-        return hub_records(_NAMED[name], split)
-    path = Path(source)
-    if name is not None and is_hub_id(name) and not path.exists() and path.suffix not in (".jsonl", ".json"):
-        return hub_records(name, split)
-    if name is not None and not path.exists():
-        raise ChainError(
-            f"{source}: there is no such file; give the path of a JSONL file, a hub id (owner/name), or one of "
-            f"{', '.join(['demo', *_NAMED])}"
-        )
-    return read_records(path, skips)
 
 
 def _recognise(records: Iterator[Record]) -> tuple[ChainFormat, Iterator[Record]]:

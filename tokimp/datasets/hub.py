@@ -17,8 +17,10 @@ def is_hub_id(source: str) -> bool:
     return _HUB_ID.fullmatch(source) is not None
 
 
-def hub_records(source: str, split: str) -> Iterator[Record]:
+def hub_records(source: str, split: str, stem: str | None = None) -> Iterator[Record]:
     """Yield the rows of a data set's split; ``where`` is ``owner/name[split]:row``, rows counted from 1.
+
+    `stem` is what their ids are made of; the split by default.
 
     Raises
     ------
@@ -39,4 +41,4 @@ def hub_records(source: str, split: str) -> Iterator[Record]:
             "there is a network and give that file's path"
         ) from error
     for number, row in enumerate(rows, start=1):
-        yield Record(f"{source}[{split}]:{number}", split, number, row)
+        yield Record(f"{source}[{split}]:{number}", stem or split, number, row)

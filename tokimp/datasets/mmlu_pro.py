@@ -38,35 +38,52 @@ class MmluPro(ChainFormat):
 
     def chain_id(self, record: Record, part: str) -> str:
         """Return the question's id."""
-        question_id = record.fields.get("question_id")
-        return f"mmlu_pro-{question_id}" if isinstance(question_id, str | int) else ""
+        return _question_id(record)
 
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
         """Return the record's chain."""
-        chain_id = self.chain_id(record, part)
-        if not chain_id:
-            raise record.error("", "'question_id' must be a number or text")
-        options = _options(record, chain_id)
-        letters = ascii_uppercase[: len(options)]
-        lettered = [f"{letter}. {option}" for letter, option in zip(letters, options, strict=True)]
+        chain_id, question, gold, letters = asked(record)
         if "response" in record.fields:
-            response, gold = record.text("response", chain_id), record.text("gold", chain_id)
+            response = record.text("response", chain_id)
         else:
-            response, gold = record.text("cot_content", chain_id), record.text("answer", chain_id)
+            response = record.text("cot_content", chain_id)
             if not response.strip():
                 raise record.error(chain_id, "'cot_content' is empty; MMLU-Pro has chains in split='validation' only")
             response = _FEW_SHOT_OPENING.sub("", response, count=1) if _FEW_SHOT_OPENING.match(response) else response
-        if len(gold) != 1 or gold not in letters:
-            raise record.error(chain_id, f"the right answer {gold!r} is not a letter of {letters[0]} to {letters[-1]}")
         reasoning, answer = _split(record, chain_id, response, letters)
         return Chain(
             id=chain_id,
-            question="\n".join([record.text("question", chain_id), *lettered]),
+            question=question,
             reasoning=reasoning,
             answer=answer,
             gold=gold,
             source=record.where,
         )
+
+
+def asked(record: Record) -> tuple[str, str, str, str]:
+    """Return a record's id, its question with the lettered options, the right letter, and all letters.
+
+    Raises
+    ------
+    ChainError
+        If one of them is missing or of a wrong type, or the right answer is none of the options.
+    """
+    chain_id = _question_id(record)
+    if not chain_id:
+        raise record.error("", "'question_id' must be a number or text")
+    options = _options(record, chain_id)
+    letters = ascii_uppercase[: len(options)]
+    lettered = [f"{letter}. {option}" for letter, option in zip(letters, options, strict=True)]
+    gold = record.text("gold" if "response" in record.fields else "answer", chain_id)
+    if len(gold) != 1 or gold not in letters:
+        raise record.error(chain_id, f"the right answer {gold!r} is not a letter of {letters[0]} to {letters[-1]}")
+    return chain_id, "\n".join([record.text("question", chain_id), *lettered]), gold, letters
+
+
+def _question_id(record: Record) -> str:
+    question_id = record.fields.get("question_id")
+    return f"mmlu_pro-{question_id}" if isinstance(question_id, str | int) else ""
 
 
 def _options(record: Record, chain_id: str) -> list[str]:

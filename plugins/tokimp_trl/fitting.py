@@ -1,0 +1,196 @@
+"""One training with TRL: settings to arguments, from the last whole checkpoint on, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate.state import AcceleratorState
+from datasets import Dataset, disable_progress_bars
+from peft import LoraConfig
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from tokimp.distillation.examples import TrainingExample
+from tokimp.distillation.settings import Lora, TrainSettings
+from tokimp.distillation.trainer import Fit
+from tokimp.errors import TrainingError
+from tokimp.model_loading import resolve_device
+
+_STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
+_LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+
+
+class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
+    """TRL's trainer, writing no model card with each checkpoint, and saying how many tokens it has read."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write none."""
+
+    @property
+    def tokens_read(self) -> int:
+        """Token positions read so far by all processes, padding not counted."""
+        return int(self._total_train_tokens)
+
+
+def fit(
+    model: Any,
+    tokenizer: Any,
+    *,
+    training: Sequence[TrainingExample],
+    validation: Sequence[TrainingExample],
+    settings: TrainSettings,
+    checkpoints: Path,
+) -> Fit:
+    """Train as `tokimp.distillation.trainer.Trainer.fit` says."""
+    disable_progress_bars()
+    if "WORLD_SIZE" not in os.environ:
+        # Accelerate remembers the device and precision of an earlier training of this process, and refuses another.
+        AcceleratorState._reset_state(reset_partial_state=True)  # there is no public way
+    if settings.gradient_checkpointing:
+        model.config.use_cache = False
+    with warnings.catch_warnings():
+        # TRL says that label padding, schedulers and the like are as they are; what matters is raised.
+        warnings.simplefilter("ignore")
+        trainer = _build(
+            model,
+            tokenizer,
+            training=training,
+            validation=validation,
+            settings=settings,
+            checkpoints=checkpoints,
+        )
+        trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    history = [_point(entry) for entry in trainer.state.log_history if _LOGGED.keys() & entry.keys()]
+    result: dict[str, Any] = {"history": history, "steps": trainer.state.global_step, "tokens": trainer.tokens_read}
+    if settings.lora is None:
+        return Fit(trained, **result)
+    adapter = checkpoints / "adapter"
+    if trainer.is_world_process_zero():
+        trained.save_pretrained(adapter)
+    return Fit(trained.merge_and_unload() if settings.lora.merge else None, adapter, **result)
+
+
+def _build(
+    model: Any,
+    tokenizer: Any,
+    *,
+    training: Sequence[TrainingExample],
+    validation: Sequence[TrainingExample],
+    settings: TrainSettings,
+    checkpoints: Path,
+) -> _Trainer:
+    try:
+        trainer = _Trainer(
+            model=model,
+            args=_arguments(settings, checkpoints, validates=bool(validation)),
+            train_dataset=_dataset(training),
+            eval_dataset=_dataset(validation) if validation else None,
+            processing_class=tokenizer,
+            peft_config=_lora_config(settings.lora) if settings.lora else None,
+            callbacks=_callbacks(settings),
+        )
+    except ValueError as error:
+        # A target module that is not there, a precision that the device lacks, several devices and no launcher.
+        raise TrainingError(f"TRL refuses the training: {' '.join(str(error).split())}") from error
+    # Without a bar it would print every measurement on standard output.
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -> Any:
+    device = resolve_device(settings.device)
+    if ":" in device:
+        raise TrainingError(
+            f"device={device!r}: a training takes the devices it can see; give device='cuda' and choose with "
+            "CUDA_VISIBLE_DEVICES, or use accelerate launch"
+        )
+    steps = settings.checkpoint_steps
+    saving: dict[str, Any] = {"save_strategy": "epoch"}
+    if steps is not None:
+        saving = {"save_strategy": "steps", "save_steps": steps} if steps else {"save_strategy": "no"}
+    if validates:
+        saving |= {"eval_strategy": "epoch", "metric_for_best_model": "eval_loss", "greater_is_better": False}
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        learning_rate=settings.learning_rate,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_gradient_norm,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        use_cpu=device == "cpu",
+        bf16=settings.precision == "bf16",
+        fp16=settings.precision == "fp16",
+        gradient_checkpointing=settings.gradient_checkpointing,
+        load_best_model_at_end=settings.keep_best,
+        save_total_limit=1,
+        # Chains of like length together: less padding.
+        train_sampling_strategy="group_by_length",
+        # Ids and labels are what they should be: nothing is left for TRL to prepare, cut off or append.
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+        # A fiftieth of all steps: curves without the cost of measuring every step.
+        logging_steps=0.02,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        # Every weight that is trained takes part in every loss; looking for others costs a walk over the graph.
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=device != "cpu",
+        **saving,
+    )
+
+
+def _callbacks(settings: TrainSettings) -> list[TrainerCallback]:
+    return [] if settings.patience is None else [EarlyStoppingCallback(settings.patience)]
+
+
+def _lora_config(lora: Lora) -> Any:
+    names = lora.target_modules
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=names if isinstance(names, str) else list(names),
+    )
+
+
+def _dataset(examples: Sequence[TrainingExample]) -> Any:
+    return Dataset.from_dict(
+        {
+            "input_ids": [list(example.input_ids) for example in examples],
+            "labels": [example.labels for example in examples],
+        }
+    )
+
+
+def _last_whole(checkpoints: Path) -> str | None:
+    """Return the latest checkpoint that was written to its end, and remove those that were not."""
+    found = {}
+    for folder in checkpoints.glob("checkpoint-*"):
+        try:
+            found[int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["global_step"])] = folder
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(folder, ignore_errors=True)
+    return str(found[max(found)]) if found else None
+
+
+def _point(entry: dict[str, Any]) -> dict[str, float]:
+    """Return one measurement under our names."""
+    named = {ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry}
+    return {"step": float(entry["step"]), "epoch": round(float(entry["epoch"]), 4), **named}

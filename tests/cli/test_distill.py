@@ -1,0 +1,80 @@
+"""``tokimp distill``: a plan followed from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+import tokimp as ti
+from tokimp.testing.random_models import random_model
+
+from .conftest import Run
+
+
+def _plan(folder: Path, **changes: object) -> Path:
+    """Write a small plan: the embedded model teaches a random student."""
+    tokenizer = ti.load_scorer("tiny").tokenizer
+    sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": 512, "hidden_size": 16, "num_hidden_layers": 1}
+    special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    random_model("llama", initializer_range=0.05, **sizes, **special).save_pretrained(folder / "student")
+    tokenizer.save_pretrained(folder / "student")
+    values: dict[str, object] = {
+        "task": "word_problems",
+        "questions": {"limit": 3, "seed": 1},
+        "test": {"limit": 4},
+        "teachers": ["tiny"],
+        "students": [{"name": "small", "model": str(folder / "student")}],
+        "methods": ["uniform", "position"],
+        "keep_ratios": [0.5],
+        "sample": {"n": 2, "min_characters": 10, "max_new_tokens": 90},
+        "evaluate": {"max_new_tokens": 4},
+        "train": {"epochs": 1, "device": "cpu", "checkpoint_steps": 0},
+    }
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump({**values, **changes}), encoding="utf-8")
+    return path
+
+
+def test_a_plan_ends_in_tables_and_a_figure(tokimp: Run, tmp_path: Path) -> None:
+    """Accuracy, lengths and differences are printed; the same command again does nothing and prints the same."""
+    plan = _plan(tmp_path)
+    done = tokimp("distill", plan, "--out", "run")
+    assert done.status == 0, done.err
+    for said in ("Accuracy: small taught by tiny", "Lengths", "Methods that differ", "uniform", "position"):
+        assert said in done.out
+    assert (tmp_path / "run" / "curves.png").is_file()
+    assert "train/small/tiny/tiny/uniform/0.5/seed-0" in done.err
+    again = tokimp("distill", plan, "--out", "run")
+    assert again.status == 0
+    assert again.out == done.out
+    assert "7 of 7 steps were done already" in again.err
+    # The command that a cell's folder names does that cell again.
+    cell = "small/tiny/tiny/uniform/0.5/seed-0"
+    redone = tokimp("distill", "run/plan.yaml", "--out", "run", "--cell", cell, "--redo")
+    assert redone.status == 0, redone.err
+    assert redone.out == done.out
+
+
+def test_an_estimate_runs_nothing(tokimp: Run, tmp_path: Path) -> None:
+    """--estimate prints what the plan takes, and makes no folder."""
+    done = tokimp("distill", _plan(tmp_path), "--estimate", "--out", "run")
+    assert done.status == 0, done.err
+    for said in ("cells", "tokens to sample", "positions to prune", "positions to train", "tokens to test"):
+        assert said in done.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_plan_is_one_line(tokimp: Run, tmp_path: Path) -> None:
+    """Status 1, and the line names file and key."""
+    done = tokimp("distill", _plan(tmp_path, keep_ratios=[2]), "--out", "run")
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "plan.yaml: keep_ratios holds 2" in done.err
+
+
+def test_redo_needs_a_cell(tokimp: Run, tmp_path: Path) -> None:
+    """Doing everything again by one word is wrong usage: a folder is deleted by hand."""
+    done = tokimp("distill", _plan(tmp_path), "--redo")
+    assert done.status == 2
+    assert "--cell" in done.err

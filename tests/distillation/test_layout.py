@@ -1,0 +1,69 @@
+"""Questions become the prompts that chains of them have, in every format; responses are divided accordingly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tokimp.chain import Chain
+from tokimp.distillation.layout import Layout
+from tokimp.distillation.task import Question
+from tokimp.distillation.tasks.word_problems import WordProblems
+from tokimp.errors import TokenizationError
+from tokimp.testing.random_models import byte_tokenizer
+from tokimp.tokenization import tokenize_chain
+
+_TURNS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}</s>{% endfor %}"
+CHAT = _TURNS + "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+THINK = CHAT + "{# <think> </think> #}"
+QUESTION = Question("q", "How many <s> cups?", "7", system="Be brief.")
+
+
+def tokenizer(template: str = "") -> Any:
+    """Return the byte tokenizer with a chat template."""
+    made = byte_tokenizer()
+    made.chat_template = template or None
+    return made
+
+
+@pytest.mark.parametrize(("template", "name"), [("", "plain"), (CHAT, "chat"), (THINK, "think")])
+def test_a_prompt_is_that_of_any_chain_of_the_question(template: str, name: str) -> None:
+    """The ids are tokenize_chain's, system message and control strings in the question included."""
+    made = tokenizer(template)
+    layout = Layout(made)
+    chain = Chain("c", QUESTION.text, "So 7.", "#### 7", system=QUESTION.system)
+    assert layout.format == name
+    assert layout.prompt(QUESTION) == tokenize_chain(chain, made).prompt_ids
+
+
+def test_a_format_that_does_not_fit_names_the_question() -> None:
+    """Without a chat template, the format chat is an error that names it."""
+    with pytest.raises(TokenizationError, match=r"chain 'q': the tokenizer has no chat template"):
+        Layout(tokenizer(), "chat").prompt(QUESTION)
+
+
+def test_thinking_is_the_reasoning() -> None:
+    """What stands before the closing tag is the reasoning, and what follows it the answer, if it holds one."""
+    layout, task = Layout(tokenizer(THINK)), WordProblems()
+    response = "3+4=7\n#### 6? No.\n</think>\n\nIt is 7.\n#### 7\n"
+    assert layout.divide(task, QUESTION, response) == ("3+4=7\n#### 6? No.", "It is 7.\n#### 7")
+    assert layout.divide(task, QUESTION, "3+4=7\n#### 7") is None
+    assert layout.divide(task, QUESTION, "3+4=7\n#### 7\n</think>\n\nDone.") is None
+
+
+def test_a_closing_tag_that_is_not_written_is_refused() -> None:
+    """Where the tag is a special token, it is missing from generated text, and the format is refused at once."""
+    made = tokenizer(THINK)
+    made.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
+    with pytest.raises(TokenizationError, match=r"the closing tag '</think>' is a special token.*use prompt format"):
+        Layout(made)
+    assert Layout(made, "chat").format == "chat"
+
+
+def test_tokens_are_counted_as_chains_have_them() -> None:
+    """A reasoning has as many tokens as tokenize_chain gives it; an empty one has none."""
+    made = tokenizer()
+    text = "So 3+4=7, é."
+    assert Layout(made).count(text) == len(tokenize_chain(Chain("c", "q", text, "7"), made).reasoning_ids)
+    assert Layout(made).count("") == 0

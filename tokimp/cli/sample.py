@@ -1,0 +1,95 @@
+"""``tokimp sample``: a teacher's chains, of which the first right one of each question is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokimp.cli.progress_bar import progress_bar
+from tokimp.cli.task_options import ask, task_options
+from tokimp.datasets import SkippedRecord
+from tokimp.distillation.sample import CHAINS, SampleReport
+from tokimp.distillation.sample import sample as sample_chains
+
+
+@click.command(epilog="For example: tokimp sample word_problems --limit 200 --n 4 --out runs/teacher")
+@task_options(split="train")
+@click.option("--n", default=10, show_default=True, type=click.IntRange(min=1), help="Responses to a question.")
+@click.option(
+    "--temperature", default=0.7, show_default=True, type=click.FloatRange(min=0), help="Of the sampling; 0 for none."
+)
+@click.option(
+    "--per-round",
+    type=click.IntRange(min=1),
+    help="Write K at a time, and ask a question no more once one is right.  [default: all N at once]",
+)
+@click.option(
+    "--min-characters",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Drop chains whose reasoning is shorter.",
+)
+@click.option(
+    "--longest-percentile",
+    default=100.0,
+    show_default=True,
+    type=click.FloatRange(0, 100, min_open=True),
+    help="Drop chains with more reasoning tokens than this percentile; 100 drops none.",
+)
+@click.option(
+    "--batch-questions",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Questions written together, and kept together.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out questions longer than the model reads, counted and listed.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
+def sample(out: Path, skip_bad: bool, **options: Any) -> None:
+    """Let a teacher write chains for the questions of TASK, and keep the first right one of each.
+
+    TASK is gsm8k, math, mmlu_pro, word_problems, or another package's (tokimp plugins). SOURCE is a JSONL file or a hub
+    id; the task's own by default. Chains are in DIR/chains.jsonl, and wrong, unsplittable and dropped ones beside it;
+    every finished batch is kept, so the same command continues a run that was killed.
+    """
+    skipped: list[SkippedRecord] | None = [] if skip_bad else None
+    prompt_format, max_new_tokens = options.pop("prompt_format"), options.pop("max_new_tokens")
+    names = ("n", "temperature", "per_round", "min_characters", "longest_percentile", "batch_questions")
+    settings = {name: options.pop(name) for name in names}
+    task, questions, teacher = ask(**options)
+    with progress_bar("sampling") as progress:
+        report = sample_chains(
+            task,
+            questions,
+            teacher,
+            out,
+            seed=options["seed"],
+            prompt_format=prompt_format,
+            max_new_tokens=max_new_tokens,
+            skipped=skipped,
+            progress=progress,
+            **settings,
+        )
+    for record in skipped or []:
+        click.echo(f"left out: {record.reason}", err=True)
+    _print(report)
+    click.echo(f"chains: {out / CHAINS}")
+
+
+def _print(report: SampleReport) -> None:
+    click.echo(
+        f"{report.task} by {report.teacher}: {report.sampled} responses to {report.questions} questions; "
+        f"{report.right} right, {report.wrong} wrong, {report.unsplittable} without an answer, "
+        f"{report.duplicates} repeat another"
+    )
+    dropped = report.dropped_short + report.dropped_long + report.dropped_unstorable
+    length = (
+        "" if report.reasoning_tokens is None else f", of {report.reasoning_tokens:.1f} reasoning tokens on average"
+    )
+    click.echo(
+        f"{report.questions_right} questions have a right response; {report.kept} chains kept{length}; "
+        f"{dropped} dropped ({report.dropped_short} short, {report.dropped_long} long)"
+    )

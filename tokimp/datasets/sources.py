@@ -1,0 +1,69 @@
+"""Where records come from: a JSONL file, a data set on the hub, or one of those known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+
+from tokimp.datasets.hub import hub_records, is_hub_id
+from tokimp.datasets.records import Record, Skips, read_records
+from tokimp.errors import ChainError
+
+# Names of data sets: where they are on the hub, in one part or several.
+_MATH_SUBJECTS = (
+    "algebra",
+    "counting_and_probability",
+    "geometry",
+    "intermediate_algebra",
+    "number_theory",
+    "prealgebra",
+    "precalculus",
+)
+NAMED: dict[str, tuple[str, ...]] = {
+    "gsm8k": ("openai/gsm8k:main",),
+    "mmlu_pro": ("TIGER-Lab/MMLU-Pro",),
+    "math": tuple(f"EleutherAI/hendrycks_math:{subject}" for subject in _MATH_SUBJECTS),
+}
+
+
+def source_records(
+    source: str | PathLike[str], split: str, skips: Skips, also: tuple[str, ...] = ()
+) -> Iterator[Record]:
+    """Return the records of a source, read as they are asked for.
+
+    Parameters
+    ----------
+    source
+        One of `NAMED`, the path of a JSONL file, or a hub id, ``owner/name`` or ``owner/name:configuration``. These
+        names come before files of the same name; an existing file comes before a hub id.
+    split
+        Of a data set on the hub.
+    skips
+        What becomes of records that cannot be read.
+    also
+        Further names that the caller knows, for the message.
+
+    Raises
+    ------
+    ChainError
+        If there is no such source, or it cannot be read.
+    """
+    name = source if isinstance(source, str) else None
+    if name in NAMED:
+        return _named_records(NAMED[name], split)
+    path = Path(source)
+    if name is not None and is_hub_id(name) and not path.exists() and path.suffix not in (".jsonl", ".json"):
+        return hub_records(name, split)
+    if name is not None and not path.exists():
+        raise ChainError(
+            f"{source}: there is no such file; give the path of a JSONL file, a hub id (owner/name), or one of "
+            f"{', '.join([*also, *NAMED])}"
+        )
+    return read_records(path, skips)
+
+
+def _named_records(parts: tuple[str, ...], split: str) -> Iterator[Record]:
+    for part in parts:
+        # Rows are counted in each part; what tells the parts apart must be in the ids as well.
+        yield from hub_records(part, split, f"{part.partition(':')[2]}-{split}" if len(parts) > 1 else None)

@@ -1,0 +1,142 @@
+"""Teacher x pruner x method x keep ratio x student x seed, as one plan; nothing finished is ever done again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tokimp.atomic import replacing, write_object
+from tokimp.distillation.cell_steps import CellStep, steps
+from tokimp.distillation.grid import cells
+from tokimp.distillation.plan import Plan
+from tokimp.distillation.results import cell_table, curve_table, difference_table
+from tokimp.distillation.schedule import run_steps
+from tokimp.distillation.steps import Say, forget_files
+from tokimp.errors import PlanError
+from tokimp.report.distillation import draw_curves
+from tokimp.run_folder import RunFolder
+
+PLAN = "plan.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Distillation:
+    """What a plan found.
+
+    Attributes
+    ----------
+    cells, curves, differences
+        The tables of `tokimp.distillation.results`: a row a cell, a row a point of a curve, a row a pair of methods.
+    missing
+        Names of cells that are not finished.
+    """
+
+    cells: pd.DataFrame
+    curves: pd.DataFrame
+    differences: pd.DataFrame
+    missing: tuple[str, ...]
+
+
+def distill(
+    plan: Plan | str | Path,
+    out: str | Path,
+    *,
+    jobs: int = 1,
+    only: str | None = None,
+    redo: bool = False,
+    say: Say = lambda _: None,
+    quiet: bool = True,
+) -> Distillation:
+    """Sample, prune, train and evaluate as a plan says, and compare the methods.
+
+    Parameters
+    ----------
+    plan
+        A plan, or the YAML file of one.
+    out
+        A folder: ``sample``, ``prune`` and ``train``, a folder for each step in them; ``cells.csv``, ``curves.csv``,
+        ``differences.csv``, all of it in ``results.json``, and ``curves.png`` and ``curves.svg``. A plan may be given
+        more methods, keep ratios, seeds and models later; what is there is kept.
+    jobs
+        How many processes work at once, each on its share of torch's threads.
+    only
+        The name of one cell: it alone is done, with what it needs.
+    redo
+        With `only`: do that cell again, even if it is finished.
+    say
+        Called with a line for each thing that is finished or under way.
+    quiet
+        Whether worker processes keep libraries from writing to standard error.
+
+    Raises
+    ------
+    PlanError
+        If the plan cannot be followed: a method's parameter, for one.
+    TrainingError
+        If the training library is not installed.
+    ResumeError
+        If the folder holds what another plan made, or is in use; before any work.
+    DistillationError
+        If a step failed; everything that does not need it was done, and the results of what is finished are written.
+    """
+    file = None if isinstance(plan, Plan) else Path(plan)
+    followed = Plan.load(file) if file is not None else plan
+    assert isinstance(followed, Plan)  # noqa: S101 - for the type checker
+    if jobs < 1:
+        raise PlanError(f"jobs={jobs} is not allowed; give 1 or more")
+    followed.check_methods()
+    folder = Path(out)
+    forget_files()
+    to_do = steps(followed, folder, only)
+    if not to_do:
+        known = [cell.name for cell in cells(followed)]
+        raise PlanError(f"there is no cell {only!r} in the plan; there are {', '.join(known[:3])}, ... ({len(known)})")
+    with RunFolder(folder, {"what": "distillation"}, work="sample"):
+        if redo:
+            if only is None:
+                raise PlanError("redo is about one cell; name it (--cell)")
+            shutil.rmtree(to_do[-1].folder, ignore_errors=True)
+        for step in to_do:
+            step.check()
+        if file is not None and file.resolve() != (folder / PLAN).resolve():
+            with replacing(folder / PLAN) as partial:
+                shutil.copyfile(file, partial)
+        unfinished = [step for step in to_do if not step.finished()]
+        if len(unfinished) < len(to_do):
+            say(f"{len(to_do) - len(unfinished)} of {len(to_do)} steps were done already")
+        try:
+            run_steps(unfinished, jobs=jobs, say=say, quiet=quiet, done=[s.name for s in to_do if s not in unfinished])
+        finally:
+            found = gather(followed, folder)
+            if len(found.cells):
+                _write(found, folder)
+    return found
+
+
+def gather(plan: Plan, out: str | Path) -> Distillation:
+    """Return what of a plan is finished, without doing anything."""
+    folder = Path(out)
+    table = cell_table(plan, folder)
+    missing = tuple(cell.name for cell in cells(plan) if not CellStep(plan, folder, cell).finished())
+    if not len(table):
+        return Distillation(table, table, table, missing)
+    return Distillation(table, curve_table(table), difference_table(plan, folder, table), missing)
+
+
+def _write(found: Distillation, folder: Path) -> None:
+    """Write tables and figure, each as a whole or not at all."""
+    tables = {"cells": found.cells, "curves": found.curves, "differences": found.differences}
+    for name, table in tables.items():
+        with replacing(folder / f"{name}.csv") as partial:
+            table.to_csv(partial, index=False)
+    records = {
+        name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()
+    }
+    write_object(folder / "results.json", {**records, "missing": list(found.missing)})
+    figure = draw_curves(found.curves)
+    for kind in ("png", "svg"):
+        with replacing(folder / f"curves.{kind}") as partial:
+            figure.savefig(partial, format=kind, dpi=160)

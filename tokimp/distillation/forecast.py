@@ -1,0 +1,204 @@
+"""What a plan takes, before anything of it runs: cells, tokens to sample, positions to prune, to train and to test."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokimp.bench.estimate import expected_positions
+from tokimp.bench.ways import Way
+from tokimp.chain import Chain, TokenizedChain
+from tokimp.distillation.grid import cells
+from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
+from tokimp.distillation.prune import ready_estimator
+from tokimp.distillation.steps import Sampling, task_questions
+from tokimp.errors import PlanError, TokimpError
+from tokimp.registry import load_task
+from tokimp.scorer import Capability
+
+CHARACTERS_A_TOKEN = 4.0
+"""Of a question: a common rule for English, used where no tokenizer is asked."""
+_ANSWER_TOKENS = 12
+# One pass forward and one back; what else gradients and attention cost is no more positions.
+_PASSES = {Capability.GRADIENTS: 2, Capability.ATTENTION: 1, Capability.LOGPROBS: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """What chains are taken to be like.
+
+    Attributes
+    ----------
+    chains
+        How many a teacher's questions give: as many as there are questions, unless they are sampled already.
+    prompt, reasoning, answer
+        Tokens of each, on average.
+    measured
+        Whether number and reasoning are those of chains sampled already.
+    """
+
+    chains: int
+    prompt: float
+    reasoning: float
+    answer: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """One line of a forecast: of what, for whom, how much, and how it was counted."""
+
+    what: str
+    whose: str
+    number: float
+    how: str
+
+
+def forecast(
+    plan: Plan, out: str | Path | None = None, *, reasoning_tokens: float = 150.0, question_tokens: float = 100.0
+) -> list[Amount]:
+    """Say what a plan takes; nothing is loaded but the questions, and they only where the plan gives no limit.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    out
+        Its folder, if it has been begun: chains that are sampled already are counted instead of guessed.
+    reasoning_tokens
+        Of a chain, on average, where none are sampled.
+    question_tokens
+        Of a question, on average, where they lie in no file and the plan gives a limit: then they are not read.
+
+    Raises
+    ------
+    PlanError
+        If a plan names no limit and its questions cannot be read.
+    """
+    kinds = Counter(cell.kind for cell in cells(plan))
+    asked, tested = (
+        _count(plan, questions, key) for questions, key in ((plan.questions, "questions"), (plan.test, "test"))
+    )
+    amounts = [
+        Amount(
+            "cells", kind, kinds[kind], "a training and an evaluation each" if kind != "untrained" else "evaluations"
+        )
+        for kind in ("untrained", "unpruned", "pruned")
+        if kinds[kind]
+    ]
+    longest = int(plan.sample.get("max_new_tokens") or load_task(plan.task).max_new_tokens)
+    answers = int(plan.evaluate.get("max_new_tokens") or load_task(plan.task).max_new_tokens)
+    trained: dict[str, Lengths] = {}
+    for teacher in plan.teachers:
+        lengths = trained[teacher.name] = _lengths(
+            plan, teacher, asked, out, reasoning=reasoning_tokens, prompt=question_tokens
+        )
+        responses = asked * int(plan.sample.get("n", 10))
+        amounts.append(
+            Amount(
+                "tokens to sample",
+                teacher.name,
+                responses * (lengths.reasoning + lengths.answer),
+                f"{responses:,} responses of {lengths.reasoning + lengths.answer:.0f} tokens; "
+                f"{responses * longest:,} at most",
+            )
+        )
+        amounts += _pruning(plan, teacher, lengths)
+    amounts += _training(plan, trained)
+    writes = sum(kinds.values()) * tested
+    amounts.append(
+        Amount(
+            "tokens to test",
+            f"{tested:,} questions",
+            writes * (reasoning_tokens + _ANSWER_TOKENS),
+            f"{writes:,} responses of {reasoning_tokens + _ANSWER_TOKENS:.0f} tokens; {writes * answers:,} at most",
+        )
+    )
+    return amounts
+
+
+def _count(plan: Plan, questions: QuestionSet, key: str) -> int:
+    if questions.limit is not None:
+        return questions.limit
+    try:
+        return len(task_questions(plan.task, questions))
+    except TokimpError as error:
+        raise PlanError(
+            f"{key}: how many there are is not known ({error}); give {key}.limit, or a {key}.source that can be read"
+        ) from error
+
+
+def _lengths(
+    plan: Plan, teacher: ModelSpec, asked: int, out: str | Path | None, *, reasoning: float, prompt: float
+) -> Lengths:
+    source = plan.questions.source
+    if plan.questions.limit is None or (source is not None and Path(source).is_file()):
+        # They are here: no data set has to be fetched in order to look at them.
+        shown = task_questions(plan.task, plan.questions)
+        prompt = sum(len(each.text) for each in shown) / len(shown) / CHARACTERS_A_TOKEN
+    if out is not None:
+        sampling = Sampling(plan, Path(out), teacher)
+        if sampling.made():
+            lines = sampling.chains.read_text(encoding="utf-8").splitlines()
+            counts = [json.loads(line)["reasoning_tokens"] for line in lines if line]
+            return Lengths(len(counts), prompt, sum(counts) / len(counts), _ANSWER_TOKENS, measured=True)
+    return Lengths(asked, prompt, reasoning, _ANSWER_TOKENS, measured=False)
+
+
+def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
+    found = []
+    for pruner in plan.pruners_of(teacher):
+        for method in plan.methods:
+            positions, how = _positions(plan, method, lengths)
+            whose = f"{teacher.name}'s by {pruner.name}: {method.name}"
+            counted = f"{lengths.chains:,} chains of {lengths.reasoning:.0f} reasoning tokens"
+            counted += f" after {lengths.prompt:.0f}"
+            found.append(Amount("positions to prune", whose, lengths.chains * positions, f"{counted}, {how}"))
+    return found
+
+
+def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str]:
+    """Return about how many token positions ranking a chain takes, and how they come about."""
+    estimator = ready_estimator(method.estimator, plan.keep_ratios)
+    whole = lengths.prompt + lengths.reasoning + lengths.answer
+    units = max(2, round(lengths.reasoning))
+    if Capability.DELETIONS in estimator.requires:
+        if "keep_ratio" in estimator.parameters():
+            ratio = float(estimator.parameters()["keep_ratio"])
+            steps = expected_positions(Way.FAST, _stand_in(lengths), ratio, estimator, shares=True)
+            return whole + steps, f"every step down to keep ratio {ratio:g} (an estimate)"
+        return whole + units * (units / 2 + lengths.answer), "every single deletion (an estimate)"
+    if Capability.KNOCKOUT in estimator.requires:
+        return whole * (1 + units), "a pass for each token"
+    passes = max((_PASSES.get(each, 1) for each in estimator.requires), default=0)
+    return whole * (1 + passes), "one pass or more" if not passes else f"{1 + passes} passes or more"
+
+
+def _stand_in(lengths: Lengths) -> TokenizedChain:
+    """Return a chain of these lengths, for counting."""
+    prompt, reasoning, answer = ((0,) * max(1, round(n)) for n in (lengths.prompt, lengths.reasoning, lengths.answer))
+    places = range(len(reasoning))
+    return TokenizedChain(
+        chain=Chain("counted", "?", "x" * len(reasoning), "x"),
+        prompt_ids=prompt,
+        reasoning_ids=reasoning,
+        answer_ids=answer,
+        reasoning_offsets=tuple((place, place + 1) for place in places),
+        units=tuple((place,) for place in places),
+    )
+
+
+def _training(plan: Plan, trained: dict[str, Lengths]) -> list[Amount]:
+    total, runs = 0.0, 0
+    for cell in cells(plan):
+        if cell.teacher is None:
+            continue
+        lengths = trained[cell.teacher.name]
+        kept = lengths.reasoning * (cell.keep_ratio or 1.0)
+        epoch = lengths.chains * (1 - plan.train.validation) * (lengths.prompt + kept + lengths.answer)
+        total += epoch * plan.train.epochs
+        runs += 1
+    told = "max_steps may end them earlier" if plan.train.max_steps else f"{plan.train.epochs:g} epochs each"
+    return [Amount("positions to train", f"{runs} trainings", total, f"read and learnt from; {told}")]

@@ -1,0 +1,262 @@
+"""Putting a task's questions to a model, batch by batch: each finished batch is on disk before the next starts."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tokimp.chain import Ids
+from tokimp.datasets import SkippedRecord
+from tokimp.distillation.batch_log import BatchLog
+from tokimp.distillation.layout import Layout
+from tokimp.distillation.task import Question, Task
+from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
+from tokimp.progress import Progress
+from tokimp.prompt_format import PromptFormat
+from tokimp.provenance import class_of, model_identity, plain_parameters, versions
+from tokimp.run_folder import digest
+from tokimp.scorer import Capability, Scorer
+
+Asked = Sequence[tuple[Question, Ids]]
+"""Questions, each with its prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How questions are put to a model.
+
+    Attributes
+    ----------
+    n
+        Responses to a question, at most.
+    per_round
+        How many of them are written at a time; a question with a right one among them is not asked again.
+    temperature, seed, max_new_tokens
+        As of `tokimp.scorer.Scorer.generate`.
+    batch_questions
+        Questions of a batch. The texts of a batch are written together, and kept together.
+    """
+
+    n: int = 1
+    per_round: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+    max_new_tokens: int = 256
+    batch_questions: int = 64
+
+    def check(self) -> None:
+        """Raise `DistillationError` if a value is not allowed."""
+        whole = {"n": self.n, "max_new_tokens": self.max_new_tokens, "batch_questions": self.batch_questions}
+        for name, value in whole.items():
+            if value < 1:
+                raise DistillationError(f"{name}={value} is not allowed; give a whole number from 1 on")
+        if not 1 <= self.per_round <= self.n:
+            raise DistillationError(f"per_round={self.per_round} is not allowed; give a number from 1 to n={self.n}")
+        if self.temperature < 0:
+            raise DistillationError(f"temperature={self.temperature} is not allowed; give 0 or more")
+        if self.n > 1 and self.temperature == 0:
+            raise DistillationError(
+                f"at temperature 0 all {self.n} responses are one and the same; give n=1, or a temperature above 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A response and what its task makes of it.
+
+    Attributes
+    ----------
+    response
+        The text that the model wrote.
+    reasoning, answer
+        Its parts; both empty where the task finds no answer in it.
+    parsed
+        Whether the task found an answer.
+    right
+        Whether that answer is the right one.
+    """
+
+    response: str
+    reasoning: str
+    answer: str
+    parsed: bool
+    right: bool
+
+
+class Interview:
+    """A task, a model, and how the one's questions are put to the other.
+
+    Parameters
+    ----------
+    task
+        Asks, and reads the responses.
+    model
+        Responds.
+    asking
+        How.
+    prompt_format
+        As of `tokimp.tokenize_chain`.
+
+    Raises
+    ------
+    TaskError, DistillationError, UnsupportedError
+        If a parameter of the task or a setting is not allowed, or the model does not generate.
+    TokenizationError
+        If the format does not fit the tokenizer.
+    """
+
+    def __init__(self, task: Task, model: Scorer, asking: Asking, prompt_format: PromptFormat) -> None:
+        task.validate_parameters()
+        asking.check()
+        if Capability.GENERATION not in model.capabilities:
+            raise UnsupportedError(f"{model.backend!r} does not generate; use another backend, or load_engine")
+        self.task = task
+        self.model = model
+        self.layout = Layout(model.tokenizer, prompt_format)
+        self._asking = asking
+
+    def prepare(self, questions: Iterable[Question], skipped: list[SkippedRecord] | None = None) -> Asked:
+        """Return the questions with their prompts.
+
+        Parameters
+        ----------
+        questions
+            No two with one id.
+        skipped
+            Given a list, questions that cannot be asked are put into it and left out, instead of raising.
+
+        Raises
+        ------
+        DistillationError, TokenizationError
+            If there is no question, two have one id, or one cannot be turned into ids or leaves the model no room.
+        """
+        found: dict[str, tuple[Question, Ids]] = {}
+        for question in questions:
+            if question.id in found:
+                raise DistillationError(f"two questions have the id {question.id!r}; give each an id of its own")
+            try:
+                found[question.id] = (question, self._prompt(question))
+            except (DistillationError, TokenizationError) as error:
+                if skipped is None:
+                    raise
+                skipped.append(SkippedRecord(f"question {question.id!r}", question.id, str(error)))
+        if not found:
+            why = f": {skipped[0].reason}" if skipped else ""
+            raise DistillationError(f"there is no question to ask{why}; check the source, the split and the limit")
+        return list(found.values())
+
+    def _prompt(self, question: Question) -> Ids:
+        ids = self.layout.prompt(question)
+        most = self.model.context_length
+        if most is not None and len(ids) >= most:
+            raise DistillationError(
+                f"question {question.id!r}: its prompt of {len(ids)} tokens leaves no room in the {most} that "
+                f"{self.model.model_id} reads; leave it out (--skip-bad), or shorten it"
+            )
+        return ids
+
+    def identity(self, what: str, asked: Asked) -> dict[str, Any]:
+        """Return everything that changes the responses, for `tokimp.run_folder.RunFolder`."""
+        task = self.task
+        return {
+            "what": what,
+            "task": {"name": task.name, "class": class_of(task), "parameters": plain_parameters(task.parameters())},
+            "questions": [{"id": each.id, "text": digest([each.text, each.gold, each.system])} for each, _ in asked],
+            "model": model_identity(self.model, self.model.fingerprint()),
+            "prompt_format": self.layout.format,
+            "asking": asdict(self._asking),
+            "versions": versions(self.model),
+        }
+
+    def hold(
+        self, asked: Asked, log: BatchLog, progress: Callable[[Progress], None] | None = None
+    ) -> list[list[Judged]]:
+        """Let the model respond to every question; what the log has is not written again.
+
+        Batches and the seeds of their texts depend on the questions and the settings alone, so that a run that was
+        killed and continued has the same responses as one that was not.
+
+        Returns
+        -------
+        list of list of Judged
+            [question][response]
+        """
+        judged: list[list[Judged]] = []
+        started, written = time.perf_counter(), 0
+        for index, begin in enumerate(range(0, len(asked), self._asking.batch_questions)):
+            batch = asked[begin : begin + self._asking.batch_questions]
+            kept = index < len(log.batches)
+            if kept:
+                judged += [
+                    [self.judge(question, response) for response in responses]
+                    for (question, _), responses in zip(batch, log.batches[index]["responses"], strict=True)
+                ]
+            else:
+                before = self.model.tokens_forwarded
+                found = self._ask(batch, index)
+                log.append(
+                    {
+                        "ids": [question.id for question, _ in batch],
+                        "tokens_forwarded": self.model.tokens_forwarded - before,
+                        "responses": [[each.response for each in responses] for responses in found],
+                    }
+                )
+                judged += found
+                written += len(batch)
+            if progress:
+                seconds = time.perf_counter() - started
+                progress(
+                    Progress(
+                        done=len(judged),
+                        total=len(asked),
+                        chain_id=batch[-1][0].id,
+                        estimator=self.model.model_id,
+                        kept=kept,
+                        tokens_forwarded=self.model.tokens_forwarded,
+                        seconds_left=seconds / written * (len(asked) - len(judged)) if written else None,
+                    )
+                )
+        return judged
+
+    def _ask(self, batch: Asked, index: int) -> list[list[Judged]]:
+        """Return the responses to one batch, in rounds: a question with a right one is not asked again."""
+        asking = self._asking
+        found: list[list[Judged]] = [[] for _ in batch]
+        for number, done in enumerate(range(0, asking.n, asking.per_round)):
+            places = [place for place, judged in enumerate(found) if not any(each.right for each in judged)]
+            if not places:
+                break
+            digest_of_round = hashlib.sha256(f"{asking.seed} {index} {number}".encode()).digest()
+            texts = self.model.generate(
+                [batch[place][1] for place in places],
+                max_new_tokens=asking.max_new_tokens,
+                n=min(asking.per_round, asking.n - done),
+                temperature=asking.temperature,
+                seed=int.from_bytes(digest_of_round[:4], "big"),
+            )
+            for place, responses in zip(places, texts, strict=True):
+                found[place] += [self.judge(batch[place][0], response) for response in responses]
+        return found
+
+    def judge(self, question: Question, response: str) -> Judged:
+        """Divide a response and compare its answer with the right one.
+
+        Raises
+        ------
+        TaskError
+            If the task's own code fails on the response.
+        """
+        try:
+            parts = self.layout.divide(self.task, question, response)
+            if parts is None:
+                return Judged(response, "", "", parsed=False, right=False)
+            return Judged(response, *parts, parsed=True, right=self.task.is_right(parts[1], question.gold))
+        # A task is a stranger's code; what it raises must say which response it was.
+        except Exception as error:
+            raise TaskError(
+                f"question {question.id!r}: the task {self.task.name!r} failed on the response {response[-80:]!r} "
+                f"({type(error).__name__}: {error}); mend its split or is_right"
+            ) from error

@@ -1,0 +1,83 @@
+"""How a task's questions become prompts, and a model's text reasoning and answer, in one prompt format."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from tokimp.chain import Chain, Ids
+from tokimp.distillation.task import Question, Task
+from tokimp.errors import TokenizationError
+from tokimp.prompt_format import ChainText, PromptFormat, choose
+from tokimp.tokenization import SpanEncoder, lay_out
+
+
+class Layout:
+    """The prompt format of a run, with the model's tokenizer.
+
+    Parameters
+    ----------
+    tokenizer
+        The model's.
+    prompt_format
+        As of `tokimp.tokenize_chain`: a prompt's ids are the ``prompt_ids`` of any chain of its question.
+
+    Attributes
+    ----------
+    format
+        What ``auto`` has become: ``chat``, ``think`` or ``plain``.
+
+    Raises
+    ------
+    TokenizationError
+        If reasoning and answer cannot be told apart in this format: the closing tag is left out of what a model writes.
+    """
+
+    def __init__(self, tokenizer: Any, prompt_format: PromptFormat = "auto") -> None:
+        self._tokenizer = tokenizer
+        self._encoder = SpanEncoder.of(tokenizer)
+        self.format = cast("PromptFormat", choose(tokenizer) if prompt_format == "auto" else prompt_format)
+        if self.format == "think":
+            self._check_tag()
+
+    def _check_tag(self) -> None:
+        """Refuse a closing tag that is a special token: generated text comes without those."""
+        tag = self._text(Question("any", "-", "-")).before_answer
+        ids = self._encoder.encode((tag,), where="the closing tag")
+        if tag.text.strip() not in str(self._tokenizer.decode(list(ids), skip_special_tokens=True)):
+            raise TokenizationError(
+                f"the closing tag {tag.text.strip()!r} is a special token, which is left out of what the model writes, "
+                "so reasoning and answer cannot be told apart; use prompt format 'chat' or 'plain'"
+            )
+
+    def prompt(self, question: Question) -> Ids:
+        """Return what the model is to continue.
+
+        Raises
+        ------
+        TokenizationError
+            If the format does not fit the tokenizer, or the question cannot be turned into ids.
+        """
+        return self._encoder.encode_prompt(self._text(question), where=f"question {question.id!r}")
+
+    def divide(self, task: Task, question: Question, response: str) -> tuple[str, str] | None:
+        """Return a response's reasoning and answer; ``None`` where the task finds no answer in it.
+
+        In the format ``think`` the reasoning is what stands before the closing tag, and the answer all that follows it,
+        in which the task must find one.
+        """
+        if self.format != "think":
+            return task.split(response)
+        tag = self._text(question).before_answer.text.strip()
+        reasoning, closed, answer = response.partition(tag)
+        if not closed or task.split(answer) is None:
+            return None
+        return reasoning.strip(), answer.strip()
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a reasoning text is, as `tokimp.tokenize_chain` makes them."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else 0
+
+    def _text(self, question: Question) -> ChainText:
+        # Everything before the reasoning is the same whatever follows it.
+        chain = Chain(question.id, question.text, reasoning="-", answer="-", system=question.system or None)
+        return lay_out(chain, self._tokenizer, self.format)

@@ -1,0 +1,55 @@
+"""The YAML of a plan: plain data only, no key twice, and numbers that read as numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tokimp.errors import PlanError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which refuses a key that stands twice and reads 1e-4 as the number it is."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        if key_node.value in seen:
+            message = f"the key {key_node.value!r} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+        if isinstance(key_node, yaml.ScalarNode):
+            seen.add(key_node.value)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+# YAML 1.1 takes 1e-4 for text, because it has no dot.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def read_plan_file(path: Path) -> Any:
+    """Return what a YAML file holds.
+
+    Raises
+    ------
+    PlanError
+        If it cannot be read, is no YAML, or has a key twice; the message names file and line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"the plan {path} cannot be read: {error}") from error
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise PlanError(f"{path}{line}: not a plan in YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise PlanError(f"{path}: not a plan in YAML: {error}") from error

@@ -1,0 +1,200 @@
+"""From what a plan's file holds to the parts of a plan; every mistake is named with its key and what is allowed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tokimp.distillation.evaluate import evaluate
+from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
+from tokimp.distillation.sample import sample
+from tokimp.distillation.settings import TrainSettings
+from tokimp.errors import PlanError, TokimpError
+from tokimp.model_loading import TINY
+from tokimp.registry import load, load_estimator, load_objective
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*")
+_LARGEST_SEED = 2**32 - 1
+
+
+def _own_arguments(function: Callable[..., Any], *, without: frozenset[str]) -> list[str]:
+    """Return the keyword arguments of a function, but those that are no matter of a plan."""
+    signature = inspect.signature(function).parameters
+    return [name for name, each in signature.items() if each.kind is each.KEYWORD_ONLY and name not in without]
+
+
+_ARGUMENTS = {
+    "sample": _own_arguments(sample, without=frozenset({"skipped", "progress"})),
+    "evaluate": _own_arguments(evaluate, without=frozenset({"before", "progress"})),
+}
+
+
+class PlanReader:
+    """Turns what YAML holds into parts of a plan, and says of each mistake where it stands."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def error(self, key: str, what: str) -> PlanError:
+        """Return the error of a key."""
+        return PlanError(f"{self._where}: {key} {what}" if key else f"{self._where} {what}")
+
+    def mapping(self, value: Any, key: str, known: list[str]) -> dict[str, Any]:
+        """Return what a key holds, which must have known keys only."""
+        if not isinstance(value, Mapping):
+            raise self.error(key, f"must hold keys and values, not {value!r}; keys are {', '.join(known)}")
+        unknown = [name for name in value if name not in known]
+        if unknown:
+            place = f"{key}.{unknown[0]}" if key else str(unknown[0])
+            raise self.error(place, f"is not a key of a plan; allowed here: {', '.join(known)}")
+        return dict(value)
+
+    def text(self, value: Any, key: str) -> str:
+        """Return a text that is not empty."""
+        if not isinstance(value, str) or not value:
+            raise self.error(key, f"must be text, not {value!r}")
+        return value
+
+    def name(self, value: Any, key: str) -> str:
+        """Return a text that a folder can be called."""
+        name = self.text(value, key)
+        if not _NAME.fullmatch(name):
+            raise self.error(
+                key, f"is {name!r}, which names a folder: give letters, digits, '.', '_', '=' and '-', no others"
+            )
+        return name
+
+    def one_of(self, value: Any, key: str, allowed: tuple[str, ...]) -> str:
+        """Return one of the values allowed."""
+        if value not in allowed:
+            raise self.error(key, f"is {value!r}; allowed are {', '.join(allowed)}")
+        return str(value)
+
+    def truth(self, value: Any, key: str) -> bool:
+        """Return true or false."""
+        if not isinstance(value, bool):
+            raise self.error(key, f"is {value!r}; give true or false")
+        return value
+
+    def checked(self, value: Any, key: str, check: Any) -> str:
+        """Return the name of a plugin, once it has been loaded and its parameters are allowed."""
+        name = self.text(value, key)
+        try:
+            check(name)
+        except TokimpError as error:
+            raise self.error(key, f"cannot be used: {error}") from error
+        return name
+
+    def items(self, value: Any, key: str) -> list[Any]:
+        """Return a list that is not empty."""
+        if not isinstance(value, list) or not value:
+            raise self.error(key, f"must be a list with at least one entry, not {value!r}")
+        return value
+
+    def models(self, value: Any, key: str) -> tuple[ModelSpec, ...]:
+        """Return models: each a name for `load_scorer`, or a mapping."""
+        made = []
+        for place, entry in enumerate(self.items(value, key)):
+            where = f"{key}[{place}]"
+            given = {"model": entry} if isinstance(entry, str) else entry
+            given = self.mapping(given, where, [each.name for each in fields(ModelSpec)])
+            model = self.text(given.get("model"), f"{where}.model")
+            own_name = re.sub(r"[^A-Za-z0-9._=-]+", "-", Path(model).name).strip("-.") or "model"
+            given["name"] = self.name(given.get("name", own_name), f"{where}.name")
+            for part in ("backend", "engine", "device", "dtype"):
+                if part in given:
+                    self.text(given[part], f"{where}.{part}")
+            self.checked(given.get("backend", "transformer_lens"), f"{where}.backend", lambda n: load("scorers", n))
+            if "trust_remote_code" in given:
+                self.truth(given["trust_remote_code"], f"{where}.trust_remote_code")
+            self._must_exist(model, f"{where}.model")
+            made.append(ModelSpec(**given))
+        self._names_differ([each.name for each in made], key)
+        return tuple(made)
+
+    def _must_exist(self, model: str, key: str) -> None:
+        """Refuse a path that is not there; of a hub id nothing can be said without asking the hub."""
+        path = Path(model).expanduser()
+        is_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+        if model != TINY and is_path and not path.exists():
+            raise self.error(key, f"is {model!r}, and there is no such folder or file")
+
+    def methods(self, value: Any) -> tuple[Method, ...]:
+        """Return methods: a mapping of names, or a list."""
+        if isinstance(value, Mapping):
+            entries = [(str(name), entry, f"methods.{name}") for name, entry in value.items()]
+        else:
+            listed = self.items(value, "methods")
+            # Of a specification without a name: what it says, as far as a folder can be called so.
+            entries = [(_as_name(entry), entry, f"methods[{place}]") for place, entry in enumerate(listed)]
+        made = []
+        for name, entry, where in entries:
+            given = {"estimator": entry} if isinstance(entry, str) else entry
+            given = self.mapping(given, where, ["name", "estimator", "objective"])
+            estimator = self.checked(given.get("estimator"), f"{where}.estimator", load_estimator)
+            objective = self.checked(given.get("objective", "joint"), f"{where}.objective", load_objective)
+            own_name = name or _as_name(estimator if objective == "joint" else f"{estimator}-{objective}")
+            made.append(Method(self.name(given.get("name", own_name), where), estimator, objective))
+        if not made:
+            raise self.error("methods", "names no method; give at least one, such as greedy")
+        self._names_differ([each.name for each in made], "methods")
+        return tuple(made)
+
+    def _names_differ(self, names: list[str], key: str) -> None:
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise self.error(key, f"has two entries called {twice!r}; give each a name of its own")
+
+    def ratios(self, value: Any) -> tuple[float, ...]:
+        """Return keep ratios, the highest first, each once."""
+        for ratio in self.items(value, "keep_ratios"):
+            if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio < 1:
+                raise self.error(
+                    "keep_ratios", f"holds {ratio!r}; give shares above 0 and below 1 (unpruned: true is ratio 1)"
+                )
+        return tuple(sorted({float(ratio) for ratio in value}, reverse=True))
+
+    def seeds(self, value: Any) -> tuple[int, ...]:
+        """Return seeds in order, each once."""
+        for seed in self.items(value, "seeds"):
+            if type(seed) is not int or not 0 <= seed <= _LARGEST_SEED:
+                raise self.error("seeds", f"holds {seed!r}; give whole numbers from 0 to {_LARGEST_SEED}")
+        return tuple(sorted(set(value)))
+
+    def questions(self, value: Any, key: str, split: str) -> QuestionSet:
+        """Return which questions; `split` where the plan names none."""
+        given = self.mapping({} if value is None else value, key, [each.name for each in fields(QuestionSet)])
+        for part, kind, least in (("limit", int, 1), ("seed", int, 0)):
+            number = given.get(part)
+            if number is not None and (type(number) is not kind or number < least):
+                raise self.error(f"{key}.{part}", f"is {number!r}; give a whole number, {least} or more")
+        for part in ("split", "source"):
+            if given.get(part) is not None:
+                self.text(given[part], f"{key}.{part}")
+        return QuestionSet(**{"split": split, **given})
+
+    def train(self, value: Any) -> TrainSettings:
+        """Return the settings of the trainings."""
+        if value is not None and not isinstance(value, Mapping):
+            raise self.error("train", f"must hold keys and values, not {value!r}")
+        if value and "seed" in value:
+            raise self.error("train.seed", "is not a key of a plan; the list 'seeds' says them")
+        try:
+            settings = TrainSettings.of(value or {}, "train")
+        except TokimpError as error:
+            raise PlanError(f"{self._where}: {error}") from error
+        if settings.lora is not None and not settings.lora.merge:
+            raise self.error("train.lora.merge", "is false, but students are evaluated with their adapters merged")
+        return settings
+
+    def arguments(self, value: Any, key: str) -> dict[str, Any]:
+        """Return further arguments of a step."""
+        return self.mapping({} if value is None else value, key, _ARGUMENTS[key])
+
+
+def _as_name(entry: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", entry).strip("-.") if isinstance(entry, str) else ""

@@ -1,0 +1,215 @@
+r"""Chains shortened to several keep ratios, from one ranking; and what re-tokenising their text does.
+
+How the text is rebuilt from the tokens that are kept: a character of the reasoning stays if every token that covers it
+does (`tokimp.views.pruned_text`), and nothing is put between what stays. So spaces go with the tokens they belong to,
+and " 3" and "+" that were apart may come to stand side by side. A student reads that text in its own tokens: its
+tokenizer may join what was two tokens. `retokenization` measures how often, in the pruner's own tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from tokimp.atomic import replacing
+from tokimp.errors import ChainError
+from tokimp.estimator import ImportanceEstimator
+from tokimp.registry import load_estimator, parse_specification
+from tokimp.tokenization import SpanEncoder
+from tokimp.views import kept_positions, pruned_text
+
+
+@dataclass(frozen=True, slots=True)
+class Retokenization:
+    """How far the text of kept tokens, tokenised anew by the same tokenizer, gives other ids.
+
+    Attributes
+    ----------
+    chains
+        Share of chains with any difference.
+    tokens
+        Share of kept tokens that are not found again, in order, in the new ids (by `difflib.SequenceMatcher`).
+    length
+        New tokens over kept ones, all chains together.
+    """
+
+    chains: float
+    tokens: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """One keep ratio's chains.
+
+    Attributes
+    ----------
+    estimator, keep_ratio
+        Whose ranks decided, and what was asked for.
+    chains
+        How many were written.
+    kept_share
+        Share of a chain's reasoning tokens (the pruner's) that stay, mean over chains; ``int`` cuts it below the ratio.
+    kept_tokens
+        Reasoning tokens (the pruner's) that stay, mean over chains.
+    left_out
+        Chains of which nothing would be left.
+    retokenization
+        See there; ``None`` where no tokenizer was at hand.
+    """
+
+    estimator: str
+    keep_ratio: float
+    chains: int
+    kept_share: float
+    kept_tokens: float
+    left_out: list[str]
+    retokenization: Retokenization | None
+
+    def described(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
+
+
+def ready_estimator(specification: str, keep_ratios: Sequence[float]) -> ImportanceEstimator:
+    """Load an estimator; one that stops at a keep ratio of its own, and was given none, stops at the lowest of these.
+
+    One that searches a ratio only when it is given one, as LLMLingua-2 does, is given one where there is only one, and
+    else ranks everything without.
+    """
+    estimator = load_estimator(specification)
+    given = parse_specification(specification)[1]
+    own = estimator.parameters()
+    stops = "keep_ratio" in own and (own["keep_ratio"] is not None or len(keep_ratios) == 1)
+    if stops and "keep_ratio" not in given:
+        separator = "," if given else ":"
+        estimator = load_estimator(f"{specification}{separator}keep_ratio={min(keep_ratios)}")
+    return estimator
+
+
+def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> Iterator[dict[str, Any]]:
+    """Yield each chain of a result with its reasoning shortened by the ranks of one estimator.
+
+    Parameters
+    ----------
+    result
+        A result of `tokimp.compare`.
+    estimator
+        The label of the estimator whose ranks decide.
+    keep_ratio
+        Share of the units to keep; ``int(units * keep_ratio)`` stay. Ties of rank go from left to right.
+
+    Yields
+    ------
+    dict
+        A record that `tokimp.load_chains` reads, and beside it what was kept: ``kept_positions`` (of the reasoning
+        tokens), ``kept_token_ids``, ``full_reasoning``, ``estimator``, ``keep_ratio`` and ``unit``.
+    """
+    dataset = result.to_dataset()
+    for index, chain_id in enumerate(str(value) for value in dataset["chain_id"].values):
+        token_ids = dataset["token_id"].values[dataset["chain_index"].values == index]
+        kept = kept_positions(result, chain_id, estimator, keep_ratio)
+        texts = {name: str(dataset[name].values[index]) for name in ("question", "reasoning", "answer", "gold")}
+        optional = {
+            name: text
+            for name in ("system", "wrong_answer")
+            if name in dataset and (text := str(dataset[name].values[index]))
+        }
+        yield {
+            "id": chain_id,
+            "question": texts["question"],
+            "reasoning": pruned_text(result, chain_id, estimator, keep_ratio),
+            "answer": texts["answer"],
+            **({"gold": texts["gold"]} if texts["gold"] else {}),
+            **optional,
+            "estimator": estimator,
+            "keep_ratio": keep_ratio,
+            "unit": str(result.attrs["unit"]),
+            "kept_positions": [int(position) for position in kept],
+            "kept_token_ids": [int(token_ids[position]) for position in kept],
+            "full_length": len(token_ids),
+            "full_reasoning": texts["reasoning"],
+        }
+
+
+def write_pruned(
+    result: xr.DataTree,
+    estimator: str,
+    keep_ratio: float,
+    path: Path,
+    *,
+    tokenizer: Any = None,
+    skip_empty: bool = False,
+) -> Pruning:
+    """Write the chains of a result at one keep ratio as JSONL, and say what they are like.
+
+    Parameters
+    ----------
+    result, estimator, keep_ratio
+        As for `pruned_records`.
+    path
+        The file; it takes its place once it is whole.
+    tokenizer
+        The pruner's, to measure what tokenising anew does.
+    skip_empty
+        Leave chains of which nothing would be left out, and count them.
+
+    Raises
+    ------
+    ChainError
+        If nothing would be left of a chain, and they are not to be left out; or nothing of any.
+    """
+    records, left_out = [], []
+    for record in pruned_records(result, estimator, keep_ratio):
+        if record["reasoning"].strip():
+            records.append(record)
+            continue
+        reason = f"chain {record['id']!r}: nothing is left of its reasoning at keep ratio {keep_ratio}"
+        if not skip_empty:
+            raise ChainError(f"{reason}; keep more, or leave it out (--skip-bad)")
+        left_out.append(reason)
+    if not records:
+        raise ChainError(f"nothing is left of any chain's reasoning at keep ratio {keep_ratio}; keep more")
+    with replacing(path) as partial:
+        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
+    kept = [len(record["kept_token_ids"]) for record in records]
+    shares = [count / record["full_length"] for count, record in zip(kept, records, strict=True)]
+    return Pruning(
+        estimator=estimator,
+        keep_ratio=keep_ratio,
+        chains=len(records),
+        kept_share=float(np.mean(shares)),
+        kept_tokens=float(np.mean(kept)),
+        left_out=left_out,
+        retokenization=None if tokenizer is None else retokenization(records, tokenizer),
+    )
+
+
+def retokenization(records: Sequence[dict[str, Any]], tokenizer: Any) -> Retokenization:
+    """Measure how far the texts of pruned records, tokenised anew, give other ids than those that were kept.
+
+    Raises
+    ------
+    TokenizationError
+        If the tokenizer is not a fast one, or cannot encode a text.
+    """
+    encoder = SpanEncoder.of(tokenizer)
+    changed, lost, kept_tokens, new_tokens = 0, 0, 0, 0
+    for record in records:
+        kept = record["kept_token_ids"]
+        found, _ = encoder.encode_with_offsets(record["reasoning"], where=f"chain {record['id']!r}")
+        new = list(found)
+        kept_tokens += len(kept)
+        new_tokens += len(new)
+        if new != kept:
+            changed += 1
+            again = SequenceMatcher(None, kept, new, autojunk=False).get_matching_blocks()
+            lost += len(kept) - sum(block.size for block in again)
+    return Retokenization(changed / len(records), lost / kept_tokens, new_tokens / kept_tokens)

@@ -1,0 +1,218 @@
+"""Chains from a teacher: n responses a question, of which the first right one is kept (rejection sampling)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tokimp.atomic import remove_partial, write_object, write_records
+from tokimp.datasets import SkippedRecord
+from tokimp.distillation.batch_log import NAME, BatchLog
+from tokimp.distillation.interview import Asking, Interview
+from tokimp.distillation.selection import LengthFilter, Selection, select
+from tokimp.distillation.task import Question, Task
+from tokimp.errors import DistillationError
+from tokimp.progress import Progress
+from tokimp.prompt_format import PromptFormat
+from tokimp.run_folder import RunFolder
+from tokimp.scorer import Scorer
+
+CHAINS, WRONG, UNSPLIT, DROPPED, REPORT = (
+    "chains.jsonl",
+    "wrong.jsonl",
+    "unsplit.jsonl",
+    "dropped.jsonl",
+    "report.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What sampling came to.
+
+    Attributes
+    ----------
+    task, teacher
+        The task's label, and the model's name.
+    questions, skipped
+        Asked, and left out because they could not be.
+    sampled
+        Responses written. ``right + wrong + unsplittable`` of them.
+    right, wrong
+        With the right answer, and with another.
+    unsplittable
+        In which the task finds no answer.
+    without_reasoning
+        That answer at once, right or wrong.
+    duplicates
+        That say what an earlier one to the same question said, to the letter.
+    questions_right
+        With at least one right response.
+    kept
+        Chains in ``chains.jsonl``.
+    dropped_short, dropped_long, dropped_unstorable
+        Right chains that were dropped: of fewer characters than asked for, of more tokens than the percentile, and with
+        characters that no result file can hold.
+    reasoning_tokens, reasoning_characters
+        Of the chains kept, on average; NaN without any.
+    tokens_forwarded
+        Token positions passed through the teacher.
+    """
+
+    task: str
+    teacher: str
+    questions: int
+    skipped: int
+    sampled: int
+    right: int
+    wrong: int
+    unsplittable: int
+    without_reasoning: int
+    duplicates: int
+    questions_right: int
+    kept: int
+    dropped_short: int
+    dropped_long: int
+    dropped_unstorable: int
+    reasoning_tokens: float | None
+    reasoning_characters: float | None
+    tokens_forwarded: int
+
+    @classmethod
+    def load(cls, out: str | Path) -> Self:
+        """Read the report of a folder of `sample`."""
+        return cls(**json.loads((Path(out) / REPORT).read_text(encoding="utf-8")))
+
+
+def sample(
+    task: Task,
+    questions: Sequence[Question],
+    teacher: Scorer,
+    out: str | Path,
+    *,
+    n: int = 10,
+    temperature: float = 0.7,
+    seed: int = 0,
+    per_round: int | None = None,
+    max_new_tokens: int | None = None,
+    min_characters: int = 100,
+    longest_percentile: float = 100.0,
+    prompt_format: PromptFormat = "auto",
+    batch_questions: int = 64,
+    skipped: list[SkippedRecord] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> SampleReport:
+    """Let a teacher write chains, and keep the first right one of each question.
+
+    Parameters
+    ----------
+    task
+        Reads the responses.
+    questions
+        What is asked; ids are unique.
+    teacher
+        A scorer that generates, or what `tokimp.distillation.engines.load_engine` returns.
+    out
+        A folder: ``chains.jsonl`` (`tokimp.load_chains` reads it), ``wrong.jsonl`` (likewise, ids ``question#sample``),
+        ``unsplit.jsonl``, ``dropped.jsonl`` and ``report.json``. Every finished batch is kept in ``batches.jsonl``: the
+        same call continues a run that was killed, and ends with the same bytes.
+    n
+        Responses to a question.
+    temperature, seed
+        Of the sampling.
+    per_round
+        Write so many at a time, and ask a question no more once it has a right response; all `n` at once by default.
+    max_new_tokens
+        Of a response; the task's own number by default.
+    min_characters, longest_percentile
+        Of `tokimp.distillation.selection.LengthFilter`. These two may change from call to call in one folder: what was
+        sampled is filtered anew.
+    prompt_format
+        As of `tokimp.tokenize_chain`.
+    batch_questions
+        Questions that are written together, and kept together.
+    skipped
+        Given a list, questions that cannot be asked (longer than the model reads) are put into it and left out.
+    progress
+        Called after every batch.
+
+    Raises
+    ------
+    DistillationError
+        If a parameter is not allowed, a question cannot be asked, or no chain is left; in the last case all files have
+        been written.
+    TaskError, TokenizationError
+        If the task fails on a response, or a question cannot be laid out.
+    ResumeError
+        If `out` holds another run, or is in use.
+    UnsupportedError
+        If the teacher does not generate.
+    """
+    lengths = LengthFilter(min_characters, longest_percentile)
+    lengths.check()
+    asking = Asking(
+        n=n,
+        per_round=n if per_round is None else per_round,
+        temperature=temperature,
+        seed=seed,
+        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        batch_questions=batch_questions,
+    )
+    interview = Interview(task, teacher, asking, prompt_format)
+    asked = interview.prepare(questions, skipped)
+    out = Path(out)
+    with RunFolder(out, interview.identity("sample", asked), work=NAME):
+        remove_partial(out)
+        log = BatchLog(out)
+        judged = interview.hold(asked, log, progress)
+        selection = select([question for question, _ in asked], judged, interview.layout, lengths)
+        report = SampleReport(
+            task=task.label,
+            teacher=teacher.model_id,
+            questions=len(asked),
+            skipped=len(skipped or []),
+            **selection.counts,
+            reasoning_tokens=_mean([record["reasoning_tokens"] for record in selection.chains]),
+            reasoning_characters=_mean([len(record["reasoning"]) for record in selection.chains]),
+            tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.batches),
+        )
+        _write(out, selection, report)
+    if not selection.chains:
+        raise _nothing_kept(out, report, selection)
+    return report
+
+
+def _mean(values: Sequence[int]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _write(out: Path, selection: Selection, report: SampleReport) -> None:
+    write_records(out / CHAINS, selection.chains)
+    write_records(out / WRONG, selection.wrong)
+    write_records(out / UNSPLIT, selection.unsplit)
+    write_records(out / DROPPED, selection.dropped)
+    # Last, so that where there is a report the rest is there.
+    write_object(out / REPORT, dataclasses.asdict(report))
+
+
+def _nothing_kept(out: Path, report: SampleReport, selection: Selection) -> DistillationError:
+    if report.questions_right:
+        dropped = (
+            f"{report.dropped_short} are short, {report.dropped_long} long, {report.dropped_unstorable} unstorable"
+        )
+        return DistillationError(
+            f"{out}: none of the {report.questions_right} questions with a right response keeps a chain ({dropped}, "
+            f"{report.without_reasoning} responses have no reasoning); lower min_characters (now in the same folder, "
+            "which samples nothing anew)"
+        )
+    shown = next((record["response"] for record in selection.unsplit), "")
+    example = f"; one that cannot ends in {shown[-80:]!r}" if shown else ""
+    return DistillationError(
+        f"{out}: none of {report.sampled} responses to {report.questions} questions is right ({report.wrong} are "
+        f"wrong, {report.unsplittable} cannot be split{example}); use a stronger teacher, more or longer responses, or "
+        "another instruction; all are kept there in wrong.jsonl and unsplit.jsonl"
+    )

@@ -1,0 +1,268 @@
+"""A student, trained on chains: it can be killed at any moment and continued by the same call."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tokimp.atomic import remove_partial, replacing
+from tokimp.chain import Chain
+from tokimp.datasets import SkippedRecord, load_chains
+from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
+from tokimp.distillation.settings import TrainSettings
+from tokimp.distillation.trainer import Fit, Trainer
+from tokimp.errors import TrainingError
+from tokimp.fingerprint import model_fingerprint
+from tokimp.model_loading import load_model, resolve_device
+from tokimp.registry import load_trainer
+from tokimp.run_folder import RunFolder, digest
+
+REPORT = "report.json"
+_PACKAGES = ("tokimp", "torch", "transformers", "accelerate", "trl", "peft")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a training did; ``report.json``.
+
+    Attributes
+    ----------
+    student, student_fingerprint
+        The model that was trained, and the digest of what it was before.
+    chains, held_out, left_out
+        Chains trained on, chains the validation loss was measured on, and those that were too long.
+    trained_tokens
+        Of one epoch: token positions read, and those among them that the loss counts.
+    loss_tokens
+        See `trained_tokens`.
+    steps, tokens
+        Optimiser steps; token positions read by this process's call.
+    seconds
+        Of this call alone, loading and writing included.
+    history
+        Losses (nats a token) on the way: see `tokimp.distillation.trainer.Fit`.
+    settings, trainer, versions
+        How, by whom, and with what.
+    continued
+        Whether the training went on from a checkpoint or was finished already.
+    """
+
+    student: str
+    student_fingerprint: str
+    chains: int
+    held_out: int
+    left_out: list[dict[str, str]]
+    trained_tokens: int
+    loss_tokens: int
+    steps: int
+    tokens: int
+    seconds: float
+    history: list[dict[str, float]]
+    settings: dict[str, Any]
+    trainer: str
+    versions: dict[str, str] = field(default_factory=dict)
+    continued: bool = False
+
+    @property
+    def final_loss(self) -> float:
+        """The last training loss measured, in nats a token; NaN where none was."""
+        losses = [point["loss"] for point in self.history if "loss" in point]
+        return losses[-1] if losses else float("nan")
+
+    @property
+    def final_validation_loss(self) -> float:
+        """The last loss on the chains held out, in nats a token; NaN where there are none."""
+        losses = [point["validation_loss"] for point in self.history if "validation_loss" in point]
+        return losses[-1] if losses else float("nan")
+
+    @classmethod
+    def load(cls, out: str | Path) -> TrainReport:
+        """Read the report of a finished training from its folder.
+
+        Raises
+        ------
+        TrainingError
+            If there is none, or it cannot be read.
+        """
+        path = Path(out) / REPORT
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise TrainingError(f"{path} is no report of a finished training ({error}); train again") from error
+
+
+def train(
+    student: str | Path,
+    chains: Sequence[Chain] | str | Path,
+    out: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    trainer: str | Trainer = "trl",
+    tokenizer: Any = None,
+    trust_remote_code: bool = False,
+) -> TrainReport:
+    """Train a student to write chains' reasoning and answers, given their questions.
+
+    The ids are those that a scorer reads (`tokimp.distillation.examples.training_examples`); the loss counts the
+    reasoning, the answer and what ends the text, never the prompt.
+
+    Parameters
+    ----------
+    student
+        What `tokimp.load_scorer` takes: a hub id, a folder, a GGUF file or ``"tiny"``.
+    chains
+        Chains, or a file of them.
+    out
+        A folder: ``model`` (a folder that `tokimp.load_scorer` takes), for adapters also ``adapter``, and
+        ``report.json``. Until all that is there, ``checkpoints`` holds what the same call continues from.
+    settings
+        How to train.
+    trainer
+        The training library: a name (entry point ``tokimp.trainers``) or an instance.
+    tokenizer
+        Where to load another tokenizer from; the student's own by default.
+    trust_remote_code
+        Let the student's repository run its own code.
+
+    Raises
+    ------
+    TrainingError
+        If a package is missing, nothing is left to train on, or the training fails.
+    ChainError, TokenizationError
+        If a chain cannot be used.
+    ScorerError, UnsupportedError
+        If the student cannot be loaded, or is no decoder.
+    ResumeError
+        If `out` holds another training, or is in use.
+    """
+    began = time.perf_counter()
+    settings = settings or TrainSettings()
+    training_library = load_trainer(trainer)
+    training_library.validate_parameters()
+    loaded = list(chains) if not isinstance(chains, str | Path) else load_chains(chains, format="jsonl")
+    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
+    left_out: list[SkippedRecord] = []
+    examples = training_examples(
+        loaded,
+        own_tokenizer,
+        prompt_format=settings.prompt_format,  # type: ignore[arg-type] # TrainSettings has checked it
+        max_length=settings.max_length or _context_length(model),
+        left_out=left_out,
+    )
+    training, validation = hold_out(examples, settings.validation, settings.validation_seed)
+    folder = Path(out)
+    report = TrainReport(
+        student=str(student),
+        student_fingerprint=model_fingerprint(model),
+        chains=len(training),
+        held_out=len(validation),
+        left_out=[asdict(record) for record in left_out],
+        trained_tokens=sum(len(example.input_ids) for example in training),
+        loss_tokens=sum(len(example.input_ids) - example.prompt_length for example in training),
+        steps=0,
+        tokens=0,
+        seconds=0.0,
+        history=[],
+        settings=settings.described(),
+        trainer=training_library.label,
+        versions=_versions(),
+    )
+    # Under accelerate launch all processes train, and one writes.
+    writes = int(os.environ.get("RANK", "0")) == 0
+    with RunFolder(folder, _identity(report, examples), REPORT) if writes else nullcontext():
+        if (folder / REPORT).is_file():
+            return replace(TrainReport.load(folder), continued=True)
+        checkpoints = folder / "checkpoints"
+        continued = any(checkpoints.glob("checkpoint-*"))
+        fit = training_library.fit(
+            model,
+            own_tokenizer,
+            training=training,
+            validation=validation,
+            settings=settings,
+            checkpoints=checkpoints,
+        )
+        report = replace(report, steps=fit.steps, tokens=fit.tokens, history=fit.history, continued=continued)
+        if not writes:
+            return report
+        _keep(fit, own_tokenizer, folder)
+        report = replace(report, seconds=round(time.perf_counter() - began, 3))
+        with replacing(folder / REPORT) as partial:
+            partial.write_text(json.dumps(asdict(report), indent=1, allow_nan=False), encoding="utf-8")
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return report
+
+
+def _load(student: str | Path, settings: TrainSettings, tokenizer: Any, *, trust_remote_code: bool) -> tuple[Any, Any]:
+    """Return the student, ready to be trained, on the CPU: the training library places it."""
+    on_cpu = torch.device(resolve_device(settings.device)).type == "cpu"
+    dtype = settings.dtype
+    if dtype == "auto":
+        dtype = "auto" if settings.lora is not None and not on_cpu else "float32"
+    loaded = load_model(
+        str(student), device="cpu", dtype=dtype, tokenizer=tokenizer, trust_remote_code=trust_remote_code
+    )
+    model = _without_gguf(loaded.model)
+    return model.train().requires_grad_(requires_grad=True), loaded.tokenizer
+
+
+def _without_gguf(model: Any) -> Any:
+    """Return a model that can be saved: transformers refuses to, once it has read the weights from a GGUF file."""
+    quantization = getattr(model.config, "quantization_config", None)
+    if quantization is None or "gguf" not in type(quantization).__name__.lower():
+        return model
+    config = copy.deepcopy(model.config)
+    del config.quantization_config
+    fresh = type(model)(config).to(model.dtype)
+    fresh.load_state_dict(model.state_dict())
+    return fresh
+
+
+def _context_length(model: Any) -> int | None:
+    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return length if isinstance(length, int) else None
+
+
+def _identity(report: TrainReport, examples: Sequence[TrainingExample]) -> dict[str, Any]:
+    """Return everything that changes what comes out."""
+    return {
+        "student": report.student_fingerprint,
+        "examples": digest([[each.id, each.input_ids, each.prompt_length] for each in examples]),
+        "settings": report.settings,
+        "trainer": report.trainer,
+        "versions": report.versions,
+    }
+
+
+def _versions() -> dict[str, str]:
+    numbers = {}
+    for package in _PACKAGES:
+        try:
+            numbers[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return numbers
+
+
+def _keep(fit: Fit, tokenizer: Any, folder: Path) -> None:
+    """Put the finished model where it belongs, whole or not at all."""
+    for name in ("model", "adapter"):
+        remove_partial(folder, name)
+    if fit.adapter is not None:
+        with replacing(folder / "adapter") as partial:
+            shutil.copytree(fit.adapter, partial)
+    if fit.model is not None:
+        with replacing(folder / "model") as partial:
+            fit.model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)

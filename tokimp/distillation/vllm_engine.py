@@ -1,0 +1,130 @@
+"""Writing with vLLM, where it is installed; nothing else of tokimp needs it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tokimp.distillation.engines import WritingEngine
+from tokimp.errors import ScorerError, UnsupportedError
+
+_PIECE = 2**22
+
+
+class VllmEngine(WritingEngine):
+    """A model that vLLM runs.
+
+    Texts at a temperature above 0 are seeded prompt by prompt, but vLLM's numbers depend on what shares a batch, so
+    that another release, device or batch may write other texts.
+
+    Parameters
+    ----------
+    model
+        A hub id or a folder.
+    device
+        ``auto``: vLLM runs where it was built for.
+    dtype
+        ``auto``, ``bfloat16``, ``float16`` or ``float32``.
+    trust_remote_code
+        Whether a hub repository may run its own Python code here.
+    **options
+        Further parameters of ``vllm.LLM``: ``tensor_parallel_size``, ``gpu_memory_utilization``, ``max_model_len``, ...
+
+    Raises
+    ------
+    UnsupportedError
+        If vLLM is not installed, or a device is named.
+    ScorerError
+        If it cannot load the model.
+    """
+
+    backend = "vllm"
+
+    def __init__(
+        self, model: Any, *, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False, **options: Any
+    ) -> None:
+        try:
+            import vllm  # noqa: PLC0415 - not part of an installation
+        except ImportError as error:
+            raise UnsupportedError(
+                f"the engine 'vllm' needs vLLM, which cannot be imported ({error}); pip install vllm in this "
+                "environment, or use engine='transformers'"
+            ) from error
+        if not isinstance(model, str | Path):
+            raise ScorerError(f"vLLM loads a hub id or a folder, not a {type(model).__name__}")
+        if device != "auto":
+            raise UnsupportedError(
+                f"vLLM runs on the device it was built for, so device={device!r} cannot be asked for; leave it out"
+            )
+        self._vllm: Any = vllm
+        try:
+            self._llm: Any = vllm.LLM(
+                model=str(model), dtype=dtype, trust_remote_code=trust_remote_code, generation_config="vllm", **options
+            )
+        # Whatever the model, the memory or the driver lacks shows in an exception of one of many kinds.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ScorerError(f"vLLM cannot load {str(model)!r} ({type(error).__name__}: {reason})") from error
+        config = self._llm.llm_engine.model_config
+        self.tokenizer: Any = self._llm.get_tokenizer()
+        self.model_id, self.device, self.dtype = str(model), "vllm", str(config.dtype).removeprefix("torch.")
+        self.context_length: int | None = config.max_model_len
+        self.tokens_forwarded = 0
+
+    def fingerprint(self) -> str:
+        """Return a digest of the model's files; of a hub id, of the commit it stands for."""
+        digest = hashlib.sha256(f"vllm {version('vllm')} {self.dtype}".encode())
+        folder = Path(self.model_id)
+        if not folder.is_dir():
+            config = self._llm.llm_engine.model_config.hf_config
+            commit = getattr(config, "_commit_hash", None)
+            if commit is None:
+                raise UnsupportedError(
+                    f"the commit of {self.model_id!r} is not known, so that runs cannot be told apart; give a folder"
+                )
+            return hashlib.sha256(f"{digest.hexdigest()} {self.model_id} {commit}".encode()).hexdigest()
+        files = [
+            path for path in sorted(folder.iterdir()) if path.suffix in {".safetensors", ".bin", ".json", ".model"}
+        ]
+        for path in files:
+            digest.update(path.name.encode())
+            with path.open("rb") as stream:
+                while piece := stream.read(_PIECE):
+                    digest.update(piece)
+        return digest.hexdigest()
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int = 256,
+        n: int = 1,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Continue each prompt `n` times; see `tokimp.scorer.Scorer.generate`."""
+        if not prompts:
+            return []
+        repeats = n if temperature else 1
+        settings = [
+            self._vllm.SamplingParams(
+                n=repeats,
+                temperature=temperature,
+                max_tokens=max_new_tokens,
+                # vLLM gives the n texts of a prompt seeds of their own, made of this one.
+                seed=hash((seed, index)) % 2**31 if temperature else None,
+            )
+            for index in range(len(prompts))
+        ]
+        given = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        written = self._llm.generate(given, settings, use_tqdm=False)
+        texts = []
+        for prompt, request in zip(prompts, written, strict=True):
+            self.tokens_forwarded += len(prompt) + sum(len(output.token_ids) for output in request.outputs)
+            found = [str(output.text) for output in sorted(request.outputs, key=lambda output: output.index)]
+            # All greedy continuations of a prompt are one and the same.
+            texts.append([found[repeat % repeats] for repeat in range(n)])
+        return texts

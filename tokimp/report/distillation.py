@@ -1,0 +1,207 @@
+"""Tables and the figure of a distillation: accuracy by method and keep ratio, lengths, and which methods differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.markup import escape
+from rich.table import Table
+
+from tokimp.report.curves import BAND, COLOURS, MARKERS, PAPER, finish
+from tokimp.report.terminal import keep_words_whole, new_table
+
+GROUP = ("student", "teacher", "pruner")
+_LEVEL = 0.05
+
+
+def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
+    """Yield, for each student, teacher and pruner, a table of accuracy: methods by keep ratios, baselines below.
+
+    Parameters
+    ----------
+    curves
+        Of `tokimp.distillation.results.curve_table`.
+    """
+    for names, pruned, baselines in panels(curves):
+        ratios = sorted(pruned["keep_ratio"].unique(), reverse=True)
+        table = new_table(f"Accuracy: {_heading(names)} ({int(curves['n'].iloc[0])} questions)")
+        table.add_column("method")
+        for ratio in ratios:
+            table.add_column(f"{ratio:g}", justify="right")
+        for method, rows in pruned.groupby("method", sort=False):
+            at = {row["keep_ratio"]: row for row in rows_of(rows)}
+            table.add_row(escape(str(method)), *[_point(at[r]) if r in at else "-" for r in ratios])
+        table.add_section()
+        for row in rows_of(baselines):
+            table.add_row(f"[dim]{_BASELINES[row['kind']]}[/]", _point(row))
+        unmatched = pruned[~pruned["matched"].astype(bool)]
+        seeds = int(pruned["seeds"].max()) if len(pruned) else 1
+        table.caption = f"mean over {seeds} seeds, standard deviation over seeds" if seeds > 1 else "one seed"
+        if len(unmatched):
+            table.caption += "; * its kept share is more than 1 % from the methods' mean: not at the same length"
+        yield keep_words_whole(table)
+
+
+def length_table(curves: pd.DataFrame) -> Table:
+    """Return a table of lengths: what each method kept, what tokenising anew changed, what students write."""
+    table = new_table("Lengths (shares of the pruner's tokens; tokens a student writes before its answer)")
+    for heading in (*GROUP, "method"):
+        table.add_column(heading)
+    for heading in (
+        "chains",
+        "keep ratio",
+        "kept share",
+        "matched",
+        "chains changed",
+        "tokens changed",
+        "student writes",
+    ):
+        table.add_column(heading, justify="right")
+    for row in rows_of(curves):
+        pruned = row["kind"] == "pruned"
+        names = [_text(row[name]) for name in GROUP]
+        method = escape(row["method"]) if pruned else f"[dim]{_BASELINES[row['kind']]}[/]"
+        writes = "-" if pd.isna(row["reasoning_tokens"]) else f"{row['reasoning_tokens']:.1f}"
+        again = [_share(row["changed_chains"]), _share(row["changed_tokens"])]
+        matched = ("yes" if row["matched"] else "no") if pruned else "-"
+        ratio = f"{row['keep_ratio']:g}" if row["kind"] != "untrained" else "-"
+        chains = "-" if pd.isna(row["chains"]) else f"{row['chains']:.0f}"
+        table.add_row(*names, method, chains, ratio, _share(row["kept_share"]), matched, *again, writes)
+    return keep_words_whole(table)
+
+
+def difference_table(differences: pd.DataFrame) -> Table:
+    """Return a table of those pairs of methods that differ, after correction for all pairs at a keep ratio."""
+    table = new_table("Methods that differ (paired on the questions, Holm-corrected at each keep ratio, below 0.05)")
+    for heading in (*GROUP, "keep ratio", "better", "worse"):
+        table.add_column(heading)
+    for heading in ("difference", "95% interval", "p", "p (Holm)"):
+        table.add_column(heading, justify="right")
+    shown = differences[differences["p_holm"] < _LEVEL] if len(differences) else differences
+    for row in rows_of(shown):
+        names, sign = [row["first"], row["second"]], 1
+        if row["difference"] < 0:
+            names, sign = names[::-1], -1
+        low, high = sorted((sign * row["low"], sign * row["high"]))
+        table.add_row(
+            *[_text(row[name]) for name in GROUP],
+            f"{row['keep_ratio']:g}",
+            *map(escape, names),
+            f"{sign * row['difference']:+.3f}",
+            f"\\[{low:+.3f},{high:+.3f}]",
+            _p(row["p_value"]),
+            _p(row["p_holm"]),
+        )
+    table.caption = f"{len(shown)} of {len(differences)} pairs; intervals and p-values are about other questions"
+    return keep_words_whole(table)
+
+
+_BASELINES = {"untrained": "untrained student", "unpruned": "trained on whole chains"}
+
+
+def panels(curves: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
+    """Yield names, curves and baselines of each student, teacher and pruner."""
+    pruned = curves[curves["kind"] == "pruned"]
+    untrained = curves[curves["kind"] == "untrained"]
+    whole = curves[curves["kind"] == "unpruned"]
+    for names, rows in pruned.groupby(list(GROUP), sort=False):
+        student, teacher, _ = names
+        of_teacher = whole[(whole["student"] == student) & (whole["teacher"] == teacher)]
+        baselines = pd.concat([untrained[untrained["student"] == student], of_teacher])
+        yield dict(zip(GROUP, map(str, names), strict=True)), rows, baselines
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows, each by column names."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def draw_curves(curves: pd.DataFrame) -> Figure:
+    """Draw accuracy over the keep ratio: one panel for each student, teacher and pruner, one line a method.
+
+    Bands reach from the lowest to the highest seed. Dashed: the student before training, and trained on whole chains.
+
+    Parameters
+    ----------
+    curves
+        Of `tokimp.distillation.results.curve_table`.
+    """
+    found = list(panels(curves))
+    columns = max(1, min(2, len(found)))
+    rows = max(1, -(-len(found) // columns))
+    figure = Figure(figsize=(5.6 * columns, 4.2 * rows + 0.9), facecolor=PAPER, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    methods = list(dict.fromkeys(curves.loc[curves["kind"] == "pruned", "method"]))
+    for axis, (names, pruned, baselines) in zip(grid, found, strict=False):
+        _draw_panel(axis, pruned, baselines, methods)
+        axis.set_title(_heading(names), fontsize=9, parse_math=False)
+    for axis in grid[len(found) :]:
+        axis.axis("off")
+    grid[0].set_ylabel("accuracy on test questions", fontsize=9)
+    seeds = int(curves["seeds"].max())
+    bands = f"bands: lowest to highest of {seeds} seeds" if seeds > 1 else "one seed"
+    finish(figure, grid[0], f"{int(curves['n'].iloc[0])} questions; {bands}")
+    return figure
+
+
+def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, methods: list[str]) -> None:
+    for index, method in enumerate(methods):
+        line = pruned[pruned["method"] == method].sort_values("keep_ratio")
+        colour = COLOURS[index % len(COLOURS)]
+        ratios = line["keep_ratio"].to_numpy(dtype=float)
+        axis.fill_between(
+            ratios,
+            line["lowest"].to_numpy(float),
+            line["highest"].to_numpy(float),
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
+        axis.plot(
+            ratios,
+            line["accuracy"].to_numpy(dtype=float),
+            label=str(method),
+            color=colour,
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=4,
+            linewidth=1.3,
+        )
+    for row in rows_of(baselines):
+        whole = row["kind"] == "unpruned"
+        if whole:
+            axis.axhspan(row["lowest"], row["highest"], color=BAND, alpha=0.5, linewidth=0)
+        style = "--" if whole else ":"
+        axis.axhline(row["accuracy"], color="#3c3c3c", linewidth=1, linestyle=style, label=_BASELINES[row["kind"]])
+    axis.set_xlabel("keep ratio", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+    # Deleting goes to the right, as reading does.
+    axis.invert_xaxis()
+
+
+def _heading(names: dict[str, str]) -> str:
+    pruner = "" if names["pruner"] == names["teacher"] else f", pruned by {names['pruner']}"
+    return f"{names['student']} taught by {names['teacher']}{pruner}"
+
+
+def _point(row: Mapping[str, Any]) -> str:
+    spread = "" if pd.isna(row["deviation"]) else f" ±{row['deviation']:.3f}"
+    star = "" if bool(row["matched"]) else "*"
+    return f"{row['accuracy']:.3f}{spread}{star}"
+
+
+def _text(value: object) -> str:
+    return "-" if value is None or value != value else escape(str(value))  # noqa: PLR0124 - a NaN differs from itself
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None or np.isnan(value) else f"{value:.3f}"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

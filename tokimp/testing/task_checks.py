@@ -1,0 +1,96 @@
+"""Does a task keep the contract? One check for every class that subclasses `Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokimp.distillation.task import Question, Source, Task
+
+Example = tuple[str, str, bool | None]
+
+
+def check_task(
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    source: Source | None = None,
+    splits: tuple[str, str] = ("train", "test"),
+) -> None:
+    r"""Raise `AssertionError` if a task breaks the contract of `Task`.
+
+    Checked is that ``__init__`` stores its parameters; that questions have ids and texts of their own, with a right
+    answer, and are the same when asked for again; that a higher limit gives those of a lower one too; that no question
+    is in both splits; and that `Task.split` gives None, or two texts of the response, one after the other and without
+    white space around them, on your examples and on texts that are none.
+
+    Parameters
+    ----------
+    task
+        An instance.
+    examples
+        Responses, each with a right answer and whether it is right: True, False, or None where it cannot be split.
+    source
+        As of `Task.questions`.
+    splits
+        The names of two splits; one name twice for a source that is one split by itself.
+
+    Examples
+    --------
+    >>> from tokimp.distillation.tasks.word_problems import WordProblems
+    >>> response = "So 7.\n#### 7"
+    >>> check_task(WordProblems(), [(response, "7", True), (response, "8", False), ("So 7.", "7", None)])
+    """
+    assert task.parameters() is not None  # noqa: S101 - reads them, and raises where __init__ did not store one
+    task.validate_parameters()
+    few, many = (_questions(task, source, split=splits[0], limit=limit) for limit in (2, 5))
+    _expect(
+        all(question in many for question in few), task, "a higher limit must give the questions of a lower one too"
+    )
+    again = _questions(task, source, split=splits[0], limit=5)
+    _expect(many == again, task, "asked again with the same seed, questions gives others")
+    if splits[0] != splits[1]:
+        others = {question.text for question in _questions(task, source, split=splits[1], limit=5)}
+        shared = others & {question.text for question in many}
+        _expect(not shared, task, f"a question is in both splits: {sorted(shared)[:1]}")
+    for response in ("", " ", "\n", "####", "{", "no answer \ud83d\ude00", *(response for response, _, _ in examples)):
+        _check_parts(task, response)
+    for response, gold, right in examples:
+        parts = task.split(response)
+        _expect(
+            (parts is None) == (right is None), task, f"split({response!r}) is {parts!r}, but right is said: {right}"
+        )
+        if parts is not None:
+            found: Any = task.is_right(parts[1], gold)
+            _expect(found is right, task, f"is_right({parts[1]!r}, {gold!r}) is {found!r}, not {right}")
+
+
+def _questions(task: Task, source: Source | None, *, split: str, limit: int) -> list[Question]:
+    questions = task.questions(source, limit=limit, seed=3, split=split)
+    _expect(0 < len(questions) <= limit, task, f"limit={limit} gives {len(questions)} questions")
+    for question in questions:
+        _expect(isinstance(question, Question), task, f"questions gives a {type(question).__name__}, not a Question")
+        complete = all(isinstance(text, str) and text.strip() for text in (question.id, question.text, question.gold))
+        _expect(complete, task, f"{question!r} lacks an id, a text or a right answer")
+    _expect(len({question.id for question in questions}) == len(questions), task, "two questions have one id")
+    return questions
+
+
+def _check_parts(task: Task, response: str) -> None:
+    parts: Any = task.split(response)
+    if parts is None:
+        return
+    where = f"split({response!r}) is {parts!r}"
+    two = isinstance(parts, tuple) and len(parts) == 2 and all(isinstance(part, str) for part in parts)
+    _expect(two, task, f"{where}; give None or two texts")
+    reasoning, answer = parts
+    _expect(bool(answer), task, f"{where}; an answer is never empty: give None")
+    _expect(all(part == part.strip() for part in parts), task, f"{where}; leave out the white space around them")
+    at = response.find(reasoning)
+    in_order = at >= 0 and response.find(answer, at + len(reasoning)) >= 0
+    _expect(in_order, task, f"{where}; both must stand in the response as they are, the reasoning first")
+
+
+def _expect(condition: bool, task: Task, message: str) -> None:
+    if not condition:
+        raise AssertionError(f"{task.name}: {message}")
