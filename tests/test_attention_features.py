@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ Weights = npt.NDArray[np.floating[Any]]
 
 def entropy(shares: list[float]) -> float:
     """Return the entropy of shares that add up to 1, nats."""
-    return -sum(share * np.log(share) for share in shares if share > 0)
+    return -sum(share * math.log(share) for share in shares if share > 0)
 
 
 def of_unit(weights: Weights, chain: TokenizedChain, number: int) -> dict[str, float]:
