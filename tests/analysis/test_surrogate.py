@@ -137,7 +137,7 @@ def test_the_features_that_carry_it_are_named() -> None:
     features = [generator.normal(size=(20, 6)).astype(np.float32) for _ in range(12)]
     target = [values[:, 2].astype(np.float64) for values in features]
     examples = Examples.of([f"c{i}" for i in range(12)], features, target, 0)
-    fitted = crossfit(examples, 4, Perceptron((8,), (1.0,), 100, 0), "x")
+    fitted = crossfit(examples, 4, Perceptron((8,), (1.0,), 100, 0))
     drops = group_drops(
         examples,
         fitted,

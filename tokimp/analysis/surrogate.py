@@ -7,13 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.pooled import Resampling
-from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit
+from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp.analysis.surrogate_summary import Testing, summarise
 from tokimp.analysis.surrogate_targets import Target, read_targets
 from tokimp.attention_features import KINDS, FeatureSpace, attention_features
@@ -146,20 +147,31 @@ class Surrogate(Analysis):
             If a target cannot be read, fewer than three chains have one, or it is asked to save one that says nothing
             of importance.
         """
-        targets = read_targets(given.result, self.targets)
+        targets, short = self._usable(read_targets(given.result, self.targets))
         saved = self._saved(targets) if self.save else None
         features, space = self._features(given)
         ids = chain_ids(given.result)
         examples = {target.name: Examples.of(ids, features, target.values, self.seed) for target in targets}
         perceptron = self._perceptron()
-        fitted = {name: crossfit(each, self.folds, perceptron, name) for name, each in examples.items()}
+        fitted = {name: crossfit(each, self.folds, perceptron) for name, each in examples.items()}
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         testing = Testing(self.permutations, self.minimum_units, resampling)
         node = summarise(given.result, targets, examples, fitted, space=space, testing=testing)
-        described = {"folds": self.folds, "seed": self.seed, "saved": self.save}
+        described = {"folds": self.folds, "seed": self.seed, "saved": self.save, "left_out": ", ".join(short)}
         if saved is not None:
             self._save(given, saved, examples[saved.name], space)
         return node.assign_attrs(described)
+
+    def _usable(self, targets: Sequence[Target]) -> tuple[list[Target], list[str]]:
+        """Return the targets that enough chains have, and the names of the others, none of which was asked for."""
+        chains = {target.name: sum(not np.isnan(values).all() for values in target.values) for target in targets}
+        short = [name for name, count in chains.items() if not are_enough(count, self.folds)]
+        if short and (self.targets or len(short) == len(targets)):
+            raise AnalysisError(
+                f"surrogate: {chains[short[0]]} chains have {short[0]!r}, too few to fit on at least two and test on "
+                f"others with {self.folds} folds; give at least 3 chains (many more, to learn anything), or more folds"
+            )
+        return [target for target in targets if target.name not in short], short
 
     def _perceptron(self) -> Perceptron:
         return Perceptron(tuple(self.hidden), tuple(map(float, self.penalties)), self.epochs, self.seed)

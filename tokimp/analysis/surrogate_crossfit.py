@@ -14,7 +14,6 @@ from tokimp.analysis.chain_correlation import percentile_interval, pooled_pearso
 from tokimp.analysis.pooled import Resampling
 from tokimp.analysis.rank_measures import is_constant, pearson
 from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
-from tokimp.errors import AnalysisError
 from tokimp.estimator import IntArray
 from tokimp.scorer import FloatArray
 from tokimp.surrogate import Network
@@ -115,21 +114,16 @@ class Crossfit:
     perceptrons: tuple[Predict, ...]
 
 
-def crossfit(examples: Examples, folds: int, perceptron: Perceptron, name: str) -> Crossfit:
-    """Predict every chain by models that were fitted on other chains.
+def are_enough(n_chains: int, folds: int) -> bool:
+    """Return whether so many chains can be parted so that models are always fitted on at least two."""
+    parts = min(folds, n_chains)
+    return n_chains >= FEWEST_CHAINS and n_chains - -(-n_chains // parts) >= 2
 
-    Raises
-    ------
-    AnalysisError
-        If there are too few chains to fit on some and test on others; `name` is the target's, for the message.
-    """
+
+def crossfit(examples: Examples, folds: int, perceptron: Perceptron) -> Crossfit:
+    """Predict every chain by models that were fitted on other chains; there are enough of them (`are_enough`)."""
     n_chains = len(examples)
     parts = min(folds, n_chains)
-    if n_chains < FEWEST_CHAINS or n_chains - -(-n_chains // parts) < 2:
-        raise AnalysisError(
-            f"surrogate: {n_chains} chains have {name!r}, too few to fit on at least two and test on others with "
-            f"{folds} folds; give at least {FEWEST_CHAINS} chains (many more, to learn anything), or more folds"
-        )
     fold = np.arange(n_chains) % parts
     predictions: dict[str, list[FloatArray]] = {model: [np.empty(0)] * n_chains for model in MODELS}
     perceptrons = []

@@ -164,7 +164,7 @@ def _search(training: Training, hidden: Sequence[int], penalty: float, epochs: i
 
 def _perceptron(hidden: Sequence[int], penalty: float, seed: int, n_units: int) -> MLPRegressor:
     # An epoch is a score of steps or more, however few the units are, and no more steps than their number asks for.
-    batch = max(16, min(200, n_units // 20))
+    batch = min(n_units, max(16, min(200, n_units // 20)))
     return MLPRegressor(hidden_layer_sizes=tuple(hidden), alpha=penalty, batch_size=batch, random_state=seed)
 
 

@@ -57,6 +57,8 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
         f"over {_span(chains)} chains, {_span(units)} units, each chain predicted by models fitted on others; "
         "all units: levels of chains count; beyond position: partialled out within each chain"
     )
+    if node.attrs["left_out"]:
+        table.caption += f"; left out, of too few chains: {escape(str(node.attrs['left_out']))}"
     return keep_words_whole(table)
 
 
