@@ -1,6 +1,6 @@
 """All analyses on word problems that the embedded model solved itself, and why filler is told from the rest or is not.
 
-``python examples/09_analyses.py FOLDER N`` lets the embedded model write N chains whose answer is right (problems it was
+``python examples/09_analyses.py FOLDER N`` has the embedded model write N chains whose answer is right (problems it was
 not trained on), ranks them by every method by token and by sentence, for the objectives joint and answer, runs
 every analysis and prints its tables. Killed and started again with the same FOLDER and N, it goes on where it stopped.
 """

@@ -18,6 +18,7 @@ from tokimp.analysis.surrogate_targets import read_targets
 from tokimp.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.objective import Answer
+from tokimp.progress import Progress
 from tokimp.surrogate import load_surrogate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
@@ -286,6 +287,18 @@ def test_the_surrogate_is_kept_where_it_is_asked_to_be(tmp_path: Path) -> None:
     assert load_surrogate(path).header.sign == -1
     with pytest.raises(AnalysisError, match="a likelihood along a path does not"):
         analysed(result, given, scorer, save=str(path), targets=names, save_target="path:greedy")
+
+
+def test_progress_counts_chains_read_and_chains_predicted() -> None:
+    """Each chain is reported once with its features and once for each target, and the last report is the whole."""
+    given, scorer = chains(5), AdditiveScorer(SHARES)
+    seen: list[Progress] = []
+    options = {**QUICK, "targets": [LOO, "rank:greedy"], "epochs": 1}
+    result = compared(given, scorer)
+    ti.analyze(result, Surrogate(**options), scorer=scorer, chains=given, progress=seen.append)
+    assert [step.done for step in seen[:5]] == [1, 2, 3, 4, 5]
+    assert {step.estimator for step in seen} == {"attention features", f"fitting {LOO}", "fitting rank:greedy"}
+    assert seen[-1].done == seen[-1].total == 15
 
 
 def test_tables_and_figure_show_every_target(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -149,11 +150,21 @@ class Surrogate(Analysis):
         """
         targets, short = self._usable(read_targets(given.result, self.targets))
         saved = self._saved(targets) if self.save else None
-        features, space = self._features(given)
+        done, total = 0, len(given.scoring.chains) + sum(map(_known, targets))
+
+        def report(chains: Sequence[str], what: str) -> None:
+            nonlocal done
+            done += len(chains)
+            given.report(done, total, chains[-1], what)
+
+        features, space = self._features(given, report)
         ids = chain_ids(given.result)
         examples = {target.name: Examples.of(ids, features, target.values, self.seed) for target in targets}
         perceptron = self._perceptron()
-        fitted = {name: crossfit(each, self.folds, perceptron) for name, each in examples.items()}
+        fitted = {
+            name: crossfit(each, self.folds, perceptron, partial(report, what=f"fitting {name}"))
+            for name, each in examples.items()
+        }
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         testing = Testing(self.permutations, self.minimum_units, resampling)
         node = summarise(given.result, targets, examples, fitted, space=space, testing=testing)
@@ -164,7 +175,7 @@ class Surrogate(Analysis):
 
     def _usable(self, targets: Sequence[Target]) -> tuple[list[Target], list[str]]:
         """Return the targets that enough chains have, and the names of the others, none of which was asked for."""
-        chains = {target.name: sum(not np.isnan(values).all() for values in target.values) for target in targets}
+        chains = {target.name: _known(target) for target in targets}
         short = [name for name, count in chains.items() if not are_enough(count, self.folds)]
         if short and (self.targets or len(short) == len(targets)):
             raise AnalysisError(
@@ -176,12 +187,14 @@ class Surrogate(Analysis):
     def _perceptron(self) -> Perceptron:
         return Perceptron(tuple(self.hidden), tuple(map(float, self.penalties)), self.epochs, self.seed)
 
-    def _features(self, given: AnalysisInput) -> tuple[list[FloatArray], FeatureSpace]:
+    def _features(
+        self, given: AnalysisInput, report: Callable[[Sequence[str], str], None]
+    ) -> tuple[list[FloatArray], FeatureSpace]:
         scoring, found = given.scoring, []
-        for index, chain in enumerate(scoring.chains):
+        for chain in scoring.chains:
             features, space = attention_features(chain, scoring.scorer, per_head=self.per_head)
             found.append(features)
-            given.report(index + 1, len(scoring.chains), chain.id, "attention features")
+            report([chain.id], "attention features")
         return found, space
 
     def _saved(self, targets: Sequence[Target]) -> Target:
@@ -229,6 +242,11 @@ class Surrogate(Analysis):
     def figure(self, result: xr.DataTree) -> Figure:
         """Return held-out predictions beside what is predicted, and the drops by group of features."""
         return draw_surrogate(result)
+
+
+def _known(target: Target) -> int:
+    """Return how many chains have a target."""
+    return sum(not np.isnan(values).all() for values in target.values)
 
 
 def _is_whole(value: object, least: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -120,8 +120,20 @@ def are_enough(n_chains: int, folds: int) -> bool:
     return n_chains >= FEWEST_CHAINS and n_chains - -(-n_chains // parts) >= 2
 
 
-def crossfit(examples: Examples, folds: int, perceptron: Perceptron) -> Crossfit:
-    """Predict every chain by models that were fitted on other chains; there are enough of them (`are_enough`)."""
+def crossfit(
+    examples: Examples, folds: int, perceptron: Perceptron, report: Callable[[Sequence[str]], None] | None = None
+) -> Crossfit:
+    """Predict every chain by models that were fitted on other chains; there are enough of them (`are_enough`).
+
+    Parameters
+    ----------
+    examples, folds
+        Chains, and into how many parts they fall; a chain each, if there are fewer.
+    perceptron
+        How it is fitted.
+    report
+        Called after each part with the ids of its chains.
+    """
     n_chains = len(examples)
     parts = min(folds, n_chains)
     fold = np.arange(n_chains) % parts
@@ -142,6 +154,8 @@ def crossfit(examples: Examples, folds: int, perceptron: Perceptron) -> Crossfit
             read = examples.positions if model == "position" else examples.features
             for chain in outside:
                 predictions[model][chain] = predict(read[chain])
+        if report is not None:
+            report([examples.ids[chain] for chain in outside])
     return Crossfit(predictions, fold, tuple(perceptrons))
 
 
