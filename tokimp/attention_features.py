@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tokimp.assembly import token_units
 from tokimp.chain import TokenizedChain
 from tokimp.scorer import FloatArray, Scorer
 
@@ -123,10 +124,9 @@ def unit_features(weights: torch.Tensor, chain: TokenizedChain) -> torch.Tensor:
     total, start = len(chain), len(chain.prompt_ids)
     stop, n_units = start + len(chain.reasoning_ids), len(chain.units)
     place = torch.arange(total, device=weights.device)
-    unit_of = torch.full((total,), n_units, device=weights.device)  # the answer comes after every unit
-    unit_of[:start] = -1
-    for number, unit in enumerate(chain.units):
-        unit_of[[start + position for position in unit]] = number
+    owner = np.full(total, n_units, dtype=np.int64)  # the answer comes after every unit
+    owner[:start], owner[start:stop] = -1, token_units(chain)
+    unit_of = torch.from_numpy(owner).to(weights.device)
     member = torch.nn.functional.one_hot(unit_of[start:stop], n_units).float()  # [reasoning token, unit]
     size = member.sum(dim=0)
     given = weights[:, start:stop]

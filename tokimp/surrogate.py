@@ -36,7 +36,8 @@ class SurrogateHeader:
     layers, heads, per_head, kinds
         Of the features, in the order of the columns (`tokimp.attention_features.FeatureSpace`).
     model_id, model_fingerprint, prompt_format
-        Of the run, for the record; another model with as many layers and heads may be asked.
+        Whose attention it was fitted on and how chains were laid out, for the record; another model with as many layers
+        and heads may be asked.
     chains, units
         How many it was fitted on.
     versions

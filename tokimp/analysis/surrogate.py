@@ -15,6 +15,7 @@ from rich.table import Table
 
 from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.pooled import Resampling
+from tokimp.analysis.rebuilding import known_fingerprint
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp.analysis.surrogate_summary import Testing, summarise
 from tokimp.analysis.surrogate_targets import Target, read_targets
@@ -223,8 +224,8 @@ class Surrogate(Analysis):
             heads=space.heads,
             per_head=space.per_head,
             kinds=KINDS,
-            model_id=str(attributes["model_id"]),
-            model_fingerprint=str(attributes["model_fingerprint"]),
+            model_id=given.scoring.scorer.model_id,
+            model_fingerprint=known_fingerprint(given.scoring.scorer),
             prompt_format=str(attributes["prompt_format"]),
             chains=len(examples),
             units=len(training.target),

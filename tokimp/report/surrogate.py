@@ -102,7 +102,8 @@ def draw_surrogate(result: xr.DataTree) -> Figure:
 
 def _draw_predictions(axis: Axes, node: xr.Dataset, target: str, model: str) -> None:
     value, prediction = node["value"].to_numpy(), node["prediction"].to_numpy()
-    axis.plot(value, prediction, ".", color=COLOURS[0], markersize=2, alpha=0.5)
+    # As pixels: thousands of points would make a large file of an SVG.
+    axis.plot(value, prediction, ".", color=COLOURS[0], markersize=2, alpha=0.5, rasterized=True)
     both = np.concatenate([value, prediction])
     ends = [np.nanmin(both), np.nanmax(both)]
     axis.plot(ends, ends, color="#7a7a7a", linewidth=1, linestyle="--")
