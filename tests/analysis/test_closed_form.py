@@ -41,8 +41,9 @@ def chains() -> list[TokenizedChain]:
 
 def compared(objective: Objective) -> xr.DataTree:
     """Return what the methods say of the chains."""
+    methods = {name: ti.load_estimator(name) for name in METHODS}
     found = {
-        name: [ti.load_estimator(name).estimate(chain, SCORER, objective) for chain in chains()] for name in METHODS
+        name: [method.estimate(chain, SCORER, objective) for chain in chains()] for name, method in methods.items()
     }
     return toy_result(found, chains(), SCORER, objective=objective.name)
 

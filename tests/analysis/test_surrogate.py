@@ -25,7 +25,14 @@ from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
 LETTERS = "abcdefgh"
 SHARES = {letter: 0.25 * index - 1.0 for index, letter in enumerate(LETTERS)}
-QUICK: dict[str, Any] = {"n_resamples": 30, "epochs": 40, "penalties": [1.0], "hidden": [8], "permutations": 1}
+QUICK: dict[str, Any] = {
+    "n_resamples": 30,
+    "epochs": 40,
+    "penalties": [1.0],
+    "hidden": [8],
+    "permutations": 1,
+    "folds": 3,
+}
 LOO = "importance:leave_one_out"
 
 
@@ -35,7 +42,7 @@ class Blind(AdditiveScorer):
     attention_scales = ((0.0, 0.0),)
 
 
-def chains(count: int = 12) -> list[TokenizedChain]:
+def chains(count: int = 9) -> list[TokenizedChain]:
     """Return chains of the same letters, twice each, in random order: all are as likely as a whole."""
     generator = np.random.default_rng(0)
     return [toy_chain("".join(generator.permutation(list(2 * LETTERS))), id=f"c{i}") for i in range(count)]
@@ -43,9 +50,9 @@ def chains(count: int = 12) -> list[TokenizedChain]:
 
 def compared(given: list[TokenizedChain], scorer: AdditiveScorer, *names: str) -> xr.DataTree:
     """Return what estimators say of the chains, the answer being what is preserved."""
+    estimators = [ti.load_estimator(name) for name in names or ("leave_one_out", "greedy")]
     found = {
-        name: [ti.load_estimator(name).estimate(chain, scorer, Answer()) for chain in given]
-        for name in names or ("leave_one_out", "greedy")
+        estimator.label: [estimator.estimate(chain, scorer, Answer()) for chain in given] for estimator in estimators
     }
     return toy_result(found, given, scorer, objective="answer")
 
@@ -60,7 +67,8 @@ def analysed(result: xr.DataTree, given: list[TokenizedChain], scorer: AdditiveS
 def node() -> xr.Dataset:
     """Return the analysis of chains whose importances attention shows."""
     given, scorer = chains(), AdditiveScorer(SHARES)
-    return analysed(compared(given, scorer), given, scorer)
+    names = ["deleted:leave_one_out", LOO, "rank:greedy"]
+    return analysed(compared(given, scorer), given, scorer, targets=names)
 
 
 def found(node: xr.Dataset, target: str, model: str = "mlp", **where: Any) -> float:
@@ -91,7 +99,7 @@ def test_importances_that_attention_hides_are_not_predicted() -> None:
 def test_the_pooled_correlation_is_that_of_levels_where_chains_differ_in_level() -> None:
     """Of chains of different lengths, position alone predicts what is left, and not which unit matters."""
     generator = np.random.default_rng(1)
-    given = [toy_chain("".join(generator.choice(list(LETTERS), length)), id=f"c{length}") for length in range(6, 46, 4)]
+    given = [toy_chain("".join(generator.choice(list(LETTERS), length)), id=f"c{length}") for length in range(6, 42, 4)]
     scorer = Blind({letter: share + 2.0 for letter, share in SHARES.items()})
     node = analysed(compared(given, scorer, "leave_one_out"), given, scorer, epochs=100)
     name = "deleted:leave_one_out"
@@ -117,7 +125,7 @@ def test_targets_by_hand() -> None:
 def test_no_chain_is_on_both_sides(node: xr.Dataset) -> None:
     """Each chain is in one fold, whole; its predictions do not depend on its own target."""
     fold = node["fold"].sel(target=LOO).to_numpy()
-    assert sorted(np.bincount(fold).tolist()) == [2, 2, 2, 3, 3]
+    assert sorted(np.bincount(fold).tolist()) == [3, 3, 3]
     given, scorer = chains(), AdditiveScorer(SHARES)
     result = compared(given, scorer, "leave_one_out")
     changed = result.to_dataset()
@@ -159,16 +167,6 @@ def test_a_ridge_is_the_one_of_its_penalty() -> None:
     target = 3.0 * features[:, 1].astype(np.float64) - 40
     predict = fit_ridge(Training(features, target, np.arange(60) // 10))
     np.testing.assert_allclose(predict(features), target, atol=0.3)
-
-
-def test_neither_the_order_of_chains_nor_that_of_estimators_matters(node: xr.Dataset) -> None:
-    """Reordered, every number is the same to rounding."""
-    given, scorer = chains()[::-1], AdditiveScorer(SHARES)
-    other = analysed(compared(given, scorer, "greedy", "leave_one_out"), given, scorer)
-    same = other.sel(target=node["target"])
-    for name in ("correlation", "correlation_low", "r_squared", "group_drop", "group_drop_high"):
-        np.testing.assert_allclose(node[name], same[name], atol=1e-4, err_msg=name)
-    np.testing.assert_array_equal(node["fold"], same["fold"][:, ::-1])
 
 
 def test_an_estimator_that_covers_some_chains_only_is_fitted_on_those() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from tokimp_leave_one_out import LeaveOneOut
 from tokimp_surrogate import SurrogateEstimator
 
 import tokimp as ti
@@ -35,9 +36,16 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a surrogate that the analysis fitted."""
     file = tmp_path_factory.mktemp("surrogate") / "fitted.safetensors"
     given, scorer = chains(10, seed=0), AdditiveScorer(SHARES)
-    scores = [ti.load_estimator("leave_one_out").estimate(chain, scorer, Answer()) for chain in given]
+    scores = [LeaveOneOut().estimate(chain, scorer, Answer()) for chain in given]
     result = toy_result({"leave_one_out": scores}, given, scorer, objective="answer")
-    options: dict[str, Any] = {"n_resamples": 5, "permutations": 0, "epochs": 60, "penalties": [1.0], "hidden": [16]}
+    options: dict[str, Any] = {
+        "n_resamples": 5,
+        "permutations": 0,
+        "epochs": 60,
+        "penalties": [1.0],
+        "hidden": [16],
+        "folds": 2,
+    }
     ti.analyze(result, "surrogate", scorer=scorer, chains=given, save=str(file), **options)
     return file
 

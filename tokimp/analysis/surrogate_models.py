@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
+from threadpoolctl import threadpool_limits
 
 from tokimp.estimator import IntArray
 from tokimp.scorer import FloatArray
@@ -133,13 +134,15 @@ def fit_network(
     seed
         Of the weights and the order of the units.
     """
-    tried = [(_search(training, hidden, penalty, epochs, seed), penalty) for penalty in penalties]
-    (_, best), penalty = min(tried)
-    scaling = Scaling.of(training)
-    trained = _perceptron(hidden, penalty, seed, len(training.target))
-    features, target = scaling.features(training.features), scaling.target(training.target)
-    for _ in range(best):
-        trained.partial_fit(features, target)
+    # Batches are small: further threads save little on idle cores and cost a multiple on busy ones.
+    with threadpool_limits(1, user_api="blas"):
+        tried = [(_search(training, hidden, penalty, epochs, seed), penalty) for penalty in penalties]
+        (_, best), penalty = min(tried)
+        scaling = Scaling.of(training)
+        trained = _perceptron(hidden, penalty, seed, len(training.target))
+        features, target = scaling.features(training.features), scaling.target(training.target)
+        for _ in range(best):
+            trained.partial_fit(features, target)
     return network_of(trained, scaling)
 
 
