@@ -82,6 +82,13 @@ class ImportanceEstimator(Parameterized, ABC):
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the importance of each of ``chain.units``, in their order."""
 
+    def input_digests(self) -> Mapping[str, str]:
+        """Return a digest of each file that a parameter names, by parameter; none by default.
+
+        They are stored with the parameters, so that a run is not continued where a file has changed meanwhile.
+        """
+        return {}
+
 
 def sum_over_units(chain: TokenizedChain, token_scores: FloatArray) -> FloatArray:
     """Add up what the tokens of each unit have: how scores of tokens become scores of words and sentences.

@@ -44,11 +44,14 @@ def objective_identity(objective: Objective) -> dict[str, Any]:
 
 
 def estimator_identities(estimators: Sequence[ImportanceEstimator]) -> list[dict[str, Any]]:
-    """Return label, name, class and parameters of each estimator."""
-    return [
-        {"label": e.label, "name": e.name, "class": class_of(e), "parameters": plain_parameters(e.parameters())}
-        for e in estimators
-    ]
+    """Return label, name, class and parameters of each estimator, and digests of the files it reads, if any."""
+    identities = []
+    for e in estimators:
+        identity = {"label": e.label, "name": e.name, "class": class_of(e)}
+        identities.append({**identity, "parameters": plain_parameters(e.parameters())})
+        if inputs := dict(e.input_digests()):
+            identities[-1]["inputs"] = inputs
+    return identities
 
 
 def chain_identity(chain: TokenizedChain) -> dict[str, str]:

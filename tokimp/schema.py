@@ -80,7 +80,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "device": "device of the model",
     "seed": "seed of everything random",
     "created": "start of the run, UTC, ISO 8601",
-    "estimator_parameters": "JSON: label to name and parameters of each estimator",
+    "estimator_parameters": "JSON: label to name, parameters and digests of input files of each estimator",
     "skipped_count": "how many records were left out",
     "skipped": "JSON: where, id and reason of each record left out",
 }

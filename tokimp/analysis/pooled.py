@@ -38,19 +38,39 @@ def pooled_ratio(
         Ratio, lower and upper end, [...]; NaN where the denominators sum to nothing, the ends also where fewer than two
         chains hold anything.
     """
-    known = ~(np.isnan(numerator) | np.isnan(denominator))
-    top, bottom = (np.where(known, values, 0.0) for values in (numerator, denominator))
+    flat = [np.asarray(values, dtype=np.float64).reshape(len(values), -1) for values in (numerator, denominator)]
+    found = np.full((3, flat[0].shape[1]), np.nan)
+    draws: dict[int, FloatArray] = {}
+    for column, (top, bottom) in enumerate(zip(flat[0].T, flat[1].T, strict=True)):
+        known = ~(np.isnan(top) | np.isnan(bottom))
+        count = int(known.sum())
+        if not count:
+            continue
+        if count not in draws:
+            draws[count] = _draws(count, resampling)
+        found[:, column] = _one_ratio(top[known], bottom[known], draws[count], resampling.confidence)
+    shape = numerator.shape[1:]
+    return found[0].reshape(shape), found[1].reshape(shape), found[2].reshape(shape)
+
+
+def _draws(count: int, resampling: Resampling) -> FloatArray:
+    """Return how often each of `count` chains is drawn, [draw, chain]."""
     generator = np.random.default_rng(resampling.seed)
-    count = len(top)
-    draws = generator.multinomial(count, np.full(count, 1 / count), size=resampling.n_resamples).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio: FloatArray = np.where(bottom.sum(0) != 0, top.sum(0) / bottom.sum(0), np.nan)
-        again = np.tensordot(draws, top, 1) / np.tensordot(draws, bottom, 1)
-    tail = (1 - resampling.confidence) / 2
-    ends = np.full((2, *ratio.shape), np.nan)
-    enough = ((bottom != 0).sum(0) >= 2) & ~np.isnan(ratio)
-    if enough.any():
-        # A draw may miss every chain that holds something; it says nothing.
-        finite = np.where(np.isfinite(again), again, np.nan)[:, enough]
-        ends[:, enough] = np.nanquantile(finite, [tail, 1 - tail], axis=0)
-    return ratio, ends[0], ends[1]
+    return generator.multinomial(count, np.full(count, 1 / count), size=resampling.n_resamples).astype(np.float64)
+
+
+def _one_ratio(top: FloatArray, bottom: FloatArray, draws: FloatArray, confidence: float) -> tuple[float, float, float]:
+    total = bottom.sum()
+    if not total:
+        return (np.nan,) * 3
+    ratio = float(top.sum() / total)
+    if (bottom != 0).sum() < 2:
+        return ratio, np.nan, np.nan
+    # Sorted, so that the order of the chains does not matter; rounded, so that no last bit decides.
+    order = np.lexsort((np.round(bottom, 9), np.round(top, 9)))
+    below = draws @ bottom[order]
+    # A draw may miss every chain that holds something; it says nothing.
+    says = below != 0
+    tail = (1 - confidence) / 2
+    low, high = np.quantile((draws @ top[order])[says] / below[says], [tail, 1 - tail]).tolist()
+    return ratio, low, high

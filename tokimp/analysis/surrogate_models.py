@@ -1,0 +1,183 @@
+"""The regressions of the surrogate analysis, each fitted on some chains: multilayer perceptron, ridge, mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import Ridge
+from sklearn.neural_network import MLPRegressor
+from threadpoolctl import threadpool_limits
+
+from tokimp.estimator import IntArray
+from tokimp.scorer import FloatArray
+from tokimp.surrogate import Network
+
+RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+_PATIENCE = 20
+_VALIDATION = 5  # of the training chains, one in five says when to stop
+
+Predict = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a regression is fitted on.
+
+    Attributes
+    ----------
+    features
+        [unit, feature], float32.
+    target
+        [unit], float64.
+    chain
+        The number of each unit's chain, [unit].
+    """
+
+    features: FloatArray
+    target: FloatArray
+    chain: IntArray
+
+    def of_chains(self, chosen: npt.NDArray[np.bool_]) -> Training:
+        """Return the units for which `chosen`, [unit], is true."""
+        return Training(self.features[chosen], self.target[chosen], self.chain[chosen])
+
+    def held_out(self) -> npt.NDArray[np.bool_]:
+        """Return which units are of the chains that choose penalties and epochs, [unit]: one chain in five."""
+        numbers = np.unique(self.chain)
+        return np.isin(self.chain, numbers[:: max(2, min(_VALIDATION, len(numbers)))])
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Means and standard deviations of features and target; what does not vary is divided by 1."""
+
+    center: FloatArray
+    scale: FloatArray
+    target_center: float
+    target_scale: float
+
+    @classmethod
+    def of(cls, training: Training) -> Scaling:
+        """Return those of some units."""
+        features, target = training.features, training.target
+        scale = features.std(axis=0, dtype=np.float64)
+        spread = float(target.std())
+        return cls(
+            features.mean(axis=0, dtype=np.float64).astype(np.float32),
+            np.where(scale > 1e-8, scale, 1.0).astype(np.float32),
+            float(target.mean()),
+            spread if spread > 1e-12 else 1.0,
+        )
+
+    def features(self, features: FloatArray) -> FloatArray:
+        """Return features, standardised, float32."""
+        scaled: FloatArray = (features - self.center) / self.scale
+        return scaled
+
+    def target(self, target: FloatArray) -> FloatArray:
+        """Return targets, standardised, float32."""
+        scaled: FloatArray = ((target - self.target_center) / self.target_scale).astype(np.float32)
+        return scaled
+
+
+def fit_mean(training: Training) -> Predict:
+    """Return what predicts the mean of the training units for every unit."""
+    mean = float(training.target.mean())
+    return lambda features: np.full(len(features), mean)
+
+
+def fit_ridge(training: Training) -> Predict:
+    """Return a linear regression with the penalty, of `RIDGE_PENALTIES`, that does best on training chains held out.
+
+    The penalty chosen, it is fitted again on all training chains.
+    """
+    outside = training.held_out()
+    inside = training.of_chains(~outside)
+    errors = []
+    for penalty in RIDGE_PENALTIES:
+        predict = _fit_ridge(inside, penalty)
+        errors.append(float(np.square(predict(training.features[outside]) - training.target[outside]).mean()))
+    return _fit_ridge(training, RIDGE_PENALTIES[int(np.argmin(errors))])
+
+
+def _fit_ridge(training: Training, penalty: float) -> Predict:
+    scaling = Scaling.of(training)
+    ridge = Ridge(alpha=penalty).fit(scaling.features(training.features), scaling.target(training.target))
+
+    def predict(features: FloatArray) -> FloatArray:
+        found: FloatArray = ridge.predict(scaling.features(features)).astype(np.float64)
+        return found * scaling.target_scale + scaling.target_center
+
+    return predict
+
+
+def fit_network(
+    training: Training, *, hidden: Sequence[int], penalties: Sequence[float], epochs: int, seed: int
+) -> Network:
+    """Return a perceptron with the penalty and for as many epochs as serve training chains held out best.
+
+    These chosen, it is trained again on all training chains.
+
+    Parameters
+    ----------
+    training
+        Of at least two chains.
+    hidden
+        Width of each hidden layer; one hidden layer makes a network of two layers of weights.
+    penalties
+        Of the squared weights (scikit-learn's ``alpha``), to choose from.
+    epochs
+        The most epochs; the search for their number stops once 20 in a row have brought nothing.
+    seed
+        Of the weights and the order of the units.
+    """
+    # Batches are small: further threads save little on idle cores and cost a multiple on busy ones.
+    with threadpool_limits(1, user_api="blas"):
+        tried = [(_search(training, hidden, penalty, epochs, seed), penalty) for penalty in penalties]
+        (_, best), penalty = min(tried)
+        scaling = Scaling.of(training)
+        trained = _perceptron(hidden, penalty, seed, len(training.target))
+        features, target = scaling.features(training.features), scaling.target(training.target)
+        for _ in range(best):
+            trained.partial_fit(features, target)
+    return network_of(trained, scaling)
+
+
+def _search(training: Training, hidden: Sequence[int], penalty: float, epochs: int, seed: int) -> tuple[float, int]:
+    """Return the least squared error on training chains held out, and the epoch that has it."""
+    outside = training.held_out()
+    inside = training.of_chains(~outside)
+    scaling = Scaling.of(inside)
+    seen, wanted = scaling.features(training.features[outside]), scaling.target(training.target[outside])
+    features, target = scaling.features(inside.features), scaling.target(inside.target)
+    trained = _perceptron(hidden, penalty, seed, len(target))
+    least, best = np.inf, 1
+    for epoch in range(1, epochs + 1):
+        trained.partial_fit(features, target)
+        error = float(np.square(trained.predict(seen) - wanted).mean())
+        if error < least:
+            least, best = error, epoch
+        if epoch - best >= _PATIENCE:
+            break
+    return least, best
+
+
+def _perceptron(hidden: Sequence[int], penalty: float, seed: int, n_units: int) -> MLPRegressor:
+    # An epoch is a score of steps or more, however few the units are, and no more steps than their number asks for.
+    batch = min(n_units, max(16, min(200, n_units // 20)))
+    return MLPRegressor(hidden_layer_sizes=tuple(hidden), alpha=penalty, batch_size=batch, random_state=seed)
+
+
+def network_of(trained: MLPRegressor, scaling: Scaling) -> Network:
+    """Return a perceptron that scikit-learn trained as plain arrays, with the scaling it was trained in."""
+    return Network(
+        scaling.center,
+        scaling.scale,
+        tuple(np.asarray(weight, dtype=np.float32) for weight in trained.coefs_),
+        tuple(np.asarray(bias, dtype=np.float32) for bias in trained.intercepts_),
+        scaling.target_center,
+        scaling.target_scale,
+    )

@@ -1,0 +1,201 @@
+"""``llm``: categories as a language model sees them, asked over HTTP or run here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tokimp.analysis.rebuilding import known_fingerprint
+from tokimp.cache_folder import cache_folder
+from tokimp.categorizer import Categorizer
+from tokimp.categorizers.llm_cache import LabelCache
+from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint, LocalModel
+from tokimp.categorizers.llm_prompt import AnswerError, Message, correction, messages, read_labels
+from tokimp.categorizers.pieces import pieces
+from tokimp.chain import CategorySpan, Chain
+from tokimp.errors import CategorizerError, TokimpError
+from tokimp.model_loading import load_scorer
+from tokimp.scorer import Scorer
+
+_AROUND = 400  # characters shown before and after the passage
+_TOKENS_A_WORD = 20  # a number, a category and their signs are fewer
+
+
+class LLMCategorizer(Categorizer):
+    """Asks a language model for the category of each number, word and sign of the reasoning.
+
+    It is told the six categories of Singh and Hakkani-Tuer (2026) and ``other``, each with a definition, and one
+    worked example. A passage of the reasoning is sent at a time, with what stands around it and the question, as JSON:
+    text of a chain is data. The answer must be one JSON object with a category for each numbered word, every word
+    exactly once; one that is not is refused, and the model is told why and asked again.
+
+    Answers are kept on disk, by who was asked what, and a passage is never asked about twice. Nothing is sent before
+    `categorize` is called; chains are sent as they are, so mind who runs the server.
+
+    Parameters
+    ----------
+    model
+        As the server calls it; without `url`, a model to run here: hub id, folder or GGUF file.
+    url
+        Of an OpenAI-compatible server, up to what precedes ``/chat/completions``: ``http://127.0.0.1:8000/v1``.
+    key_variable
+        Environment variable that holds the server's key; ``TOKIMP_LLM_KEY`` need not be set.
+    words
+        Of a passage, at most.
+    retries
+        How often an answer that does not fit, and a request that failed for now, are tried again.
+    timeout
+        Seconds for connecting, and for each wait for the server.
+    wait
+        Seconds before a failed request is sent again, doubled each time.
+    temperature, json_mode
+        Of the request; ``temperature=null`` and ``json_mode=false`` leave them out, for servers that do not know them.
+    cache
+        Folder of the answers; empty: ``llm-categorizer`` in ``$TOKIMP_CACHE``, else in the user's cache folder.
+    backend
+        Scorer plugin that runs a model here.
+    scorer
+        In Python, a model that is loaded already.
+
+    Examples
+    --------
+    On the command line, quoted so that its commas stay with it::
+
+        tokimp analyze RUN 'structure:categorizer="llm:model=my-model,url=http://127.0.0.1:8000/v1"'
+    """
+
+    name: ClassVar[str] = "llm"
+
+    def __init__(
+        self,
+        model: str = "",
+        url: str = "",
+        *,
+        key_variable: str = KEY_VARIABLE,
+        words: int = 60,
+        retries: int = 3,
+        timeout: float = 120.0,
+        wait: float = 1.0,
+        temperature: float | None = 0.0,
+        json_mode: bool = True,
+        cache: str = "",
+        backend: str = "transformer_lens",
+        scorer: Scorer | None = None,
+    ) -> None:
+        self.model = model
+        self.url = url
+        self.key_variable = key_variable
+        self.words = words
+        self.retries = retries
+        self.timeout = timeout
+        self.wait = wait
+        self.temperature = temperature
+        self.json_mode = json_mode
+        self.cache = cache
+        self.backend = backend
+        self.scorer = scorer
+        self._local: LocalModel | None = None
+
+    def categorize(self, chain: Chain) -> tuple[CategorySpan, ...]:
+        """Return one span for each number, word and sign of the reasoning.
+
+        Raises
+        ------
+        CategorizerError
+            If a parameter is not allowed, the model cannot be asked, or its answers go on not fitting; the message
+            names the chain.
+        """
+        found = list(pieces(chain.reasoning))
+        spans: list[CategorySpan] = []
+        try:
+            self._check()
+            for begin in range(0, len(found), self.words):
+                part = found[begin : begin + self.words]
+                labels = self._labels(chain, part)
+                spans += [CategorySpan(start, end, label) for (start, end, _), label in zip(part, labels, strict=True)]
+        except CategorizerError as error:
+            raise CategorizerError(f"{chain.where}: the categorizer 'llm': {error}") from error
+        return tuple(spans)
+
+    def _labels(self, chain: Chain, part: Sequence[tuple[int, int, str]]) -> list[str]:
+        """Return the labels of some neighbouring words, from the cache or the model."""
+        text, first, last = chain.reasoning, part[0][0], part[-1][1]
+        asked = messages(
+            chain.question,
+            text[max(0, first - _AROUND) : first],
+            text[first:last],
+            text[last : last + _AROUND],
+            [word for _, _, word in part],
+        )
+        cache = LabelCache(Path(self.cache) if self.cache else cache_folder() / "llm-categorizer")
+        described = self._described(asked)
+        labels = cache.get(described, len(part))
+        if labels is None:
+            labels = self._ask(asked, len(part))
+            cache.keep(described, labels)
+        return labels
+
+    def _ask(self, asked: Sequence[Message], count: int) -> list[str]:
+        conversation, problem = list(asked), ""
+        for _ in range(self.retries + 1):
+            answer = ""
+            try:
+                answer = self._respondent().complete(conversation)
+                return read_labels(answer, count)
+            except AnswerError as error:
+                problem = str(error)
+                # The last answer alone is told what is wrong with it: a conversation that grows may not fit the model.
+                conversation = [*asked, *correction(answer, problem)]
+        raise CategorizerError(
+            f"{self.model or 'the model'} was asked {self.retries + 1} times for the categories of {count} words, and "
+            f"its last answer does not fit: {problem}; use a stronger model, or fewer words at a time (words=20)"
+        )
+
+    def _described(self, asked: Sequence[Message]) -> dict[str, Any]:
+        """Return everything the answer depends on, as JSON can hold it."""
+        who: dict[str, Any] = {"url": self.url, "model": self.model}
+        if self.url:
+            who |= {"temperature": self.temperature, "json_mode": self.json_mode}
+        if self.scorer is not None:
+            who |= {"model": self.scorer.model_id, "fingerprint": known_fingerprint(self.scorer)}
+        return {**who, "messages": list(asked)}
+
+    def _respondent(self) -> Endpoint | LocalModel:
+        if self.url:
+            return Endpoint(
+                url=self.url,
+                model=self.model,
+                key_variable=self.key_variable,
+                temperature=self.temperature,
+                json_mode=self.json_mode,
+                timeout=self.timeout,
+                retries=self.retries,
+                wait=self.wait,
+            )
+        if self._local is None:
+            scorer = self.scorer
+            if scorer is None:
+                try:
+                    scorer = load_scorer(self.model, backend=self.backend)
+                except TokimpError as error:
+                    raise CategorizerError(f"{self.model!r} cannot be loaded ({error}); name another model") from error
+            self._local = LocalModel(scorer, _TOKENS_A_WORD * self.words)
+        return self._local
+
+    def _check(self) -> None:
+        """Raise `CategorizerError` if there is nobody to ask, or a number is out of its range."""
+        if self.url and self.scorer is not None:
+            raise CategorizerError("both a url and a scorer were given; give one of them")
+        if not self.model and self.scorer is None:
+            raise CategorizerError(
+                "it has no model to ask; give llm:model=NAME,url=http://host:port/v1, or model=FOLDER"
+            )
+        for name, least in (("words", 1), ("retries", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise CategorizerError(f"{name}={value!r} is not allowed; give a whole number of at least {least}")
+        for name in ("timeout", "wait"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise CategorizerError(f"{name}={value!r} is not allowed; give a number of seconds")

@@ -1,0 +1,59 @@
+"""Labels that a language model has given, kept on disk: nothing is asked twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokimp.atomic import replacing
+from tokimp.categorizers.llm_prompt import LABELS
+from tokimp.errors import CategorizerError
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCache:
+    """One small JSON file for each conversation, named by a digest of who was asked what.
+
+    A file holds labels and who gave them, and neither texts nor keys. One that is damaged is asked for again.
+
+    Attributes
+    ----------
+    folder
+        Made when the first answer is kept.
+    """
+
+    folder: Path
+
+    def get(self, asked: dict[str, Any], count: int) -> list[str] | None:
+        """Return the labels given for what was asked, `count` of them; ``None`` where there are none."""
+        try:
+            kept = json.loads(self._path(asked).read_text(encoding="utf-8"))
+            labels = kept["labels"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        is_whole = isinstance(labels, list) and len(labels) == count and all(label in LABELS for label in labels)
+        return labels if is_whole else None
+
+    def keep(self, asked: dict[str, Any], labels: list[str]) -> None:
+        """Keep the labels given for what was asked.
+
+        Raises
+        ------
+        CategorizerError
+            If the folder cannot be written to.
+        """
+        content = {"model": asked["model"], "url": asked["url"], "labels": labels}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._path(asked)) as partial:
+                partial.write_text(json.dumps(content), encoding="utf-8")
+        except OSError as error:
+            raise CategorizerError(f"{self.folder} cannot be written to ({error}); give cache=FOLDER") from error
+
+    def _path(self, asked: dict[str, Any]) -> Path:
+        # Escaped to ASCII, since a text may hold half a surrogate pair, which has no bytes.
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return self.folder / f"{digest}.json"

@@ -1,0 +1,205 @@
+"""Who is asked: an OpenAI-compatible endpoint over HTTP, or a model that is run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from tokimp.categorizers.llm_prompt import AnswerError, Message
+from tokimp.errors import CategorizerError, TokimpError
+from tokimp.scorer import Scorer
+
+KEY_VARIABLE = "TOKIMP_LLM_KEY"
+_LONGEST_WAIT = 60.0
+_SHOWN = 300  # characters of a server's message
+_BUSY = {408, 425, 429}  # worth asking again later, as are all errors of the server's own
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The chat completions of an OpenAI-compatible server.
+
+    Attributes
+    ----------
+    url
+        Up to what precedes ``/chat/completions``: ``https://api.openai.com/v1``.
+    model
+        As the server calls it.
+    key_variable
+        Environment variable that holds the key; without one, no key is sent. The key is read when it is needed, kept
+        nowhere and shown in no message.
+    temperature
+        ``None`` leaves it to the server.
+    json_mode
+        Ask the server for a JSON object (``response_format``).
+    timeout
+        Seconds for connecting, and for each wait for data.
+    retries
+        How often a request is sent again that timed out, or met a busy or failing server.
+    wait
+        Seconds before the first time, twice as many before the next; a server's ``Retry-After`` counts more.
+    sleep
+        Called to wait.
+    """
+
+    url: str
+    model: str
+    key_variable: str
+    temperature: float | None
+    json_mode: bool
+    timeout: float
+    retries: int
+    wait: float
+    sleep: Callable[[float], None] = time.sleep
+
+    def complete(self, conversation: Sequence[Message]) -> str:
+        """Return the server's answer to a conversation.
+
+        Raises
+        ------
+        AnswerError
+            If the answer was cut short.
+        CategorizerError
+            If there is none: address or key are wrong, or the server goes on failing.
+        """
+        asked: dict[str, Any] = {"model": self.model, "messages": list(conversation)}
+        if self.temperature is not None:
+            asked["temperature"] = self.temperature
+        if self.json_mode:
+            asked["response_format"] = {"type": "json_object"}
+        # Escaped to ASCII: a text may hold half a surrogate pair, which has no bytes.
+        body = json.dumps(asked).encode()
+        for attempt in range(self.retries + 1):
+            try:
+                # Redirects are not followed: the key is for the address that was named.
+                response = httpx.post(self._address, content=body, headers=self._headers, timeout=self.timeout)
+            except httpx.HTTPError as error:
+                problem, hint = f"{type(error).__name__}: {error}", "is it running, and the url right?"
+                after = 0.0
+            except (httpx.InvalidURL, UnicodeError) as error:
+                raise CategorizerError(f"{self.url!r} is no address ({error}); give url=http://host:port/v1") from error
+            else:
+                if response.is_success:
+                    return self._content(response)
+                problem, hint = f"status {response.status_code}: {self._shown(response.text)}", _hint(response, self)
+                if response.status_code not in _BUSY and not response.is_server_error:
+                    raise CategorizerError(f"{self.url} answered with {problem}; {hint}")
+                after = _retry_after(response)
+            if attempt < self.retries:
+                self.sleep(min(_LONGEST_WAIT, max(after, self.wait * 2**attempt)))
+        raise CategorizerError(f"{self.url} gave no answer, asked {self.retries + 1} times ({problem}); {hint}")
+
+    @property
+    def _address(self) -> str:
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise CategorizerError(f"{self.url!r} is no address ({error}); give url=http://host:port/v1") from error
+        if parts.username is not None or parts.query:
+            raise CategorizerError(
+                "the url holds a user's name or a query, which would be stored with the run; put a key into the "
+                f"environment variable {self.key_variable or KEY_VARIABLE}"
+            )
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise CategorizerError(f"url={self.url!r} is not allowed; give one such as https://api.openai.com/v1")
+        return self.url.rstrip("/") + "/chat/completions"
+
+    @property
+    def _key(self) -> str:
+        key = os.environ.get(self.key_variable, "").strip() if self.key_variable else ""
+        if not key and self.key_variable not in {"", KEY_VARIABLE}:
+            raise CategorizerError(
+                f"the environment variable {self.key_variable} holds no key; set it, or leave it out"
+            )
+        if not (key.isascii() and (key.isprintable() or not key)):
+            raise CategorizerError(f"the key in {self.key_variable} holds characters that no key has; set it again")
+        return key
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        plain = {"Content-Type": "application/json"}
+        return {**plain, "Authorization": f"Bearer {self._key}"} if self._key else plain
+
+    def _content(self, response: httpx.Response) -> str:
+        try:
+            choice = response.json()["choices"][0]
+            content = choice["message"]["content"]
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise CategorizerError(
+                f"{self.url} answered with something else than a chat completion ({self._shown(response.text)}); is "
+                "the url that of an OpenAI-compatible server, up to /v1?"
+            ) from error
+        if not isinstance(content, str):
+            raise AnswerError("there is no text in it")
+        if choice.get("finish_reason") == "length":
+            raise AnswerError("it was cut short; say it without white space")
+        return content
+
+    def _shown(self, text: str) -> str:
+        """Return the beginning of a server's message on one line, without the key, which some servers repeat."""
+        hidden = text.replace(self._key, "(key)") if self._key else text
+        return " ".join(hidden.split())[:_SHOWN]
+
+
+def _hint(response: httpx.Response, endpoint: Endpoint) -> str:
+    status = response.status_code
+    if status in {401, 403}:
+        return f"put the server's key into the environment variable {endpoint.key_variable or KEY_VARIABLE}"
+    if status == 404:
+        return "check url and model"
+    if status == 400:
+        return "leave out what it does not know (json_mode=false, temperature=null), or ask for fewer words at a time"
+    return "wait, and run again: what was answered is kept"
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Return how many seconds a server asks to wait; 0 where it does not say, or says a date."""
+    try:
+        return max(0.0, float(response.headers.get("retry-after", "")))
+    except ValueError:
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model that is run here.
+
+    Attributes
+    ----------
+    scorer
+        With the capability of generation.
+    longest
+        The most tokens it may write.
+    """
+
+    scorer: Scorer
+    longest: int
+
+    def complete(self, conversation: Sequence[Message]) -> str:
+        """Return what the model goes on with, always taking the most likely token.
+
+        Raises
+        ------
+        CategorizerError
+            If it cannot write, or the conversation is longer than it can read.
+        """
+        try:
+            ((answer,),) = self.scorer.generate([self._ids(conversation)], max_new_tokens=self.longest)
+        except TokimpError as error:
+            raise CategorizerError(f"{self.scorer.model_id!r} cannot answer: {error}") from error
+        return answer
+
+    def _ids(self, conversation: Sequence[Message]) -> list[int]:
+        tokenizer = self.scorer.tokenizer
+        if getattr(tokenizer, "chat_template", None):
+            text = tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
+            return list(tokenizer.encode(text, add_special_tokens=False))
+        turns = [f"{message['role'].capitalize()}: {message['content']}\n" for message in conversation]
+        return list(tokenizer.encode("".join([*turns, "Assistant: "])))

@@ -1,0 +1,143 @@
+"""How well a surrogate predicts what deletions do: tables and a figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.markup import escape
+from rich.table import Table
+
+from tokimp.report.curves import COLOURS, PAPER, analysis_node
+from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, interval_text, keep_words_whole, new_table
+
+_MODELS = {
+    "mlp": "attention, perceptron",
+    "ridge": "attention, ridge",
+    "position": "position alone, perceptron",
+    "mean": "mean",
+}
+_SCOPES = {"pooled": "all units", "within": "within chains"}
+
+
+def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
+    """Return how held-out predictions and targets correlate, one row a model and target.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/surrogate``.
+    measure
+        ``pearson`` is shown with and without position; Spearman's stand in the result.
+    """
+    node = analysis_node(result, "surrogate")
+    table = new_table(
+        f"Surrogate: {'Pearson' if measure == 'pearson' else 'Spearman'} correlation on held-out chains "
+        f"({int(node.attrs['features'])} attention features; {node.attrs['confidence']:.0%} intervals)"
+    )
+    table.add_column("target")
+    table.add_column("predicted from")
+    columns = [(scope, partial) for partial in (False, True) for scope in node["scope"].to_numpy()]
+    for scope, partial in columns:
+        table.add_column(_SCOPES[str(scope)] + (", beyond position" if partial else ""), justify="right")
+    table.add_column("R squared", justify="right")
+    for target in node["target"].to_numpy():
+        of_target = node.sel(target=target)
+        used = int(of_target["chains_used"])
+        for index, model in enumerate(node["model"].to_numpy()):
+            row = of_target.sel(model=model)
+            cells = [row.sel(measure=measure, scope=scope, partial=partial) for scope, partial in columns]
+            texts = [_interval(cell, "correlation", used) for cell in cells]
+            name = escape(str(target)) if not index else ""
+            table.add_row(name, _MODELS.get(str(model), str(model)), *texts, _interval(row, "r_squared", used))
+        table.add_section()
+    chains, units = (sorted({int(count) for count in node[name].to_numpy()}) for name in ("chains_used", "units_used"))
+    table.caption = (
+        f"over {_span(chains)} chains, {_span(units)} units, each chain predicted by models fitted on others; "
+        "all units: levels of chains count; beyond position: partialled out within each chain"
+    )
+    if node.attrs["left_out"]:
+        table.caption += f"; left out, of too few chains: {escape(str(node.attrs['left_out']))}"
+    return keep_words_whole(table)
+
+
+def group_table(result: xr.DataTree) -> list[Table]:
+    """Return what the perceptron's correlation loses with each group of features shuffled; nothing where none was."""
+    node = analysis_node(result, "surrogate")
+    if "group_drop" not in node:
+        return []
+    table = new_table("Surrogate: what Pearson's correlation loses where the features of a group are shuffled")
+    table.add_column("features")
+    columns = [(target, scope) for target in node["target"].to_numpy() for scope in node["scope"].to_numpy()]
+    for target, scope in columns:
+        table.add_column(f"{escape(str(target))}, {_SCOPES[str(scope)]}", justify="right")
+    for group in node["group"].to_numpy():
+        cells = [node.sel(target=target, scope=scope, group=group) for target, scope in columns]
+        texts = [_interval(cell, "group_drop", int(cell["chains_used"])) for cell in cells]
+        table.add_row(escape(str(group)), *texts)
+    table.caption = "of the perceptron on attention, on held-out chains; shuffled among all units, or within each chain"
+    return [keep_words_whole(table)]
+
+
+def draw_surrogate(result: xr.DataTree) -> Figure:
+    """Draw, for each target, held-out predictions beside its values, and the drops of the groups of features."""
+    node = analysis_node(result, "surrogate")
+    targets = [str(target) for target in node["target"].to_numpy()]
+    has_groups = "group_drop" in node
+    columns = 3 if has_groups else 2
+    size = (3.9 * columns, 3.6 * len(targets) + 0.4)
+    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
+    grid = figure.subplots(len(targets), columns, squeeze=False)
+    for row, target in zip(grid, targets, strict=True):
+        of_target = node.sel(target=target)
+        for axis, model in zip(row, ("mlp", "position"), strict=False):
+            _draw_predictions(axis, of_target.sel(model=model), target, _MODELS[model])
+        if has_groups:
+            _draw_drops(row[2], of_target)
+    used = int(node["chains_used"].max())
+    figure.suptitle(f"surrogates, {used} chains, each predicted by models fitted on others", fontsize=9)
+    return figure
+
+
+def _draw_predictions(axis: Axes, node: xr.Dataset, target: str, model: str) -> None:
+    value, prediction = node["value"].to_numpy(), node["prediction"].to_numpy()
+    # As pixels: thousands of points would make a large file of an SVG.
+    axis.plot(value, prediction, ".", color=COLOURS[0], markersize=2, alpha=0.5, rasterized=True)
+    both = np.concatenate([value, prediction])
+    ends = [np.nanmin(both), np.nanmax(both)]
+    axis.plot(ends, ends, color="#7a7a7a", linewidth=1, linestyle="--")
+    found = node.sel(measure="pearson", partial=False)["correlation"]
+    pooled, within = (float(found.sel(scope=scope)) for scope in ("pooled", "within"))
+    axis.set_title(f"{model}\nr {pooled:.2f}, within chains {within:.2f}", fontsize=9)
+    axis.set_xlabel(target, fontsize=9, parse_math=False)
+    axis.set_ylabel("predicted", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+
+
+def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
+    groups = [str(group) for group in node["group"].to_numpy()]
+    enough = int(node["chains_used"]) >= FEWEST_FOR_AN_INTERVAL
+    for index, scope in enumerate(node["scope"].to_numpy()):
+        value, low, high = (node[f"group_drop{end}"].sel(scope=scope).to_numpy() for end in ("", "_low", "_high"))
+        spread = np.clip(np.stack([value - low, high - value]), 0, None) if enough else None
+        height = np.arange(len(groups)) + 0.2 * (2 * index - 1)
+        name = _SCOPES[str(scope)]
+        axis.errorbar(value, height, xerr=spread, fmt="os"[index], color=COLOURS[index], markersize=3, label=name)
+    axis.axvline(0, color="#7a7a7a", linewidth=1, linestyle="--")
+    axis.set_yticks(range(len(groups)), groups, fontsize=7, parse_math=False)
+    axis.invert_yaxis()
+    axis.set_title("loss of r, features shuffled", fontsize=9)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7)
+
+
+def _interval(cell: xr.Dataset, name: str, used: int) -> str:
+    value, low, high = (float(cell[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return interval_text(value, low, high, used)
+
+
+def _span(counts: list[int]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

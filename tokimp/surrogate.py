@@ -1,0 +1,173 @@
+"""A fitted surrogate: attention features in, a unit's value out; and the file it is kept in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tokimp.atomic import replacing
+from tokimp.attention_features import KINDS, FeatureSpace
+from tokimp.errors import EstimatorError
+from tokimp.scorer import FloatArray
+
+FORMAT = "tokimp surrogate 1"
+_HEADER = "tokimp_surrogate"
+
+
+@dataclass(frozen=True, slots=True)
+class SurrogateHeader:
+    """What a surrogate was fitted on, and so what it may be used on.
+
+    Attributes
+    ----------
+    target
+        What it predicts, as `tokimp.analysis.surrogate` names it.
+    sign
+        1 where a higher prediction means a more important unit, -1 where it means a less important one.
+    objective, unit
+        Of the run.
+    layers, heads, per_head, kinds
+        Of the features, in the order of the columns (`tokimp.attention_features.FeatureSpace`).
+    model_id, model_fingerprint, prompt_format
+        Whose attention it was fitted on and how chains were laid out, for the record; another model with as many layers
+        and heads may be asked.
+    chains, units
+        How many it was fitted on.
+    versions
+        Of tokimp and scikit-learn.
+    """
+
+    target: str
+    sign: int
+    objective: str
+    unit: str
+    layers: int
+    heads: int
+    per_head: bool
+    kinds: tuple[str, ...]
+    model_id: str
+    model_fingerprint: str
+    prompt_format: str
+    chains: int
+    units: int
+    versions: dict[str, str]
+
+    @property
+    def space(self) -> FeatureSpace:
+        """What the columns of the features are."""
+        return FeatureSpace(self.layers, self.heads, self.per_head)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A multilayer perceptron on standardised features, as plain arrays (float32).
+
+    Attributes
+    ----------
+    center, scale
+        Subtracted from the features, and what they are divided by, [feature].
+    weights, biases
+        Of each layer, [in, out] and [out]; rectified linear units between them, none after the last.
+    target_center, target_scale
+        The output is multiplied by the second, and the first is added.
+    """
+
+    center: FloatArray
+    scale: FloatArray
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray, ...]
+    target_center: float
+    target_scale: float
+
+    def predict(self, features: FloatArray) -> FloatArray:
+        """Return the predictions for features [unit, feature], [unit], float64, in the target's unit."""
+        values = (features - self.center) / self.scale
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = values @ weight + bias
+            if index < len(self.weights) - 1:
+                values = np.maximum(values, 0)
+        predictions: FloatArray = values[:, 0].astype(np.float64) * self.target_scale + self.target_center
+        return predictions
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSurrogate:
+    """A network, and what it was fitted on."""
+
+    header: SurrogateHeader
+    network: Network
+
+    def importance(self, features: FloatArray) -> FloatArray:
+        """Return the importance of each unit, [unit], from its features, [unit, feature]."""
+        return self.header.sign * self.network.predict(features)
+
+
+def save_surrogate(surrogate: FittedSurrogate, path: Path) -> None:
+    """Write a surrogate: arrays as safetensors, everything else as JSON in their metadata; nothing is pickled.
+
+    An old file is replaced once the new one is complete.
+    """
+    network = surrogate.network
+    arrays = {"center": network.center, "scale": network.scale}
+    for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        arrays |= {f"weight.{index}": weight, f"bias.{index}": bias}
+    # float64, unlike the rest: the levels of likelihoods are large beside their differences.
+    arrays["target"] = np.array([network.target_center, network.target_scale], dtype=np.float64)
+    header = {"format": FORMAT, "depth": len(network.weights), **asdict(surrogate.header)}
+    # The library writes what lies in memory, whatever the order of the dimensions.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with replacing(path) as partial:
+        save_file(contiguous, partial, metadata={_HEADER: json.dumps(header)})
+
+
+def load_surrogate(path: Path) -> FittedSurrogate:
+    """Read what `save_surrogate` wrote.
+
+    Raises
+    ------
+    EstimatorError
+        If there is no such file, it is damaged, or it is no surrogate of this format.
+    """
+    if not path.is_file():
+        raise EstimatorError(
+            f"{path}: there is no such file; fit a surrogate with 'tokimp analyze RUN surrogate:save=FILE'"
+        )
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            header = json.loads((stored.metadata() or {}).get(_HEADER, "{}"))
+            arrays: dict[str, FloatArray] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
+    except (OSError, SafetensorError, ValueError) as error:
+        raise EstimatorError(f"{path} is damaged, or no safetensors file ({error}); fit the surrogate again") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else header
+        raise EstimatorError(f"{path} is no surrogate that this tokimp reads (format {found!r}, here {FORMAT!r})")
+    try:
+        return _assemble(header, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise EstimatorError(f"{path} is not a whole surrogate ({error!r}); fit it again") from error
+
+
+def _assemble(header: dict[str, Any], arrays: dict[str, FloatArray]) -> FittedSurrogate:
+    fields = {name: value for name, value in header.items() if name not in {"format", "depth"}}
+    described = SurrogateHeader(**{**fields, "kinds": tuple(fields["kinds"])})
+    depth = int(header["depth"])
+    weights = tuple(arrays[f"weight.{index}"] for index in range(depth))
+    biases = tuple(arrays[f"bias.{index}"] for index in range(depth))
+    if described.kinds != KINDS:
+        raise ValueError(f"its features are {', '.join(described.kinds)}; this tokimp's are {', '.join(KINDS)}")
+    widths = [len(described.space.names), *(len(bias) for bias in biases)]
+    fits = [weight.shape for weight in weights] == list(pairwise(widths)) and widths[-1] == 1
+    if not fits or arrays["center"].shape != (widths[0],) or arrays["scale"].shape != (widths[0],):
+        raise ValueError(f"its arrays do not fit its {widths[0]} features")
+    if described.sign not in {1, -1} or not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("it holds numbers that are not finite, or no sign")
+    target_center, target_scale = arrays["target"].tolist()
+    network = Network(arrays["center"], arrays["scale"], weights, biases, target_center, target_scale)
+    return FittedSurrogate(described, network)
