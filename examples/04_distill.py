@@ -1,7 +1,7 @@
 """Teach a small student on chains shortened by seven methods, and see which of them it learns best from.
 
 The embedded model is teacher and pruner. The student has its size and is pre-trained on fewer problems, so that it has
-something to learn: ``python examples/train_tiny.py --rows 50000 --out runs/student --demo runs/student/demo.jsonl``
+something to learn: ``python examples/train_tiny.py --rows 40000 --out runs/student --demo runs/student/demo.jsonl``
 makes it in some minutes of one CPU core. Then ``python examples/04_distill.py runs/student runs/distill --jobs 2``.
 
 It writes the plan to ``runs/distill.yaml``, says what it takes, and follows it; ``tokimp distill runs/distill.yaml
@@ -18,11 +18,11 @@ from tokimp.distillation.forecast import forecast
 from tokimp.distillation.plan import Plan
 
 METHODS = {
-    "greedy": "greedy",
-    "greedy-answer": {"estimator": "greedy", "objective": "answer"},
-    "leave-one-out": "leave_one_out",
+    "greedy": "greedy:strategy=fast",
+    "greedy-answer": {"estimator": "greedy:strategy=fast", "objective": "answer"},
     "surprisal": "surprisal",
     "h2o": "h2o",
+    "attention": "attention",
     "gradient": "gradient",
     "uniform": "uniform",
 }
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("student", help="folder of the pre-trained student")
     parser.add_argument("out", type=Path, help="folder of the run")
     parser.add_argument("--jobs", type=int, default=1, help="processes that work at once")
-    parser.add_argument("--chains", type=int, default=650, help="questions the teacher is asked")
+    parser.add_argument("--chains", type=int, default=340, help="questions the teacher is asked")
     parser.add_argument("--problems", type=int, default=500, help="test questions")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
     arguments = parser.parse_args()
@@ -45,7 +45,7 @@ def main() -> None:
         "teachers": ["tiny"],
         "students": [{"name": "student", "model": arguments.student}],
         "methods": METHODS,
-        "keep_ratios": [0.9, 0.8, 0.7, 0.6, 0.5],
+        "keep_ratios": [0.9, 0.8, 0.7, 0.5, 0.3],
         "seeds": list(range(arguments.seeds)),
         "sample": {"n": 2, "per_round": 1, "min_characters": 20, "max_new_tokens": 120},
         "train": {"epochs": 3, "learning_rate": 1e-3, "batch_size": 16, "checkpoint_steps": 0},

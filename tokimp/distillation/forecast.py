@@ -15,7 +15,7 @@ from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator
 from tokimp.distillation.steps import Sampling, task_questions
 from tokimp.errors import PlanError, TokimpError
-from tokimp.registry import load_task
+from tokimp.registry import load_objective, load_task
 from tokimp.scorer import Capability
 
 CHARACTERS_A_TOKEN = 4.0
@@ -167,7 +167,8 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
     if Capability.DELETIONS in estimator.requires:
         if "keep_ratio" in estimator.parameters():
             ratio = float(estimator.parameters()["keep_ratio"])
-            steps = expected_positions(Way.FAST, _stand_in(lengths), ratio, estimator, shares=True)
+            objective = load_objective(method.objective)
+            steps = expected_positions(Way.FAST, _stand_in(lengths), ratio, estimator, objective, shares=True)
             return whole + steps, f"every step down to keep ratio {ratio:g} (an estimate)"
         return whole + units * (units / 2 + lengths.answer), "every single deletion (an estimate)"
     if Capability.KNOCKOUT in estimator.requires:
