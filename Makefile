@@ -39,8 +39,9 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A process for each core, one thread each: small models gain nothing by a second thread.
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 format: setup
 	$(BIN)/ruff check --fix .
