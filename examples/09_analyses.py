@@ -87,8 +87,9 @@ def analyses(name: str, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     yield "agreement", {"minimum_units": 3}
     yield "faithfulness", {}
-    yield "answer_recovery", {}
-    yield "dynamics", {"next_units": [1, 3, 5, 10] if unit == "token" else [1]}
+    if objective == "joint":
+        yield "answer_recovery", {}
+        yield "dynamics", {"next_units": [1, 3, 5, 10] if unit == "token" else [1]}
     for by in ("category", "position"):
         if unit == "token":
             yield "agreement_within", {"by": by}

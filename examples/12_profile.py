@@ -1,0 +1,42 @@
+"""Where the seconds of exact greedy pruning go: torch's profiler on the first steps of one GSM8K chain, SmolLM2.
+
+``OMP_NUM_THREADS=1 python examples/12_profile.py CHAINS ID [KEEP_RATIO [BACKEND]]``; Rates are of processor time, so
+that busy neighbours do not count.
+"""
+
+import sys
+import time
+
+import torch
+from tokimp_greedy import GreedyPruning
+from torch.profiler import ProfilerActivity, profile
+
+import tokimp as ti
+from tokimp.causal_lm import CausalLMScorer
+from tokimp.testing import smollm2_folder
+
+source, chain_id, keep_ratio, backend = (*sys.argv[1:], *("0.85", "transformer_lens")[len(sys.argv) - 3 :])
+torch.set_num_threads(1)
+scorer = ti.load_scorer(smollm2_folder(), backend=backend)
+if not isinstance(scorer, CausalLMScorer):
+    raise SystemExit(f"the backend {backend} has no caches that could be told to begin anew")
+chain = next(chain for chain in ti.load_chains(source) if chain.id == chain_id)
+tokens = ti.tokenize_chain(chain, scorer.tokenizer)
+pruning = GreedyPruning(keep_ratio=float(keep_ratio), strategy="exact")
+pruning.estimate(tokens, scorer, ti.load_objective("joint"))
+measured = scorer.reusing(reuse_kv=True)
+began = time.process_time()
+pruning.estimate(tokens, measured, ti.load_objective("joint"))
+seconds = time.process_time() - began
+one, other = torch.randn(2048, 2048), torch.randn(2048, 2048)
+one @ other
+began = time.process_time()
+for _ in range(20):
+    one @ other
+best = 20 * 2 * 2048**3 / (time.process_time() - began)
+rate = measured.work.operations(measured.size) / seconds
+print(f"{measured.tokens_forwarded} positions, {measured.work.calls} calls, {seconds:.1f} s of processor time")
+print(f"{rate / 1e9:.1f} GFLOP/s, {rate / best:.0%} of the {best / 1e9:.1f} of a product of two 2048 x 2048 matrices")
+with profile(activities=[ProfilerActivity.CPU]) as profiled:
+    pruning.estimate(tokens, measured, ti.load_objective("joint"))
+print(profiled.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=30))
