@@ -86,7 +86,7 @@ def test_features_that_do_not_vary_are_no_trouble() -> None:
     """A constant feature or target is divided by 1, and predictions stay finite."""
     units = training()
     units.features[:, 3] = 7
-    constant = Training(units.features, np.full(len(units.target), 2.5), units.chain)
+    constant = Training(units.features, np.full(len(units.target), 2.5), units.question)
     predicted = fit_network(constant, hidden=[3], penalties=[1.0], epochs=3, seed=0).predict(units.features)
     assert np.isfinite(predicted).all()
 

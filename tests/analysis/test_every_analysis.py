@@ -59,7 +59,9 @@ SCORER = Writer({letter: 0.37 * index - 1.1 for index, letter in enumerate(LETTE
 def chain(number: int, length: int = 12) -> TokenizedChain:
     """Return a chain of random letters, half of them filler, of three categories, with a right answer."""
     generator = np.random.default_rng(number)
-    made = toy_chain("".join(generator.choice(list(LETTERS), length)), id=f"c{number}", answer="#### 7")
+    made = toy_chain(
+        "".join(generator.choice(list(LETTERS), length)), id=f"c{number}", question=f"{number}", answer="#### 7"
+    )
     labels = generator.choice(["m", "g", "e"], length).tolist()
     category = tuple(CategorySpan(i, i + 1, label) for i, label in enumerate(labels))
     filler = tuple((i, i + 1) for i in range(length) if i % 2)

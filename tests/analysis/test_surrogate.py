@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 import tokimp as ti
 from tokimp.analysis.pooled import Resampling
@@ -45,7 +48,9 @@ class Blind(AdditiveScorer):
 def chains(count: int = 9) -> list[TokenizedChain]:
     """Return chains of the same letters, twice each, in random order: all are as likely as a whole."""
     generator = np.random.default_rng(0)
-    return [toy_chain("".join(generator.permutation(list(2 * LETTERS))), id=f"c{i}") for i in range(count)]
+    return [
+        toy_chain("".join(generator.permutation(list(2 * LETTERS))), id=f"c{i}", question=f"{i}") for i in range(count)
+    ]
 
 
 def compared(given: list[TokenizedChain], scorer: AdditiveScorer, *names: str) -> xr.DataTree:
@@ -99,7 +104,10 @@ def test_importances_that_attention_hides_are_not_predicted() -> None:
 def test_the_pooled_correlation_is_that_of_levels_where_chains_differ_in_level() -> None:
     """Of chains of different lengths, position alone predicts what is left, and not which unit matters."""
     generator = np.random.default_rng(1)
-    given = [toy_chain("".join(generator.choice(list(LETTERS), length)), id=f"c{length}") for length in range(6, 42, 4)]
+    given = [
+        toy_chain("".join(generator.choice(list(LETTERS), length)), id=f"c{length}", question=f"{length:02}")
+        for length in range(6, 42, 4)
+    ]
     scorer = Blind({letter: share + 2.0 for letter, share in SHARES.items()})
     node = analysed(compared(given, scorer, "leave_one_out"), given, scorer, epochs=100)
     name = "deleted:leave_one_out"
@@ -123,7 +131,7 @@ def test_targets_by_hand() -> None:
 
 
 def test_no_chain_is_on_both_sides(node: xr.Dataset) -> None:
-    """Each chain is in one fold, whole; its predictions do not depend on its own target."""
+    """Each chain is in one fold, whole; what is predicted of it does not depend on its own target."""
     fold = node["fold"].sel(target=LOO).to_numpy()
     assert sorted(np.bincount(fold).tolist()) == [3, 3, 3]
     given, scorer = chains(), AdditiveScorer(SHARES)
@@ -140,12 +148,65 @@ def test_no_chain_is_on_both_sides(node: xr.Dataset) -> None:
     assert not np.array_equal(one.sel(model="mlp")[~first], other.sel(model="mlp")[~first])
 
 
+def siblings(count: int = 4, of_each: int = 3) -> list[TokenizedChain]:
+    """Return several chains of each of some questions, in random order; they differ in white space."""
+    given = chains(count * of_each)
+    made = [
+        replace(each, chain=replace(each.chain, question=f"What is {i % count}" + " " * (i // count)))
+        for i, each in enumerate(given)
+    ]
+    return [made[i] for i in np.random.default_rng(2).permutation(len(made))]
+
+
+def test_chains_of_one_question_are_on_one_side() -> None:
+    """Siblings share a fold, and what is predicted of a chain does not depend on its siblings' targets."""
+    given, scorer = siblings(), AdditiveScorer(SHARES)
+    questions = [chain.chain.question.strip() for chain in given]
+    result = compared(given, scorer, "leave_one_out")
+    node = analysed(result, given, scorer, targets=[LOO], folds=4)
+    fold = node["fold"].sel(target=LOO).to_numpy().tolist()
+    assert len(set(zip(questions, fold, strict=True))) == len(set(fold)) == 4
+    assert sorted(np.bincount(fold).tolist()) == [3, 3, 3, 3]
+    changed = result.to_dataset()
+    changed["importance"] = changed["importance"].copy()
+    first = result["chain_index"].to_numpy() == 0
+    changed["importance"][0, first] = 100 * changed["importance"][0, first] + 5
+    again = analysed(xr.DataTree(changed), given, scorer, targets=[LOO], folds=4)
+    related = np.isin(result["chain_index"].to_numpy(), np.flatnonzero(np.array(questions) == questions[0]))
+    for model in ("mlp", "ridge", "position", "mean"):
+        one, other = (each["prediction"].sel(target=LOO, model=model).to_numpy() for each in (node, again))
+        np.testing.assert_array_equal(one[related], other[related])
+        assert not np.array_equal(one[~related], other[~related])
+
+
+@drawn(st.lists(st.integers(0, 6), min_size=2, max_size=30).filter(lambda of: len(set(of)) > 1))
+def test_whole_questions_say_when_to_stop(question: list[int]) -> None:
+    """Of two questions or more some are held out with all their units, and some are left to fit on."""
+    units = np.array(question)
+    training = Training(np.zeros((len(units), 1), dtype=np.float32), np.zeros(len(units)), units)
+    outside = training.held_out()
+    assert 0 < outside.sum() < len(units)
+    assert not set(units[outside]) & set(units[~outside])
+
+
+def test_a_single_question_is_refused_however_many_chains_it_has() -> None:
+    """Nothing could be said of a question not seen: the message counts questions; chains without one are apart."""
+    scorer = AdditiveScorer(SHARES)
+    given = siblings(1, 6)
+    with pytest.raises(AnalysisError, match=r"6 chains have 'deleted:leave_one_out', too few different questions .1."):
+        analysed(compared(given, scorer), given, scorer)
+    given = [replace(each, chain=replace(each.chain, question="")) for each in given]
+    node = analysed(compared(given, scorer), given, scorer, targets=[LOO])
+    assert sorted(np.bincount(node["fold"].sel(target=LOO)).tolist()) == [2, 2, 2]
+
+
 def test_the_features_that_carry_it_are_named() -> None:
     """A target made of one column loses its correlation with that column's group and with no other."""
     generator = np.random.default_rng(0)
     features = [generator.normal(size=(20, 6)).astype(np.float32) for _ in range(12)]
     target = [values[:, 2].astype(np.float64) for values in features]
-    examples = Examples.of([f"c{i}" for i in range(12)], features, target, 0)
+    ids = [f"c{i}" for i in range(12)]
+    examples = Examples.of(ids, ids, features, target, 0)
     fitted = crossfit(examples, 4, Perceptron((8,), (1.0,), 100, 0))
     drops = group_drops(
         examples,
@@ -196,7 +257,10 @@ def test_a_path_that_ended_early_is_predicted_as_far_as_it_goes() -> None:
 
 def test_units_of_several_tokens_count_once() -> None:
     """Words are predicted as wholes, and the value stands on each of their tokens."""
-    given = [toy_chain(f"ab {letter}cd eh bb {letter} f", id=f"c{letter}", unit="word") for letter in LETTERS]
+    given = [
+        toy_chain(f"ab {letter}cd eh bb {letter} f", id=f"c{letter}", unit="word", question=letter)
+        for letter in LETTERS
+    ]
     scorer = AdditiveScorer(SHARES)
     node = analysed(compared(given, scorer, "leave_one_out"), given, scorer, targets=[LOO]).sel(target=LOO)
     assert int(node["units_used"]) == 8 * 6
@@ -207,7 +271,7 @@ def test_units_of_several_tokens_count_once() -> None:
 
 def test_constant_importances_and_single_units_are_defined() -> None:
     """Nothing varies: correlations and drops are NaN, as is R squared, and nothing fails."""
-    given, scorer = [toy_chain("a", id=f"c{i}") for i in range(4)], AdditiveScorer(SHARES)
+    given, scorer = [toy_chain("a", id=f"c{i}", question=f"{i}") for i in range(4)], AdditiveScorer(SHARES)
     node = analysed(compared(given, scorer), given, scorer, targets=[LOO])
     for name in ("correlation", "group_drop", "r_squared"):
         assert np.isnan(node[name]).all(), name

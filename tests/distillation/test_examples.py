@@ -73,7 +73,24 @@ def test_holding_out_divides_by_id(count: int, share: float, seed: int) -> None:
     assert [example.id for example in hold_out(shorter, share, seed)[1]] == [example.id for example in held]
 
 
+@given(st.integers(2, 8), st.integers(1, 4), st.floats(0.01, 0.5), st.integers(0, 5))
+def test_chains_of_one_question_are_held_out_together(count: int, of_each: int, share: float, seed: int) -> None:
+    """The share is one of questions; those held out are the same if one chain of each is missing."""
+    examples = [
+        TrainingExample(f"id{question}{chain}", (1, 2), 1, question=f"How many?{' ' * chain}{question}")
+        for question in range(count)
+        for chain in range(1, of_each + 1)
+    ]
+    training, held = hold_out(examples, share, seed)
+    assert not {each.question.split()[-1] for each in training} & {each.question.split()[-1] for each in held}
+    assert len(held) == of_each * max(1, round(share * count))
+    fewer = [each for each in examples if not each.id.endswith("1")] if of_each > 1 else examples
+    assert hold_out(fewer, share, seed)[1] == [each for each in held if each in fewer]
+
+
 def test_nothing_left_to_train_on_is_refused() -> None:
-    """One chain cannot be both trained on and held out."""
+    """One chain, or several of one question, cannot be both trained on and held out."""
+    with pytest.raises(TrainingError, match="of 2 chains none is left"):
+        hold_out([TrainingExample(name, (1, 2), 1, question="?") for name in "ab"], 0.5, 0)
     with pytest.raises(TrainingError, match="none is left"):
         hold_out([TrainingExample("a", (1, 2), 1)], 0.5, 0)

@@ -28,7 +28,7 @@ SHARES = {letter: 0.25 * index - 1.0 for index, letter in enumerate(LETTERS)}
 def chains(count: int, seed: int) -> list[TokenizedChain]:
     """Return chains of random letters."""
     generator = np.random.default_rng(seed)
-    return [toy_chain("".join(generator.choice(list(LETTERS), 15)), id=f"c{i}") for i in range(count)]
+    return [toy_chain("".join(generator.choice(list(LETTERS), 15)), id=f"c{i}", question=f"{i}") for i in range(count)]
 
 
 @pytest.fixture(scope="module")

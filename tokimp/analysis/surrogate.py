@@ -1,4 +1,4 @@
-"""How well attention alone predicts what deletions do: a surrogate, fitted on some chains and tested on others."""
+"""How well attention alone predicts what deletions do: a surrogate, fitted on some questions and tested on others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
@@ -21,6 +22,7 @@ from tokimp.analysis.surrogate_summary import Testing, summarise
 from tokimp.analysis.surrogate_targets import Target, read_targets
 from tokimp.attention_features import KINDS, FeatureSpace, attention_features
 from tokimp.errors import AnalysisError
+from tokimp.questions import question_numbers
 from tokimp.ragged import chain_ids
 from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
 from tokimp.scorer import Capability, FloatArray
@@ -28,7 +30,7 @@ from tokimp.surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
 
 
 class Surrogate(Analysis):
-    r"""How well a regression on attention features alone predicts what deletions do, on chains it has not seen.
+    r"""How well a regression on attention features alone predicts what deletions do, on questions not seen.
 
     For each unit, attention features (`tokimp.attention_features`: weight received from answer and reasoning, given to
     prompt, reasoning and itself, entropies and distances, in every layer and head) are to predict a target
@@ -40,8 +42,9 @@ class Surrogate(Analysis):
     - ``position``: the perceptron on position alone: units before and after, their share, the length of the chain;
     - ``mean``: the mean of the training units.
 
-    Each chain is predicted by models fitted on other chains (`folds` parts); penalties and epochs are chosen on
-    training chains. No chain's units are ever on both sides.
+    Each chain is predicted by models fitted on chains of other questions (`folds` parts); penalties and epochs are
+    chosen on training questions held out. Chains of one question, by its text, are never on both sides: several
+    solutions of one problem share too much. So at least three questions are needed, however many chains they have.
 
     ``correlation`` of held-out prediction and target is given four ways, by Pearson and by Spearman: ``pooled`` over
     the units of all chains, or the mean of the chains' own (``within``); as it is, or with position partialled out
@@ -61,11 +64,11 @@ class Surrogate(Analysis):
     hidden
         Width of each hidden layer.
     penalties
-        Of the perceptron's squared weights, to choose from on training chains.
+        Of the perceptron's squared weights, to choose from on training questions.
     epochs
         The most epochs.
     folds
-        Parts into which the chains fall.
+        Parts into which the questions fall, with all their chains.
     per_head
         Whether each head has its own features, or a layer the mean and the maximum over its heads.
     permutations
@@ -146,10 +149,12 @@ class Surrogate(Analysis):
         Raises
         ------
         AnalysisError
-            If a target cannot be read, fewer than three chains have one, or it is asked to save one that says nothing
-            of importance.
+            If a target cannot be read, chains of fewer than three questions have one, or it is asked to save one that
+            says nothing of importance.
         """
-        targets, short = self._usable(read_targets(given.result, self.targets))
+        ids = chain_ids(given.result)
+        questions = [str(text) for text in given.result["question"].to_numpy()]
+        targets, short = self._usable(read_targets(given.result, self.targets), questions, ids)
         saved = self._saved(targets) if self.save else None
         done, total = 0, len(given.scoring.chains) + sum(map(_known, targets))
 
@@ -159,8 +164,7 @@ class Surrogate(Analysis):
             given.report(done, total, chains[-1], what)
 
         features, space = self._features(given, report)
-        ids = chain_ids(given.result)
-        examples = {target.name: Examples.of(ids, features, target.values, self.seed) for target in targets}
+        examples = {target.name: Examples.of(ids, questions, features, target.values, self.seed) for target in targets}
         perceptron = self._perceptron()
         fitted = {
             name: crossfit(each, self.folds, perceptron, partial(report, what=f"fitting {name}"))
@@ -174,16 +178,21 @@ class Surrogate(Analysis):
             self._save(given, saved, examples[saved.name], space)
         return node.assign_attrs(described)
 
-    def _usable(self, targets: Sequence[Target]) -> tuple[list[Target], list[str]]:
-        """Return the targets that enough chains have, and the names of the others, none of which was asked for."""
-        chains = {target.name: _known(target) for target in targets}
-        short = [name for name, count in chains.items() if not are_enough(count, self.folds)]
+    def _usable(
+        self, targets: Sequence[Target], questions: Sequence[str], ids: Sequence[str]
+    ) -> tuple[list[Target], list[str]]:
+        """Return the targets that enough questions have, and the names of the others, none of which was asked for."""
+        numbers = question_numbers(questions, ids)
+        count = {target.name: len(np.unique(numbers[_has(target)])) for target in targets}
+        short = {target.name: _known(target) for target in targets if not are_enough(count[target.name], self.folds)}
         if short and (self.targets or len(short) == len(targets)):
+            name, chains = next(iter(short.items()))
             raise AnalysisError(
-                f"surrogate: {chains[short[0]]} chains have {short[0]!r}, too few to fit on at least two and test on "
-                f"others with {self.folds} folds; give at least 3 chains (many more, to learn anything), or more folds"
+                f"surrogate: {chains} chains have {name!r}, too few different questions ({count[name]}) to fit on at "
+                f"least two and test on others with {self.folds} folds; give chains of at least 3 questions (many "
+                "more, to learn anything), or more folds"
             )
-        return [target for target in targets if target.name not in short], short
+        return [target for target in targets if target.name not in short], list(short)
 
     def _perceptron(self) -> Perceptron:
         return Perceptron(tuple(self.hidden), tuple(map(float, self.penalties)), self.epochs, self.seed)
@@ -245,9 +254,14 @@ class Surrogate(Analysis):
         return draw_surrogate(result)
 
 
+def _has(target: Target) -> npt.NDArray[np.bool_]:
+    """Return which chains have a target, [chain]."""
+    return np.array([not np.isnan(values).all() for values in target.values])
+
+
 def _known(target: Target) -> int:
     """Return how many chains have a target."""
-    return sum(not np.isnan(values).all() for values in target.values)
+    return int(_has(target).sum())
 
 
 def _is_whole(value: object, least: int) -> bool:

@@ -1,4 +1,4 @@
-"""Fitting on some chains and predicting others, in turn: every unit is predicted by what never saw its chain."""
+"""Fitting on some questions and predicting others, in turn: no unit is predicted by what saw its question."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tokimp.analysis.pooled import Resampling
 from tokimp.analysis.rank_measures import is_constant, pearson
 from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
 from tokimp.estimator import IntArray
+from tokimp.questions import question_numbers
 from tokimp.scorer import FloatArray
 from tokimp.surrogate import Network
 
 MODELS = ("mlp", "ridge", "position", "mean")
-FEWEST_CHAINS = 3
+FEWEST_QUESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Examples:
         Of each chain in the result.
     ids
         Of each chain.
+    question
+        The number of each chain's question, [chain], from 0, in the order of the chains.
     features
         For each chain, [unit with a target, feature], float32.
     target
@@ -59,6 +62,7 @@ class Examples:
 
     index: tuple[int, ...]
     ids: tuple[str, ...]
+    question: IntArray
     features: tuple[FloatArray, ...]
     target: tuple[FloatArray, ...]
     positions: tuple[FloatArray, ...]
@@ -66,15 +70,24 @@ class Examples:
 
     @classmethod
     def of(
-        cls, ids: Sequence[str], features: Sequence[FloatArray], target: Sequence[FloatArray], seed: int
+        cls,
+        ids: Sequence[str],
+        questions: Sequence[str],
+        features: Sequence[FloatArray],
+        target: Sequence[FloatArray],
+        seed: int,
     ) -> Examples:
-        """Return the chains that have a target, shuffled by a hash of seed and id: in whatever order they are given."""
+        """Return the chains that have a target, shuffled by a hash of seed and id: in whatever order they are given.
+
+        `questions` are texts, of each chain's; `tokimp.questions.question_numbers` says which are the same.
+        """
         known = [~np.isnan(values) for values in target]
         chosen = [index for index in range(len(ids)) if known[index].any()]
         chosen.sort(key=lambda index: hashlib.sha256(f"{seed}\n{ids[index]}".encode()).digest())
         return cls(
             tuple(chosen),
             tuple(ids[index] for index in chosen),
+            question_numbers([questions[index] for index in chosen], [ids[index] for index in chosen]),
             tuple(features[index][known[index]] for index in chosen),
             tuple(target[index][known[index]] for index in chosen),
             tuple(_positions(len(target[index]))[known[index]] for index in chosen),
@@ -91,7 +104,7 @@ class Examples:
         return Training(
             np.concatenate([features[chain] for chain in chains]),
             np.concatenate([self.target[chain] for chain in chains]),
-            np.repeat(np.arange(len(chains)), sizes),
+            np.repeat(self.question[list(chains)], sizes),
         )
 
 
@@ -114,29 +127,32 @@ class Crossfit:
     perceptrons: tuple[Predict, ...]
 
 
-def are_enough(n_chains: int, folds: int) -> bool:
-    """Return whether so many chains can be parted so that models are always fitted on at least two."""
-    parts = min(folds, n_chains)
-    return n_chains >= FEWEST_CHAINS and n_chains - -(-n_chains // parts) >= 2
+def are_enough(n_questions: int, folds: int) -> bool:
+    """Return whether so many questions can be parted so that models are always fitted on at least two."""
+    parts = min(folds, n_questions)
+    return n_questions >= FEWEST_QUESTIONS and n_questions - -(-n_questions // parts) >= 2
 
 
 def crossfit(
     examples: Examples, folds: int, perceptron: Perceptron, report: Callable[[Sequence[str]], None] | None = None
 ) -> Crossfit:
-    """Predict every chain by models that were fitted on other chains; there are enough of them (`are_enough`).
+    """Predict every chain by models fitted on chains of other questions; there are enough of these (`are_enough`).
+
+    Chains of one question are never on both sides: several solutions of one problem have numbers, names and steps in
+    common, so that what saw one has seen much of the others.
 
     Parameters
     ----------
     examples, folds
-        Chains, and into how many parts they fall; a chain each, if there are fewer.
+        Chains, and into how many parts their questions fall; a question each, if there are fewer.
     perceptron
         How it is fitted.
     report
         Called after each part with the ids of its chains.
     """
     n_chains = len(examples)
-    parts = min(folds, n_chains)
-    fold = np.arange(n_chains) % parts
+    parts = min(folds, int(examples.question.max()) + 1)
+    fold = examples.question % parts
     predictions: dict[str, list[FloatArray]] = {model: [np.empty(0)] * n_chains for model in MODELS}
     perceptrons = []
     for number in range(parts):

@@ -1,4 +1,4 @@
-"""The regressions of the surrogate analysis, each fitted on some chains: multilayer perceptron, ridge, mean."""
+"""The regressions of the surrogate analysis, each fitted on some questions: multilayer perceptron, ridge, mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tokimp.surrogate import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 _PATIENCE = 20
-_VALIDATION = 5  # of the training chains, one in five says when to stop
+_VALIDATION = 5  # of the training questions, one in five says when to stop
 
 Predict = Callable[[FloatArray], FloatArray]
 
@@ -32,22 +32,22 @@ class Training:
         [unit, feature], float32.
     target
         [unit], float64.
-    chain
-        The number of each unit's chain, [unit].
+    question
+        The number of the question that each unit's chain answers, [unit].
     """
 
     features: FloatArray
     target: FloatArray
-    chain: IntArray
+    question: IntArray
 
-    def of_chains(self, chosen: npt.NDArray[np.bool_]) -> Training:
+    def of_units(self, chosen: npt.NDArray[np.bool_]) -> Training:
         """Return the units for which `chosen`, [unit], is true."""
-        return Training(self.features[chosen], self.target[chosen], self.chain[chosen])
+        return Training(self.features[chosen], self.target[chosen], self.question[chosen])
 
     def held_out(self) -> npt.NDArray[np.bool_]:
-        """Return which units are of the chains that choose penalties and epochs, [unit]: one chain in five."""
-        numbers = np.unique(self.chain)
-        return np.isin(self.chain, numbers[:: max(2, min(_VALIDATION, len(numbers)))])
+        """Return which units choose penalties and epochs, [unit]: those of one question in five, all its chains."""
+        numbers = np.unique(self.question)
+        return np.isin(self.question, numbers[:: max(2, min(_VALIDATION, len(numbers)))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ def fit_mean(training: Training) -> Predict:
 
 
 def fit_ridge(training: Training) -> Predict:
-    """Return a linear regression with the penalty, of `RIDGE_PENALTIES`, that does best on training chains held out.
+    """Return a linear regression with the penalty, of `RIDGE_PENALTIES`, that does best on training questions held out.
 
-    The penalty chosen, it is fitted again on all training chains.
+    The penalty chosen, it is fitted again on all training units.
     """
     outside = training.held_out()
-    inside = training.of_chains(~outside)
+    inside = training.of_units(~outside)
     errors = []
     for penalty in RIDGE_PENALTIES:
         predict = _fit_ridge(inside, penalty)
@@ -117,14 +117,14 @@ def _fit_ridge(training: Training, penalty: float) -> Predict:
 def fit_network(
     training: Training, *, hidden: Sequence[int], penalties: Sequence[float], epochs: int, seed: int
 ) -> Network:
-    """Return a perceptron with the penalty and for as many epochs as serve training chains held out best.
+    """Return a perceptron with the penalty and for as many epochs as serve training questions held out best.
 
-    These chosen, it is trained again on all training chains.
+    These chosen, it is trained again on all training units.
 
     Parameters
     ----------
     training
-        Of at least two chains.
+        Of at least two questions.
     hidden
         Width of each hidden layer; one hidden layer makes a network of two layers of weights.
     penalties
@@ -147,9 +147,9 @@ def fit_network(
 
 
 def _search(training: Training, hidden: Sequence[int], penalty: float, epochs: int, seed: int) -> tuple[float, int]:
-    """Return the least squared error on training chains held out, and the epoch that has it."""
+    """Return the least squared error on training questions held out, and the epoch that has it."""
     outside = training.held_out()
-    inside = training.of_chains(~outside)
+    inside = training.of_units(~outside)
     scaling = Scaling.of(inside)
     seen, wanted = scaling.features(training.features[outside]), scaling.target(training.target[outside])
     features, target = scaling.features(inside.features), scaling.target(inside.target)

@@ -34,7 +34,7 @@ _SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("max_length", int, "Leave longer chains out (tokens in all).  [default: the model's limit]"),
     ("seed", int, "Of the order of the chains, of dropout and of new adapters."),
     ("prompt_format", click.Choice(PROMPT_FORMATS), "How question, reasoning and answer are laid out."),
-    ("validation", float, "Share of the chains held out, chosen by their ids."),
+    ("validation", float, "Share of the questions whose chains are held out."),
     ("validation_seed", int, "Of that choice."),
     ("patience", int, "Stop once the loss on them has not fallen for so many epochs."),
     ("checkpoint_steps", int, "Steps between checkpoints; 0 for none.  [default: one an epoch]"),

@@ -11,6 +11,7 @@ from tokimp.chain import Chain, Ids
 from tokimp.datasets import SkippedRecord
 from tokimp.errors import TokenizationError, TrainingError
 from tokimp.prompt_format import PromptFormat
+from tokimp.questions import question_key
 from tokimp.tokenization import tokenize_chain
 
 
@@ -26,11 +27,14 @@ class TrainingExample:
         Prompt, reasoning, answer and what ends the text, as the model reads them.
     prompt_length
         How many of them, from the start, are the prompt; the loss counts those after it only.
+    question
+        Text of the chain's question: chains of one question are held out together.
     """
 
     id: str
     input_ids: Ids
     prompt_length: int
+    question: str = ""
 
     @property
     def labels(self) -> list[int]:
@@ -85,7 +89,7 @@ def training_examples(
             reason = f"{len(ids)} tokens, more than max_length={max_length}"
             left_out.append(SkippedRecord(where=chain.source or chain.where, id=chain.id, reason=reason))
             continue
-        examples.append(TrainingExample(chain.id, ids, len(tokens.prompt_ids)))
+        examples.append(TrainingExample(chain.id, ids, len(tokens.prompt_ids), chain.question))
     if not examples:
         why = (
             f"all {len(chains)} chains have more than {max_length} tokens; raise max_length" if chains else "no chains"
@@ -97,24 +101,33 @@ def training_examples(
 def hold_out(
     examples: Sequence[TrainingExample], share: float, seed: int
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
-    """Divide examples into those to train on and those held out, in their order.
+    """Divide examples into those to train on and those of a share of the questions, which are held out, in their order.
 
-    Each one's lot is a hash of the seed and its chain's id: the same chain, shortened by another method, falls on the
-    same side.
+    All chains of a question (`tokimp.questions.question_key`) are on one side: a student that has read one solution
+    of a problem is not tested by another. A question's lot is a hash of the seed and its text, so that the same chain,
+    shortened by another method, falls on the same side.
 
     Raises
     ------
     TrainingError
-        If one side would be empty.
+        If one side would be empty, as it is with a single question.
     """
     if not share:
         return list(examples), []
-    count = max(1, round(share * len(examples)))
-    if count >= len(examples):
-        raise TrainingError(f"of {len(examples)} chains none is left to train on; give validation=0, or more chains")
-    lots = {each.id: hashlib.sha256(f"{seed} {each.id}".encode()).digest() for each in examples}
+    keys = [question_key(each.question, each.id) for each in examples]
+    lots = {key: hashlib.sha256(f"{seed} {key}".encode()).digest() for key in keys}
+    count = max(1, round(share * len(lots)))
+    if count >= len(lots):
+        raise TrainingError(
+            f"of {len(examples)} chains none is left to train on, since chains of one question stay together and there "
+            f"are {len(lots)} different questions; give validation=0, or chains of more questions"
+        )
     held = set(sorted(lots, key=lots.__getitem__)[:count])
-    return [each for each in examples if each.id not in held], [each for each in examples if each.id in held]
+    training: list[TrainingExample] = []
+    validation: list[TrainingExample] = []
+    for each, key in zip(examples, keys, strict=True):
+        (validation if key in held else training).append(each)
+    return training, validation
 
 
 def _end_token(tokenizer: Any) -> int:

@@ -54,11 +54,11 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
         table.add_section()
     chains, units = (sorted({int(count) for count in node[name].to_numpy()}) for name in ("chains_used", "units_used"))
     table.caption = (
-        f"over {_span(chains)} chains, {_span(units)} units, each chain predicted by models fitted on others; "
+        f"over {_span(chains)} chains, {_span(units)} units, each predicted by models fitted on other questions; "
         "all units: levels of chains count; beyond position: partialled out within each chain"
     )
     if node.attrs["left_out"]:
-        table.caption += f"; left out, of too few chains: {escape(str(node.attrs['left_out']))}"
+        table.caption += f"; left out, of too few questions: {escape(str(node.attrs['left_out']))}"
     return keep_words_whole(table)
 
 
@@ -96,7 +96,7 @@ def draw_surrogate(result: xr.DataTree) -> Figure:
         if has_groups:
             _draw_drops(row[2], of_target)
     used = int(node["chains_used"].max())
-    figure.suptitle(f"surrogates, {used} chains, each predicted by models fitted on others", fontsize=9)
+    figure.suptitle(f"surrogates, {used} chains, each predicted by models fitted on other questions", fontsize=9)
     return figure
 
 
