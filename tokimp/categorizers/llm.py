@@ -10,12 +10,14 @@ from tokimp.analysis.rebuilding import known_fingerprint
 from tokimp.cache_folder import cache_folder
 from tokimp.categorizer import Categorizer
 from tokimp.categorizers.llm_cache import LabelCache
-from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint, LocalModel
+from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
+from tokimp.categorizers.llm_local import LocalModel
 from tokimp.categorizers.llm_prompt import AnswerError, Message, correction, messages, read_labels
 from tokimp.categorizers.pieces import pieces
 from tokimp.chain import CategorySpan, Chain
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp.model_loading import load_scorer
+from tokimp.prompt_format import template_source
 from tokimp.scorer import Scorer
 
 _AROUND = 400  # characters shown before and after the passage
@@ -30,8 +32,10 @@ class LLMCategorizer(Categorizer):
     text of a chain is data. The answer must be one JSON object with a category for each numbered word, every word
     exactly once; one that is not is refused, and the model is told why and asked again.
 
-    Answers are kept on disk, by who was asked what, and a passage is never asked about twice. Nothing is sent before
-    `categorize` is called; chains are sent as they are, so mind who runs the server.
+    Answers are kept on disk, by who was asked what, and a passage is never asked about twice. Who a server's model is,
+    only its name and address say. A model that is run here is loaded in any case, and known by its fingerprint,
+    backend and chat template; one that has no fingerprint is asked every time. Nothing is sent before `categorize`
+    is called; chains are sent as they are, so mind who runs the server.
 
     Parameters
     ----------
@@ -128,8 +132,10 @@ class LLMCategorizer(Categorizer):
             text[last : last + _AROUND],
             [word for _, _, word in part],
         )
-        cache = LabelCache(Path(self.cache) if self.cache else cache_folder() / "llm-categorizer")
         described = self._described(asked)
+        if described is None:
+            return self._ask(asked, len(part))
+        cache = LabelCache(Path(self.cache) if self.cache else cache_folder() / "llm-categorizer")
         labels = cache.get(described, len(part))
         if labels is None:
             labels = self._ask(asked, len(part))
@@ -152,13 +158,23 @@ class LLMCategorizer(Categorizer):
             f"its last answer does not fit: {problem}; use a stronger model, or fewer words at a time (words=20)"
         )
 
-    def _described(self, asked: Sequence[Message]) -> dict[str, Any]:
-        """Return everything the answer depends on, as JSON can hold it."""
-        who: dict[str, Any] = {"url": self.url, "model": self.model}
+    def _described(self, asked: Sequence[Message]) -> dict[str, Any] | None:
+        """Return everything the answer depends on, as JSON can hold it; ``None`` if it is not known who answers."""
+        who: dict[str, Any]
         if self.url:
-            who |= {"temperature": self.temperature, "json_mode": self.json_mode}
-        if self.scorer is not None:
-            who |= {"model": self.scorer.model_id, "fingerprint": known_fingerprint(self.scorer)}
+            who = {"url": self.url, "model": self.model, "temperature": self.temperature, "json_mode": self.json_mode}
+        else:
+            scorer = self._here().scorer
+            # Not by its name: other weights may lie in a folder, or behind a hub id, tomorrow.
+            who = {
+                "url": "",
+                "model": scorer.model_id,
+                "fingerprint": known_fingerprint(scorer),
+                "backend": scorer.backend,
+                "template": template_source(scorer.tokenizer),
+            }
+            if not who["fingerprint"]:
+                return None
         return {**who, "messages": list(asked)}
 
     def _respondent(self) -> Endpoint | LocalModel:
@@ -173,6 +189,10 @@ class LLMCategorizer(Categorizer):
                 retries=self.retries,
                 wait=self.wait,
             )
+        return self._here()
+
+    def _here(self) -> LocalModel:
+        """Return the model that is run here, loaded once."""
         if self._local is None:
             scorer = self.scorer
             if scorer is None:

@@ -1,4 +1,4 @@
-"""Who is asked: an OpenAI-compatible endpoint over HTTP, or a model that is run here."""
+"""A language model that is asked over HTTP: an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from tokimp.categorizers.llm_prompt import AnswerError, Message
-from tokimp.errors import CategorizerError, TokimpError
-from tokimp.scorer import Scorer
+from tokimp.errors import CategorizerError
 
 KEY_VARIABLE = "TOKIMP_LLM_KEY"
-_LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 60.0  # seconds, where the server does not say
+_LONGEST_ASKED = 600.0  # seconds that a server may ask for; whoever is to wait longer is told so
 _SHOWN = 300  # characters of a server's message
 _BUSY = {408, 425, 429}  # worth asking again later, as are all errors of the server's own
 
@@ -44,7 +44,8 @@ class Endpoint:
     retries
         How often a request is sent again that timed out, or met a busy or failing server.
     wait
-        Seconds before the first time, twice as many before the next; a server's ``Retry-After`` counts more.
+        Seconds before the first time, twice as many before the next, up to a minute. Where a server asks for more
+        (``Retry-After``, in seconds) it is waited for as long, up to ten minutes; beyond, it is an error that says so.
     sleep
         Called to wait.
     """
@@ -67,7 +68,8 @@ class Endpoint:
         AnswerError
             If the answer was cut short.
         CategorizerError
-            If there is none: address or key are wrong, or the server goes on failing.
+            If there is none: address or key are wrong, the server refuses the request, goes on failing, or asks for
+            more than ten minutes of waiting.
         """
         asked: dict[str, Any] = {"model": self.model, "messages": list(conversation)}
         if self.temperature is not None:
@@ -88,12 +90,9 @@ class Endpoint:
             else:
                 if response.is_success:
                     return self._content(response)
-                problem, hint = f"status {response.status_code}: {self._shown(response.text)}", _hint(response, self)
-                if response.status_code not in _BUSY and not response.is_server_error:
-                    raise CategorizerError(f"{self.url} answered with {problem}; {hint}")
-                after = _retry_after(response)
+                problem, hint, after = self._failure(response)
             if attempt < self.retries:
-                self.sleep(min(_LONGEST_WAIT, max(after, self.wait * 2**attempt)))
+                self.sleep(max(after, min(_LONGEST_WAIT, self.wait * 2**attempt)))
         raise CategorizerError(f"{self.url} gave no answer, asked {self.retries + 1} times ({problem}); {hint}")
 
     @property
@@ -147,16 +146,37 @@ class Endpoint:
         hidden = text.replace(self._key, "(key)") if self._key else text
         return " ".join(hidden.split())[:_SHOWN]
 
+    def _failure(self, response: httpx.Response) -> tuple[str, str, float]:
+        """Return what is the matter, what to do, and how many seconds to wait; raise where waiting will not help."""
+        problem, hint = f"status {response.status_code}: {self._shown(response.text)}", self._hint(response)
+        if response.status_code not in _BUSY and not response.is_server_error:
+            raise CategorizerError(f"{self.url} answered with {problem}; {hint}")
+        after = _retry_after(response)
+        if after > _LONGEST_ASKED:
+            raise CategorizerError(
+                f"{self.url} answered with {problem}, and asks for {after:.0f} seconds of waiting; run again after "
+                "that: what was answered is kept"
+            )
+        return problem, hint, after
 
-def _hint(response: httpx.Response, endpoint: Endpoint) -> str:
-    status = response.status_code
-    if status in {401, 403}:
-        return f"put the server's key into the environment variable {endpoint.key_variable or KEY_VARIABLE}"
-    if status == 404:
-        return "check url and model"
-    if status == 400:
-        return "leave out what it does not know (json_mode=false, temperature=null), or ask for fewer words at a time"
-    return "wait, and run again: what was answered is kept"
+    def _hint(self, response: httpx.Response) -> str:
+        """Return what to do about a status that is no success."""
+        status = response.status_code
+        if status in _BUSY or response.is_server_error:
+            return "wait, and run again: what was answered is kept"
+        if status in {401, 403}:
+            return f"put the server's key into the environment variable {self.key_variable or KEY_VARIABLE}"
+        if status in {400, 422}:
+            return (
+                "leave out what it does not know (json_mode=false, temperature=null), or ask for fewer words at a time"
+            )
+        if status == 413:
+            return "ask for fewer words at a time (words=20)"
+        if response.is_redirect:
+            # Not followed, lest the key be sent elsewhere.
+            to = self._shown(response.headers.get("location", "")) or "another address"
+            return f"it points to {to}: give the url of the server itself, up to /v1, with the right http or https"
+        return "check url and model: the url is that of an OpenAI-compatible server, up to /v1"
 
 
 def _retry_after(response: httpx.Response) -> float:
@@ -165,41 +185,3 @@ def _retry_after(response: httpx.Response) -> float:
         return max(0.0, float(response.headers.get("retry-after", "")))
     except ValueError:
         return 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class LocalModel:
-    """A model that is run here.
-
-    Attributes
-    ----------
-    scorer
-        With the capability of generation.
-    longest
-        The most tokens it may write.
-    """
-
-    scorer: Scorer
-    longest: int
-
-    def complete(self, conversation: Sequence[Message]) -> str:
-        """Return what the model goes on with, always taking the most likely token.
-
-        Raises
-        ------
-        CategorizerError
-            If it cannot write, or the conversation is longer than it can read.
-        """
-        try:
-            ((answer,),) = self.scorer.generate([self._ids(conversation)], max_new_tokens=self.longest)
-        except TokimpError as error:
-            raise CategorizerError(f"{self.scorer.model_id!r} cannot answer: {error}") from error
-        return answer
-
-    def _ids(self, conversation: Sequence[Message]) -> list[int]:
-        tokenizer = self.scorer.tokenizer
-        if getattr(tokenizer, "chat_template", None):
-            text = tokenizer.apply_chat_template(list(conversation), tokenize=False, add_generation_prompt=True)
-            return list(tokenizer.encode(text, add_special_tokens=False))
-        turns = [f"{message['role'].capitalize()}: {message['content']}\n" for message in conversation]
-        return list(tokenizer.encode("".join([*turns, "Assistant: "])))

@@ -85,9 +85,12 @@ def messages(question: str, before: str, passage: str, after: str, words: Sequen
 
 
 def correction(answer: str, problem: str) -> list[Message]:
-    """Return what goes on a conversation whose last answer does not fit: that answer, and what is wrong with it."""
+    """Return what goes on a conversation whose last answer does not fit: that answer, and what is wrong with it.
+
+    Thoughts before the answer are left out, as chat templates leave out those of earlier turns.
+    """
     told = f"That does not fit: {problem}. Answer again, with the whole JSON object and nothing else."
-    return [{"role": "assistant", "content": answer}, {"role": "user", "content": told}]
+    return [{"role": "assistant", "content": _without_thoughts(answer)}, {"role": "user", "content": told}]
 
 
 def read_labels(answer: str, count: int) -> list[str]:
@@ -104,7 +107,7 @@ def read_labels(answer: str, count: int) -> list[str]:
     >>> read_labels('{"2": "grammar", "1": "other"}', 2)
     ['other', 'grammar']
     """
-    text = answer.rpartition("</think>")[2].strip()
+    text = _without_thoughts(answer)
     fenced = _FENCE.match(text)
     try:
         labels = json.loads(fenced.group(1) if fenced else text, object_pairs_hook=_once)
@@ -123,6 +126,10 @@ def read_labels(answer: str, count: int) -> list[str]:
         if labels[number] not in LABELS:
             raise AnswerError(f"word {number} has {labels[number]!r}; categories are {', '.join(LABELS)}")
     return [labels[number] for number in numbers]
+
+
+def _without_thoughts(answer: str) -> str:
+    return answer.rpartition("</think>")[2].strip()
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
