@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from tokimp.attention_features import attention_features
 from tokimp.chain import TokenizedChain
+from tokimp.digests import file_digest
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Objective
@@ -64,7 +64,7 @@ class SurrogateEstimator(ImportanceEstimator):
 
     def input_digests(self) -> Mapping[str, str]:
         """Return the digest of the file."""
-        return {"path": hashlib.sha256(Path(self.path).read_bytes()).hexdigest()}
+        return {"path": file_digest(Path(self.path))}
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the importance predicted of each unit, [unit].

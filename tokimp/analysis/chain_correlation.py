@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from tokimp.analysis.bootstrap import mean_interval
-from tokimp.analysis.pooled import Resampling
+from tokimp.analysis.pooled import Resampling, percentile_interval
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.estimator import IntArray
 from tokimp.scorer import FloatArray
@@ -19,7 +18,6 @@ SCOPES = ("pooled", "within")
 _DECIMALS = 9
 _PIECE = 2**22  # numbers held at once while resampling
 Moments = FloatArray
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,33 +136,6 @@ def _pooled(
     (value,) = statistic(pairs, np.ones((1, len(pairs)))).tolist()
     low, high = percentile_interval(lambda weights: statistic(pairs, weights), len(pairs), resampling)
     return value, low, high
-
-
-def percentile_interval(
-    statistic: Callable[[FloatArray], FloatArray], n_chains: int, resampling: Resampling
-) -> tuple[float, float]:
-    """Return the ends of the percentile bootstrap interval of a statistic, whole chains resampled.
-
-    Parameters
-    ----------
-    statistic
-        Called with how often each chain was drawn, [draw, chain]; returns its value for each draw.
-    n_chains
-        Among which is drawn; with fewer than two the ends are NaN.
-    resampling
-        How.
-    """
-    if n_chains < 2:
-        return np.nan, np.nan
-    generator = np.random.default_rng(resampling.seed)
-    draws = generator.multinomial(n_chains, np.full(n_chains, 1 / n_chains), size=resampling.n_resamples)
-    found = statistic(draws.astype(np.float64))
-    found = found[np.isfinite(found)]  # a draw of one chain alone may leave nothing to correlate
-    if not len(found):
-        return np.nan, np.nan
-    tail = (1 - resampling.confidence) / 2
-    low, high = np.quantile(found, [tail, 1 - tail]).tolist()
-    return low, high
 
 
 def _values(values: FloatArray, partial: int) -> FloatArray:

@@ -1,7 +1,8 @@
-"""Shares of tokens pooled over chains, and how sure one can be of them: chains are drawn, not tokens."""
+"""What is pooled over chains, such as shares of tokens, and how sure one can be of it: chains are drawn, not tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,36 @@ def pooled_ratio(
     return found[0].reshape(shape), found[1].reshape(shape), found[2].reshape(shape)
 
 
+def percentile_interval(
+    statistic: Callable[[FloatArray], FloatArray], n_chains: int, resampling: Resampling
+) -> tuple[float, float]:
+    """Return the ends of the percentile bootstrap interval of a statistic, whole chains resampled.
+
+    Parameters
+    ----------
+    statistic
+        Called with how often each chain was drawn, [draw, chain]; returns its value for each draw.
+    n_chains
+        Among which is drawn; with fewer than two the ends are NaN.
+    resampling
+        How.
+    """
+    if n_chains < 2:
+        return np.nan, np.nan
+    found = statistic(_draws(n_chains, resampling))
+    # A draw of one chain alone may leave nothing to correlate.
+    return _ends(found[np.isfinite(found)], resampling.confidence)
+
+
+def _ends(found: FloatArray, confidence: float) -> tuple[float, float]:
+    """Return the percentiles that enclose what the draws gave, [draw]; NaN where they gave nothing."""
+    if not len(found):
+        return np.nan, np.nan
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, [tail, 1 - tail]).tolist()
+    return low, high
+
+
 def _draws(count: int, resampling: Resampling) -> FloatArray:
     """Return how often each of `count` chains is drawn, [draw, chain]."""
     generator = np.random.default_rng(resampling.seed)
@@ -71,6 +102,4 @@ def _one_ratio(top: FloatArray, bottom: FloatArray, draws: FloatArray, confidenc
     below = draws @ bottom[order]
     # A draw may miss every chain that holds something; it says nothing.
     says = below != 0
-    tail = (1 - confidence) / 2
-    low, high = np.quantile((draws @ top[order])[says] / below[says], [tail, 1 - tail]).tolist()
-    return ratio, low, high
+    return ratio, *_ends((draws @ top[order])[says] / below[says], confidence)

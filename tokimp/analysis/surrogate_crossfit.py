@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from tokimp.analysis.bootstrap import mean_interval
-from tokimp.analysis.chain_correlation import percentile_interval, pooled_pearson
-from tokimp.analysis.pooled import Resampling
+from tokimp.analysis.chain_correlation import pooled_pearson
+from tokimp.analysis.pooled import Resampling, percentile_interval
 from tokimp.analysis.rank_measures import is_constant, pearson
 from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
 from tokimp.estimator import IntArray

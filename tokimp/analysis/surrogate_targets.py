@@ -31,14 +31,11 @@ class Target:
         1 where more of it means a more important unit, -1 where it means a less important one, 0 where it says neither.
     values
         For each chain, [unit]; NaN where it is not known.
-    unit
-        nats, or nothing.
     """
 
     name: str
     sign: int
     values: tuple[FloatArray, ...]
-    unit: str
 
 
 def read_targets(result: xr.DataTree, names: Sequence[str]) -> list[Target]:
@@ -119,7 +116,7 @@ def _read(result: xr.DataTree, kind: str, label: str) -> Target:
         else:
             values.append(_normalised(scores))
     sign = {"deleted": -1, "path": 0}.get(kind, 1)
-    return Target(f"{kind}:{label}", sign, tuple(values), "nats" if kind in {"deleted", "path"} else "")
+    return Target(f"{kind}:{label}", sign, tuple(values))
 
 
 def _normalised(scores: FloatArray) -> FloatArray:

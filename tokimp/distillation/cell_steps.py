@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.atomic import write_object
-from tokimp.distillation.digests import file_digest
+from tokimp.digests import file_digest
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
 from tokimp.distillation.plan import Plan

@@ -15,7 +15,7 @@ from typing import Any
 from tokimp.atomic import remove_partial, write_object
 from tokimp.compare import compare
 from tokimp.datasets import SkippedRecord, load_chains
-from tokimp.distillation.digests import file_digest, model_digest
+from tokimp.digests import file_digest, model_digest
 from tokimp.distillation.engines import load_engine
 from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator, write_pruned

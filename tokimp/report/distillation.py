@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.distillation.results import GROUP
 from tokimp.report.curves import BAND, COLOURS, MARKERS, PAPER, finish
 from tokimp.report.terminal import keep_words_whole, new_table
 
-GROUP = ("student", "teacher", "pruner")
 _LEVEL = 0.05
 
 
@@ -109,7 +109,7 @@ def panels(curves: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame,
     pruned = curves[curves["kind"] == "pruned"]
     untrained = curves[curves["kind"] == "untrained"]
     whole = curves[curves["kind"] == "unpruned"]
-    for names, rows in pruned.groupby(list(GROUP), sort=False):
+    for names, rows in pruned.groupby(GROUP, sort=False):
         student, teacher, _ = names
         of_teacher = whole[(whole["student"] == student) & (whole["teacher"] == teacher)]
         baselines = pd.concat([untrained[untrained["student"] == student], of_teacher])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tokimp.errors import PlanError
+from tokimp.errors import TokimpError
 
 # What makes a model's folder that model: weights, configuration, tokenizer.
 _MODEL_FILES = ("*.json", "*.safetensors", "*.bin", "*.gguf", "*.model", "*.jinja")
@@ -17,7 +17,7 @@ def file_digest(path: Path) -> str:
 
     Raises
     ------
-    PlanError
+    TokimpError
         If it cannot be read.
     """
     found = hashlib.sha256()
@@ -26,7 +26,7 @@ def file_digest(path: Path) -> str:
             while piece := stream.read(_PIECE):
                 found.update(piece)
     except OSError as error:
-        raise PlanError(f"{path} cannot be read: {error}") from error
+        raise TokimpError(f"{path} cannot be read ({error}); is it there, and may it be read?") from error
     return found.hexdigest()
 
 
