@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from tokimp.analysis.contract import Analysis
 from tokimp.categorizer import Categorizer
@@ -18,21 +17,34 @@ from tokimp.distillation.trainer import Trainer
 from tokimp.errors import PluginError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
+from tokimp.plugin_kinds import KINDS, Kind, check_plugin, singular, target_of
+from tokimp.specification import parse_specification
 
-Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers"]
-KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers")
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Plugin",
+    "load",
+    "load_analysis",
+    "load_categorizer",
+    "load_estimator",
+    "load_objective",
+    "load_task",
+    "load_trainer",
+    "names",
+    "parse_specification",
+    "plugins",
+    "register_analysis",
+    "register_categorizer",
+    "register_estimator",
+    "register_objective",
+    "register_scorer",
+    "register_task",
+    "register_trainer",
+    "singular",
+]
+
 T = TypeVar("T")
-_BASES: dict[Kind, type] = {
-    "scorers": Scorer,
-    "objectives": Objective,
-    "estimators": ImportanceEstimator,
-    "analyses": Analysis,
-    "categorizers": Categorizer,
-    "tasks": Task,
-    "trainers": Trainer,
-}
-
 _in_process: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
 
 
@@ -66,26 +78,12 @@ def _register(kind: Kind, name: str) -> Callable[[T], T]:
     def register(plugin: T) -> T:
         holder = _in_process[kind].get(name)
         # Running a notebook's cell again defines the same class anew: that is no second claim.
-        if holder is not None and _target(holder) != _target(plugin):
-            raise PluginError(f"{singular(kind)} {name!r} is already registered, for {_target(holder)}")
+        if holder is not None and target_of(holder) != target_of(plugin):
+            raise PluginError(f"{singular(kind)} {name!r} is already registered, for {target_of(holder)}")
         _in_process[kind][name] = plugin
         return plugin
 
     return register
-
-
-def singular(kind: Kind) -> str:
-    """Return what one plugin of a kind is called: ``analysis`` for ``analyses``."""
-    return "analysis" if kind == "analyses" else kind.removesuffix("s")
-
-
-def _target(plugin: Any) -> str:
-    return f"{plugin.__module__}:{plugin.__qualname__}"
-
-
-def _named(plugin: Any) -> str:
-    """Return the target of a class or function, and of anything else what Python shows, on one line."""
-    return _target(plugin) if hasattr(plugin, "__qualname__") else " ".join(repr(plugin).split())
 
 
 def register_scorer(name: str) -> Callable[[T], T]:
@@ -147,7 +145,7 @@ def _claims(kind: Kind, name: str) -> list[str]:
     offers = _entries(kind).get(name, [])
     claims = [f"{_package(entry)} ({entry.value})" for entry in offers]
     if name in _in_process[kind]:
-        target = _target(_in_process[kind][name])
+        target = target_of(_in_process[kind][name])
         if target not in {entry.value for entry in offers}:
             claims.append(f"this process ({target})")
     return claims
@@ -172,7 +170,7 @@ def load(kind: Kind, name: str) -> Any:
         )
     if name in _in_process[kind]:
         registered = _in_process[kind][name]
-        _check(kind, registered, f"{singular(kind)} {name!r} of this process", offered_as=name)
+        check_plugin(kind, registered, f"{singular(kind)} {name!r} of this process", offered_as=name)
         return registered
     if offers:
         return _load_target(kind, name, offers[0].value, _package(offers[0]))
@@ -192,27 +190,8 @@ def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise PluginError(f"{plugin} failed to load from {target}: {reason}") from error
-    _check(kind, loaded, plugin, offered_as=name if package else None)
+    check_plugin(kind, loaded, plugin, offered_as=name if package else None)
     return loaded
-
-
-def _check(kind: Kind, loaded: Any, plugin: str, *, offered_as: str | None) -> None:
-    """Raise `PluginError` unless what was loaded is of its kind, describes itself well and has the name offered."""
-    base = _BASES[kind]
-    if not (isinstance(loaded, type) and issubclass(loaded, base)):
-        raise PluginError(f"{plugin}: {_named(loaded)} is not a subclass of {base.__name__}")
-    if issubclass(loaded, ImportanceEstimator | Analysis):
-        requires: Any = loaded.requires
-        if not isinstance(requires, set | frozenset) or not all(isinstance(each, Capability) for each in requires):
-            raise PluginError(
-                f"{plugin}: requires must be a frozenset of members of Capability, such as "
-                f"frozenset({{Capability.LOGPROBS}}), not {requires!r}"
-            )
-    # A scorer has no name of its own: its backend is what its numbers come from.
-    if kind != "scorers" and offered_as is not None and getattr(loaded, "name", None) != offered_as:
-        raise PluginError(
-            f"{plugin}: its name is {getattr(loaded, 'name', None)!r}; it must be the one it is offered under"
-        )
 
 
 def _listed(kind: Kind, name: str, package: str, target: str) -> Plugin:
@@ -229,59 +208,11 @@ def plugins(kind: Kind) -> list[Plugin]:
         for entry in offers:
             found.append(_listed(kind, name, _package(entry), entry.value))
     for name, registered in _in_process[kind].items():
-        target = _target(registered)
+        target = target_of(registered)
         if any((plugin.name, plugin.target) == (name, target) for plugin in found):
             continue
         found.append(_listed(kind, name, "(this process)", target))
     return sorted(found, key=lambda plugin: plugin.name)
-
-
-def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
-    """Split ``name:key=value,key=value`` into the name and its parameters.
-
-    Values are JSON (numbers, ``true``, ``null``, lists in brackets); anything else is taken as text up to the next
-    comma.
-
-    Raises
-    ------
-    PluginError
-        If what follows the name is not a list of ``key=value``, each key once.
-
-    Examples
-    --------
-    >>> parse_specification("attention:layers=[0,1],query=last")
-    ('attention', {'layers': [0, 1], 'query': 'last'})
-    >>> parse_specification("my_package.module:Method:power=2")
-    ('my_package.module:Method', {'power': 2})
-    """
-    name, *given = re.split(r":(?=[^:,=]*=)", specification, maxsplit=1)
-    parameters: dict[str, Any] = {}
-    rest = given[0] if given else None
-    while rest is not None:
-        key, equals, text = rest.partition("=")
-        key = key.strip()
-        if not equals or not key.isidentifier():
-            raise PluginError(f"{specification!r}: {rest!r} is not of the form parameter=value")
-        if key in parameters:
-            raise PluginError(f"{specification!r}: the parameter {key!r} is given twice")
-        parameters[key], rest = _split_value(text)
-    return name, parameters
-
-
-def _split_value(text: str) -> tuple[Any, str | None]:
-    """Return the value that `text` begins with, and what follows its comma (``None`` where there is no comma)."""
-    text = text.lstrip()
-    try:
-        value, end = json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError:
-        end = -1
-    following = text[end:].lstrip() if end >= 0 else "(no JSON)"
-    if not following:
-        return value, None
-    if following.startswith(","):
-        return value, following[1:]
-    plain, comma, following = text.partition(",")
-    return plain.rstrip(), following if comma else None
 
 
 def _build(kind: Kind, specification: str, **more: Any) -> Any:
@@ -312,7 +243,7 @@ def load_estimator(specification: str | ImportanceEstimator) -> ImportanceEstima
         If the name is unknown or a parameter is not one of the estimator's.
     """
     if isinstance(specification, ImportanceEstimator):
-        _check("estimators", type(specification), f"estimator {type(specification).__name__!r}", offered_as=None)
+        check_plugin("estimators", type(specification), f"estimator {type(specification).__name__!r}", offered_as=None)
         return specification
     estimator: ImportanceEstimator = _build("estimators", specification)
     return estimator
@@ -350,7 +281,7 @@ def load_analysis(specification: str | Analysis, **parameters: Any) -> Analysis:
     if isinstance(specification, Analysis):
         if parameters:
             raise PluginError(f"{specification!r} has its parameters; leave out {', '.join(sorted(parameters))}")
-        _check("analyses", type(specification), f"analysis {type(specification).__name__!r}", offered_as=None)
+        check_plugin("analyses", type(specification), f"analysis {type(specification).__name__!r}", offered_as=None)
         return specification
     analysis: Analysis = _build("analyses", specification, **parameters)
     return analysis
