@@ -139,7 +139,9 @@ class GreedyPruning(ImportanceEstimator):
         Returns
         -------
         Importance
-            Of the whole run, the earlier steps included.
+            Scores, order and trajectory are those of the whole run, the earlier steps included. Diagnostics are of
+            the steps made here alone: ``fast``, and what the audit found, say nothing of how the earlier ones were
+            chosen; ``importance.diagnostics`` does.
 
         Raises
         ------

@@ -141,6 +141,7 @@ def test_an_importance_that_breaks_the_contract(importance: Any, message: str) -
     [
         ("score_deletions", "DELETIONS"),
         ("deletion_scores", "DELETIONS"),
+        ("deletion_logprobs", "DELETIONS"),
         ("attention", "ATTENTION"),
         ("embedding_gradients", "GRADIENTS"),
         ("objective_value", "GRADIENTS"),
@@ -162,6 +163,24 @@ def test_asking_for_more_than_it_requires(method: str, capability: str, swallowe
 
     with pytest.raises(AssertionError, match=rf"{method}, so requires must hold Capability\.{capability}"):
         check_estimator(Asking)
+
+
+class Rereading(AdditiveScorer):
+    """Reads versions as every scorer does that does not override it: by its own logprobs."""
+
+    deletion_logprobs = Scorer.deletion_logprobs
+
+
+def test_what_a_scorer_does_itself_is_not_asked_for_by_the_estimator() -> None:
+    """An estimator that asks for what is left after deletions need not require the log-probabilities behind it."""
+    scorer = Rereading({"a": 0.5})
+
+    def estimate(self: Any, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
+        left = scorer.deletion_logprobs(chain, range(len(chain.reasoning_ids)), chain.units)
+        return Importance(-np.nansum(left, axis=1))
+
+    deleting = broken(requires=frozenset({Capability.DELETIONS}), estimate=estimate)
+    check_estimator(deleting, scorer, [toy_chain("ab a", unit="word"), toy_chain("a", id="one")])
 
 
 def test_an_estimator_that_remembers() -> None:

@@ -23,6 +23,7 @@ _NEEDED = {
     "logprobs": Capability.LOGPROBS,
     "score_deletions": Capability.DELETIONS,
     "deletion_scores": Capability.DELETIONS,
+    "deletion_logprobs": Capability.DELETIONS,
     "attention": Capability.ATTENTION,
     "score_knockouts": Capability.KNOCKOUT,
     "embedding_gradients": Capability.GRADIENTS,
