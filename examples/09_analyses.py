@@ -8,6 +8,7 @@ every analysis and prints its tables. Killed and started again with the same FOL
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,21 @@ def explain(joint: xr.DataTree, answer: xr.DataTree) -> None:
     print(f"greedy on the answer deletes {np.mean(held):.0%} of the units before log P(answer) is {LOST} nats lower\n")
 
 
+def first_to_go(result: xr.DataTree, share: float = 0.1) -> None:
+    """Print what the first units to go are, by estimator: shares of filler, and of the categories of the rest."""
+    print(f"What the first {share:.0%} of the {result.attrs['unit']}s to go are, by estimator")
+    for label in result.to_dataset()["estimator"].to_numpy():
+        found: Counter[str] = Counter()
+        for _, chain in iterate(result):
+            ranks = chain["rank"].sel(estimator=label).to_numpy()
+            for place in np.flatnonzero(ranks < int(len(ranks) * share)):
+                category = str(chain["category"].to_numpy()[place]) or "space"
+                found["filler" if chain["filler"].to_numpy()[place] else category] += 1
+        shares = ", ".join(f"{name} {number / found.total():.0%}" for name, number in found.most_common(4))
+        print(f"{label!s:<20} {shares}")
+    print()
+
+
 def main() -> None:
     """Do what is not done yet, and print everything."""
     torch.set_num_threads(1)
@@ -209,6 +225,7 @@ def main() -> None:
             if figure is not None:
                 figure.savefig(folder / name / f"{analysis}.png", dpi=120)
         results[name] = result
+    first_to_go(results["token-joint"])
     for unit in ("token", "sentence"):
         explain(results[f"{unit}-joint"], results[f"{unit}-answer"])
 

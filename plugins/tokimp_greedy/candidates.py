@@ -100,12 +100,8 @@ class Audit:
         }
 
 
-class NearAndBestCandidates(Candidates):
-    """After a first step that scores all: the units near the last deletion, and those last seen to cost least.
-
-    For objectives that read the answer alone, where no part of a score can be read early. A deletion changes the scores
-    of its neighbours much and of distant units little. What is remembered of a unit is the change its deletion made to
-    the objective, not the objective, which falls for all with every step.
+class FastCandidates(Candidates):
+    """The best of some units only, audited.
 
     Parameters
     ----------
@@ -120,6 +116,22 @@ class NearAndBestCandidates(Candidates):
     def __init__(self, chain: TokenizedChain, scorer: Scorer, objective: Objective, looks: Looks, audit: Audit) -> None:
         super().__init__(chain, scorer, objective)
         self._looks, self._audit = looks, audit
+
+    def diagnostics(self) -> dict[str, float]:
+        """Return what the audit found."""
+        return self._audit.diagnostics()
+
+
+class NearAndBestCandidates(FastCandidates):
+    """After a first step that scores all: the units near the last deletion, and those last seen to cost least.
+
+    For objectives that read the answer alone, where no part of a score can be read early. A deletion changes the scores
+    of its neighbours much and of distant units little. What is remembered of a unit is the change its deletion made to
+    the objective, not the objective, which falls for all with every step.
+    """
+
+    def __init__(self, chain: TokenizedChain, scorer: Scorer, objective: Objective, looks: Looks, audit: Audit) -> None:
+        super().__init__(chain, scorer, objective, looks, audit)
         self._change: FloatArray = np.full(len(chain.units), np.nan)
         self._last: Deletion | None = None
 
@@ -151,10 +163,6 @@ class NearAndBestCandidates(Candidates):
         near = units[max(0, place - self._looks.window) : place + self._looks.window]
         best = units[np.argsort(-self._change[units], kind="stable")[: self._looks.beam]]
         return [int(unit) for unit in np.union1d(near, best)]
-
-    def diagnostics(self) -> dict[str, float]:
-        """Return what the audit found."""
-        return self._audit.diagnostics()
 
 
 def _highest(units: Sequence[int], scores: DeletionScores) -> Deletion:

@@ -16,33 +16,23 @@ import torch
 from tokimp.chain import TokenizedChain
 from tokimp.objective import LogprobTensors, Objective
 from tokimp.scorer import FloatArray, Scorer
-from tokimp_greedy.candidates import Audit, Candidates, Deletion
+from tokimp_greedy.candidates import Audit, Deletion, FastCandidates
 from tokimp_greedy.looks import Looks
 
 IntArray = npt.NDArray[np.int64]
 
 
-class PredictedCandidates(Candidates):
+class PredictedCandidates(FastCandidates):
     """The best of the units that a prediction puts first, by exact scores.
 
     The first step reads all units. A later one reads the units near the last deletion anew, up to a little beyond it:
     those on the left up to so many tokens beyond it as the horizon has, those on the right up to so many beyond the
     last of them; where the reasoning ends before, the answer too. Then it predicts the objective after each unit's
     deletion, and scores the best predictions exactly.
-
-    Parameters
-    ----------
-    chain, scorer, objective
-        What is pruned, who scores, and by which number.
-    looks
-        What a step looks at.
-    audit
-        At its steps all units are scored, and the best one goes.
     """
 
     def __init__(self, chain: TokenizedChain, scorer: Scorer, objective: Objective, looks: Looks, audit: Audit) -> None:
-        super().__init__(chain, scorer, objective)
-        self._looks, self._audit = looks, audit
+        super().__init__(chain, scorer, objective, looks, audit)
         tokens = len(chain.reasoning_ids) + len(chain.answer_ids)
         self._answer = np.arange(len(chain.reasoning_ids), tokens)
         # Log-probabilities (nats) of what is kept, and how deleting a unit changed them when the two were last read.
@@ -71,10 +61,6 @@ class PredictedCandidates(Candidates):
         # The deleted unit's own tokens are the only ones that are no number.
         reasoning, answer = np.nansum(left[: len(tokens)], dtype=np.float64), left[len(tokens) :].sum(dtype=np.float64)
         return Deletion(units[best], float(values[best]), float(reasoning), float(answer))
-
-    def diagnostics(self) -> dict[str, float]:
-        """Return what the audit found."""
-        return self._audit.diagnostics()
 
     def _read_first(self, units: list[int], tokens: IntArray) -> FloatArray:
         deleted = [self._chain.units[unit] for unit in units]

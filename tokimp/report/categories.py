@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import BAND, COLOURS, MARKERS, PAPER, analysis_node, finish
+from tokimp.report.curves import BAND, PAPER, analysis_node, finish, line_look
 from tokimp.report.terminal import interval_text, keep_words_whole, new_table
 
 
@@ -71,11 +71,10 @@ def draw_structure(result: xr.DataTree) -> Figure:
         )
         for index, label in enumerate(node["estimator"].to_numpy()):
             line = cell.sel(estimator=label)
-            colour = COLOURS[index % len(COLOURS)]
-            marker = MARKERS[index % len(MARKERS)]
-            axis.plot(ratios, line["share"].to_numpy(), color=colour, marker=marker, markersize=3, label=str(label))
+            look = line_look(index)
+            axis.plot(ratios, line["share"].to_numpy(), **look, markersize=3, label=str(label))
             low, high = line["share_low"].to_numpy(), line["share_high"].to_numpy()
-            axis.fill_between(ratios, low, high, color=colour, alpha=0.15, linewidth=0)
+            axis.fill_between(ratios, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axis.set_title(f"{category} ({int(cell['tokens'])} tokens)", fontsize=9, parse_math=False)
         axis.grid(alpha=0.3)
         axis.tick_params(labelsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,9 +13,11 @@ from matplotlib.figure import Figure
 from tokimp.errors import SchemaError
 from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; markers tell the lines apart in print.
+# Okabe and Ito's colours, which colour-blind readers tell apart; markers tell lines apart in print, and dashes those
+# that get a colour once more.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6F47")
 MARKERS = "osD^vPX*"
+_DASHES = ("-", "--", ":", "-.")
 BAND, PAPER = "#c8c8c8", "#ffffff"
 _TITLES = {"least_first": "least important first (insertion curve)", "most_first": "most important first (deletion)"}
 _AXES = {
@@ -23,6 +26,18 @@ _AXES = {
     "joint": "log P(kept, answer | prompt), nats",
     "joint_per_token": "log P(kept, answer | prompt), nats a token",
 }
+
+
+def line_look(index: int) -> dict[str, Any]:
+    """Return colour, marker and dashes of the line with this number; no two of the first 32 look the same.
+
+    Examples
+    --------
+    >>> line_look(0) == line_look(8)
+    False
+    """
+    again, place = divmod(index, len(COLOURS))
+    return {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": _DASHES[again % len(_DASHES)]}
 
 
 def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
@@ -112,8 +127,7 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
             mean,
             yerr=np.clip(spread, 0, None),
             label=str(label),
-            color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
+            **line_look(index),
             markersize=4,
             linewidth=1.3,
             elinewidth=0.8,

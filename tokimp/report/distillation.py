@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.distillation.results import GROUP
-from tokimp.report.curves import BAND, COLOURS, MARKERS, PAPER, finish
+from tokimp.report.curves import BAND, PAPER, finish, line_look
 from tokimp.report.terminal import keep_words_whole, new_table
 
 _LEVEL = 0.05
@@ -152,13 +152,13 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
 def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, methods: list[str]) -> None:
     for index, method in enumerate(methods):
         line = pruned[pruned["method"] == method].sort_values("keep_ratio")
-        colour = COLOURS[index % len(COLOURS)]
+        look = line_look(index)
         ratios = line["keep_ratio"].to_numpy(dtype=float)
         axis.fill_between(
             ratios,
             line["lowest"].to_numpy(float),
             line["highest"].to_numpy(float),
-            color=colour,
+            color=look["color"],
             alpha=0.15,
             linewidth=0,
         )
@@ -166,8 +166,7 @@ def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, metho
             ratios,
             line["accuracy"].to_numpy(dtype=float),
             label=str(method),
-            color=colour,
-            marker=MARKERS[index % len(MARKERS)],
+            **look,
             markersize=4,
             linewidth=1.3,
         )

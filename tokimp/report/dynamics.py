@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import COLOURS, MARKERS, PAPER, analysis_node, finish
+from tokimp.report.curves import PAPER, analysis_node, finish, line_look
 from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, interval_text, keep_words_whole, new_table
 
 
@@ -63,11 +63,11 @@ def _draw(axis: Axes, node: xr.Dataset, name: str) -> None:
     for index, predictor in enumerate(node["predictor"].to_numpy()):
         line = node.sel(predictor=predictor)
         ratios, mean = line["context_ratio"].to_numpy(), line[f"{name}_mean"].to_numpy()
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        axis.plot(ratios, mean, color=colour, marker=marker, markersize=3, label=str(predictor))
+        look = line_look(index)
+        axis.plot(ratios, mean, **look, markersize=3, label=str(predictor))
         enough = line[f"{name}_chains"].to_numpy() >= FEWEST_FOR_AN_INTERVAL
         low, high = (np.where(enough, line[f"{name}_{end}"].to_numpy(), np.nan) for end in ("low", "high"))
-        axis.fill_between(ratios, low, high, color=colour, alpha=0.15, linewidth=0)
+        axis.fill_between(ratios, low, high, color=look["color"], alpha=0.15, linewidth=0)
     axis.set_xlabel("context ratio", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
