@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 
 import tokimp as ti
-from tokimp.distillation import cell_steps
+from tokimp.atomic import write_object
+from tokimp.distillation import cell_steps, steps
+from tokimp.distillation import distill as distill_module
 from tokimp.distillation.distill import Distillation, distill, gather
 from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
@@ -170,6 +173,77 @@ def test_another_plan_is_refused_before_any_work(student: Path, folder: Path, mo
         distill(plan_of(student, test={"limit": 7}), folder)
     with pytest.raises(ResumeError, match="questions"):
         distill(plan_of(student, questions={"limit": 6}), folder)
+
+
+def test_a_cell_is_compared_though_its_ranking_is_given_more(
+    student: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new keep ratio leaves rankings unfinished; another learning rate is refused all the same, before any work."""
+    monkeypatch.setattr(steps, "compare", None)
+    settings = {"epochs": 1, "batch_size": 4, "learning_rate": 2e-3, "device": "cpu", "checkpoint_steps": 0}
+    with pytest.raises(ResumeError, match=r"train\.learning_rate: before 0\.001, now 0\.002"):
+        distill(plan_of(student, train=settings, keep_ratios=[0.9, 0.8, 0.5], unpruned=False), folder)
+
+
+def test_a_cell_of_other_chains_is_refused_once_they_are_made(student: Path, folder: Path, tmp_path: Path) -> None:
+    """Chains that were deleted come out otherwise: the finished cell trained on the old ones is not taken for theirs."""
+    shutil.copytree(folder, tmp_path / "run")
+    ranking = tmp_path / "run" / "prune" / "tiny" / "tiny" / "uniform"
+    shutil.rmtree(ranking)
+    name = "small/tiny/tiny/uniform/0.5/seed-0"
+    plan = plan_of(student)
+    plan = replace(plan, methods=(Method("uniform", "position"), *plan.methods[1:]))
+    with pytest.raises(DistillationError, match="chains: before"):
+        distill(plan, tmp_path / "run", only=name)
+    assert name in gather(plan, tmp_path / "run").missing
+
+
+def test_questions_that_are_trained_on_are_not_tested_on(student: Path, tmp_path: Path) -> None:
+    """One split as both is refused before any work: how many are shared, the first, and what to do."""
+    plan = plan_of(student, questions={"split": "test", "limit": 5})
+    with pytest.raises(PlanError, match=r"share 5 questions.*'word_problems-test-0-00000'.*another split or source"):
+        distill(plan, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cell_to_be_done_again_is_not_deleted_where_the_plan_is_refused(student: Path, folder: Path) -> None:
+    """Other questions for the teacher are refused; the finished cell that was named stays."""
+    name = "small/tiny/tiny/loo/0.5/seed-1"
+    with pytest.raises(ResumeError, match="questions"):
+        distill(plan_of(student, questions={"limit": 6}), folder, only=name, redo=True)
+    assert (folder / "train" / name / "cell.json").is_file()
+
+
+def test_a_ranking_knows_the_files_of_its_method(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file that a parameter names has changed, a ranking by the old one is refused."""
+    plan = plan_of(student)
+    ranking = next(step for step in cell_steps.steps(plan, tmp_path) if isinstance(step, steps.Ranking))
+    for digest in ("old", "new"):
+        monkeypatch.setattr(type(ti.load_estimator("uniform")), "input_digests", lambda _, digest=digest: {"p": digest})
+        if digest == "old":
+            ranking.folder.mkdir(parents=True)
+            write_object(ranking.folder / "step.json", ranking.own_identity())
+            ranking.check()
+    with pytest.raises(ResumeError, match=r"inputs\.p: before .old., now .new."):
+        ranking.check()
+
+
+def test_the_first_error_is_the_one_that_is_raised(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the tables cannot be written either, what stopped the run is not hidden by it."""
+
+    def fail(*_: Any) -> Any:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(distill_module, "gather", fail)
+    plan = plan_of(student, teachers=[{"name": "random", "model": str(student)}], untrained=False)
+    said: list[str] = []
+    with pytest.raises(DistillationError, match="is right"):
+        distill(plan, tmp_path, say=said.append)
+    assert "the tables were not written: the disk is full" in said
 
 
 def test_one_cell_can_be_done_again(student: Path, folder: Path) -> None:

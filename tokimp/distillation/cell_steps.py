@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.atomic import write_object
-from tokimp.distillation.digests import file_digest
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
 from tokimp.distillation.plan import Plan
@@ -58,7 +57,7 @@ class CellStep(Step):
         return () if source is None else (source,)
 
     @property
-    def chains(self) -> Path | None:
+    def chains_read(self) -> Path | None:
         """The chains it is trained on."""
         source = self.source
         if isinstance(source, Ranking):
@@ -72,14 +71,12 @@ class CellStep(Step):
             return None
         return replace(self.plan.train, seed=self.cell.seed).described()
 
-    def identity(self) -> dict[str, Any]:
-        """Student, chains, training and test."""
-        chains = self.chains
+    def own_identity(self) -> dict[str, Any]:
+        """Student, training and test."""
         return {
             "student": model_identity(self.cell.student),
-            "chains": None if chains is None else file_digest(chains),
             "train": self.settings,
-            "trainer": None if chains is None else self.plan.trainer,
+            "trainer": None if self.cell.teacher is None else self.plan.trainer,
             "task": self.plan.task,
             "test": questions_digest(self.plan.task, self.plan.test),
             "evaluate": dict(self.plan.evaluate),
@@ -102,11 +99,11 @@ class CellStep(Step):
         """Train, evaluate, and write down the outcome."""
         began = time.perf_counter()
         model, training = self.cell.student.model, None
-        if self.chains is not None:
+        if self.chains_read is not None:
             trained = self.folder / "training"
             training = train(
                 model,
-                self.chains,
+                self.chains_read,
                 trained,
                 replace(self.plan.train, seed=self.cell.seed or 0),
                 trainer=self.plan.trainer,
@@ -143,7 +140,7 @@ class CellStep(Step):
             "method": method,
             "keep_ratio": cell.keep_ratio,
             "seed": cell.seed,
-            "chains": None if self.chains is None else str(self.chains.relative_to(self.out)),
+            "chains": None if self.chains_read is None else str(self.chains_read.relative_to(self.out)),
             "pruning": pruning,
             "training": None if training is None else _training(training),
             "evaluation": {

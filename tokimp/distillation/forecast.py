@@ -141,7 +141,7 @@ def _lengths(
     if out is not None:
         sampling = Sampling(plan, Path(out), teacher)
         if sampling.made():
-            lines = sampling.chains.read_text(encoding="utf-8").splitlines()
+            lines = sampling.chains.read_text(encoding="utf-8").split("\n")
             counts = [json.loads(line)["reasoning_tokens"] for line in lines if line]
             return Lengths(len(counts), prompt, sum(counts) / len(counts), _ANSWER_TOKENS, measured=True)
     return Lengths(asked, prompt, reasoning, _ANSWER_TOKENS, measured=False)
@@ -161,7 +161,7 @@ def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
 
 def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str]:
     """Return about how many token positions ranking a chain takes, and how they come about."""
-    estimator = ready_estimator(method.estimator, plan.keep_ratios)
+    estimator = ready_estimator(method.estimator, plan.keep_ratios, searches=False)
     whole = lengths.prompt + lengths.reasoning + lengths.answer
     units = max(2, round(lengths.reasoning))
     if Capability.DELETIONS in estimator.requires:

@@ -78,16 +78,26 @@ class Pruning:
         return asdict(self)
 
 
-def ready_estimator(specification: str, keep_ratios: Sequence[float]) -> ImportanceEstimator:
+def ready_estimator(specification: str, keep_ratios: Sequence[float], *, searches: bool = True) -> ImportanceEstimator:
     """Load an estimator; one that stops at a keep ratio of its own, and was given none, stops at the lowest of these.
 
     One that searches a ratio only when it is given one, as LLMLingua-2 does, is given one where there is only one, and
     else ranks everything without.
+
+    Parameters
+    ----------
+    specification
+        As on the command line.
+    keep_ratios
+        What will be cut from its ranking.
+    searches
+        Whether a single ratio may be searched. A plan says no: another ratio may be added to it later, and all are to
+        come from one procedure.
     """
     estimator = load_estimator(specification)
     given = parse_specification(specification)[1]
     own = estimator.parameters()
-    stops = "keep_ratio" in own and (own["keep_ratio"] is not None or len(keep_ratios) == 1)
+    stops = "keep_ratio" in own and (own["keep_ratio"] is not None or (searches and len(keep_ratios) == 1))
     if stops and "keep_ratio" not in given:
         separator = "," if given else ":"
         estimator = load_estimator(f"{specification}{separator}keep_ratio={min(keep_ratios)}")

@@ -49,8 +49,9 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
             for name, step in list(waiting.items()):
                 needs = {needed.name for needed in step.needs}
                 if needs & failed.keys():
-                    # The reason has been given with the step that failed.
-                    failed[name] = failed[next(iter(needs & failed.keys()))]
+                    # The reason has been given with the step that failed; what was done before stays done.
+                    if not step.made():
+                        failed[name] = failed[next(iter(needs & failed.keys()))]
                     del waiting[name]
                 elif needs <= known:
                     running[submit(step)] = name
