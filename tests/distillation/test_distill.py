@@ -16,6 +16,7 @@ from tokimp.atomic import write_object
 from tokimp.distillation import cell_steps, steps
 from tokimp.distillation import distill as distill_module
 from tokimp.distillation.distill import Distillation, distill, gather
+from tokimp.distillation.engines import TransformersEngine
 from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
@@ -38,7 +39,7 @@ def plan_of(student: Path, **changes: Any) -> Plan:
             "seeds": [0, 1],
             "sample": {"n": 2, "min_characters": 10, "max_new_tokens": 90},
             "evaluate": {"max_new_tokens": 6},
-            "train": {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0},
+            "train": {"epochs": 1, "batch_size": 2, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0},
             **changes,
         }
     )
@@ -80,6 +81,26 @@ def test_every_cell_is_there_with_its_numbers(student: Path, folder: Path, found
     assert found.curves["seeds"].tolist() == [1, 2, 2, 2, 2, 2]
     assert len(found.differences) == 2
     assert set(found.differences["p_holm"]) == {1.0}
+
+
+def test_it_is_the_trained_student_that_is_evaluated(folder: Path, found: Distillation) -> None:
+    """Every evaluation's model is that of the cell's own training, and another one than the student as it was."""
+    untrained = json.loads((folder / "train/small/untrained/test/evaluation.json").read_text("utf-8"))["fingerprint"]
+    for name in found.cells["cell"][found.cells["kind"] != "untrained"]:
+        cell = folder / "train" / name
+        asked = json.loads((cell / "test" / "evaluation.json").read_text("utf-8"))["fingerprint"]
+        assert asked == TransformersEngine(str(cell / "training" / "model"), device="cpu").fingerprint() != untrained
+
+
+def test_each_seed_is_a_training_of_its_own(folder: Path, found: Distillation) -> None:
+    """Cells that differ in the seed alone end with another loss each, and their reports say which seed."""
+    trained = found.cells[found.cells["kind"] != "untrained"]
+    for _, cells_of in trained.groupby(["kind", "method", "keep_ratio"], dropna=False):
+        assert sorted(cells_of["seed"]) == [0, 1]
+        assert cells_of["loss"].nunique() == 2
+    for name, seed in zip(trained["cell"], trained["seed"], strict=True):
+        report = json.loads((folder / "train" / name / "training" / "report.json").read_text(encoding="utf-8"))
+        assert report["settings"]["seed"] == seed
 
 
 def test_students_are_trained_on_the_chains_as_they_were_cut(folder: Path, found: Distillation) -> None:
@@ -166,7 +187,7 @@ def test_a_plan_may_be_given_more(student: Path, folder: Path, monkeypatch: pyte
 def test_another_plan_is_refused_before_any_work(student: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other settings of the training, or other test questions, are named; nothing is run or lost."""
     monkeypatch.setattr(cell_steps, "train", None)
-    settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0}
+    settings = {"epochs": 2, "batch_size": 2, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0}
     with pytest.raises(ResumeError, match=r"train\.epochs: before 1, now 2"):
         distill(plan_of(student, train=settings), folder)
     with pytest.raises(ResumeError, match="test"):
@@ -180,13 +201,13 @@ def test_a_cell_is_compared_though_its_ranking_is_given_more(
 ) -> None:
     """A new keep ratio leaves rankings unfinished; another learning rate is refused all the same, before any work."""
     monkeypatch.setattr(steps, "compare", None)
-    settings = {"epochs": 1, "batch_size": 4, "learning_rate": 2e-3, "device": "cpu", "checkpoint_steps": 0}
+    settings = {"epochs": 1, "batch_size": 2, "learning_rate": 2e-3, "device": "cpu", "checkpoint_steps": 0}
     with pytest.raises(ResumeError, match=r"train\.learning_rate: before 0\.001, now 0\.002"):
         distill(plan_of(student, train=settings, keep_ratios=[0.9, 0.8, 0.5], unpruned=False), folder)
 
 
 def test_a_cell_of_other_chains_is_refused_once_they_are_made(student: Path, folder: Path, tmp_path: Path) -> None:
-    """Chains that were deleted come out otherwise: the finished cell trained on the old ones is not taken for theirs."""
+    """Chains that were deleted come out otherwise: a finished cell trained on the old ones is not taken for theirs."""
     shutil.copytree(folder, tmp_path / "run")
     ranking = tmp_path / "run" / "prune" / "tiny" / "tiny" / "uniform"
     shutil.rmtree(ranking)

@@ -82,6 +82,8 @@ evaluate: {max_new_tokens: 10}
         ({"methods": []}, "methods must be a list with at least one entry"),
         ({"keep_ratios": [0.5, 1.0]}, "keep_ratios holds 1.0; give shares above 0 and below 1 (unpruned: true"),
         ({"keep_ratios": 0.5}, "keep_ratios must be a list"),
+        ({"keep_ratios": [0.5, 0.50000001]}, "keep_ratios holds 0.50000001 and 0.5, which would share the folder 0.5"),
+        ({"train": {"prompt_format": "chat"}}, "evaluate.prompt_format is 'auto' and train.prompt_format 'chat'"),
         ({"seeds": [0.5]}, "seeds holds 0.5"),
         ({"teachers": [{"name": "x"}]}, "teachers[0].model must be text"),
         ({"teachers": [{"model": "tiny", "backend": "jax"}]}, "teachers[0].backend cannot be used"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,28 +103,15 @@ def distill(
     if any(isinstance(step, Sampling) for step in to_do):
         refuse_shared_questions(followed)
     with RunFolder(folder, {"what": "distillation"}, work="sample"):
-        # The cell to be done again comes last; what was in its folder need not be what this plan makes.
-        again = to_do[-1] if redo else None
-        for step in to_do:
-            if step is not again:
-                step.check()
-        if again is not None and again.folder.exists():
-            _remove(again.folder)
+        _check(to_do, redo=redo)
         if file is not None and file.resolve() != (folder / PLAN).resolve():
             with replacing(folder / PLAN) as partial:
                 shutil.copyfile(file, partial)
         unfinished = _not_settled(to_do)
         if len(unfinished) < len(to_do):
             say(f"{len(to_do) - len(unfinished)} of {len(to_do)} steps were done already")
-        try:
+        with _written_if_it_fails(followed, folder, say):
             run_steps(unfinished, jobs=jobs, say=say, quiet=quiet, done=[s.name for s in to_do if s not in unfinished])
-        except BaseException:
-            try:
-                _gather_and_write(followed, folder)
-            # What went wrong first is what is raised; this is told beside it.
-            except Exception as error:  # noqa: BLE001 - see above
-                say(f"the tables were not written: {' '.join(str(error).split())}")
-            raise
         return _gather_and_write(followed, folder)
 
 
@@ -149,12 +137,35 @@ def _remove(folder: Path) -> None:
         raise ResumeError(f"{folder} cannot be deleted to be done again ({error}); delete it yourself") from error
 
 
+@contextmanager
+def _written_if_it_fails(plan: Plan, folder: Path, say: Say) -> Iterator[None]:
+    """Write what is finished where something fails; what failed first is what is raised."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _gather_and_write(plan, folder)
+        # It is told beside the first error, not in its place.
+        except Exception as error:  # noqa: BLE001 - see above
+            say(f"the tables were not written: {' '.join(str(error).split())}")
+        raise
+
+
 def _gather_and_write(plan: Plan, folder: Path) -> Distillation:
     """Gather what is finished, and write it as tables and a figure."""
     found = gather(plan, folder)
     if len(found.cells):
         _write(found, folder)
     return found
+
+
+def _check(to_do: Sequence[Step], *, redo: bool) -> None:
+    """Compare all steps with what is there; then delete the last one, the cell, where it is to be done again."""
+    for step in to_do[:-1] if redo else to_do:
+        step.check()
+    # What is in its folder need not be what this plan makes.
+    if redo and to_do[-1].folder.exists():
+        _remove(to_do[-1].folder)
 
 
 def _not_settled(to_do: Sequence[Step]) -> list[Step]:

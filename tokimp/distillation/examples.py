@@ -13,6 +13,8 @@ from tokimp.errors import TokenizationError, TrainingError
 from tokimp.prompt_format import PromptFormat
 from tokimp.tokenization import tokenize_chain
 
+_LOTS = 2**64
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
@@ -26,11 +28,14 @@ class TrainingExample:
         Prompt, reasoning, answer and what ends the text, as the model reads them.
     prompt_length
         How many of them, from the start, are the prompt; the loss counts those after it only.
+    question
+        The chain's question, by which it is held out or not.
     """
 
     id: str
     input_ids: Ids
     prompt_length: int
+    question: str
 
     @property
     def labels(self) -> list[int]:
@@ -85,7 +90,7 @@ def training_examples(
             reason = f"{len(ids)} tokens, more than max_length={max_length}"
             left_out.append(SkippedRecord(where=chain.source or chain.where, id=chain.id, reason=reason))
             continue
-        examples.append(TrainingExample(chain.id, ids, len(tokens.prompt_ids)))
+        examples.append(TrainingExample(chain.id, ids, len(tokens.prompt_ids), chain.question))
     if not examples:
         why = (
             f"all {len(chains)} chains have more than {max_length} tokens; raise max_length" if chains else "no chains"
@@ -99,8 +104,18 @@ def hold_out(
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
     """Divide examples into those to train on and those held out, in their order.
 
-    Each one's lot is a hash of the seed and its chain's id: the same chain, shortened by another method, falls on the
-    same side.
+    Each one's lot is a hash of the seed and its question, held out where it lies below the share: chains of one
+    question fall on the same side, and so does a chain shortened by another method, whichever others are left out or
+    added. So the number held out is the share only about.
+
+    Parameters
+    ----------
+    examples
+        What is divided.
+    share
+        Of the questions to hold out, on average; 0 for none.
+    seed
+        Of the lots.
 
     Raises
     ------
@@ -109,12 +124,21 @@ def hold_out(
     """
     if not share:
         return list(examples), []
-    count = max(1, round(share * len(examples)))
-    if count >= len(examples):
-        raise TrainingError(f"of {len(examples)} chains none is left to train on; give validation=0, or more chains")
-    lots = {each.id: hashlib.sha256(f"{seed} {each.id}".encode()).digest() for each in examples}
-    held = set(sorted(lots, key=lots.__getitem__)[:count])
-    return [each for each in examples if each.id not in held], [each for each in examples if each.id in held]
+    training: list[TrainingExample] = []
+    held: list[TrainingExample] = []
+    for each in examples:
+        (held if _lot(each.question, seed) < share * _LOTS else training).append(each)
+    if not training or not held:
+        missing = "left to train on" if not training else "held out"
+        raise TrainingError(
+            f"of {len(examples)} chains none is {missing} by validation={share} and validation_seed={seed}; give more "
+            "chains, another validation_seed, or validation=0"
+        )
+    return training, held
+
+
+def _lot(question: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {question}".encode()).digest()[:8], "big")
 
 
 def _end_token(tokenizer: Any) -> int:

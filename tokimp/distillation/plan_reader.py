@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,15 @@ class PlanReader:
                 raise self.error(
                     "keep_ratios", f"holds {ratio!r}; give shares above 0 and below 1 (unpruned: true is ratio 1)"
                 )
-        return tuple(sorted({float(ratio) for ratio in value}, reverse=True))
+        found = tuple(sorted({float(ratio) for ratio in value}, reverse=True))
+        for higher, lower in pairwise(found):
+            if f"{higher:g}" == f"{lower:g}":
+                raise self.error(
+                    "keep_ratios",
+                    f"holds {higher!r} and {lower!r}, which would share the folder {lower:g}; give ratios that differ "
+                    "in their first six digits",
+                )
+        return found
 
     def seeds(self, value: Any) -> tuple[int, ...]:
         """Return seeds in order, each once."""
@@ -190,6 +199,16 @@ class PlanReader:
         if settings.lora is not None and not settings.lora.merge:
             raise self.error("train.lora.merge", "is false, but students are evaluated with their adapters merged")
         return settings
+
+    def one_format(self, train: TrainSettings, evaluate: Mapping[str, Any]) -> None:
+        """Refuse a student that is asked in another prompt format than it was trained in."""
+        asked = evaluate.get("prompt_format", "auto")
+        if asked != train.prompt_format:
+            raise self.error(
+                "evaluate.prompt_format",
+                f"is {asked!r} and train.prompt_format {train.prompt_format!r}: students would be asked in another "
+                "form than they were trained in; give both the same",
+            )
 
     def arguments(self, value: Any, key: str) -> dict[str, Any]:
         """Return further arguments of a step."""

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,8 +15,11 @@ from contextlib import contextmanager
 import torch
 
 from tokimp.distillation.steps import Say, Step
-from tokimp.errors import DistillationError
+from tokimp.errors import DistillationError, TokimpError
 from tokimp.library_output import quiet_libraries
+
+_QUIET = True
+"""Whether this process, as a worker, leaves out tracebacks and what libraries write."""
 
 
 def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True, done: Iterable[str] = ()) -> None:
@@ -54,7 +58,7 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
                         failed[name] = failed[next(iter(needs & failed.keys()))]
                     del waiting[name]
                 elif needs <= known:
-                    running[submit(step)] = name
+                    running[_begun(submit, step, finished, len(steps))] = name
                     del waiting[name]
                     if jobs == 1:
                         break
@@ -76,6 +80,14 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
             f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: {reason}. "
             "Mend that and give the same command: it goes on with what is missing"
         ) from reason
+
+
+def _begun(submit: Callable[[Step], Future[None]], step: Step, done: int, total: int) -> Future[None]:
+    """Begin a step; a pool whose worker has died meanwhile takes none."""
+    try:
+        return submit(step)
+    except BrokenProcessPool as error:
+        raise _killed(step.name, done, total) from error
 
 
 def _killed(name: str, done: int, total: int) -> DistillationError:
@@ -119,7 +131,16 @@ def _do_here(step: Step, say: Say) -> Future[None]:
 
 
 def _do_there(step: Step) -> None:
-    step.run(_write_line)
+    try:
+        step.run(_write_line)
+    except TokimpError:
+        raise
+    # An exception of a library may not survive the way to the other process, and would take the pool with it.
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        if not _QUIET:
+            _write_line(traceback.format_exc())
+        raise DistillationError(text) from None
 
 
 def _write_line(text: str) -> None:
@@ -128,6 +149,8 @@ def _write_line(text: str) -> None:
 
 
 def _start_worker(threads: int, quiet: bool) -> None:
+    global _QUIET  # noqa: PLW0603 - a worker is told once, when it starts
+    _QUIET = quiet
     torch.set_num_threads(threads)
     if quiet:
         quiet_libraries()

@@ -70,7 +70,7 @@ class Step(ABC):
 
     @abstractmethod
     def own_identity(self) -> dict[str, Any]:
-        """Return everything that changes what comes out, but for the chains it reads: it does not hang on other steps."""
+        """Return everything that changes what comes out, but for the chains it reads, which hang on other steps."""
 
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out; the steps it needs must be done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import shutil
 import time
@@ -196,12 +197,24 @@ def train(
         report = replace(report, steps=fit.steps, tokens=fit.tokens, history=fit.history, continued=continued)
         if not writes:
             return report
+        _refuse_no_numbers(fit)
         _keep(fit, own_tokenizer, folder)
         report = replace(report, seconds=round(time.perf_counter() - began, 3))
         with replacing(folder / REPORT) as partial:
             partial.write_text(json.dumps(asdict(report), indent=1, allow_nan=False), encoding="utf-8")
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
+
+
+def _refuse_no_numbers(fit: Fit) -> None:
+    """Raise `TrainingError` where a loss is infinite or no number: the student is worth nothing, and is not kept."""
+    for point in fit.history:
+        for name, value in point.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"step {point.get('step', 0):g}: the {name.replace('_', ' ')} is no longer a number ({value}); "
+                    "lower learning_rate, or give precision full, in another folder"
+                )
 
 
 def _load(student: str | Path, settings: TrainSettings, tokenizer: Any, *, trust_remote_code: bool) -> tuple[Any, Any]:
