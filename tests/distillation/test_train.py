@@ -213,8 +213,8 @@ def test_a_layer_that_is_not_there_is_named(student: Path, tmp_path: Path) -> No
 
 def test_the_best_epoch_is_kept(student: Path, tmp_path: Path) -> None:
     """Losses on the chains held out are reported; with far too high a rate the first epochs are the best."""
-    held_out = {"validation": 0.25, "validation_seed": 7}
-    settings = replace(SETTINGS, epochs=6, keep_best=True, patience=2, learning_rate=3, **held_out)
+    held_out = replace(SETTINGS, validation=0.25, validation_seed=7)
+    settings = replace(held_out, epochs=6, keep_best=True, patience=2, learning_rate=3)
     report = train(student, CHAINS, tmp_path, settings)
     losses = [point["validation_loss"] for point in report.history if "validation_loss" in point]
     assert report.held_out == 3

@@ -65,9 +65,7 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 name = running.pop(future)
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    raise _killed(name, finished, len(steps)) from error
+                error = _error_of(future, name, finished, len(steps))
                 if error is None:
                     known.add(name)
                     finished += 1
@@ -88,6 +86,14 @@ def _begun(submit: Callable[[Step], Future[None]], step: Step, done: int, total:
         return submit(step)
     except BrokenProcessPool as error:
         raise _killed(step.name, done, total) from error
+
+
+def _error_of(future: Future[None], name: str, done: int, total: int) -> BaseException | None:
+    """Return what a step raised, if anything; where its process died, nothing can go on."""
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise _killed(name, done, total) from error
+    return error
 
 
 def _killed(name: str, done: int, total: int) -> DistillationError:
@@ -136,11 +142,10 @@ def _do_there(step: Step) -> None:
     except TokimpError:
         raise
     # An exception of a library may not survive the way to the other process, and would take the pool with it.
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - see above
         if not _QUIET:
             _write_line(traceback.format_exc())
-        raise DistillationError(text) from None
+        raise DistillationError(f"{type(error).__name__}: {error}") from None
 
 
 def _write_line(text: str) -> None:
