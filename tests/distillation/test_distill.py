@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -267,12 +268,41 @@ def test_the_first_error_is_the_one_that_is_raised(
     assert "the tables were not written: the disk is full" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("train/small/tiny/tiny/uniform/0.5/seed-0/cell.json", "delete the folder"),
+        ("prune/tiny/tiny/uniform/report.json", "delete it, and the chains are cut anew"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["{", '{"keep_ratios": [{}]}'])
+def test_a_damaged_file_is_named(
+    student: Path, folder: Path, tmp_path: Path, name: str, *, said: str, damage: str
+) -> None:
+    """A record that is torn or lacks something is an error with its path and what to do."""
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / name).write_text(damage, encoding="utf-8")
+    with pytest.raises(DistillationError, match=rf"{name} is damaged .*{said}"):
+        distill(plan_of(student), tmp_path / "run")
+
+
+def test_a_command_is_given_where_there_is_a_file_to_name(student: Path, tmp_path: Path) -> None:
+    """Paths are quoted for a shell; of a plan that is an object, the cells name no command."""
+    out, only = tmp_path / "my run", "small/untrained"
+    distill(plan_of(student), out, only=only)
+    path = out / "train" / only / "cell.json"
+    assert json.loads(path.read_text(encoding="utf-8"))["again"] is None
+    (out / "plan.yaml").write_text("", encoding="utf-8")
+    distill(plan_of(student), out, only=only, redo=True)
+    words = shlex.split(json.loads(path.read_text(encoding="utf-8"))["again"])
+    assert words == ["tokimp", "distill", f"{out}/plan.yaml", "--out", str(out), "--cell", only, "--redo"]
+
+
 def test_one_cell_can_be_done_again(student: Path, folder: Path) -> None:
     """With redo a cell is done anew and comes out the same; the command for it stands in its folder."""
     name = "small/tiny/tiny/loo/0.5/seed-1"
     path = folder / "train" / name / "cell.json"
     before, old = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime_ns
-    assert f"--cell {name} --redo" in before["again"]
     distill(plan_of(student), folder, only=name, redo=True)
     after = json.loads(path.read_text(encoding="utf-8"))
     assert path.stat().st_mtime_ns > old

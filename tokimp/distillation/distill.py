@@ -16,12 +16,10 @@ from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.results import cell_table, curve_table, difference_table
 from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.steps import Sampling, Say, Step, forget_files, task_questions
+from tokimp.distillation.steps import PLAN, Sampling, Say, Step, forget_files, task_questions
 from tokimp.errors import PlanError, ResumeError
 from tokimp.report.distillation import draw_curves
 from tokimp.run_folder import RunFolder
-
-PLAN = "plan.yaml"
 
 
 @dataclass(frozen=True, slots=True)

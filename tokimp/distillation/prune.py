@@ -8,7 +8,6 @@ tokenizer may join what was two tokens. `retokenization` measures how often, in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tokimp.atomic import replacing
+from tokimp.atomic import write_records
 from tokimp.errors import ChainError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.registry import load_estimator, parse_specification
@@ -187,8 +186,7 @@ def write_pruned(
         left_out.append(reason)
     if not records:
         raise ChainError(f"nothing is left of any chain's reasoning at keep ratio {keep_ratio}; keep more")
-    with replacing(path) as partial:
-        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
+    write_records(path, records)
     kept = [len(record["kept_token_ids"]) for record in records]
     shares = [count / record["full_length"] for count, record in zip(kept, records, strict=True)]
     return Pruning(

@@ -21,7 +21,7 @@ from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator, write_pruned
 from tokimp.distillation.sample import sample
 from tokimp.distillation.task import Question
-from tokimp.errors import PlanError, ResumeError
+from tokimp.errors import DistillationError, PlanError, ResumeError
 from tokimp.io import load, save
 from tokimp.model_loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
@@ -29,6 +29,8 @@ from tokimp.registry import load_estimator, load_task
 from tokimp.run_folder import differences, digest
 from tokimp.scorer import Scorer
 
+PLAN = "plan.yaml"
+"""The copy of a plan's file in its folder."""
 Say = Callable[[str], None]
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -227,12 +229,24 @@ class Ranking(Step):
         return all(ratio in told and self.chains(ratio).is_file() for ratio in self.plan.keep_ratios)
 
     def prunings(self) -> dict[float, dict[str, Any]]:
-        """Return what is known of the chains at each keep ratio."""
-        try:
-            report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        """Return what is known of the chains at each keep ratio; nothing where none are cut yet.
+
+        Raises
+        ------
+        DistillationError
+            If the report is damaged.
+        """
+        path = self.folder / "report.json"
+        if not path.exists():
             return {}
-        return {entry["keep_ratio"]: entry for entry in report["keep_ratios"]}
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            return {float(entry["keep_ratio"]): dict(entry) for entry in report["keep_ratios"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DistillationError(
+                f"{path} is damaged ({type(error).__name__}: {error}); delete it, and the chains are cut anew from the "
+                "ranking that is there"
+            ) from error
 
     def work(self, say: Say) -> None:
         """Rank, and cut what is not cut yet."""

@@ -25,7 +25,7 @@ from tokimp.distillation.settings import TrainSettings
 from tokimp.distillation.trainer import Fit, Trainer
 from tokimp.errors import TrainingError
 from tokimp.fingerprint import model_fingerprint
-from tokimp.model_loading import load_model, resolve_device
+from tokimp.model_loading import context_length, load_model, resolve_device
 from tokimp.registry import load_trainer
 from tokimp.run_folder import RunFolder, digest
 
@@ -158,7 +158,7 @@ def train(
         loaded,
         own_tokenizer,
         prompt_format=settings.prompt_format,  # type: ignore[arg-type] # TrainSettings has checked it
-        max_length=settings.max_length or _context_length(model),
+        max_length=settings.max_length or context_length(model.config.get_text_config(decoder=True)),
         left_out=left_out,
     )
     training, validation = hold_out(examples, settings.validation, settings.validation_seed)
@@ -240,11 +240,6 @@ def _without_gguf(model: Any) -> Any:
     fresh = type(model)(config).to(model.dtype)
     fresh.load_state_dict(model.state_dict())
     return fresh
-
-
-def _context_length(model: Any) -> int | None:
-    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    return length if isinstance(length, int) else None
 
 
 def _identity(report: TrainReport, examples: Sequence[TrainingExample]) -> dict[str, Any]:
