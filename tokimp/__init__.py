@@ -28,11 +28,13 @@ from tokimp.registry import (
     load_estimator,
     load_objective,
     load_task,
+    load_trainer,
     register_analysis,
     register_estimator,
     register_objective,
     register_scorer,
     register_task,
+    register_trainer,
 )
 from tokimp.schema import ranks, validate
 from tokimp.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
@@ -76,6 +78,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Question",
     "Task",
     "load_task",
+    "load_trainer",
     # results
     "chain_table",
     "kept_positions",
@@ -91,6 +94,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "register_objective",
     "register_scorer",
     "register_task",
+    "register_trainer",
     # errors
     "TokimpError",
     "__version__",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import warnings
@@ -24,6 +25,20 @@ from tokimp.model_loading import resolve_device
 
 _STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
 _LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+
+
+class _StopAtNaN(TrainerCallback):
+    """Ends a training as soon as a loss is infinite or no number: more steps would not mend it."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Look at what was measured."""
+        for name in ("loss", "eval_loss"):
+            value = float((logs or {}).get(name, 0.0))
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"step {state.global_step}: the {_LOGGED[name].replace('_', ' ')} is no longer a number ({value}); "
+                    "lower learning_rate, or give precision full, in another folder"
+                )
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
@@ -65,7 +80,16 @@ def fit(
             settings=settings,
             checkpoints=checkpoints,
         )
-        trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+        try:
+            trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+        # Memory that runs out, or a number that a precision cannot hold, shows in an exception of one of many kinds.
+        except (RuntimeError, ValueError, OSError) as error:
+            reason = " ".join(str(error).split())[:500]
+            raise TrainingError(
+                f"the training failed ({type(error).__name__}: {reason}); what it has is kept in {checkpoints}, and "
+                "the same call goes on from there; where memory ran out, give a lower batch_size with a higher "
+                "gradient_accumulation, or gradient_checkpointing"
+            ) from error
     trained = trainer.accelerator.unwrap_model(trainer.model)
     history = [_point(entry) for entry in trainer.state.log_history if _LOGGED.keys() & entry.keys()]
     result: dict[str, Any] = {"history": history, "steps": trainer.state.global_step, "tokens": trainer.tokens_read}
@@ -101,6 +125,7 @@ def _build(
         raise TrainingError(f"TRL refuses the training: {' '.join(str(error).split())}") from error
     # Without a bar it would print every measurement on standard output.
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_StopAtNaN())
     return trainer
 
 
@@ -145,6 +170,10 @@ def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -
         packing=False,
         # A fiftieth of all steps: curves without the cost of measuring every step.
         logging_steps=0.02,
+        # Else a loss that is no number is passed over, and the mean of those before it is told in its place.
+        logging_nan_inf_filter=False,
+        # How long the loss has not fallen (patience) counts on from a checkpoint, too.
+        restore_callback_states_from_checkpoint=True,
         report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,

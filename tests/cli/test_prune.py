@@ -50,6 +50,14 @@ def test_what_is_written_can_be_read_as_chains(tokimp: Run, chains_file: Path, t
         assert short.wrong_answer == full.wrong_answer
 
 
+def test_ratios_that_would_share_a_file_are_refused(tokimp: Run, chains_file: Path) -> None:
+    """Two ratios that agree in six digits are wrong usage, before anything is computed."""
+    ratios = ("--keep-ratio", "0.5", "--keep-ratio", "0.50000001")
+    done = tokimp("prune", chains_file, "--estimator", "uniform", *ratios, "--out", "short.jsonl")
+    assert done.status == 2
+    assert "OUT-0.5" in done.err
+
+
 def test_run_and_model_options_exclude_each_other(tokimp: Run, chains_file: Path) -> None:
     """Ranks come from a run or from a model; asking for both is wrong usage."""
     assert tokimp("compare", chains_file, "--estimator", "position", "--out", "run").status == 0

@@ -38,7 +38,10 @@ def test_wrong_settings_are_wrong_usage(tokimp: Run, chains_file: Path) -> None:
     assert "validation=0.9" in done.err
     done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--no-merge")
     assert done.status == 2
-    assert "--lora" in done.err
+    assert "--no-merge: about adapters; add --lora" in done.err
+    done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--lora-r", "4")
+    assert done.status == 2
+    assert "--lora-r: about adapters; add --lora" in done.err
 
 
 def test_a_missing_student_is_one_line(tokimp: Run, chains_file: Path) -> None:

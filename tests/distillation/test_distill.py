@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,11 @@ import pandas as pd
 import pytest
 
 import tokimp as ti
-from tokimp.distillation import cell_steps
+from tokimp.atomic import write_object
+from tokimp.distillation import cell_steps, steps
+from tokimp.distillation import distill as distill_module
 from tokimp.distillation.distill import Distillation, distill, gather
+from tokimp.distillation.engines import TransformersEngine
 from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
@@ -35,7 +40,7 @@ def plan_of(student: Path, **changes: Any) -> Plan:
             "seeds": [0, 1],
             "sample": {"n": 2, "min_characters": 10, "max_new_tokens": 90},
             "evaluate": {"max_new_tokens": 6},
-            "train": {"epochs": 1, "batch_size": 4, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0},
+            "train": {"epochs": 1, "batch_size": 2, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0},
             **changes,
         }
     )
@@ -77,6 +82,26 @@ def test_every_cell_is_there_with_its_numbers(student: Path, folder: Path, found
     assert found.curves["seeds"].tolist() == [1, 2, 2, 2, 2, 2]
     assert len(found.differences) == 2
     assert set(found.differences["p_holm"]) == {1.0}
+
+
+def test_it_is_the_trained_student_that_is_evaluated(folder: Path, found: Distillation) -> None:
+    """Every evaluation's model is that of the cell's own training, and another one than the student as it was."""
+    untrained = json.loads((folder / "train/small/untrained/test/evaluation.json").read_text("utf-8"))["fingerprint"]
+    for name in found.cells["cell"][found.cells["kind"] != "untrained"]:
+        cell = folder / "train" / name
+        asked = json.loads((cell / "test" / "evaluation.json").read_text("utf-8"))["fingerprint"]
+        assert asked == TransformersEngine(str(cell / "training" / "model"), device="cpu").fingerprint() != untrained
+
+
+def test_each_seed_is_a_training_of_its_own(folder: Path, found: Distillation) -> None:
+    """Cells that differ in the seed alone end with another loss each, and their reports say which seed."""
+    trained = found.cells[found.cells["kind"] != "untrained"]
+    for _, cells_of in trained.groupby(["kind", "method", "keep_ratio"], dropna=False):
+        assert sorted(cells_of["seed"]) == [0, 1]
+        assert cells_of["loss"].nunique() == 2
+    for name, seed in zip(trained["cell"], trained["seed"], strict=True):
+        report = json.loads((folder / "train" / name / "training" / "report.json").read_text(encoding="utf-8"))
+        assert report["settings"]["seed"] == seed
 
 
 def test_students_are_trained_on_the_chains_as_they_were_cut(folder: Path, found: Distillation) -> None:
@@ -163,7 +188,7 @@ def test_a_plan_may_be_given_more(student: Path, folder: Path, monkeypatch: pyte
 def test_another_plan_is_refused_before_any_work(student: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other settings of the training, or other test questions, are named; nothing is run or lost."""
     monkeypatch.setattr(cell_steps, "train", None)
-    settings = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0}
+    settings = {"epochs": 2, "batch_size": 2, "learning_rate": 1e-3, "device": "cpu", "checkpoint_steps": 0}
     with pytest.raises(ResumeError, match=r"train\.epochs: before 1, now 2"):
         distill(plan_of(student, train=settings), folder)
     with pytest.raises(ResumeError, match="test"):
@@ -172,12 +197,112 @@ def test_another_plan_is_refused_before_any_work(student: Path, folder: Path, mo
         distill(plan_of(student, questions={"limit": 6}), folder)
 
 
+def test_a_cell_is_compared_though_its_ranking_is_given_more(
+    student: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new keep ratio leaves rankings unfinished; another learning rate is refused all the same, before any work."""
+    monkeypatch.setattr(steps, "compare", None)
+    settings = {"epochs": 1, "batch_size": 2, "learning_rate": 2e-3, "device": "cpu", "checkpoint_steps": 0}
+    with pytest.raises(ResumeError, match=r"train\.learning_rate: before 0\.001, now 0\.002"):
+        distill(plan_of(student, train=settings, keep_ratios=[0.9, 0.8, 0.5], unpruned=False), folder)
+
+
+def test_a_cell_of_other_chains_is_refused_once_they_are_made(student: Path, folder: Path, tmp_path: Path) -> None:
+    """Chains that were deleted come out otherwise: a finished cell trained on the old ones is not taken for theirs."""
+    shutil.copytree(folder, tmp_path / "run")
+    ranking = tmp_path / "run" / "prune" / "tiny" / "tiny" / "uniform"
+    shutil.rmtree(ranking)
+    name = "small/tiny/tiny/uniform/0.5/seed-0"
+    plan = plan_of(student)
+    plan = replace(plan, methods=(Method("uniform", "position"), *plan.methods[1:]))
+    with pytest.raises(DistillationError, match="chains: before"):
+        distill(plan, tmp_path / "run", only=name)
+    assert name in gather(plan, tmp_path / "run").missing
+
+
+def test_questions_that_are_trained_on_are_not_tested_on(student: Path, tmp_path: Path) -> None:
+    """One split as both is refused before any work: how many are shared, the first, and what to do."""
+    plan = plan_of(student, questions={"split": "test", "limit": 5})
+    with pytest.raises(PlanError, match=r"share 5 questions.*'word_problems-test-0-00000'.*another split or source"):
+        distill(plan, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cell_to_be_done_again_is_not_deleted_where_the_plan_is_refused(student: Path, folder: Path) -> None:
+    """Other questions for the teacher are refused; the finished cell that was named stays."""
+    name = "small/tiny/tiny/loo/0.5/seed-1"
+    with pytest.raises(ResumeError, match="questions"):
+        distill(plan_of(student, questions={"limit": 6}), folder, only=name, redo=True)
+    assert (folder / "train" / name / "cell.json").is_file()
+
+
+def test_a_ranking_knows_the_files_of_its_method(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file that a parameter names has changed, a ranking by the old one is refused."""
+    plan = plan_of(student)
+    ranking = next(step for step in cell_steps.steps(plan, tmp_path) if isinstance(step, steps.Ranking))
+    for digest in ("old", "new"):
+        monkeypatch.setattr(type(ti.load_estimator("uniform")), "input_digests", lambda _, digest=digest: {"p": digest})
+        if digest == "old":
+            ranking.folder.mkdir(parents=True)
+            write_object(ranking.folder / "step.json", ranking.own_identity())
+            ranking.check()
+    with pytest.raises(ResumeError, match=r"inputs\.p: before .old., now .new."):
+        ranking.check()
+
+
+def test_the_first_error_is_the_one_that_is_raised(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the tables cannot be written either, what stopped the run is not hidden by it."""
+
+    def fail(*_: Any) -> Any:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(distill_module, "gather", fail)
+    plan = plan_of(student, teachers=[{"name": "random", "model": str(student)}], untrained=False)
+    said: list[str] = []
+    with pytest.raises(DistillationError, match="is right"):
+        distill(plan, tmp_path, say=said.append)
+    assert "the tables were not written: the disk is full" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("train/small/tiny/tiny/uniform/0.5/seed-0/cell.json", "delete the folder"),
+        ("prune/tiny/tiny/uniform/report.json", "delete it, and the chains are cut anew"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["{", '{"keep_ratios": [{}]}'])
+def test_a_damaged_file_is_named(
+    student: Path, folder: Path, tmp_path: Path, name: str, *, said: str, damage: str
+) -> None:
+    """A record that is torn or lacks something is an error with its path and what to do."""
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / name).write_text(damage, encoding="utf-8")
+    with pytest.raises(DistillationError, match=rf"{name} is damaged .*{said}"):
+        distill(plan_of(student), tmp_path / "run")
+
+
+def test_a_command_is_given_where_there_is_a_file_to_name(student: Path, tmp_path: Path) -> None:
+    """Paths are quoted for a shell; of a plan that is an object, the cells name no command."""
+    out, only = tmp_path / "my run", "small/untrained"
+    distill(plan_of(student), out, only=only)
+    path = out / "train" / only / "cell.json"
+    assert json.loads(path.read_text(encoding="utf-8"))["again"] is None
+    (out / "plan.yaml").write_text("", encoding="utf-8")
+    distill(plan_of(student), out, only=only, redo=True)
+    words = shlex.split(json.loads(path.read_text(encoding="utf-8"))["again"])
+    assert words == ["tokimp", "distill", f"{out}/plan.yaml", "--out", str(out), "--cell", only, "--redo"]
+
+
 def test_one_cell_can_be_done_again(student: Path, folder: Path) -> None:
     """With redo a cell is done anew and comes out the same; the command for it stands in its folder."""
     name = "small/tiny/tiny/loo/0.5/seed-1"
     path = folder / "train" / name / "cell.json"
     before, old = json.loads(path.read_text(encoding="utf-8")), path.stat().st_mtime_ns
-    assert f"--cell {name} --redo" in before["again"]
     distill(plan_of(student), folder, only=name, redo=True)
     after = json.loads(path.read_text(encoding="utf-8"))
     assert path.stat().st_mtime_ns > old

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_a_model_that_knows_nothing_has_no_answers(tmp_path: Path) -> None:
     noise = TransformersEngine(random_model("llama"), tokenizer=byte_tokenizer())
     found = evaluate(noise, Sums(), QUESTIONS[:5], tmp_path, max_new_tokens=8)
     assert (found.accuracy, found.unparsed, found.reasoning_tokens, found.low) == (0, 1, None, 0)
+    assert Evaluation.load(tmp_path) == found
+
+
+def test_ids_with_any_line_separator_are_read_back(tmp_path: Path) -> None:
+    """U+2028, U+0085 and the like end no line of JSONL: an evaluation of such ids and texts loads as it was."""
+    asked = [dataclasses.replace(each, id=f"{each.id}\u2028\x85\x0b") for each in QUESTIONS[:5]]
+    found = evaluate(ScriptedEngine(), Sums(), asked, tmp_path)
     assert Evaluation.load(tmp_path) == found
 
 

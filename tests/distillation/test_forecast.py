@@ -92,6 +92,27 @@ def test_chains_that_are_sampled_are_counted(tmp_path: Path) -> None:
     assert "7 chains of 30 reasoning tokens" in found["positions to prune: tiny's by tiny: greedy"].how
 
 
+def test_what_is_measured_and_what_is_set_is_counted(tmp_path: Path) -> None:
+    """Tests follow chains that are sampled, steps take the place of epochs, and words are fewer units than tokens."""
+    folder = tmp_path / "sample" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text("{}", encoding="utf-8")
+    (folder / "chains.jsonl").write_text(json.dumps({"reasoning_tokens": 30, "t": "\u2028"}, ensure_ascii=False) + "\n")
+    found = by_name(forecast(plan_of(untrained=False, methods={"uniform": "uniform"}), tmp_path))
+    assert found["tokens to test: 20 questions"].number == pytest.approx(9 * 20 * (30 * (1 + 0.8 + 0.5) / 3 + 12))
+    name = "positions to train: 27 trainings"
+    steps = {
+        size: by_name(forecast(plan_of(train={"max_steps": 5, "batch_size": size})))[name].number for size in (2, 4)
+    }
+    assert steps[4] == 2 * steps[2]
+    assert by_name(forecast(plan_of(train={"max_steps": 5, "batch_size": 2, "epochs": 9})))[name].number == steps[2]
+    for method in ("greedy", "loo"):
+        prune = f"positions to prune: tiny's by tiny: {method}"
+        numbers = [by_name(forecast(plan_of(unit=unit)))[prune].number for unit in ("token", "word", "sentence")]
+        assert numbers == sorted(numbers, reverse=True)
+        assert len(set(numbers)) == 3
+
+
 def test_a_plan_without_a_limit_needs_questions_that_can_be_read() -> None:
     """Word problems have no end: the message says which key to give."""
     with pytest.raises(PlanError, match=r"questions\.limit"):

@@ -117,3 +117,8 @@ def test_a_task_that_fails_says_on_what(tmp_path: Path, broken: Callable[[Sums],
     held = Interview(task, ScriptedEngine(), Asking(), "auto")
     with pytest.raises(TaskError, match=r"question 'q0': the task 'sums' failed on the response '.*-> 1' \("):
         held.hold(held.prepare(QUESTIONS), BatchLog(tmp_path))
+    # What the model wrote is kept: with the task mended it is judged, and the model is not asked again.
+    engine = ScriptedEngine()
+    mended = Interview(Sums(), engine, Asking(), "auto")
+    assert len(mended.hold(mended.prepare(QUESTIONS), BatchLog(tmp_path))) == len(QUESTIONS)
+    assert engine.asked == []

@@ -20,6 +20,14 @@ THINK = CHAT + "{# <think> </think> #}"
 QUESTION = Question("q", "How many <s> cups?", "7", system="Be brief.")
 
 
+def test_reasoning_is_counted_as_tokenize_chain_makes_it() -> None:
+    """The name of a special token within a text is text, and as many tokens as in a chain."""
+    for text in ("a cup", "so </s> and <s> it is 7", ""):
+        chain = Chain("c", "Q?", text or "-", "7")
+        expected = len(tokenize_chain(chain, tokenizer()).reasoning_ids) if text else 0
+        assert Layout(tokenizer(), "plain").count(text) == expected
+
+
 def tokenizer(template: str = "") -> Any:
     """Return the byte tokenizer with a chat template."""
     made = byte_tokenizer()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
+from tokimp.distillation.sample import sample
 from tokimp.distillation.settings import Lora
 from tokimp.errors import PlanError
 
@@ -82,6 +85,8 @@ evaluate: {max_new_tokens: 10}
         ({"methods": []}, "methods must be a list with at least one entry"),
         ({"keep_ratios": [0.5, 1.0]}, "keep_ratios holds 1.0; give shares above 0 and below 1 (unpruned: true"),
         ({"keep_ratios": 0.5}, "keep_ratios must be a list"),
+        ({"keep_ratios": [0.5, 0.50000001]}, "keep_ratios holds 0.50000001 and 0.5, which would share the folder 0.5"),
+        ({"train": {"prompt_format": "chat"}}, "evaluate.prompt_format is 'auto' and train.prompt_format 'chat'"),
         ({"seeds": [0.5]}, "seeds holds 0.5"),
         ({"teachers": [{"name": "x"}]}, "teachers[0].model must be text"),
         ({"teachers": [{"model": "tiny", "backend": "jax"}]}, "teachers[0].backend cannot be used"),
@@ -93,6 +98,15 @@ evaluate: {max_new_tokens: 10}
         ({"sample": {"number": 3}}, "sample.number is not a key of a plan; allowed here: n, temperature"),
         ({"evaluate": {"progress": 3}}, "evaluate.progress is not a key"),
         ({"test": {"limit": 0}}, "test.limit is 0; give a whole number, 1 or more"),
+        ({"teachers": [{"model": "tiny", "engine": "vlm"}]}, "teachers[0].engine is 'vlm'; allowed are transformers"),
+        ({"teachers": [{"model": "tiny", "dtype": "bf16"}]}, "teachers[0].dtype is 'bf16'; allowed are auto, float32"),
+        ({"teachers": [{"model": "tiny", "device": "gpu9"}]}, "teachers[0].device is 'gpu9'; give auto, cpu"),
+        ({"sample": {"n": "ten"}}, "sample.n is 'ten'; give a whole number, 1 or more"),
+        ({"sample": {"n": 3, "per_round": 4}}, "sample.per_round is 4; give no more than n=3"),
+        ({"sample": {"longest_percentile": 0}}, "sample.longest_percentile is 0; give a percentage above 0"),
+        ({"evaluate": {"interval": "wilso"}}, "evaluate.interval is 'wilso'; give one of wilson, bootstrap"),
+        ({"evaluate": {"confidence": "x"}}, "evaluate.confidence is 'x'; give a number between 0 and 1"),
+        ({"questions": {"seed": None}}, "questions.seed is None; give a whole number, 0 or more"),
         ({"untrained": "yes please"}, "untrained is 'yes please'; give true or false"),
         ({"unit": "letter"}, "unit is 'letter'; allowed are token, word, sentence"),
         ({"trainer": "trl:x=1"}, "trainer cannot be used"),
@@ -108,6 +122,21 @@ def test_each_mistake_is_named_with_its_key_and_what_is_allowed(
         Plan.load(path)
     assert str(raised.value).startswith(str(path))
     assert said.removeprefix("plan.yaml: ") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "function", "without"),
+    [("sample", sample, {"skipped", "progress"}), ("evaluate", evaluate, {"before", "progress"})],
+)
+def test_every_argument_of_a_step_may_stand_in_a_plan(key: str, function: Any, without: set[str]) -> None:
+    """A plan takes all that the function takes by name, but what is no matter of a plan; its defaults are allowed."""
+    taken = {name: each.default for name, each in inspect.signature(function).parameters.items()}
+    taken = {name: value for name, value in taken.items() if value is not inspect.Parameter.empty}
+    defaults = {name: value for name, value in taken.items() if name not in without}
+    assert getattr(Plan.of({**LEAST, key: defaults}), key) == defaults
+    for name in without:
+        with pytest.raises(PlanError, match=f"{key}.{name} is not a key"):
+            Plan.of({**LEAST, key: {name: None}})
 
 
 def test_values_are_checked_before_a_run_and_not_for_a_forecast() -> None:
@@ -132,6 +161,8 @@ def test_what_a_plan_needs_is_named(missing: str) -> None:
         ("task: a\nteachers: [b\n", "plan.yaml:3"),
         ("task: a\nseeds: [1]\ntask: b\n", "plan.yaml:3: not a plan in YAML: the key 'task' stands twice"),
         ("- a\n", "must hold keys and values"),
+        ("task: a\n? [a, b]\n: c\n", "plan.yaml:2: not a plan in YAML: a key must be a word"),
+        ("task: a\ntest: {limit: 2020-13-45}\n", "plan.yaml: not a plan in YAML: month must be in 1..12"),
         ("task: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
     ],
 )

@@ -75,3 +75,6 @@ def test_a_ranking_reaches_the_lowest_ratio_unless_told_otherwise() -> None:
     assert ready_estimator("position", [0.5]).label == "position"
     assert ready_estimator("llmlingua:model=x", [0.9, 0.5]).parameters()["keep_ratio"] is None
     assert ready_estimator("llmlingua:model=x", [0.5]).parameters()["keep_ratio"] == 0.5
+    # In a plan, to which ratios may be added, one ratio is cut from a ranking as several are.
+    assert ready_estimator("llmlingua:model=x", [0.5], searches=False).parameters()["keep_ratio"] is None
+    assert ready_estimator("greedy", [0.9, 0.5], searches=False).label == "greedy:keep_ratio=0.5"

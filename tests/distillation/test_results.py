@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tokimp.distillation.results import curve_table, holm, sign_flip_p_value
+from tokimp.distillation.results import _test, curve_table, holm, sign_flip_p_value
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -47,6 +47,14 @@ def test_drawn_sign_flips_come_close_to_all_of_them() -> None:
 def test_no_difference_is_no_evidence() -> None:
     """Where both are right on the same questions, the p-value is 1."""
     assert sign_flip_p_value(np.zeros(10)) == 1.0
+
+
+def test_differences_that_are_all_alike_have_an_interval() -> None:
+    """With several seeds, as with one, the interval of a difference without spread is the difference itself."""
+    first, second = dict.fromkeys("abc", True), dict.fromkeys("abc", False)
+    for pairs in ([(first, second)], [(first, second), (first, first)]):
+        found = _test(pairs, 0)
+        assert found["low"] == found["difference"] == found["high"] == 1 / len(pairs)
 
 
 def cell(method: str | None, ratio: float, seed: int, accuracy: float, share: float | None) -> dict[str, object]:

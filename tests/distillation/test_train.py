@@ -127,6 +127,45 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert same(tmp_path / "model", finished / "model")
 
 
+def test_patience_counts_on_after_an_interruption(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes by patience ends at the same epoch with the same weights, interrupted or not."""
+    settings = replace(SETTINGS, epochs=6, validation=0.25, validation_seed=7, patience=2, learning_rate=3)
+    whole = train(student, CHAINS, tmp_path / "whole", settings)
+    assert whole.steps < 6 * math.ceil(whole.chains / 4)
+    own = tokimp_trl.fitting._callbacks
+    with monkeypatch.context() as patch:
+        patch.setattr(tokimp_trl.fitting, "_callbacks", lambda s: [*own(s), StopAt(whole.steps - 1)])
+        with pytest.raises(KeyboardInterrupt):
+            train(student, CHAINS, tmp_path / "broken", settings)
+    broken = train(student, CHAINS, tmp_path / "broken", settings)
+    assert broken.continued
+    assert broken.steps == whole.steps
+    assert same(tmp_path / "broken" / "model", tmp_path / "whole" / "model")
+
+
+def test_a_loss_that_is_no_number_ends_the_training(student: Path, tmp_path: Path) -> None:
+    """A rate far too high is an error that says at which step and what to do; no model is kept."""
+    with pytest.raises(TrainingError, match=r"step \d+: the loss is no longer a number.*lower learning_rate"):
+        train(student, CHAINS, tmp_path, replace(SETTINGS, learning_rate=1e30))
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_fails_within_a_training_is_told_as_such(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of torch in the middle of a training is a TrainingError with its kind and text."""
+
+    class Fails(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            raise torch.OutOfMemoryError("no memory is left")
+
+    monkeypatch.setattr(tokimp_trl.fitting, "_callbacks", lambda _: [Fails()])
+    with pytest.raises(TrainingError, match=r"OutOfMemoryError: no memory is left.*batch_size"):
+        train(student, CHAINS, tmp_path, SETTINGS)
+
+
 def test_a_finished_training_is_not_repeated(student: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same call returns the report at once; the model is not touched."""
     monkeypatch.setattr(tokimp_trl.fitting, "fit", None)
@@ -174,7 +213,8 @@ def test_a_layer_that_is_not_there_is_named(student: Path, tmp_path: Path) -> No
 
 def test_the_best_epoch_is_kept(student: Path, tmp_path: Path) -> None:
     """Losses on the chains held out are reported; with far too high a rate the first epochs are the best."""
-    settings = replace(SETTINGS, epochs=6, validation=0.25, keep_best=True, patience=2, learning_rate=0.5)
+    held_out = replace(SETTINGS, validation=0.25, validation_seed=7)
+    settings = replace(held_out, epochs=6, keep_best=True, patience=2, learning_rate=3)
     report = train(student, CHAINS, tmp_path, settings)
     losses = [point["validation_loss"] for point in report.history if "validation_loss" in point]
     assert report.held_out == 3

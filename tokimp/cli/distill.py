@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.markup import escape
 
 from tokimp.cli.options import keep_to_one_thread
@@ -70,7 +71,7 @@ def distill(
         return
     if all(spec.model == TINY for spec in (*followed.teachers, *followed.pruners)):
         keep_to_one_thread(TINY)
-    debug = bool(click.get_current_context().params.get("debug"))
+    debug = click.get_current_context().get_parameter_source("debug") is ParameterSource.COMMANDLINE
     try:
         found = follow(
             plan, folder, jobs=jobs, only=cell, redo=redo, say=lambda line: click.echo(line, err=True), quiet=not debug

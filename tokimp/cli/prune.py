@@ -54,6 +54,12 @@ def prune(
     listed. Besides the text, the ids of the tokens kept are written; printed is how often the text, tokenised anew,
     gives other ids (not with --run, which loads no model).
     """
+    names = [f"{ratio:g}" for ratio in set(keep_ratios)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise click.UsageError(
+            f"two keep ratios would write the same file, OUT-{twice}; give ratios that differ in their first six digits"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     if finished is not None:
         skip_bad = options.pop("skip_bad")

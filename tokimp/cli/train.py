@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tokimp.cli.options import Checked, keep_to_one_thread
 from tokimp.datasets import load_chains
@@ -34,7 +35,7 @@ _SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("max_length", int, "Leave longer chains out (tokens in all).  [default: the model's limit]"),
     ("seed", int, "Of the order of the chains, of dropout and of new adapters."),
     ("prompt_format", click.Choice(PROMPT_FORMATS), "How question, reasoning and answer are laid out."),
-    ("validation", float, "Share of the questions whose chains are held out."),
+    ("validation", float, "About this share of the chains is held out, chosen by their questions."),
     ("validation_seed", int, "Of that choice."),
     ("patience", int, "Stop once the loss on them has not fallen for so many epochs."),
     ("checkpoint_steps", int, "Steps between checkpoints; 0 for none.  [default: one an epoch]"),
@@ -111,8 +112,8 @@ def train(
     try:
         if lora:
             adapters = Lora(lora_r, lora_alpha, lora_dropout, lora_targets or "all-linear", merge=not no_merge)
-        elif lora_targets or no_merge:
-            raise click.UsageError("--lora-target and --no-merge are about adapters; add --lora")
+        elif typed := _typed_about_adapters():
+            raise click.UsageError(f"{', '.join(typed)}: about adapters; add --lora, or leave it out")
         wanted = TrainSettings(lora=adapters, **settings)
     except TrainingError as error:
         raise click.UsageError(str(error)) from error
@@ -135,6 +136,17 @@ def train(
         + (f", on {report.held_out} held out {report.final_validation_loss:.3f}" if report.held_out else "")
     )
     click.echo(f"model: {out / ('adapter' if lora and no_merge else 'model')}")
+
+
+def _typed_about_adapters() -> list[str]:
+    """Return the options about adapters that were given."""
+    context = click.get_current_context()
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in {"lora_r", "lora_alpha", "lora_dropout", "lora_targets", "no_merge"}
+        and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+    ]
 
 
 def _first(history: list[dict[str, float]]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.atomic import write_object
-from tokimp.digests import file_digest
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.steps import (
+    PLAN,
     Ranking,
     Sampling,
     Say,
@@ -25,9 +26,11 @@ from tokimp.distillation.steps import (
     task_questions,
 )
 from tokimp.distillation.train import TrainReport, train
+from tokimp.errors import DistillationError
 from tokimp.registry import load_task
 
 OUTCOME = "cell.json"
+_TOLD = ("cell", "kind", "student", "teacher", "pruner", "method", "keep_ratio", "seed", "pruning", "training")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class CellStep(Step):
         return () if source is None else (source,)
 
     @property
-    def chains(self) -> Path | None:
+    def chains_read(self) -> Path | None:
         """The chains it is trained on."""
         source = self.source
         if isinstance(source, Ranking):
@@ -72,14 +75,12 @@ class CellStep(Step):
             return None
         return replace(self.plan.train, seed=self.cell.seed).described()
 
-    def identity(self) -> dict[str, Any]:
-        """Student, chains, training and test."""
-        chains = self.chains
+    def own_identity(self) -> dict[str, Any]:
+        """Student, training and test."""
         return {
             "student": model_identity(self.cell.student),
-            "chains": None if chains is None else file_digest(chains),
             "train": self.settings,
-            "trainer": None if chains is None else self.plan.trainer,
+            "trainer": None if self.cell.teacher is None else self.plan.trainer,
             "task": self.plan.task,
             "test": questions_digest(self.plan.task, self.plan.test),
             "evaluate": dict(self.plan.evaluate),
@@ -90,9 +91,30 @@ class CellStep(Step):
         return (self.folder / OUTCOME).is_file()
 
     def outcome(self) -> dict[str, Any]:
-        """Return what ``cell.json`` holds."""
-        found: dict[str, Any] = json.loads((self.folder / OUTCOME).read_text(encoding="utf-8"))
+        """Return what ``cell.json`` holds.
+
+        Raises
+        ------
+        DistillationError
+            If it is damaged.
+        """
+        path = self.folder / OUTCOME
+        try:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+            evaluation, seconds = dict(found["evaluation"]), dict(found["seconds"])
+            missing = [name for name in _TOLD if name not in found]
+            missing += [name for name in ("accuracy", "n") if name not in evaluation]
+            missing += [name for name in ("train", "evaluate") if name not in seconds]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(f"{type(error).__name__}: {error}") from error
+        if missing:
+            raise self._damaged(f"it lacks {missing[0]!r}")
         return found
+
+    def _damaged(self, why: str) -> DistillationError:
+        return DistillationError(
+            f"{self.folder / OUTCOME} is damaged ({why}); delete the folder {self.folder}, and the cell is done again"
+        )
 
     def evaluation(self) -> Evaluation:
         """Return its evaluation."""
@@ -102,11 +124,11 @@ class CellStep(Step):
         """Train, evaluate, and write down the outcome."""
         began = time.perf_counter()
         model, training = self.cell.student.model, None
-        if self.chains is not None:
+        if self.chains_read is not None:
             trained = self.folder / "training"
             training = train(
                 model,
-                self.chains,
+                self.chains_read,
                 trained,
                 replace(self.plan.train, seed=self.cell.seed or 0),
                 trainer=self.plan.trainer,
@@ -127,6 +149,14 @@ class CellStep(Step):
             shutil.rmtree(self.folder / "training" / "model", ignore_errors=True)
         say(f"{self.name}: {evaluation.accuracy:.1%} of {evaluation.n} right ({sum(seconds.values()):.0f} s)")
 
+    def _again(self) -> str | None:
+        """Return the command that does it again; ``None`` for a plan made in Python, of which there is no file."""
+        file = self.out / PLAN
+        if not file.is_file():
+            return None
+        words = ["tokimp", "distill", str(file), "--out", str(self.out), "--cell", self.cell.name, "--redo"]
+        return shlex.join(words)
+
     def _outcome(
         self, training: TrainReport | None, evaluation: Evaluation, seconds: dict[str, float]
     ) -> dict[str, Any]:
@@ -143,7 +173,7 @@ class CellStep(Step):
             "method": method,
             "keep_ratio": cell.keep_ratio,
             "seed": cell.seed,
-            "chains": None if self.chains is None else str(self.chains.relative_to(self.out)),
+            "chains": None if self.chains_read is None else str(self.chains_read.relative_to(self.out)),
             "pruning": pruning,
             "training": None if training is None else _training(training),
             "evaluation": {
@@ -155,7 +185,7 @@ class CellStep(Step):
                 "reasoning_tokens": evaluation.reasoning_tokens,
             },
             "seconds": seconds,
-            "again": f"tokimp distill {self.out}/plan.yaml --out {self.out} --cell {cell.name} --redo",
+            "again": self._again(),
         }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +16,10 @@ from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.results import cell_table, curve_table, difference_table
 from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.steps import Say, forget_files
-from tokimp.errors import PlanError
+from tokimp.distillation.steps import PLAN, Sampling, Say, Step, forget_files, task_questions
+from tokimp.errors import PlanError, ResumeError
 from tokimp.report.distillation import draw_curves
 from tokimp.run_folder import RunFolder
-
-PLAN = "plan.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,18 @@ def distill(
     only
         The name of one cell: it alone is done, with what it needs.
     redo
-        With `only`: do that cell again, even if it is finished.
+        With `only`: do that cell again, even if it is finished; what it has is deleted once all else is checked.
     say
-        Called with a line for each thing that is finished or under way.
+        Called with a line for each thing that is finished or under way; with several `jobs` the workers' own lines go
+        to standard error instead.
     quiet
         Whether worker processes keep libraries from writing to standard error.
 
     Raises
     ------
     PlanError
-        If the plan cannot be followed: a method's parameter, for one.
+        If the plan cannot be followed: a method's parameter is not allowed, or a question to train on is also one to
+        test on; before any work.
     TrainingError
         If the training library is not installed.
     ResumeError
@@ -94,26 +96,83 @@ def distill(
     if not to_do:
         known = [cell.name for cell in cells(followed)]
         raise PlanError(f"there is no cell {only!r} in the plan; there are {', '.join(known[:3])}, ... ({len(known)})")
+    if redo and only is None:
+        raise PlanError("redo is about one cell; name it (--cell)")
+    if any(isinstance(step, Sampling) for step in to_do):
+        refuse_shared_questions(followed)
     with RunFolder(folder, {"what": "distillation"}, work="sample"):
-        if redo:
-            if only is None:
-                raise PlanError("redo is about one cell; name it (--cell)")
-            shutil.rmtree(to_do[-1].folder, ignore_errors=True)
-        for step in to_do:
-            step.check()
+        _check(to_do, redo=redo)
         if file is not None and file.resolve() != (folder / PLAN).resolve():
             with replacing(folder / PLAN) as partial:
                 shutil.copyfile(file, partial)
-        unfinished = [step for step in to_do if not step.finished()]
+        unfinished = _not_settled(to_do)
         if len(unfinished) < len(to_do):
             say(f"{len(to_do) - len(unfinished)} of {len(to_do)} steps were done already")
-        try:
+        with _written_if_it_fails(followed, folder, say):
             run_steps(unfinished, jobs=jobs, say=say, quiet=quiet, done=[s.name for s in to_do if s not in unfinished])
-        finally:
-            found = gather(followed, folder)
-            if len(found.cells):
-                _write(found, folder)
+        return _gather_and_write(followed, folder)
+
+
+def refuse_shared_questions(plan: Plan) -> None:
+    """Raise `PlanError` where a question that teachers are asked is also one that students are tested on.
+
+    Texts are compared, white space aside: two files may give one question two ids.
+    """
+    tested = {" ".join(each.text.split()) for each in task_questions(plan.task, plan.test)}
+    shared = [each for each in task_questions(plan.task, plan.questions) if " ".join(each.text.split()) in tested]
+    if shared:
+        raise PlanError(
+            f"questions and test share {len(shared)} questions, so that students would be tested on what they were "
+            f"trained on; the first is {shared[0].id!r}: {shared[0].text[:80]!r}. Give questions and test another "
+            "split or source each, or take these questions out of one of the files"
+        )
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ResumeError(f"{folder} cannot be deleted to be done again ({error}); delete it yourself") from error
+
+
+@contextmanager
+def _written_if_it_fails(plan: Plan, folder: Path, say: Say) -> Iterator[None]:
+    """Write what is finished where something fails; what failed first is what is raised."""
+    try:
+        yield
+    except BaseException:
+        try:
+            _gather_and_write(plan, folder)
+        # It is told beside the first error, not in its place.
+        except Exception as error:  # noqa: BLE001 - see above
+            say(f"the tables were not written: {' '.join(str(error).split())}")
+        raise
+
+
+def _gather_and_write(plan: Plan, folder: Path) -> Distillation:
+    """Gather what is finished, and write it as tables and a figure."""
+    found = gather(plan, folder)
+    if len(found.cells):
+        _write(found, folder)
     return found
+
+
+def _check(to_do: Sequence[Step], *, redo: bool) -> None:
+    """Compare all steps with what is there; then delete the last one, the cell, where it is to be done again."""
+    for step in to_do[:-1] if redo else to_do:
+        step.check()
+    # What is in its folder need not be what this plan makes.
+    if redo and to_do[-1].folder.exists():
+        _remove(to_do[-1].folder)
+
+
+def _not_settled(to_do: Sequence[Step]) -> list[Step]:
+    """Return the steps to run: those not finished, and finished ones after them, which are then compared anew."""
+    open_steps: dict[str, Step] = {}
+    for step in to_do:
+        if not step.finished() or any(needed.name in open_steps for needed in step.needs):
+            open_steps[step.name] = step
+    return list(open_steps.values())
 
 
 def gather(plan: Plan, out: str | Path) -> Distillation:

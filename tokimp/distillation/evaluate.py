@@ -79,7 +79,7 @@ class Evaluation:
         folder = Path(out)
         try:
             numbers = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
-            records = [json.loads(line) for line in (folder / ANSWERS).read_text(encoding="utf-8").splitlines() if line]
+            records = [json.loads(line) for line in (folder / ANSWERS).read_text("utf-8").split("\n") if line]
             fields = {field.name: numbers[field.name] for field in dataclasses.fields(cls) if field.name != "right"}
             found = cls(**fields, right={str(record["id"]): bool(record["right"]) for record in records})
         except (OSError, ValueError, KeyError, TypeError) as error:

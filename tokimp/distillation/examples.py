@@ -14,6 +14,8 @@ from tokimp.prompt_format import PromptFormat
 from tokimp.questions import question_key
 from tokimp.tokenization import tokenize_chain
 
+_LOTS = 2**64
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
@@ -28,13 +30,13 @@ class TrainingExample:
     prompt_length
         How many of them, from the start, are the prompt; the loss counts those after it only.
     question
-        Text of the chain's question: chains of one question are held out together.
+        The chain's question, by which it is held out or not.
     """
 
     id: str
     input_ids: Ids
     prompt_length: int
-    question: str = ""
+    question: str
 
     @property
     def labels(self) -> list[int]:
@@ -103,9 +105,18 @@ def hold_out(
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
     """Divide examples into those to train on and those of a share of the questions, which are held out, in their order.
 
-    All chains of a question (`tokimp.questions.question_key`) are on one side: a student that has read one solution
-    of a problem is not tested by another. A question's lot is a hash of the seed and its text, so that the same chain,
-    shortened by another method, falls on the same side.
+    Each one's lot is a hash of the seed and its question (`tokimp.questions.question_key`), held out where it lies
+    below the share: chains of one question fall on the same side, and so does a chain shortened by another method,
+    whichever others are left out or added. So the number held out is the share only about.
+
+    Parameters
+    ----------
+    examples
+        What is divided.
+    share
+        Of the questions to hold out, on average; 0 for none.
+    seed
+        Of the lots.
 
     Raises
     ------
@@ -114,20 +125,21 @@ def hold_out(
     """
     if not share:
         return list(examples), []
-    keys = [question_key(each.question, each.id) for each in examples]
-    lots = {key: hashlib.sha256(f"{seed} {key}".encode()).digest() for key in keys}
-    count = max(1, round(share * len(lots)))
-    if count >= len(lots):
-        raise TrainingError(
-            f"of {len(examples)} chains none is left to train on, since chains of one question stay together and there "
-            f"are {len(lots)} different questions; give validation=0, or chains of more questions"
-        )
-    held = set(sorted(lots, key=lots.__getitem__)[:count])
     training: list[TrainingExample] = []
-    validation: list[TrainingExample] = []
-    for each, key in zip(examples, keys, strict=True):
-        (validation if key in held else training).append(each)
-    return training, validation
+    held: list[TrainingExample] = []
+    for each in examples:
+        (held if _lot(question_key(each.question, each.id), seed) < share * _LOTS else training).append(each)
+    if not training or not held:
+        missing = "left to train on" if not training else "held out"
+        raise TrainingError(
+            f"of {len(examples)} chains none is {missing} by validation={share} and validation_seed={seed}; give more "
+            "chains, another validation_seed, or validation=0"
+        )
+    return training, held
+
+
+def _lot(question: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {question}".encode()).digest()[:8], "big")
 
 
 def _end_token(tokenizer: Any) -> int:

@@ -20,6 +20,8 @@ from tokimp.scorer import Capability
 
 CHARACTERS_A_TOKEN = 4.0
 """Of a question: a common rule for English, used where no tokenizer is asked."""
+TOKENS_A_UNIT = {"token": 1, "word": 2, "sentence": 20}
+"""About as many tokens as a unit that is deleted as a whole has, spaces and signs included; nothing is tokenised."""
 _ANSWER_TOKENS = 12
 # One pass forward and one back; what else gradients and attention cost is no more positions.
 _PASSES = {Capability.GRADIENTS: 2, Capability.ATTENTION: 1, Capability.LOGPROBS: 1}
@@ -59,7 +61,9 @@ class Amount:
 def forecast(
     plan: Plan, out: str | Path | None = None, *, reasoning_tokens: float = 150.0, question_tokens: float = 100.0
 ) -> list[Amount]:
-    """Say what a plan takes; nothing is loaded but the questions, and they only where the plan gives no limit.
+    """Say what a plan takes; no model is loaded.
+
+    Questions are read where the plan gives no limit or they lie in a file, and chains where they are sampled already.
 
     Parameters
     ----------
@@ -108,15 +112,26 @@ def forecast(
         amounts += _pruning(plan, teacher, lengths)
     amounts += _training(plan, trained)
     writes = sum(kinds.values()) * tested
+    each = _answer_length(plan, trained)
     amounts.append(
         Amount(
             "tokens to test",
             f"{tested:,} questions",
-            writes * (reasoning_tokens + _ANSWER_TOKENS),
-            f"{writes:,} responses of {reasoning_tokens + _ANSWER_TOKENS:.0f} tokens; {writes * answers:,} at most",
+            writes * each,
+            f"{writes:,} responses of {each:.0f} tokens, as students were taught; {writes * answers:,} at most",
         )
     )
     return amounts
+
+
+def _answer_length(plan: Plan, trained: dict[str, Lengths]) -> float:
+    """Return the mean length of the responses to the test, in tokens: a student writes as long as it was taught to."""
+    usual = sum(each.reasoning for each in trained.values()) / len(trained)
+    lengths = [
+        usual if cell.teacher is None else trained[cell.teacher.name].reasoning * (cell.keep_ratio or 1.0)
+        for cell in cells(plan)
+    ]
+    return sum(lengths) / len(lengths) + _ANSWER_TOKENS
 
 
 def _count(plan: Plan, questions: QuestionSet, key: str) -> int:
@@ -141,7 +156,7 @@ def _lengths(
     if out is not None:
         sampling = Sampling(plan, Path(out), teacher)
         if sampling.made():
-            lines = sampling.chains.read_text(encoding="utf-8").splitlines()
+            lines = sampling.chains.read_text(encoding="utf-8").split("\n")
             counts = [json.loads(line)["reasoning_tokens"] for line in lines if line]
             return Lengths(len(counts), prompt, sum(counts) / len(counts), _ANSWER_TOKENS, measured=True)
     return Lengths(asked, prompt, reasoning, _ANSWER_TOKENS, measured=False)
@@ -161,23 +176,25 @@ def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
 
 def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str]:
     """Return about how many token positions ranking a chain takes, and how they come about."""
-    estimator = ready_estimator(method.estimator, plan.keep_ratios)
+    estimator = ready_estimator(method.estimator, plan.keep_ratios, searches=False)
     whole = lengths.prompt + lengths.reasoning + lengths.answer
-    units = max(2, round(lengths.reasoning))
+    units = max(2, round(lengths.reasoning / TOKENS_A_UNIT[plan.unit]))
     if Capability.DELETIONS in estimator.requires:
         if "keep_ratio" in estimator.parameters():
             ratio = float(estimator.parameters()["keep_ratio"])
             objective = load_objective(method.objective)
-            steps = expected_positions(Way.FAST, _stand_in(lengths), ratio, estimator, objective, shares=True)
+            steps = expected_positions(
+                Way.FAST, _stand_in(lengths, TOKENS_A_UNIT[plan.unit]), ratio, estimator, objective, shares=True
+            )
             return whole + steps, f"every step down to keep ratio {ratio:g} (an estimate)"
-        return whole + units * (units / 2 + lengths.answer), "every single deletion (an estimate)"
+        return whole + units * (lengths.reasoning / 2 + lengths.answer), "every single deletion (an estimate)"
     if Capability.KNOCKOUT in estimator.requires:
-        return whole * (1 + units), "a pass for each token"
+        return whole * (1 + max(2, round(lengths.reasoning))), "a pass for each token"
     passes = max((_PASSES.get(each, 1) for each in estimator.requires), default=0)
     return whole * (1 + passes), "one pass or more" if not passes else f"{1 + passes} passes or more"
 
 
-def _stand_in(lengths: Lengths) -> TokenizedChain:
+def _stand_in(lengths: Lengths, tokens_a_unit: int) -> TokenizedChain:
     """Return a chain of these lengths, for counting."""
     prompt, reasoning, answer = ((0,) * max(1, round(n)) for n in (lengths.prompt, lengths.reasoning, lengths.answer))
     places = range(len(reasoning))
@@ -187,7 +204,7 @@ def _stand_in(lengths: Lengths) -> TokenizedChain:
         reasoning_ids=reasoning,
         answer_ids=answer,
         reasoning_offsets=tuple((place, place + 1) for place in places),
-        units=tuple((place,) for place in places),
+        units=tuple(tuple(places[begin : begin + tokens_a_unit]) for begin in places[::tokens_a_unit]),
     )
 
 
@@ -198,8 +215,11 @@ def _training(plan: Plan, trained: dict[str, Lengths]) -> list[Amount]:
             continue
         lengths = trained[cell.teacher.name]
         kept = lengths.reasoning * (cell.keep_ratio or 1.0)
-        epoch = lengths.chains * (1 - plan.train.validation) * (lengths.prompt + kept + lengths.answer)
-        total += epoch * plan.train.epochs
+        read = lengths.chains * (1 - plan.train.validation) * plan.train.epochs
+        if plan.train.max_steps:
+            # Instead of epochs, as many as it takes.
+            read = plan.train.max_steps * plan.train.batch_size * plan.train.gradient_accumulation
+        total += read * (lengths.prompt + kept + lengths.answer)
         runs += 1
-    told = "max_steps may end them earlier" if plan.train.max_steps else f"{plan.train.epochs:g} epochs each"
-    return [Amount("positions to train", f"{runs} trainings", total, f"read and learnt from; {told}")]
+    told = f"{plan.train.max_steps} steps" if plan.train.max_steps else f"{plan.train.epochs:g} epochs"
+    return [Amount("positions to train", f"{runs} trainings", total, f"read and learnt from; {told} each")]

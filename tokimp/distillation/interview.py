@@ -196,15 +196,16 @@ class Interview:
                 ]
             else:
                 before = self.model.tokens_forwarded
-                found = self._ask(batch, index)
-                log.append(
-                    {
-                        "ids": [question.id for question, _ in batch],
-                        "tokens_forwarded": self.model.tokens_forwarded - before,
-                        "responses": [[each.response for each in responses] for responses in found],
-                    }
-                )
-                judged += found
+                found: list[list[str]] = [[] for _ in batch]
+                try:
+                    judged += self._ask(batch, index, found)
+                # What fails in a task comes after the responses were written, and they cost the most; only where each
+                # question has all that it is asked for is the batch whole.
+                except TaskError:
+                    if all(len(responses) == self._asking.n for responses in found):
+                        log.append(self._batch(batch, found, before))
+                    raise
+                log.append(self._batch(batch, found, before))
                 written += len(batch)
             if progress:
                 seconds = time.perf_counter() - started
@@ -221,8 +222,19 @@ class Interview:
                 )
         return judged
 
-    def _ask(self, batch: Asked, index: int) -> list[list[Judged]]:
-        """Return the responses to one batch, in rounds: a question with a right one is not asked again."""
+    def _batch(self, batch: Asked, responses: list[list[str]], tokens_before: int) -> dict[str, Any]:
+        """Return what the log keeps of a batch: what the model wrote, not what the task makes of it."""
+        return {
+            "ids": [question.id for question, _ in batch],
+            "tokens_forwarded": self.model.tokens_forwarded - tokens_before,
+            "responses": responses,
+        }
+
+    def _ask(self, batch: Asked, index: int, written: list[list[str]]) -> list[list[Judged]]:
+        """Return the responses to one batch, in rounds: a question with a right one is not asked again.
+
+        What the model writes is added to `written`, [question][response], before it is judged.
+        """
         asking = self._asking
         found: list[list[Judged]] = [[] for _ in batch]
         for number, done in enumerate(range(0, asking.n, asking.per_round)):
@@ -237,6 +249,8 @@ class Interview:
                 temperature=asking.temperature,
                 seed=int.from_bytes(digest_of_round[:4], "big"),
             )
+            for place, responses in zip(places, texts, strict=True):
+                written[place] += responses
             for place, responses in zip(places, texts, strict=True):
                 found[place] += [self.judge(batch[place][0], response) for response in responses]
         return found

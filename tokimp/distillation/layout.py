@@ -74,8 +74,16 @@ class Layout:
         return reasoning.strip(), answer.strip()
 
     def count(self, text: str) -> int:
-        """Return how many tokens a reasoning text is, as `tokimp.tokenize_chain` makes them."""
-        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else 0
+        """Return how many tokens a reasoning text is, as `tokimp.tokenize_chain` makes them.
+
+        Of a text that it refuses, since no chain could hold it, as many as the tokenizer by itself makes of it.
+        """
+        if not text:
+            return 0
+        try:
+            return len(self._encoder.encode_with_offsets(text, where="a reasoning")[0])
+        except TokenizationError:
+            return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _text(self, question: Question) -> ChainText:
         # Everything before the reasoning is the same whatever follows it.

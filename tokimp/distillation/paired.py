@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-from tokimp.analysis.bootstrap import mean_interval
+from tokimp.analysis.bootstrap import MeanInterval, mean_interval
 from tokimp.errors import DistillationError
+from tokimp.scorer import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,33 @@ class PairedTest:
     n: int
     only_first: int
     only_second: int
+
+
+def difference_interval(
+    differences: FloatArray, *, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0
+) -> MeanInterval:
+    """Return the mean of the questions' differences with its bootstrap interval.
+
+    Where they are all alike the bootstrap knows no spread, and the interval is the mean itself.
+
+    Parameters
+    ----------
+    differences
+        [question]
+    confidence, n_resamples, seed
+        As of `tokimp.analysis.bootstrap.mean_interval`.
+
+    Examples
+    --------
+    >>> interval = difference_interval(np.array([0.5, 0.5, 0.5]))
+    >>> interval.mean, interval.low, interval.high
+    (0.5, 0.5, 0.5)
+    """
+    found = mean_interval(differences, confidence=confidence, n_resamples=n_resamples, seed=seed)
+    if np.isfinite([found.low, found.high]).all():
+        return found
+    mean = float(differences.mean())
+    return replace(found, mean=mean, low=mean, high=mean)
 
 
 def paired_test(
@@ -86,14 +114,12 @@ def paired_test(
     ids = sorted(right_a)
     differences = np.array([float(right_a[each]) - float(right_b[each]) for each in ids])
     first, second = int((differences > 0).sum()), int((differences < 0).sum())
-    interval = mean_interval(differences, confidence=confidence, n_resamples=n_resamples, seed=seed)
-    difference = float(differences.mean())
-    known = bool(np.isfinite([interval.low, interval.high]).all())
+    interval = difference_interval(differences, confidence=confidence, n_resamples=n_resamples, seed=seed)
     p_value = float(stats.binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
     return PairedTest(
-        difference=difference,
-        low=interval.low if known else difference,
-        high=interval.high if known else difference,
+        difference=interval.mean,
+        low=interval.low,
+        high=interval.high,
         p_value=p_value,
         n=len(ids),
         only_first=first,

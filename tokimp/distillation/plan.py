@@ -104,6 +104,7 @@ class Plan:
         for key in ("untrained", "unpruned", "keep_models"):
             if key in given:
                 made[key] = reader.truth(given[key], key)
+        reader.one_format(made["train"], made["evaluate"])
         made["task"] = reader.checked(given["task"], "task", lambda name: load_task(name).validate_parameters())
         made["trainer"] = reader.checked(given.get("trainer", "trl"), "trainer", load_trainer)
         made["unit"] = reader.one_of(given.get("unit", "token"), "unit", UNITS)

@@ -18,11 +18,13 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            message = "a key must be a word, not a list or a mapping"
+            raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
         if key_node.value in seen:
             message = f"the key {key_node.value!r} stands twice"
             raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
-        if isinstance(key_node, yaml.ScalarNode):
-            seen.add(key_node.value)
+        seen.add(key_node.value)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -51,5 +53,6 @@ def read_plan_file(path: Path) -> Any:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark is not None else ""
         raise PlanError(f"{path}{line}: not a plan in YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
+    # Of a value that looks like a date or a number and is none, YAML raises what the constructor does.
+    except (yaml.YAMLError, ValueError) as error:
         raise PlanError(f"{path}: not a plan in YAML: {error}") from error

@@ -3,33 +3,68 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tokimp.distillation.evaluate import evaluate
+from tokimp.distillation.engines import ENGINES
+from tokimp.distillation.evaluate import INTERVALS
 from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
 from tokimp.distillation.sample import sample
 from tokimp.distillation.settings import TrainSettings
 from tokimp.errors import PlanError, TokimpError
 from tokimp.model_loading import TINY
+from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load, load_estimator, load_objective
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*")
 _LARGEST_SEED = 2**32 - 1
 
 
-def _own_arguments(function: Callable[..., Any], *, without: frozenset[str]) -> list[str]:
-    """Return the keyword arguments of a function, but those that are no matter of a plan."""
-    signature = inspect.signature(function).parameters
-    return [name for name, each in signature.items() if each.kind is each.KEYWORD_ONLY and name not in without]
+_DTYPES = ("auto", "float32", "float16", "bfloat16", "float64")
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|npu|mlu|musa)(:\d+)?")
+_DEFAULT_N = int(inspect.signature(sample).parameters["n"].default)
+
+Check = Callable[[Any], str]
+"""Says what may stand in the place of a value that is not allowed, and nothing of one that is."""
 
 
-_ARGUMENTS = {
-    "sample": _own_arguments(sample, without=frozenset({"skipped", "progress"})),
-    "evaluate": _own_arguments(evaluate, without=frozenset({"before", "progress"})),
+def _whole(least: int, *, null: bool = False) -> Check:
+    allowed = f"a whole number, {least} or more" + (", or null" if null else "")
+    return lambda value: "" if (value is None and null) or (type(value) is int and value >= least) else allowed
+
+
+def _number(allowed: str, within: Callable[[float], bool]) -> Check:
+    return lambda value: "" if type(value) in (int, float) and within(value) else allowed
+
+
+def _one_of(names: Sequence[str]) -> Check:
+    return lambda value: "" if value in names else f"one of {', '.join(names)}"
+
+
+_ARGUMENTS: dict[str, dict[str, Check]] = {
+    "sample": {
+        "n": _whole(1),
+        "temperature": _number("a number, 0 or more", lambda value: 0 <= value < math.inf),
+        "seed": _whole(0),
+        "per_round": _whole(1, null=True),
+        "max_new_tokens": _whole(1, null=True),
+        "min_characters": _whole(0),
+        "longest_percentile": _number("a percentage above 0, up to 100", lambda value: 0 < value <= 100),
+        "prompt_format": _one_of(PROMPT_FORMATS),
+        "batch_questions": _whole(1),
+    },
+    "evaluate": {
+        "prompt_format": _one_of(PROMPT_FORMATS),
+        "max_new_tokens": _whole(1, null=True),
+        "interval": _one_of(INTERVALS),
+        "confidence": _number("a number between 0 and 1", lambda value: 0 < value < 1),
+        "batch_questions": _whole(1),
+    },
 }
 
 
@@ -108,6 +143,7 @@ class PlanReader:
             for part in ("backend", "engine", "device", "dtype"):
                 if part in given:
                     self.text(given[part], f"{where}.{part}")
+            self._check_running(given, where)
             self.checked(given.get("backend", "transformer_lens"), f"{where}.backend", lambda n: load("scorers", n))
             if "trust_remote_code" in given:
                 self.truth(given["trust_remote_code"], f"{where}.trust_remote_code")
@@ -115,6 +151,14 @@ class PlanReader:
             made.append(ModelSpec(**given))
         self._names_differ([each.name for each in made], key)
         return tuple(made)
+
+    def _check_running(self, given: Mapping[str, Any], where: str) -> None:
+        """Check engine, dtype and device by name; whether a device is here is asked when it is used."""
+        self.one_of(given.get("engine", "transformers"), f"{where}.engine", ENGINES)
+        self.one_of(given.get("dtype", "auto"), f"{where}.dtype", _DTYPES)
+        device = given.get("device", "auto")
+        if not _DEVICE.fullmatch(device):
+            raise self.error(f"{where}.device", f"is {device!r}; give auto, cpu, cuda, cuda:1, mps or the like")
 
     def _must_exist(self, model: str, key: str) -> None:
         """Refuse a path that is not there; of a hub id nothing can be said without asking the hub."""
@@ -156,7 +200,15 @@ class PlanReader:
                 raise self.error(
                     "keep_ratios", f"holds {ratio!r}; give shares above 0 and below 1 (unpruned: true is ratio 1)"
                 )
-        return tuple(sorted({float(ratio) for ratio in value}, reverse=True))
+        found = tuple(sorted({float(ratio) for ratio in value}, reverse=True))
+        for higher, lower in pairwise(found):
+            if f"{higher:g}" == f"{lower:g}":
+                raise self.error(
+                    "keep_ratios",
+                    f"holds {higher!r} and {lower!r}, which would share the folder {lower:g}; give ratios that differ "
+                    "in their first six digits",
+                )
+        return found
 
     def seeds(self, value: Any) -> tuple[int, ...]:
         """Return seeds in order, each once."""
@@ -170,7 +222,12 @@ class PlanReader:
         given = self.mapping({} if value is None else value, key, [each.name for each in fields(QuestionSet)])
         for part, kind, least in (("limit", int, 1), ("seed", int, 0)):
             number = given.get(part)
-            if number is not None and (type(number) is not kind or number < least):
+            # A limit may be null, for all of them; a seed may not.
+            if (
+                part in given
+                and (number is not None or part == "seed")
+                and (type(number) is not kind or number < least)
+            ):
                 raise self.error(f"{key}.{part}", f"is {number!r}; give a whole number, {least} or more")
         for part in ("split", "source"):
             if given.get(part) is not None:
@@ -191,9 +248,28 @@ class PlanReader:
             raise self.error("train.lora.merge", "is false, but students are evaluated with their adapters merged")
         return settings
 
+    def one_format(self, train: TrainSettings, evaluate: Mapping[str, Any]) -> None:
+        """Refuse a student that is asked in another prompt format than it was trained in."""
+        asked = evaluate.get("prompt_format", "auto")
+        if asked != train.prompt_format:
+            raise self.error(
+                "evaluate.prompt_format",
+                f"is {asked!r} and train.prompt_format {train.prompt_format!r}: students would be asked in another "
+                "form than they were trained in; give both the same",
+            )
+
     def arguments(self, value: Any, key: str) -> dict[str, Any]:
-        """Return further arguments of a step."""
-        return self.mapping({} if value is None else value, key, _ARGUMENTS[key])
+        """Return further arguments of a step, each of the kind and within the bounds that the step itself allows."""
+        given = self.mapping({} if value is None else value, key, list(_ARGUMENTS[key]))
+        for name, argument in given.items():
+            what = _ARGUMENTS[key][name](argument)
+            if what:
+                raise self.error(f"{key}.{name}", f"is {argument!r}; give {what}")
+        if given.get("per_round") is not None and given["per_round"] > given.get("n", _DEFAULT_N):
+            raise self.error(
+                f"{key}.per_round", f"is {given['per_round']}; give no more than n={given.get('n', _DEFAULT_N)}"
+            )
+        return given
 
 
 def _as_name(entry: Any) -> str:

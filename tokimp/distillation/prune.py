@@ -8,7 +8,6 @@ tokenizer may join what was two tokens. `retokenization` measures how often, in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tokimp.atomic import replacing
+from tokimp.atomic import write_records
 from tokimp.errors import ChainError
 from tokimp.estimator import ImportanceEstimator
 from tokimp.registry import load_estimator, parse_specification
@@ -78,16 +77,26 @@ class Pruning:
         return asdict(self)
 
 
-def ready_estimator(specification: str, keep_ratios: Sequence[float]) -> ImportanceEstimator:
+def ready_estimator(specification: str, keep_ratios: Sequence[float], *, searches: bool = True) -> ImportanceEstimator:
     """Load an estimator; one that stops at a keep ratio of its own, and was given none, stops at the lowest of these.
 
     One that searches a ratio only when it is given one, as LLMLingua-2 does, is given one where there is only one, and
     else ranks everything without.
+
+    Parameters
+    ----------
+    specification
+        As on the command line.
+    keep_ratios
+        What will be cut from its ranking.
+    searches
+        Whether a single ratio may be searched. A plan says no: another ratio may be added to it later, and all are to
+        come from one procedure.
     """
     estimator = load_estimator(specification)
     given = parse_specification(specification)[1]
     own = estimator.parameters()
-    stops = "keep_ratio" in own and (own["keep_ratio"] is not None or len(keep_ratios) == 1)
+    stops = "keep_ratio" in own and (own["keep_ratio"] is not None or (searches and len(keep_ratios) == 1))
     if stops and "keep_ratio" not in given:
         separator = "," if given else ":"
         estimator = load_estimator(f"{specification}{separator}keep_ratio={min(keep_ratios)}")
@@ -177,8 +186,7 @@ def write_pruned(
         left_out.append(reason)
     if not records:
         raise ChainError(f"nothing is left of any chain's reasoning at keep ratio {keep_ratio}; keep more")
-    with replacing(path) as partial:
-        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
+    write_records(path, records)
     kept = [len(record["kept_token_ids"]) for record in records]
     shares = [count / record["full_length"] for count, record in zip(kept, records, strict=True)]
     return Pruning(

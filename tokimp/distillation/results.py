@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokimp.analysis.bootstrap import mean_interval
 from tokimp.distillation.cell_steps import CellStep
 from tokimp.distillation.grid import cells
-from tokimp.distillation.paired import paired_test
+from tokimp.distillation.paired import difference_interval, paired_test
 from tokimp.distillation.plan import Plan
 from tokimp.scorer import FloatArray
 
@@ -139,7 +138,7 @@ def _test(pairs: list[tuple[Any, Any]], seed: int) -> dict[str, Any]:
     ids = sorted(pairs[0][0])
     scores = [np.array([[float(side[each]) for each in ids] for side in pair]) for pair in pairs]
     differences = np.mean(scores, axis=0)[0] - np.mean(scores, axis=0)[1]
-    interval = mean_interval(differences, seed=seed)
+    interval = difference_interval(differences, seed=seed)
     return {
         "difference": interval.mean,
         "low": interval.low,

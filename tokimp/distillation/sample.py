@@ -58,7 +58,7 @@ class SampleReport:
         Right chains that were dropped: of fewer characters than asked for, of more tokens than the percentile, and with
         characters that no result file can hold.
     reasoning_tokens, reasoning_characters
-        Of the chains kept, on average; NaN without any.
+        Of the chains kept, on average; ``None`` without any.
     tokens_forwarded
         Token positions passed through the teacher.
     """
@@ -84,8 +84,21 @@ class SampleReport:
 
     @classmethod
     def load(cls, out: str | Path) -> Self:
-        """Read the report of a folder of `sample`."""
-        return cls(**json.loads((Path(out) / REPORT).read_text(encoding="utf-8")))
+        """Read the report of a folder of `sample`.
+
+        Raises
+        ------
+        DistillationError
+            If there is none, or it is damaged.
+        """
+        path = Path(out) / REPORT
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise DistillationError(
+                f"{path} is no report of a finished sampling ({type(error).__name__}: {error}); delete it and give the "
+                "same command: what was sampled is kept, and the report written anew"
+            ) from error
 
 
 def sample(

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,8 +15,11 @@ from contextlib import contextmanager
 import torch
 
 from tokimp.distillation.steps import Say, Step
-from tokimp.errors import DistillationError
+from tokimp.errors import DistillationError, TokimpError
 from tokimp.library_output import quiet_libraries
+
+_QUIET = True
+"""Whether this process, as a worker, leaves out tracebacks and what libraries write."""
 
 
 def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True, done: Iterable[str] = ()) -> None:
@@ -49,20 +53,19 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
             for name, step in list(waiting.items()):
                 needs = {needed.name for needed in step.needs}
                 if needs & failed.keys():
-                    # The reason has been given with the step that failed.
-                    failed[name] = failed[next(iter(needs & failed.keys()))]
+                    # The reason has been given with the step that failed; what was done before stays done.
+                    if not step.made():
+                        failed[name] = failed[next(iter(needs & failed.keys()))]
                     del waiting[name]
                 elif needs <= known:
-                    running[submit(step)] = name
+                    running[_begun(submit, step, finished, len(steps))] = name
                     del waiting[name]
                     if jobs == 1:
                         break
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 name = running.pop(future)
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    raise _killed(name, finished, len(steps)) from error
+                error = _error_of(future, name, finished, len(steps))
                 if error is None:
                     known.add(name)
                     finished += 1
@@ -75,6 +78,22 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
             f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: {reason}. "
             "Mend that and give the same command: it goes on with what is missing"
         ) from reason
+
+
+def _begun(submit: Callable[[Step], Future[None]], step: Step, done: int, total: int) -> Future[None]:
+    """Begin a step; a pool whose worker has died meanwhile takes none."""
+    try:
+        return submit(step)
+    except BrokenProcessPool as error:
+        raise _killed(step.name, done, total) from error
+
+
+def _error_of(future: Future[None], name: str, done: int, total: int) -> BaseException | None:
+    """Return what a step raised, if anything; where its process died, nothing can go on."""
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise _killed(name, done, total) from error
+    return error
 
 
 def _killed(name: str, done: int, total: int) -> DistillationError:
@@ -118,7 +137,15 @@ def _do_here(step: Step, say: Say) -> Future[None]:
 
 
 def _do_there(step: Step) -> None:
-    step.run(_write_line)
+    try:
+        step.run(_write_line)
+    except TokimpError:
+        raise
+    # An exception of a library may not survive the way to the other process, and would take the pool with it.
+    except Exception as error:  # noqa: BLE001 - see above
+        if not _QUIET:
+            _write_line(traceback.format_exc())
+        raise DistillationError(f"{type(error).__name__}: {error}") from None
 
 
 def _write_line(text: str) -> None:
@@ -127,6 +154,8 @@ def _write_line(text: str) -> None:
 
 
 def _start_worker(threads: int, quiet: bool) -> None:
+    global _QUIET  # noqa: PLW0603 - a worker is told once, when it starts
+    _QUIET = quiet
     torch.set_num_threads(threads)
     if quiet:
         quiet_libraries()

@@ -81,9 +81,9 @@ class TrainSettings:
     prompt_format
         How question, reasoning and answer are laid out (`tokimp.tokenize_chain`).
     validation
-        Share of the questions whose chains are held out, from 0 to 0.5; the loss on them is measured after every
-        epoch. They are chosen by a hash of their text and `validation_seed`, so that trainings that differ in `seed`
-        share them.
+        Share of the questions whose chains are held out, from 0 to 0.5, met on average; the loss on them is measured
+        after every epoch. A chain is held out by a hash of its question and `validation_seed` alone, so that trainings
+        that differ in `seed`, or in how chains were shortened, share them.
     validation_seed
         See `validation`.
     keep_best

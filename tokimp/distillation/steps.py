@@ -21,14 +21,16 @@ from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator, write_pruned
 from tokimp.distillation.sample import sample
 from tokimp.distillation.task import Question
-from tokimp.errors import ResumeError
+from tokimp.errors import DistillationError, PlanError, ResumeError
 from tokimp.io import load, save
 from tokimp.model_loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
-from tokimp.registry import load_task
+from tokimp.registry import load_estimator, load_task
 from tokimp.run_folder import differences, digest
 from tokimp.scorer import Scorer
 
+PLAN = "plan.yaml"
+"""The copy of a plan's file in its folder."""
 Say = Callable[[str], None]
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -63,9 +65,19 @@ class Step(ABC):
         """Where it keeps what it makes."""
         return self.out / self.name
 
+    @property
+    def chains_read(self) -> Path | None:
+        """The file of chains that it reads, which a step it needs makes; ``None`` where it reads none."""
+        return None
+
     @abstractmethod
+    def own_identity(self) -> dict[str, Any]:
+        """Return everything that changes what comes out, but for the chains it reads, which hang on other steps."""
+
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out; the steps it needs must be done."""
+        chains = self.chains_read
+        return {**self.own_identity(), "chains": None if chains is None else file_digest(chains)}
 
     @abstractmethod
     def made(self) -> bool:
@@ -75,16 +87,29 @@ class Step(ABC):
     def work(self, say: Say) -> None:
         """Do it, from where an earlier attempt stopped."""
 
-    def check(self) -> None:
-        """Raise `ResumeError` where its folder holds something else than this plan's; the message says what differs."""
+    def _differences(self) -> list[str]:
+        """Return how what its folder was made for differs from this plan, as far as that can be known yet."""
         path = self.folder / "step.json"
-        if not path.exists() or not all(step.made() for step in self.needs):
-            return
+        if not path.exists():
+            return []
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise ResumeError(f"{path} is damaged ({error}); delete its folder, and it is done again") from error
-        found = list(differences(before, json.loads(json.dumps(self.identity()))))
+        if self.chains_read is not None and not self.chains_read.is_file():
+            # They are made first; until then everything else can be compared, and they when it is this step's turn.
+            before.pop("chains", None)
+            now = self.own_identity()
+        else:
+            now = self.identity()
+        return list(differences(before, json.loads(json.dumps(now))))
+
+    def check(self) -> None:
+        """Raise `ResumeError` where its folder holds something else than this plan's; the message says what differs.
+
+        Chains that are not made yet are not compared; all else is.
+        """
+        found = self._differences()
         if found:
             more = f"; and {len(found) - 6} more" if len(found) > 6 else ""
             raise ResumeError(
@@ -94,7 +119,7 @@ class Step(ABC):
 
     def finished(self) -> bool:
         """Whether it is done, for this very plan."""
-        return self.made() and (self.folder / "step.json").exists()
+        return self.made() and (self.folder / "step.json").exists() and not self._differences()
 
     def run(self, say: Say) -> None:
         """Do it, unless it is done; first say in its folder what it is."""
@@ -124,7 +149,7 @@ class Sampling(Step):
         """The right chains."""
         return self.folder / "chains.jsonl"
 
-    def identity(self) -> dict[str, Any]:
+    def own_identity(self) -> dict[str, Any]:
         """Task, questions, teacher and how it is asked."""
         return {
             "task": self.plan.task,
@@ -174,16 +199,29 @@ class Ranking(Step):
         """Return the file of the chains cut to a keep ratio."""
         return self.folder / f"{keep_ratio:g}.jsonl"
 
-    def identity(self) -> dict[str, Any]:
-        """Chains, pruner, method and what is deleted; not the keep ratios, so that a plan may be given more."""
+    @property
+    def chains_read(self) -> Path:
+        """The teacher's chains."""
+        return Sampling(self.plan, self.out, self.teacher).chains
+
+    def own_identity(self) -> dict[str, Any]:
+        """Pruner, method and what is deleted; not the keep ratios, so that a plan may be given more."""
         return {
-            "chains": file_digest(Sampling(self.plan, self.out, self.teacher).chains),
             "pruner": model_identity(self.pruner),
             "estimator": self.method.estimator,
             "objective": self.method.objective,
             "unit": self.plan.unit,
             "prompt_format": self.plan.prompt_format,
+            **self._inputs(),
         }
+
+    def _inputs(self) -> dict[str, Any]:
+        """Return digests of the files that the method's parameters name, if any: what is in them may change."""
+        try:
+            inputs = dict(load_estimator(self.method.estimator).input_digests())
+        except OSError as error:
+            raise PlanError(f"methods.{self.method.name}.estimator: its file cannot be read ({error})") from error
+        return {"inputs": inputs} if inputs else {}
 
     def made(self) -> bool:
         """Whether the chains of every keep ratio are there."""
@@ -191,16 +229,28 @@ class Ranking(Step):
         return all(ratio in told and self.chains(ratio).is_file() for ratio in self.plan.keep_ratios)
 
     def prunings(self) -> dict[float, dict[str, Any]]:
-        """Return what is known of the chains at each keep ratio."""
-        try:
-            report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        """Return what is known of the chains at each keep ratio; nothing where none are cut yet.
+
+        Raises
+        ------
+        DistillationError
+            If the report is damaged.
+        """
+        path = self.folder / "report.json"
+        if not path.exists():
             return {}
-        return {entry["keep_ratio"]: entry for entry in report["keep_ratios"]}
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            return {float(entry["keep_ratio"]): dict(entry) for entry in report["keep_ratios"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DistillationError(
+                f"{path} is damaged ({type(error).__name__}: {error}); delete it, and the chains are cut anew from the "
+                "ranking that is there"
+            ) from error
 
     def work(self, say: Say) -> None:
         """Rank, and cut what is not cut yet."""
-        estimator = ready_estimator(self.method.estimator, self.plan.keep_ratios)
+        estimator = ready_estimator(self.method.estimator, self.plan.keep_ratios, searches=False)
         # A ranking that stops at another ratio is another run of compare, and has a folder of its own.
         ranking = self.folder / ("ranking-" + re.sub(r"[^A-Za-z0-9._=-]+", "-", estimator.label))
         path = ranking / "results.nc"
@@ -216,7 +266,7 @@ class Ranking(Step):
                 **_trust(self.pruner),
             )
             result = compare(
-                load_chains(Sampling(self.plan, self.out, self.teacher).chains, format="jsonl"),
+                load_chains(self.chains_read, format="jsonl"),
                 scorer,
                 [estimator],
                 objective=self.method.objective,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import shutil
 import time
@@ -24,7 +25,7 @@ from tokimp.distillation.settings import TrainSettings
 from tokimp.distillation.trainer import Fit, Trainer
 from tokimp.errors import TrainingError
 from tokimp.fingerprint import model_fingerprint
-from tokimp.model_loading import load_model, resolve_device
+from tokimp.model_loading import context_length, load_model, resolve_device
 from tokimp.registry import load_trainer
 from tokimp.run_folder import RunFolder, digest
 
@@ -157,7 +158,7 @@ def train(
         loaded,
         own_tokenizer,
         prompt_format=settings.prompt_format,  # type: ignore[arg-type] # TrainSettings has checked it
-        max_length=settings.max_length or _context_length(model),
+        max_length=settings.max_length or context_length(model.config.get_text_config(decoder=True)),
         left_out=left_out,
     )
     training, validation = hold_out(examples, settings.validation, settings.validation_seed)
@@ -196,12 +197,24 @@ def train(
         report = replace(report, steps=fit.steps, tokens=fit.tokens, history=fit.history, continued=continued)
         if not writes:
             return report
+        _refuse_no_numbers(fit)
         _keep(fit, own_tokenizer, folder)
         report = replace(report, seconds=round(time.perf_counter() - began, 3))
         with replacing(folder / REPORT) as partial:
             partial.write_text(json.dumps(asdict(report), indent=1, allow_nan=False), encoding="utf-8")
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
+
+
+def _refuse_no_numbers(fit: Fit) -> None:
+    """Raise `TrainingError` where a loss is infinite or no number: the student is worth nothing, and is not kept."""
+    for point in fit.history:
+        for name, value in point.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"step {point.get('step', 0):g}: the {name.replace('_', ' ')} is no longer a number ({value}); "
+                    "lower learning_rate, or give precision full, in another folder"
+                )
 
 
 def _load(student: str | Path, settings: TrainSettings, tokenizer: Any, *, trust_remote_code: bool) -> tuple[Any, Any]:
@@ -227,11 +240,6 @@ def _without_gguf(model: Any) -> Any:
     fresh = type(model)(config).to(model.dtype)
     fresh.load_state_dict(model.state_dict())
     return fresh
-
-
-def _context_length(model: Any) -> int | None:
-    length = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    return length if isinstance(length, int) else None
 
 
 def _identity(report: TrainReport, examples: Sequence[TrainingExample]) -> dict[str, Any]:

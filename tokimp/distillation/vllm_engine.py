@@ -8,10 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tokimp.digests import model_digest
 from tokimp.distillation.engines import WritingEngine
 from tokimp.errors import ScorerError, UnsupportedError
-
-_PIECE = 2**22
 
 
 class VllmEngine(WritingEngine):
@@ -76,25 +75,16 @@ class VllmEngine(WritingEngine):
 
     def fingerprint(self) -> str:
         """Return a digest of the model's files; of a hub id, of the commit it stands for."""
-        digest = hashlib.sha256(f"vllm {version('vllm')} {self.dtype}".encode())
-        folder = Path(self.model_id)
-        if not folder.is_dir():
+        kept = model_digest(self.model_id)
+        if not kept:
             config = self._llm.llm_engine.model_config.hf_config
             commit = getattr(config, "_commit_hash", None)
             if commit is None:
                 raise UnsupportedError(
                     f"the commit of {self.model_id!r} is not known, so that runs cannot be told apart; give a folder"
                 )
-            return hashlib.sha256(f"{digest.hexdigest()} {self.model_id} {commit}".encode()).hexdigest()
-        files = [
-            path for path in sorted(folder.iterdir()) if path.suffix in {".safetensors", ".bin", ".json", ".model"}
-        ]
-        for path in files:
-            digest.update(path.name.encode())
-            with path.open("rb") as stream:
-                while piece := stream.read(_PIECE):
-                    digest.update(piece)
-        return digest.hexdigest()
+            kept = f"{self.model_id} {commit}"
+        return hashlib.sha256(f"vllm {version('vllm')} {self.dtype} {kept}".encode()).hexdigest()
 
     def generate(
         self,

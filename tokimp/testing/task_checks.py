@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokimp.distillation.task import Question, Source, Task
+from tokimp.errors import TaskError
 
+_MANY = 500
 Example = tuple[str, str, bool | None]
 
 
@@ -21,8 +23,9 @@ def check_task(
 
     Checked is that ``__init__`` stores its parameters; that questions have ids and texts of their own, with a right
     answer, and are the same when asked for again; that a higher limit gives those of a lower one too; that no question
-    is in both splits; and that `Task.split` gives None, or two texts of the response, one after the other and without
-    white space around them, on your examples and on texts that are none.
+    is in both splits (all are compared; where a task must be given a limit, 500 of each); and that `Task.split` gives
+    None, or two texts of the response, one after the other and without white space around them, on your examples and on
+    texts that are none.
 
     Parameters
     ----------
@@ -50,8 +53,8 @@ def check_task(
     again = _questions(task, source, split=splits[0], limit=5)
     _expect(many == again, task, "asked again with the same seed, questions gives others")
     if splits[0] != splits[1]:
-        others = {question.text for question in _questions(task, source, split=splits[1], limit=5)}
-        shared = others & {question.text for question in many}
+        first, second = ({each.text for each in _all_questions(task, source, split)} for split in splits)
+        shared = first & second
         _expect(not shared, task, f"a question is in both splits: {sorted(shared)[:1]}")
     for response in ("", " ", "\n", "####", "{", "no answer \ud83d\ude00", *(response for response, _, _ in examples)):
         _check_parts(task, response)
@@ -74,6 +77,14 @@ def _questions(task: Task, source: Source | None, *, split: str, limit: int) -> 
         _expect(complete, task, f"{question!r} lacks an id, a text or a right answer")
     _expect(len({question.id for question in questions}) == len(questions), task, "two questions have one id")
     return questions
+
+
+def _all_questions(task: Task, source: Source | None, split: str) -> list[Question]:
+    """Return all questions of a split; of a task that has no end of them, many."""
+    try:
+        return task.questions(source, seed=3, split=split)
+    except TaskError:
+        return task.questions(source, limit=_MANY, seed=3, split=split)
 
 
 def _check_parts(task: Task, response: str) -> None:
