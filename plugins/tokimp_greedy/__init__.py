@@ -53,7 +53,7 @@ class GreedyPruning(ImportanceEstimator):
         does not read the reasoning.
     horizon
         Of ``fast``, where the objective reads the reasoning: tokens read beyond the last deletion to see what it
-        changed near itself. By default 8 and 4.
+        changed near itself. By default 8 in a chain of fewer than 200 units, and 4 in others.
     audit
         Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
         ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,

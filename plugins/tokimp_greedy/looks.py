@@ -13,10 +13,9 @@ from tokimp.objective import Objective, Span
 # Measured on GSM8K chains that no figure of the documentation rests on; docs/decisions/0012-fast-greedy-pruning.md.
 # Of a look, the share that is read on average: what equal neighbours and earlier looks have in common is read once.
 _READ_ANEW = 0.6
-# (window, beam, horizon) for chains of fewer units than that, which afford more, and for others.
-_SHORT_CHAIN = 100
-_PREDICTED = ((24, 10, 8), (16, 6, 4))
-_SCORED_ONLY = ((4, 24, 0), (4, 12, 0))
+# (window, beam, horizon) by the number of units from which on they are taken; shorter chains afford more.
+_PREDICTED = {0: (24, 10, 8), 100: (16, 6, 8), 200: (16, 6, 4)}
+_SCORED_ONLY = {0: (4, 24, 0), 100: (4, 12, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,15 @@ class Looks:
         >>> Looks.of(toy_chain("abc"), Joint())
         Looks(predicts=True, window=24, beam=10, horizon=8)
         >>> Looks.of(toy_chain("abc" * 40), Joint(), beam=20)
-        Looks(predicts=True, window=16, beam=20, horizon=4)
+        Looks(predicts=True, window=16, beam=20, horizon=8)
+        >>> Looks.of(toy_chain("abc" * 80), Joint())
+        Looks(predicts=True, window=16, beam=6, horizon=4)
         >>> Looks.of(toy_chain("abc"), Answer())
         Looks(predicts=False, window=4, beam=24, horizon=0)
         """
         predicts = Span.REASONING in objective.spans and Span.WRONG_ANSWER not in objective.spans
-        usual = (_PREDICTED if predicts else _SCORED_ONLY)[len(chain.units) >= _SHORT_CHAIN]
+        table = _PREDICTED if predicts else _SCORED_ONLY
+        usual = table[max(least for least in table if least <= len(chain.units))]
         chosen = [mine if given is None else given for mine, given in zip(usual, (window, beam, horizon), strict=True)]
         return cls(predicts, *chosen)
 
