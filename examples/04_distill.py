@@ -1,8 +1,13 @@
 """Teach a small student on chains shortened by seven methods, and see which of them it learns best from.
 
-The embedded model is teacher and pruner. The student has its size and is pre-trained on fewer problems, so that it has
-something to learn: ``python examples/train_tiny.py --rows 40000 --out runs/student --demo runs/student/demo.jsonl``
-makes it in some minutes of one CPU core. Then ``python examples/04_distill.py runs/student runs/distill --jobs 2``.
+The embedded model is teacher and pruner. Students have its size and are pre-trained on fewer problems, each in some
+minutes of one CPU core:
+
+    python examples/train_tiny.py --rows 40000 --out runs/student --demo runs/student/demo.jsonl
+
+makes one that knows the task; with ``--steps 2`` (and ``--out runs/newcomer``) it is one that has seen problems of two
+steps alone, where the task has two to four. Then ``python examples/04_distill.py runs/student runs/newcomer --out
+runs/distill --jobs 2``.
 
 It writes the plan to ``runs/distill.yaml``, says what it takes, and follows it; ``tokimp distill runs/distill.yaml
 --out runs/distill --jobs 2`` does the same, and goes on where a run was stopped.
@@ -31,8 +36,8 @@ METHODS = {
 def main() -> None:
     """Write the plan, and follow it."""
     parser = argparse.ArgumentParser(description="Distillation with the embedded model, as one plan.")
-    parser.add_argument("student", help="folder of the pre-trained student")
-    parser.add_argument("out", type=Path, help="folder of the run")
+    parser.add_argument("students", nargs="+", type=Path, help="folders of pre-trained students")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--jobs", type=int, default=1, help="processes that work at once")
     parser.add_argument("--chains", type=int, default=340, help="questions the teacher is asked")
     parser.add_argument("--problems", type=int, default=500, help="test questions")
@@ -43,7 +48,7 @@ def main() -> None:
         "questions": {"limit": arguments.chains, "seed": 1},
         "test": {"limit": arguments.problems, "seed": 2},
         "teachers": ["tiny"],
-        "students": [{"name": "student", "model": arguments.student}],
+        "students": [{"name": folder.name, "model": str(folder)} for folder in arguments.students],
         "methods": METHODS,
         "keep_ratios": [0.9, 0.8, 0.7, 0.5, 0.3],
         "seeds": list(range(arguments.seeds)),
@@ -57,7 +62,7 @@ def main() -> None:
     for amount in forecast(Plan.load(path), arguments.out, reasoning_tokens=60):
         print(f"{amount.what:20} {amount.whose:32} {amount.number:>14,.0f}   {amount.how}")
     found = distill(path, arguments.out, jobs=arguments.jobs, say=print)
-    shown = found.curves.pivot_table(index="method", columns="keep_ratio", values="accuracy")
+    shown = found.curves.pivot_table(index=["student", "method"], columns="keep_ratio", values="accuracy")
     print(shown.round(3).to_string())
 
 

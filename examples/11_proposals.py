@@ -6,6 +6,9 @@
 compared with the best of all, and the exact run goes on: *lost* adds up what the choices would have lost, as a share
 of all that the exact run loses; *fewer* counts positions as a scorer that reads nothing twice would pass them, beside
 scoring from scratch. No step is audited.
+``python examples/11_proposals.py sentences CHAINS OUT`` prunes the chains of OUT once more, sentences first: each step
+scores the tokens of the sentences that cost least, and prints how far the likelihood kept (*gap*, the mean along the
+way as a share of the exact run's range) and the kept sets at 0.5 (*overlap*) are from the exact run's.
 """
 
 import sys
@@ -17,7 +20,9 @@ import numpy.typing as npt
 
 import tokimp as ti
 from tokimp.deletion import plan_deletions
+from tokimp.objective import Joint
 from tokimp.testing import smollm2_folder
+from tokimp.units import partition
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
@@ -157,8 +162,65 @@ def two_at_once(path: Path) -> float:
     return lost / abs(total)
 
 
+def sentences_first(chain: ti.TokenizedChain, scorer: ti.Scorer, most: int) -> tuple[list[int], Floats, int]:
+    """Delete token by token, from the `most` sentences whose whole deletion costs least; 0 finishes one first.
+
+    Returns
+    -------
+    tuple
+        The order, the joint log-likelihood after each deletion, and the number of deletions scored.
+    """
+    kept, scored = list(range(len(chain.reasoning_ids))), 0
+    sentences = [set(unit) for unit in partition(chain.chain.reasoning, chain.reasoning_offsets, "sentence")]
+    begun: set[int] = set()
+    order, path = [], []
+    while kept:
+        left = [sorted(sentence.intersection(kept)) for sentence in sentences if sentence.intersection(kept)]
+        if begun.intersection(kept):
+            looked = sorted(begun.intersection(kept))
+        else:
+            whole = scorer.score_deletions(chain, kept, left, Joint()).objective
+            cheapest = np.argsort(-whole, kind="stable")[: max(1, most)]
+            looked = sorted(token for index in cheapest for token in left[index])
+            begun = set(looked) if not most else set()
+            scored += len(left)
+        scores = scorer.score_deletions(chain, kept, [(token,) for token in looked], Joint()).objective
+        scored += len(looked)
+        best = int(scores.argmax())
+        kept.remove(looked[best])
+        order.append(looked[best])
+        path.append(float(scores[best]))
+    return order, np.array(path), scored
+
+
+def try_sentences(source: str, out: str) -> None:
+    """Prune the recorded chains sentences first; print how far that is from the exact runs."""
+    scorer = ti.load_scorer(smollm2_folder(), backend="transformer_lens")
+    chains = {chain.id: chain for chain in ti.load_chains(source)}
+    found: dict[int, list[list[float]]] = {}
+    for path in sorted(Path(out).glob("*.npz")):
+        data = np.load(path)
+        count = len(exact := data["order"])
+        chain = ti.tokenize_chain(chains[path.stem], scorer.tokenizer)
+        full = float(scorer.score_deletions(chain, range(count), [()], Joint()).objective[0])
+        steps = [data[f"step{step}"].sum(axis=1, dtype=np.float64).max() for step in range(count)]
+        best = full + np.cumsum(steps)
+        for most in (0, 1, 2, 3):
+            order, after, scored = sentences_first(chain, scorer, most)
+            gap = float(np.mean(best - after) / np.ptp(np.append(best, full)))
+            overlap = len(set(order[-(count // 2) :]) & set(exact[-(count // 2) :].tolist())) / (count // 2)
+            found.setdefault(most, []).append([gap, overlap, count * (count + 1) / 2 / scored])
+            print(path.stem, most, *(f"{value:.3f}" for value in found[most][-1]), flush=True)
+    for most, rows in found.items():
+        gap, overlap, fewer = np.mean(rows, axis=0)
+        name = f"tokens of the {most} cheapest sentences" if most else "one sentence after the other"
+        print(f"{name:40} gap {gap:.3f}  overlap {overlap:.2f}  deletions scored, times fewer {fewer:.1f}")
+
+
 if sys.argv[1] == "record":
     record(sys.argv[2], sys.argv[3], *(int(number) for number in sys.argv[4:]))
+elif sys.argv[1] == "sentences":
+    try_sentences(sys.argv[2], sys.argv[3])
 else:
     runs = sorted(Path(sys.argv[2]).glob("*.npz"))
     print(f"{len(runs)} runs; means")

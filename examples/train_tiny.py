@@ -222,10 +222,10 @@ def build_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausal
     return LlamaForCausalLM(config)
 
 
-def train(tokenizer: PreTrainedTokenizerBase, rows: int, seed: int) -> LlamaForCausalLM:
-    """Train the model on `rows` rows, each seen once."""
+def train(tokenizer: PreTrainedTokenizerBase, rows: int, seed: int, steps: Sequence[int]) -> LlamaForCausalLM:
+    """Train the model on `rows` rows, each seen once, with problems of so many steps."""
     model = build_model(tokenizer, seed)
-    problems = generate(rows, seed, steps=STEPS, filler_rate=FILLER_RATE)
+    problems = generate(rows, seed, steps=tuple(steps), filler_rate=FILLER_RATE)
     inner = [weight for weight in model.model.layers.parameters() if weight.ndim == 2]
     others = [weight for weight in model.parameters() if all(weight is not one for one in inner)]
     optimisers = (
@@ -352,6 +352,7 @@ def evaluate(folder: Path, demo: Path, count: int) -> None:
         by_steps[steps] = f"| {steps} steps | {sum(of_these) / len(of_these):.1%} | {len(of_these)} |"
     directly_right = sum(is_right(text, p.gold) for text, p in zip(direct, problems, strict=True))
     as_generator = sum(text == f"{p.reasoning}\n{p.answer}" for text, p in zip(written, problems, strict=True))
+    trained = model.config.tiny_training
     card = CARD.format(
         parameters=f"{model.num_parameters():,}",
         vocabulary=len(tokenizer),
@@ -366,7 +367,8 @@ def evaluate(folder: Path, demo: Path, count: int) -> None:
         test_seed=TEST_SEED,
         new_tokens=NEW_TOKENS,
         demo_count=len(lines),
-        **model.config.tiny_training,
+        steps=" ".join(str(number) for number in trained.get("steps", STEPS)),
+        **{name: trained[name] for name in ("rows", "seed", "minutes")},
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     print(card)
@@ -390,13 +392,13 @@ template. The tokenizer is byte-level BPE with {vocabulary} entries; every digit
 be encoded and decoded without loss.
 
 ## Data
-Word problems of `tokimp.datasets.word_problems`, two to four steps, numbers up to 99, with whole sentences of filler
+Word problems of `tokimp.datasets.word_problems`, numbers up to 99, with whole sentences of filler
 planted in the chains; in training each of these was left out with probability 0.3. Rows of bare sums are 40 % of the
 rows for the first 40 % of the training and 10 % later; of the problems, 8 % are answered without a chain. A hash of the
 question decides whether a problem is for training or for testing, so no test question was ever trained on.
 
 ## Training
-    python examples/train_tiny.py --rows {rows} --seed {seed}
+    python examples/train_tiny.py --rows {rows} --seed {seed} --steps {steps}
 
 {rows} rows, each seen once, seed {seed}, {minutes} minutes on one CPU core. The weights are stored in float16.
 
@@ -427,6 +429,7 @@ def main() -> None:
     parser.add_argument("--demo", type=Path, default=Path("tokimp/datasets/demo_chains.jsonl"), help="demo chains file")
     parser.add_argument("--rows", type=int, default=ROWS, help="training rows, each seen once")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="of the problems trained on, drawn alike")
     parser.add_argument("--problems", type=int, default=1000, help="unseen problems to evaluate on")
     parser.add_argument("--evaluate-only", action="store_true", help="measure what is in the folder already")
     arguments = parser.parse_args()
@@ -434,10 +437,15 @@ def main() -> None:
     if not arguments.evaluate_only:
         started = time.monotonic()
         tokenizer = train_tokenizer(generate(4000, arguments.seed))
-        model = train(tokenizer, arguments.rows, arguments.seed)
+        model = train(tokenizer, arguments.rows, arguments.seed, arguments.steps)
         minutes = round((time.monotonic() - started) / 60)
         # Kept with the weights, so that a later evaluation can still say how they came about.
-        model.config.tiny_training = {"rows": arguments.rows, "seed": arguments.seed, "minutes": minutes}
+        model.config.tiny_training = {
+            "rows": arguments.rows,
+            "seed": arguments.seed,
+            "steps": list(arguments.steps),
+            "minutes": minutes,
+        }
         arguments.out.mkdir(parents=True, exist_ok=True)
         tokenizer.save_pretrained(arguments.out)
         model.half().save_pretrained(arguments.out)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
