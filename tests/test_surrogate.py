@@ -64,14 +64,17 @@ def test_the_forward_pass_is_scikit_learns(hidden: list[int], seed: int) -> None
 
 
 def test_a_surrogate_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    """Header and predictions are the same after a round trip, to the last bit; an old file is replaced."""
+    """Header and predictions are the same after a round trip, to the last bit; an old file is replaced.
+
+    They are so beyond the features that it was fitted on, too.
+    """
     path, written = tmp_path / "a.safetensors", surrogate()
     path.write_bytes(b"old")
     save_surrogate(written, path)
     read = load_surrogate(path)
     assert read.header == HEADER
-    features = training().features
-    np.testing.assert_array_equal(read.importance(features), written.importance(features))
+    for features in (training().features, training(seed=1).features * np.float32(100)):
+        np.testing.assert_array_equal(read.importance(features), written.importance(features))
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
 
@@ -89,6 +92,39 @@ def test_features_that_do_not_vary_are_no_trouble() -> None:
     constant = Training(units.features, np.full(len(units.target), 2.5), units.question)
     predicted = fit_network(constant, hidden=[3], penalties=[1.0], epochs=3, seed=0).predict(units.features)
     assert np.isfinite(predicted).all()
+
+
+def test_features_beyond_the_training_units_are_read_as_the_nearest_that_was_seen() -> None:
+    """However far a feature goes, the prediction is that at the end of its range; within it nothing is changed."""
+    units, network = training(), surrogate().network
+    low, high = units.features.min(axis=0), units.features.max(axis=0)
+    np.testing.assert_array_equal(
+        network.predict(np.stack([low - 1e6, high + 1e6])), network.predict(np.stack([low, high]))
+    )
+    one, other = network.predict(np.stack([(low + high) / 2, (low + high) / 2 + 0.1]))
+    assert one != other
+
+
+def test_a_file_without_ranges_is_refused(tmp_path: Path) -> None:
+    """What was written before features were clipped would predict something else: the message says to fit it again."""
+    path = tmp_path / "a.safetensors"
+    save_surrogate(surrogate(), path)
+    header = {**_header(path), "format": "tokimp surrogate 1"}
+    arrays = {name: array for name, array in load_file(path).items() if name not in {"low", "high"}}
+    save_file(arrays, path, metadata={"tokimp_surrogate": json.dumps(header)})
+    with pytest.raises(EstimatorError, match=r"format 'tokimp surrogate 1', here 'tokimp surrogate 2'\); fit it again"):
+        load_surrogate(path)
+
+
+def test_a_range_that_holds_nothing_is_refused(tmp_path: Path) -> None:
+    """Clipped to ends that are the wrong way round, every value would be the same."""
+    path = tmp_path / "a.safetensors"
+    save_surrogate(surrogate(), path)
+    arrays, header = load_file(path), _header(path)
+    arrays["low"], arrays["high"] = arrays["high"], arrays["low"]
+    save_file(arrays, path, metadata={"tokimp_surrogate": json.dumps(header)})
+    with pytest.raises(EstimatorError, match="least value of a feature is above its greatest"):
+        load_surrogate(path)
 
 
 def test_files_that_are_no_surrogate_are_refused(tmp_path: Path) -> None:

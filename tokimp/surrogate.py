@@ -17,8 +17,9 @@ from tokimp.attention_features import KINDS, FeatureSpace
 from tokimp.errors import EstimatorError
 from tokimp.scorer import FloatArray
 
-FORMAT = "tokimp surrogate 1"
+FORMAT = "tokimp surrogate 2"
 _HEADER = "tokimp_surrogate"
+_OF_FEATURES = ("low", "high", "center", "scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,13 @@ class SurrogateHeader:
 class Network:
     """A multilayer perceptron on standardised features, as plain arrays (float32).
 
+    Features beyond what was seen in training are read as the nearest that was: of a feature that hardly varied there,
+    a value elsewhere is a multiple of its standard deviation that no weight was fitted for.
+
     Attributes
     ----------
+    low, high
+        The least and the greatest value of each feature in training, [feature]; features are clipped to them.
     center, scale
         Subtracted from the features, and what they are divided by, [feature].
     weights, biases
@@ -79,6 +85,8 @@ class Network:
         The output is multiplied by the second, and the first is added.
     """
 
+    low: FloatArray
+    high: FloatArray
     center: FloatArray
     scale: FloatArray
     weights: tuple[FloatArray, ...]
@@ -88,7 +96,7 @@ class Network:
 
     def predict(self, features: FloatArray) -> FloatArray:
         """Return the predictions for features [unit, feature], [unit], float64, in the target's unit."""
-        values = (features - self.center) / self.scale
+        values = (np.clip(features, self.low, self.high) - self.center) / self.scale
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             values = values @ weight + bias
             if index < len(self.weights) - 1:
@@ -115,7 +123,7 @@ def save_surrogate(surrogate: FittedSurrogate, path: Path) -> None:
     An old file is replaced once the new one is complete.
     """
     network = surrogate.network
-    arrays = {"center": network.center, "scale": network.scale}
+    arrays = {name: getattr(network, name) for name in _OF_FEATURES}
     for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         arrays |= {f"weight.{index}": weight, f"bias.{index}": bias}
     # float64, unlike the rest: the levels of likelihoods are large beside their differences.
@@ -147,7 +155,10 @@ def load_surrogate(path: Path) -> FittedSurrogate:
         raise EstimatorError(f"{path} is damaged, or no safetensors file ({error}); fit the surrogate again") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else header
-        raise EstimatorError(f"{path} is no surrogate that this tokimp reads (format {found!r}, here {FORMAT!r})")
+        raise EstimatorError(
+            f"{path} is no surrogate that this tokimp reads (format {found!r}, here {FORMAT!r}); fit it again with "
+            "'tokimp analyze RUN surrogate:save=FILE'"
+        )
     try:
         return _assemble(header, arrays)
     except (KeyError, TypeError, ValueError) as error:
@@ -164,10 +175,13 @@ def _assemble(header: dict[str, Any], arrays: dict[str, FloatArray]) -> FittedSu
         raise ValueError(f"its features are {', '.join(described.kinds)}; this tokimp's are {', '.join(KINDS)}")
     widths = [len(described.space.names), *(len(bias) for bias in biases)]
     fits = [weight.shape for weight in weights] == list(pairwise(widths)) and widths[-1] == 1
-    if not fits or arrays["center"].shape != (widths[0],) or arrays["scale"].shape != (widths[0],):
+    low, high, center, scale = of_features = [arrays[name] for name in _OF_FEATURES]
+    if not fits or any(array.shape != (widths[0],) for array in of_features):
         raise ValueError(f"its arrays do not fit its {widths[0]} features")
     if described.sign not in {1, -1} or not all(np.isfinite(array).all() for array in arrays.values()):
         raise ValueError("it holds numbers that are not finite, or no sign")
+    if (low > high).any():
+        raise ValueError("the least value of a feature is above its greatest")
     target_center, target_scale = arrays["target"].tolist()
-    network = Network(arrays["center"], arrays["scale"], weights, biases, target_center, target_scale)
+    network = Network(low, high, center, scale, weights, biases, target_center, target_scale)
     return FittedSurrogate(described, network)

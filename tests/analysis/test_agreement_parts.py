@@ -76,6 +76,23 @@ def test_groups_without_a_value_are_counted() -> None:
     assert [table.columns[0].header for table in tables] == ["pair", "pair"]
 
 
+def test_tables_say_that_nothing_is_left_of_position(tmp_path: Path) -> None:
+    """Within groups and between results alike, only where position is partialled out, and of no other estimator."""
+    result = toy_result({"a": [[3, 1, 2, 5, 4]], "[position]": [[0, 1, 2, 3, 4]]}, [chain("mmmmm")])
+    said = r"undefined with \[position], of which nothing is left"
+    analysis = ti.load_analysis("agreement_within", n_resamples=20)
+    plain, partial = analysis.tables(ti.analyze(result, analysis))
+    assert said not in str(plain.caption)
+    assert said in str(partial.caption)
+    ti.save(result, tmp_path / "other.nc")
+    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "other.nc"), n_resamples=20)
+    (table,) = analysis.tables(ti.analyze(result, analysis))
+    assert said in str(table.caption)
+    few = toy_result({"a": [[3, 1]], "b": [[1, 2]]}, [chain("mm")])
+    analysis = ti.load_analysis("agreement_within", n_resamples=20)
+    assert all("undefined" not in str(table.caption) for table in analysis.tables(ti.analyze(few, analysis)))
+
+
 @pytest.mark.parametrize("parameters", [{"by": "colour"}, {"bands": 0}, {"minimum_units": 2}, {"confidence": 2.0}])
 def test_parameters_out_of_range_are_refused(parameters: dict[str, Any]) -> None:
     """The message names the parameter."""

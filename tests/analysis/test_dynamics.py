@@ -15,6 +15,8 @@ from tokimp.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.estimator import Importance
 from tokimp.objective import Answer
+from tokimp.report.curves import line_look
+from tokimp.report.dynamics import draw_dynamics, dynamics_table
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -117,3 +119,30 @@ def test_table_and_figure_show_every_prediction() -> None:
     figure = analysis.figure(result)
     assert figure is not None
     assert len(figure.axes) == 3
+
+
+def test_an_estimator_looks_the_same_in_every_figure_of_a_result() -> None:
+    """Its place among the estimators decides, though the path is none here; the other predictions look like nobody."""
+    chains = [toy_chain("hacebdgf")]
+    result = toy_result({"a": [range(8)], "greedy": pruned(chains), "b": [range(8)]}, chains)
+    result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains))
+    lines = {line.get_label(): line for line in draw_dynamics(result).axes[0].get_lines()}
+    assert list(lines) == ["local", "frozen", "random", "a", "b"]
+    looks = {name: (line.get_color(), line.get_marker(), line.get_linestyle()) for name, line in lines.items()}
+    of_estimators = [tuple(line_look(place).values()) for place in range(32)]
+    assert [looks["a"], looks["b"]] == [of_estimators[0], of_estimators[2]]
+    for name in ("local", "frozen", "random"):
+        assert looks[name][0] not in {colour for colour, _, _ in of_estimators}
+        assert looks[name][1] not in {marker for _, marker, _ in of_estimators}
+    assert len(set(looks.values())) == 5
+
+
+def test_a_path_that_ends_early_is_said_to_where_values_are_missing() -> None:
+    """The table's foot explains its dashes, and the empty panel says why it is empty; a whole path needs no word."""
+    chains = [toy_chain("hacebdgf")]
+    for ratio, missing in ((0.5, True), (0.0, False)):
+        result = toy_result({"greedy": pruned(chains, keep_ratio=ratio)}, chains)
+        result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains, context_ratios=[1.0, 0.75], next_units=[1]))
+        assert ("a dash: too little of the path follows" in str(dynamics_table(result, 1).caption)) == missing
+        last = draw_dynamics(result).axes[-1]
+        assert [text.get_text() for text in last.texts] == ["none: no path goes to the end"] * missing

@@ -18,6 +18,7 @@ from tokimp.analysis.structure import kept_probability
 from tokimp.analysis.uniform_deletion import expected_kept, kept_distribution, pooled_band, variance_of_kept
 from tokimp.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError, PluginError
+from tokimp.report.categories import draw_structure
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -119,6 +120,15 @@ def test_table_and_figure_name_every_category_and_estimator() -> None:
     figure = analysis.figure(result)
     assert figure is not None
     assert {axis.get_title().split(" ")[0] for axis in figure.axes} == {"m", "g"}
+
+
+def test_the_lowest_panel_of_every_column_has_its_keep_ratios() -> None:
+    """Six categories fill a row of four and half of another: the panels with none below them are numbered too."""
+    result = ti.analyze(toy_result({"a": [range(6)]}, [labelled("abcdef", "mgvsec")]), "structure", n_resamples=20)
+    axes = draw_structure(result).axes
+    shown = [axis for axis in axes if axis.get_visible()]
+    assert len(shown) == 6
+    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in shown] == [False, False, True, True, True, True]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.data())

@@ -18,10 +18,12 @@ from tokimp.analysis.surrogate import Surrogate
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, group_drops
 from tokimp.analysis.surrogate_models import Training, fit_ridge
 from tokimp.analysis.surrogate_targets import read_targets
+from tokimp.attention_features import KINDS
 from tokimp.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.objective import Answer
 from tokimp.progress import Progress
+from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
 from tokimp.surrogate import load_surrogate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
@@ -221,6 +223,23 @@ def test_the_features_that_carry_it_are_named() -> None:
     assert (drops[:, 1, 1] <= drops[:, 1, 0]).all()
 
 
+@pytest.mark.parametrize("noise", [1e-7, 1e-5])
+def test_a_feature_that_jumps_in_a_chain_not_seen_does_not_carry_the_prediction_away(noise: float) -> None:
+    """Constant in training but for a little noise, at one in a chain held out: that is predicted, not extrapolated."""
+    generator = np.random.default_rng(0)
+    features = [generator.normal(size=(20, 3)).astype(np.float32) for _ in range(9)]
+    target = [values[:, 1].astype(np.float64) for values in features]
+    for index, values in enumerate(features):
+        values[:, 2] = 1.0 if index == 3 else noise * generator.random(20)
+    ids = [f"c{i}" for i in range(9)]
+    examples = Examples.of(ids, ids, features, target, 0)
+    fitted = crossfit(examples, 3, Perceptron((8,), (1.0,), 60, 0))
+    at = examples.ids.index("c3")
+    for model in ("mlp", "ridge"):
+        error = np.square(fitted.predictions[model][at] - examples.target[at]).mean()
+        assert error < np.square(examples.target[at]).mean()
+
+
 def test_a_ridge_is_the_one_of_its_penalty() -> None:
     """With a target that is linear in one feature, predictions are close to it, level included."""
     generator = np.random.default_rng(0)
@@ -374,3 +393,47 @@ def test_tables_and_figure_show_every_target(tmp_path: Path) -> None:
         assert len(shown) == tables
         assert shown[0].row_count == 8
         assert len(analysis.figure(result).axes) == 2 * panels
+
+
+def test_the_table_warns_where_chains_are_few(node: xr.Dataset) -> None:
+    """Nine chains are too few to learn much from, and the foot says so; twenty are not."""
+    tree = with_node(node)
+    assert "fewer than 20 chains are too few" in str(surrogate_table(tree).caption)
+    assert "too few" not in str(surrogate_table(with_node(node.assign(chains_used=node["chains_used"] + 11))).caption)
+
+
+def test_the_table_of_features_has_a_section_for_each_target(node: xr.Dataset) -> None:
+    """However many targets there are, the losses of their groups of features stand below one another."""
+    (table,) = group_table(with_node(node))
+    assert [str(column.header) for column in table.columns] == ["target", "features", "all units", "within chains"]
+    assert [cell for cell in table.columns[0].cells if cell] == node["target"].to_numpy().tolist()
+    assert table.row_count == node.sizes["target"] * node.sizes["group"]
+    assert "layers" not in str(table.caption)
+
+
+def test_of_many_layers_the_most_telling_are_shown(node: xr.Dataset) -> None:
+    """Of thirty layers each target has the ten with the greatest loss within chains, in order; the foot says so."""
+    names = [*KINDS, *(f"layer {layer}" for layer in range(30))]
+    deep = node.drop_dims("group").assign_attrs(layers=30)
+    losses = np.random.default_rng(0).permuted(np.tile(np.arange(39.0), (3, 2, 1)), axis=-1)
+    losses[0, 1, 9:12] = np.nan
+    for end in ("", "_low", "_high"):
+        deep[f"group_drop{end}"] = (("target", "scope", "group"), losses)
+    tree = with_node(deep.assign_coords(group=np.array(names, dtype=object)))
+    (table,) = group_table(tree)
+    shown = list(table.columns[1].cells)
+    figure = draw_surrogate(tree)
+    for place, target in enumerate(losses[:, 1, 9:]):
+        order = np.argsort(np.where(np.isnan(target), -np.inf, target))
+        expected = [*KINDS, *(f"layer {layer}" for layer in sorted(order[-10:]))]
+        assert shown[19 * place : 19 * place + 19] == expected
+        drawn_names = [label.get_text() for label in figure.axes[3 * place + 2].get_yticklabels()]
+        assert drawn_names == expected
+    assert "of 30 layers the 10 with the greatest loss" in str(table.caption)
+    assert "the result holds all" in str(table.caption)
+    assert "10 of 30 layers" in figure.axes[2].get_title()
+
+
+def with_node(node: xr.Dataset) -> xr.DataTree:
+    """Return a result that holds this node of the analysis."""
+    return xr.DataTree.from_dict({"/": xr.Dataset(), "/analysis/surrogate": node})

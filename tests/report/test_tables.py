@@ -60,6 +60,37 @@ def test_the_agreement_table_has_means_intervals_chance_and_counts() -> None:
     assert partial[-4:] == ["-"] * 4
 
 
+def test_pairs_with_position_are_undefined_once_position_is_partialled_out() -> None:
+    """The foot counts the chains of the pairs that have a value, and says why those with position have none."""
+    tree = result()
+    text = " ".join(printed(agreement_table(tree, partial=True)).split())
+    assert "over 2 chains; left out: 1 too short (under 5 units), 1 undefined; no intervals over fewer than" in text
+    assert "undefined with position, of which nothing is left once position is partialled out" in text
+    assert "over 0" not in text
+    assert "undefined with" not in printed(agreement_table(tree))
+
+
+def test_two_estimators_of_which_one_is_position_leave_nothing_to_count() -> None:
+    """Where no pair is left the foot says only why."""
+    draw = np.random.default_rng(0)
+    scores = {"a": [draw.normal(size=9) for _ in range(6)], "position": [np.arange(9.0) for _ in range(6)]}
+    table = agreement_table(analyze(toy_result(scores), "agreement", n_resamples=20), partial=True)
+    assert table.caption == "undefined with position, of which nothing is left once position is partialled out"
+
+
+def test_an_estimator_that_ranks_all_units_alike_is_counted_with_its_pair() -> None:
+    """The foot is of the pairs that have a value, however few they are; position is no reason for the others."""
+    draw = np.random.default_rng(0)
+    one, other = ([draw.normal(size=9) for _ in range(6)] for _ in range(2))
+    flat, level = ([np.full(9, value) for _ in range(6)] for value in (0.0, 1.0))
+    scores = {"a": one, "b": other, "flat": flat, "level": level}
+    tree = analyze(toy_result(scores), "agreement", n_resamples=20)
+    for partial in (False, True):
+        table = agreement_table(tree, partial=partial)
+        assert table.caption == "over 6 chains"
+        assert row_of(printed(table), "a / flat (over 0 chains; left out: 6 undefined)")[-1] == "-"
+
+
 def long_labels() -> xr.DataTree:
     """Return an analysed result of six chains by estimators with long labels."""
     draw = np.random.default_rng(0)

@@ -28,7 +28,7 @@ from tokimp.datasets.correctness import AnswerKind, AnswerParts, read_value, sam
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
 from tokimp.report.curve_tables import answer_recovery_table
-from tokimp.report.curves import draw_answer_recovery
+from tokimp.report.curves import coinciding_references, draw_answer_recovery
 from tokimp.scorer import Capability, FloatArray, Scorer
 from tokimp.tokenization import SpanEncoder
 
@@ -174,10 +174,11 @@ class AnswerRecovery(Analysis):
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return the share of chains that give the chain's answer, and the right one where any is known."""
-        known = result["analysis/answer_recovery/chains_used"].max(("estimator", "keep_ratio"))
-        shown = [name for name in ("chain", "gold") if int(known.sel(reference=name))]
-        return [answer_recovery_table(result, name) for name in shown]
+        """Return the share of chains that give the chain's answer, and the right one where any is known and differs."""
+        groups = coinciding_references(result["analysis/answer_recovery"].to_dataset())
+        # What the model wrote unpruned has a panel of the figure, and no table.
+        firsts = (next((name for name in names if name != "unpruned"), None) for names in groups)
+        return [answer_recovery_table(result, name) for name in firsts if name is not None]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the shares over the keep ratio, with the band of random orders."""

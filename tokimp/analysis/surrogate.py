@@ -42,6 +42,9 @@ class Surrogate(Analysis):
     - ``position``: the perceptron on position alone: units before and after, their share, the length of the chain;
     - ``mean``: the mean of the training units.
 
+    Features are standardised, and those beyond the range of the training units are read as its nearest end: a feature
+    that is all but constant in training and not elsewhere would be extrapolated by thousands of standard deviations.
+
     Each chain is predicted by models fitted on chains of other questions (`folds` parts); penalties and epochs are
     chosen on training questions held out. Chains of one question, by its text, are never on both sides: several
     solutions of one problem share too much. So at least three questions are needed, however many chains they have.

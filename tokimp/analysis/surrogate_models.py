@@ -17,6 +17,7 @@ from tokimp.surrogate import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 _PATIENCE = 20
+_ROUNDING = 1e-6  # of attention in float32: weights of at most 1, entropies and distances relative to their size
 _VALIDATION = 5  # of the training questions, one in five says when to stop
 
 Predict = Callable[[FloatArray], FloatArray]
@@ -52,8 +53,21 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """Means and standard deviations of features and target; what does not vary is divided by 1."""
+    """How features and target are standardised, by the units that are fitted on.
 
+    Attributes
+    ----------
+    low, high
+        Least and greatest value of each feature, [feature]; others are clipped to them, since what is fitted says
+        nothing beyond them.
+    center, scale
+        Means and standard deviations, [feature]; what varies less than rounding makes it vary is divided by 1.
+    target_center, target_scale
+        The same of the target.
+    """
+
+    low: FloatArray
+    high: FloatArray
     center: FloatArray
     scale: FloatArray
     target_center: float
@@ -63,18 +77,22 @@ class Scaling:
     def of(cls, training: Training) -> Scaling:
         """Return those of some units."""
         features, target = training.features, training.target
+        center = features.mean(axis=0, dtype=np.float64)
         scale = features.std(axis=0, dtype=np.float64)
         spread = float(target.std())
+        rounding = _ROUNDING * np.maximum(1.0, np.abs(center))
         return cls(
-            features.mean(axis=0, dtype=np.float64).astype(np.float32),
-            np.where(scale > 1e-8, scale, 1.0).astype(np.float32),
+            features.min(axis=0),
+            features.max(axis=0),
+            center.astype(np.float32),
+            np.where(scale > rounding, scale, 1.0).astype(np.float32),
             float(target.mean()),
             spread if spread > 1e-12 else 1.0,
         )
 
     def features(self, features: FloatArray) -> FloatArray:
-        """Return features, standardised, float32."""
-        scaled: FloatArray = (features - self.center) / self.scale
+        """Return features, clipped to the range of those fitted on and standardised, float32."""
+        scaled: FloatArray = (np.clip(features, self.low, self.high) - self.center) / self.scale
         return scaled
 
     def target(self, target: FloatArray) -> FloatArray:
@@ -174,6 +192,8 @@ def _perceptron(hidden: Sequence[int], penalty: float, seed: int, n_units: int) 
 def network_of(trained: MLPRegressor, scaling: Scaling) -> Network:
     """Return a perceptron that scikit-learn trained as plain arrays, with the scaling it was trained in."""
     return Network(
+        scaling.low,
+        scaling.high,
         scaling.center,
         scaling.scale,
         tuple(np.asarray(weight, dtype=np.float32) for weight in trained.coefs_),

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.curves import analysis_node
+from tokimp.report.tables import followers_of_position, followers_text
 from tokimp.report.terminal import interval_text, keep_words_whole, new_table
 
 
@@ -35,7 +36,11 @@ def agreement_within_table(result: xr.DataTree, *, partial: bool = False) -> Tab
     table.add_section()
     counts = node["chains_used"].max(("partial", "estimator", "other"))
     table.add_row("[dim]chains[/]", *(str(int(counts.sel(group=group))) for group in groups))
-    table.caption = f"mean, {node.attrs['confidence']:.0%} interval over chains"
+    used = node["chains_used"].max("group")
+    itself = {str(label): used.sel(estimator=label, other=label) for label in node["estimator"].to_numpy()}
+    followers = followers_of_position(itself) if partial else []
+    feet = [f"mean, {node.attrs['confidence']:.0%} interval over chains", *followers_text(followers)]
+    table.caption = "; ".join(feet)
     return keep_words_whole(table)
 
 
@@ -46,11 +51,14 @@ def agreement_between_table(result: xr.DataTree) -> Table:
     table.add_column("estimator")
     for heading in ("as it is", "position partialled out", "chains"):
         table.add_column(heading, justify="right")
-    for label in node["common"].to_numpy().tolist():
+    labels = node["common"].to_numpy().tolist()
+    for label in labels:
         row = node.sel(common=label)
         cells = [_interval(row.sel(partial=partial)) for partial in (False, True)]
         table.add_row(escape(label), *cells, str(int(row["chains_used"].max())))
-    table.caption = f"mean, {node.attrs['confidence']:.0%} interval over chains"
+    followers = followers_of_position({str(label): node["chains_used"].sel(common=label) for label in labels})
+    feet = [f"mean, {node.attrs['confidence']:.0%} interval over chains", *followers_text(followers)]
+    table.caption = "; ".join(feet)
     return keep_words_whole(table)
 
 

@@ -80,8 +80,10 @@ def draw_structure(result: xr.DataTree) -> Figure:
         axis.tick_params(labelsize=8)
         axis.set_xlabel("keep ratio", fontsize=9)
     axes[0].invert_xaxis()
-    for axis in axes[len(categories) :]:
-        axis.set_visible(False)
+    for place in range(len(categories), len(axes)):
+        axes[place].set_visible(False)
+        # Only the lowest panel of a column has numbers on its axis; that is now the one above.
+        axes[place - columns].tick_params(labelbottom=True)
     figure.supylabel("share kept", fontsize=9)
     finish(figure, axes[0], f"share of each category kept; {node.attrs['categorizer']}")
     return figure

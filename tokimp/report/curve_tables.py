@@ -9,7 +9,7 @@ import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import analysis_node
+from tokimp.report.curves import analysis_node, coinciding_references
 from tokimp.report.terminal import interval_text, keep_words_whole, new_table, number_text
 
 _MEASURES = {
@@ -52,7 +52,14 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
     table.add_section()
     area, more = _range(node, "uniform_area_"), ("comprehensiveness", "sufficiency")
     table.add_row("[dim]random orders[/]", area, area, *(_range(node, f"uniform_{name}_") for name in more))
-    table.caption = f"over {_chains(node)}; of random orders the lowest and highest of {node.sizes['draw']} draws"
+    feet = [f"over {_chains(node)}", f"of random orders the lowest and highest of {node.sizes['draw']} draws"]
+    stopped = _stopped_early(node["value"])
+    if stopped:
+        feet.append(
+            f"{stopped} did not delete down to keep ratio {float(node['keep_ratio'].min()):g}: a curve that is not "
+            "whole has no area, units that were not ranked no rationale; the figure shows how far the curves go"
+        )
+    table.caption = "; ".join(feet)
     return keep_words_whole(table)
 
 
@@ -60,6 +67,8 @@ def answer_recovery_table(
     result: xr.DataTree, reference: str = "chain", ratios: Sequence[float] | None = None
 ) -> Table:
     """Return a table of the share of chains that still give an answer, one row an estimator, one column a keep ratio.
+
+    The foot names the references for which every number is the same.
 
     Parameters
     ----------
@@ -75,8 +84,10 @@ def answer_recovery_table(
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "answer_recovery").sel(reference=reference)
+    whole = analysis_node(result, "answer_recovery")
+    node = whole.sel(reference=reference)
     whose = {"chain": "the chain's answer", "unpruned": "the model's own unpruned", "gold": "the right answer"}
+    alike = next((names for names in coinciding_references(whole) if reference in names), [])
     shown = node["keep_ratio"].to_numpy().tolist() if ratios is None else list(ratios)
     table = new_table(f"Answer recovery: share of chains that give {whose[reference]}, by keep ratio")
     table.add_column("estimator")
@@ -89,8 +100,23 @@ def answer_recovery_table(
     uniform = (number_text(float(node["uniform_mean"].sel(keep_ratio=ratio))) for ratio in shown)
     table.add_row("[dim]random orders[/]", *uniform)
     count = int(node["chains_used"].max())
-    table.caption = f"over {count} chain{'' if count == 1 else 's'}; intervals are in the result and the figure"
+    feet = [f"over {count} chain{'' if count == 1 else 's'}", "intervals are in the result and the figure"]
+    others = [whose[name] for name in alike if name != reference]
+    if others:
+        feet.insert(1, f"the same numbers hold for {' and '.join(others)}")
+    stopped = _stopped_early(node["recovered"])
+    if stopped:
+        feet.append(f"a dash: {stopped} did not delete down to that keep ratio")
+    table.caption = "; ".join(feet)
     return keep_words_whole(table)
+
+
+def _stopped_early(value: xr.DataArray) -> str:
+    """Return the estimators that have a value of some chain at some keep ratios only, as text; empty where none has."""
+    known = value.notnull()
+    part = known.any("keep_ratio") & ~known.all("keep_ratio")
+    others = [dim for dim in part.dims if dim != "estimator"]
+    return " and ".join(escape(str(label)) for label in value["estimator"].to_numpy()[part.any(others).to_numpy()])
 
 
 def _interval(row: xr.Dataset, prefix: str, count: int) -> str:

@@ -31,6 +31,8 @@ _AXES = {
 def line_look(index: int) -> dict[str, Any]:
     """Return colour, marker and dashes of the line with this number; no two of the first 32 look the same.
 
+    The number of an estimator is its place in the result, so that it looks the same in all figures of a run.
+
     Examples
     --------
     >>> line_look(0) == line_look(8)
@@ -92,23 +94,42 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
 def draw_answer_recovery(result: xr.DataTree) -> Figure:
     """Draw the share of chains whose answer is still given, over the keep ratio; one panel for each reference.
 
+    References for which every number is the same share a panel, which names them all.
+
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
     node = analysis_node(result, "answer_recovery")
-    names = [str(name) for name in node["reference"].to_numpy() if int(node["chains_used"].sel(reference=name).max())]
+    panels = coinciding_references(node)
     titles = {"chain": "the chain's answer", "unpruned": "the model's answer unpruned", "gold": "the right answer"}
-    figure = Figure(figsize=(1 + 3.8 * len(names), 4.3), facecolor=PAPER, layout="constrained")
-    row = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
-    for axis, name in zip(row, names, strict=True):
-        _draw_lines(axis, node.sel(reference=name))
-        axis.set_title(titles.get(name, name), fontsize=9)
+    figure = Figure(figsize=(1 + 3.8 * len(panels), 4.3), facecolor=PAPER, layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axis, names in zip(row, panels, strict=True):
+        _draw_lines(axis, node.sel(reference=names[0]))
+        axis.set_title("\n= ".join(titles.get(name, name) for name in names), fontsize=9)
         axis.set_ylim(-0.03, 1.03)
     row[0].set_ylabel("share of chains that give", fontsize=9)
     finish(figure, row[0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
     return figure
+
+
+def coinciding_references(node: xr.Dataset) -> list[list[str]]:
+    """Return the references of an answer recovery that any chain has, those that coincide on all chains together."""
+    shares = node[["recovered", "uniform_recovered"]]
+    groups: list[list[str]] = []
+    for name in map(str, node["reference"].to_numpy()):
+        if not int(node["chains_used"].sel(reference=name).max()):
+            continue
+        own = shares.sel(reference=name, drop=True)
+        for group in groups:
+            if own.equals(shares.sel(reference=group[0], drop=True)):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return groups
 
 
 def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
@@ -143,7 +164,10 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
 def finish(figure: Figure, first: Axes, note: str) -> None:
     """Give a figure one legend, of the lines of its first panel, and a heading."""
     handles, labels = first.get_legend_handles_labels()
-    legend = figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=8)
+    # Inches, of a column of the legend; more columns than fit would be cut off at both sides.
+    widest = 0.7 + 0.07 * max(map(len, labels))
+    columns = max(1, min(4, len(labels), int(figure.get_figwidth() / widest)))
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)
     figure.suptitle(note, fontsize=9)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -11,6 +14,14 @@ from rich.table import Table
 
 from tokimp.report.curves import PAPER, analysis_node, finish, line_look
 from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, interval_text, keep_words_whole, new_table
+
+# Of predictions that are no estimator's: greys and markers that `line_look` gives nobody.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "local": {"color": "#3c3c3c", "marker": ">", "linestyle": "-", "zorder": 3},
+    # Above the estimators' lines: leave-one-out is the same numbers, and would hide it.
+    "frozen": {"color": "#7a7a7a", "marker": "<", "linestyle": "--", "zorder": 3},
+    "random": {"color": "#b0b0b0", "marker": "p", "linestyle": ":", "zorder": 3},
+}
 
 
 def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
@@ -38,32 +49,43 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
         table.add_row(f"{ratio:.1f}", *(_interval(cell, "overlap") for cell in cells))
         table.add_row("[dim]correlation[/]", *(_interval(cell, "correlation") for cell in cells))
     counts = at["overlap_chains"].to_numpy()
-    table.caption = f"over at most {int(counts.max())} chains; {node.attrs['confidence']:.0%} intervals"
+    feet = [f"over at most {int(counts.max())} chains", f"{node.attrs['confidence']:.0%} intervals"]
+    if not (counts.all() and at["correlation_chains"].all()):
+        feet.append("a dash: too little of the path follows; a correlation needs all of it")
+    table.caption = "; ".join(feet)
     return keep_words_whole(table)
 
 
 def draw_dynamics(result: xr.DataTree) -> Figure:
-    """Draw overlap for each k, and rank correlation, over the context ratio; one line a prediction."""
+    """Draw overlap for each k, and rank correlation, over the context ratio; one line a prediction.
+
+    An estimator looks as it does in the other figures of the result, by its place among the estimators.
+    """
     node = analysis_node(result, "dynamics")
+    places = {str(label): line_look(place) for place, label in enumerate(result["estimator"].to_numpy())}
+    looks = {**places, **_LOOKS}
     depths = node["k"].to_numpy().tolist()
     figure = Figure(figsize=(3.2 * (len(depths) + 1), 4.2), facecolor=PAPER, layout="constrained")
     axes = figure.subplots(1, len(depths) + 1, squeeze=False)[0]
     for axis, k in zip(axes, depths, strict=False):
-        _draw(axis, node.sel(k=k), "overlap")
+        _draw(axis, node.sel(k=k), "overlap", looks)
         axis.set_title(f"next {k}: share predicted", fontsize=9)
         axis.set_ylim(-0.03, 1.03)
-    _draw(axes[-1], node, "correlation")
+    _draw(axes[-1], node, "correlation", looks)
     axes[-1].set_title("all that is left: rank correlation", fontsize=9)
+    if not node["correlation_chains"].any():
+        axes[-1].text(0.5, 0.5, "none: no path goes to the end", fontsize=8, ha="center", transform=axes[-1].transAxes)
+        axes[-1].set(xticks=[], yticks=[])
     note = f"path of {node.attrs['path']}; {int(node['overlap_chains'].max())} chains"
     finish(figure, axes[0], f"{note}, {node.attrs['confidence']:.0%} intervals")
     return figure
 
 
-def _draw(axis: Axes, node: xr.Dataset, name: str) -> None:
-    for index, predictor in enumerate(node["predictor"].to_numpy()):
+def _draw(axis: Axes, node: xr.Dataset, name: str, looks: Mapping[str, dict[str, Any]]) -> None:
+    for predictor in node["predictor"].to_numpy():
         line = node.sel(predictor=predictor)
         ratios, mean = line["context_ratio"].to_numpy(), line[f"{name}_mean"].to_numpy()
-        look = line_look(index)
+        look = looks[str(predictor)]
         axis.plot(ratios, mean, **look, markersize=3, label=str(predictor))
         enough = line[f"{name}_chains"].to_numpy() >= FEWEST_FOR_AN_INTERVAL
         low, high = (np.where(enough, line[f"{name}_{end}"].to_numpy(), np.nan) for end in ("low", "high"))

@@ -19,6 +19,8 @@ _MODELS = {
     "mean": "mean",
 }
 _SCOPES = {"pooled": "all units", "within": "within chains"}
+FEWEST_TO_LEARN_FROM = 20
+MOST_LAYERS = 10
 
 
 def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
@@ -59,25 +61,58 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
     )
     if node.attrs["left_out"]:
         table.caption += f"; left out, of too few questions: {escape(str(node.attrs['left_out']))}"
+    if chains[0] < FEWEST_TO_LEARN_FROM:
+        table.caption += (
+            f"; fewer than {FEWEST_TO_LEARN_FROM} chains are too few to learn much from: a low or negative R squared "
+            "says little of what attention could tell"
+        )
     return keep_words_whole(table)
 
 
 def group_table(result: xr.DataTree) -> list[Table]:
-    """Return what the perceptron's correlation loses with each group of features shuffled; nothing where none was."""
+    """Return what the perceptron's correlation loses with each group of features shuffled; nothing where none was.
+
+    One row a group and target: every kind of feature, and of many layers those whose loss within chains is greatest.
+    """
     node = analysis_node(result, "surrogate")
     if "group_drop" not in node:
         return []
     table = new_table("Surrogate: what Pearson's correlation loses where the features of a group are shuffled")
+    table.add_column("target")
     table.add_column("features")
-    columns = [(target, scope) for target in node["target"].to_numpy() for scope in node["scope"].to_numpy()]
-    for target, scope in columns:
-        table.add_column(f"{escape(str(target))}, {_SCOPES[str(scope)]}", justify="right")
-    for group in node["group"].to_numpy():
-        cells = [node.sel(target=target, scope=scope, group=group) for target, scope in columns]
-        texts = [_interval(cell, "group_drop", int(cell["chains_used"])) for cell in cells]
-        table.add_row(escape(str(group)), *texts)
+    scopes = [str(scope) for scope in node["scope"].to_numpy()]
+    for scope in scopes:
+        table.add_column(_SCOPES[scope], justify="right")
+    for target in node["target"].to_numpy():
+        of_target = node.sel(target=target)
+        used = int(of_target["chains_used"])
+        for index, group in enumerate(_telling_groups(of_target)):
+            cells = [of_target.sel(scope=scope, group=group) for scope in scopes]
+            texts = [_interval(cell, "group_drop", used) for cell in cells]
+            table.add_row(escape(str(target)) if not index else "", escape(group), *texts)
+        table.add_section()
     table.caption = "of the perceptron on attention, on held-out chains; shuffled among all units, or within each chain"
+    if _has_more_layers(node):
+        table.caption += (
+            f"; of {int(node.attrs['layers'])} layers the {MOST_LAYERS} with the greatest loss within chains, for each "
+            "target; the result holds all"
+        )
     return [keep_words_whole(table)]
+
+
+def _has_more_layers(node: xr.Dataset) -> bool:
+    """Return whether there are more layers than a table or a figure has room for."""
+    return int(node.attrs["layers"]) > MOST_LAYERS
+
+
+def _telling_groups(of_target: xr.Dataset) -> list[str]:
+    """Return the groups of features to show of one target: kinds, and the layers of the greatest loss, in order."""
+    groups = [str(group) for group in of_target["group"].to_numpy()]
+    layers = [group for group in groups if group.startswith("layer ")]
+    lost = of_target["group_drop"].sel(scope="within", group=layers).to_numpy()
+    # What is not known sorts last.
+    shown = {layers[place] for place in np.argsort(-lost, kind="stable")[:MOST_LAYERS]}
+    return [group for group in groups if group not in layers or group in shown]
 
 
 def draw_surrogate(result: xr.DataTree) -> Figure:
@@ -117,10 +152,12 @@ def _draw_predictions(axis: Axes, node: xr.Dataset, target: str, model: str) -> 
 
 
 def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
-    groups = [str(group) for group in node["group"].to_numpy()]
+    groups = _telling_groups(node)
     enough = int(node["chains_used"]) >= FEWEST_FOR_AN_INTERVAL
     for index, scope in enumerate(node["scope"].to_numpy()):
-        value, low, high = (node[f"group_drop{end}"].sel(scope=scope).to_numpy() for end in ("", "_low", "_high"))
+        value, low, high = (
+            node[f"group_drop{end}"].sel(scope=scope, group=groups).to_numpy() for end in ("", "_low", "_high")
+        )
         spread = np.clip(np.stack([value - low, high - value]), 0, None) if enough else None
         height = np.arange(len(groups)) + 0.2 * (2 * index - 1)
         name = _SCOPES[str(scope)]
@@ -128,8 +165,10 @@ def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
     axis.axvline(0, color="#7a7a7a", linewidth=1, linestyle="--")
     axis.set_yticks(range(len(groups)), groups, fontsize=7, parse_math=False)
     axis.invert_yaxis()
-    axis.set_title("loss of r, features shuffled", fontsize=9)
+    layers = f"\n{MOST_LAYERS} of {int(node.attrs['layers'])} layers" if _has_more_layers(node) else ""
+    axis.set_title(f"loss of r, features shuffled{layers}", fontsize=9)
     axis.tick_params(axis="x", labelsize=8)
+    axis.locator_params(axis="x", nbins=5)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -54,14 +55,19 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     labels = node["estimator"].to_numpy().tolist()
     pairs = [chosen.sel(estimator=one, other=other) for one, other in combinations(labels, 2)]
     counts = [_counts(pair) for pair in pairs]
-    # What holds for most pairs is said once, below the table; what differs stands with its pair.
-    usual = max(set(counts), key=counts.count)
+    used = node["chains_used"].isel(measure=0)
+    itself = {label: used.sel(estimator=label, other=label) for label in labels}
+    followers = followers_of_position(itself) if partial else []
+    # What holds for most pairs that can be compared is said once, below the table; what differs stands with its pair.
+    comparable = [index for index, pair in enumerate(combinations(labels, 2)) if not set(pair) & set(followers)]
+    ranked = [index for index in comparable if int(pairs[index]["chains_used"].max())] or comparable
+    usual = Counter(counts[index] for index in ranked).most_common(1)
     what = "position partialled out" if partial else "as it is"
     table = new_table(f"Agreement, {what} (mean, {node.attrs['confidence']:.0%} interval over chains)")
     names = [f"{escape(one)} / {escape(other)}" for one, other in combinations(labels, 2)]
-    for index, said in enumerate(counts):
-        if said != usual:
-            names[index] += f" [dim](over {said})[/]"
+    for index in comparable:
+        if counts[index] != usual[0][0]:
+            names[index] += f" [dim](over {counts[index]})[/]"
     table.add_column("pair")
     shown = node["measure"].to_numpy().tolist() if measures is None else list(measures)
     columns = [[_interval(pair.sel(measure=measure)) for pair in pairs] for measure in shown]
@@ -72,10 +78,29 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     table.add_section()
     chance = [number_text(float(node["chance_mean"].sel(measure=measure))) for measure in shown]
     table.add_row("[dim]by chance[/]", *chance)
-    table.caption = f"over {usual}"
+    feet = [f"over {said}" for said, _ in usual]
     if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
-        table.caption += f"; no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains"
+        feet.append(f"no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains")
+    table.caption = "; ".join([*feet, *followers_text(followers)])
     return keep_words_whole(table)
+
+
+def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
+    """Return the estimators that follow position exactly: nothing of them is left once position is partialled out.
+
+    Parameters
+    ----------
+    itself
+        Of each estimator, on how many chains it is compared with itself, along ``partial``.
+    """
+    return [name for name, used in itself.items() if int(used.sel(partial=False)) and not int(used.sel(partial=True))]
+
+
+def followers_text(labels: Sequence[str]) -> list[str]:
+    """Return what the foot of a table, position partialled out, says of those that follow it: nothing, or one text."""
+    names = " and ".join(map(escape, labels))
+    left = "of which nothing is left once position is partialled out"
+    return [f"undefined with {names}, {left}"] if labels else []
 
 
 def cost_table(result: xr.DataTree) -> Table:
