@@ -9,7 +9,7 @@ import pytest
 
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.steps import Say, Step
+from tokimp.distillation.step import Say, Step
 from tokimp.errors import DistillationError
 
 PLAN = Plan.of(

@@ -12,11 +12,13 @@ import pandas as pd
 
 from tokimp.atomic import replacing, write_object
 from tokimp.distillation.cell_steps import CellStep, steps
+from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan_inputs import forget_files, task_questions
 from tokimp.distillation.results import cell_table, curve_table, difference_table
 from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.steps import PLAN, Sampling, Say, Step, forget_files, task_questions
+from tokimp.distillation.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
 from tokimp.report.distillation import draw_curves
 from tokimp.run_folder import RunFolder

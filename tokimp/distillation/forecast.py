@@ -10,10 +10,11 @@ from pathlib import Path
 from tokimp.bench.estimate import expected_positions
 from tokimp.bench.ways import Way
 from tokimp.chain import Chain, TokenizedChain
+from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
+from tokimp.distillation.plan_inputs import task_questions
 from tokimp.distillation.prune import ready_estimator
-from tokimp.distillation.steps import Sampling, task_questions
 from tokimp.errors import PlanError, TokimpError
 from tokimp.registry import load_objective, load_task
 from tokimp.scorer import Capability
