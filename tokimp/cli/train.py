@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tokimp.cli.options import Checked, keep_to_one_thread
+from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.datasets import load_chains
 from tokimp.distillation.settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
 from tokimp.distillation.train import train as run_training
@@ -118,6 +118,7 @@ def train(
     except TrainingError as error:
         raise click.UsageError(str(error)) from error
     keep_to_one_thread(student)
+    tell_of_the_hub(student)
     report = run_training(
         student,
         load_chains(chains, format="jsonl", limit=limit),
