@@ -33,7 +33,7 @@ from tokimp.report.terminal import console_for, keep_words_whole, new_table, pri
     default=150.0,
     show_default=True,
     type=click.FloatRange(min=1),
-    help="Of --estimate: of a chain, where none are sampled yet.",
+    help="Of --estimate: of a chain, where none are sampled yet; no more than a response may have.",
 )
 @click.option(
     "--question-tokens",
