@@ -16,6 +16,7 @@ from tokimp.distillation.distill import distill
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.plan_models import check_models
 from tokimp.errors import PlanError
+from tokimp.model_loading import check_model
 from tokimp.testing.toy_scorer import AdditiveScorer
 
 from .students import save_word_student
@@ -94,7 +95,7 @@ def test_models_that_can_be_loaded_are_each_read_once(
 ) -> None:
     """Folders and the embedded model pass; many cells of a student are one question."""
     read: list[str] = []
-    own = plan_models.check_model
+    own = check_model
 
     def count(model: str, **options: Any) -> None:
         read.append(model)
