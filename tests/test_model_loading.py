@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
-from tokimp import model_loading, registry
+from tokimp import model_source, registry
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
 from tokimp.model_loading import load_model, load_scorer, resolve_device, resolve_dtype
 from tokimp.registry import register_scorer
@@ -134,7 +134,7 @@ def test_the_embedded_model_is_read_from_the_package(folder: Path, monkeypatch: 
     """The name "tiny" means the folder in the package, and its absence is a clear error."""
     root = folder.parent / "package"
     (root / "datasets").mkdir(parents=True)
-    monkeypatch.setattr(model_loading, "files", lambda package: root)
+    monkeypatch.setattr(model_source, "files", lambda package: root)
     with pytest.raises(ScorerError, match=r"embedded model 'tiny' is missing.*train_tiny\.py"):
         load_model("tiny", device="cpu")
     (root / "datasets" / "tiny").symlink_to(folder)

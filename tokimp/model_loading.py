@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.model_source import line, locate, not_loaded
 from tokimp.registry import load
 from tokimp.scorer import Scorer
-
-TINY = "tiny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +100,31 @@ def load_model(
     if not isinstance(model, str | Path):
         raise ScorerError(f"a model is a name, a path or a transformers model object, not a {type(model).__name__}")
     place = resolve_device(device)
-    name, source, extra = str(model), *_locate(str(model))
+    name, source, extra = str(model), *locate(str(model))
     loading = {"trust_remote_code": trust_remote_code, **extra}
     loaded = _load_pretrained(name, source, place, dtype, loading)
     loaded_tokenizer = _tokenizer(name, tokenizer, source, loading)
     return _finished(loaded.to(place), loaded_tokenizer, name, place)
+
+
+def check_model(model: str, *, trust_remote_code: bool = False) -> None:
+    """Raise what `load_model` would raise of a model, as far as that shows before its weights are read.
+
+    It must be there, be a decoder by its configuration, and have a tokenizer; a folder must hold weights. Of a hub id,
+    configuration and tokenizer are fetched, and kept where the hub's client keeps them.
+
+    Raises
+    ------
+    ScorerError, UnsupportedError
+        As of `load_model`.
+    """
+    source, extra = locate(model)
+    loading = {"trust_remote_code": trust_remote_code, **extra}
+    _configuration(model, source, loading)
+    folder = Path(source)
+    if folder.is_dir() and not any(any(folder.glob(kind)) for kind in ("*.safetensors", "*.bin", "*.gguf")):
+        raise ScorerError(f"the folder {model!r} holds no weights (*.safetensors, *.bin or *.gguf)")
+    _tokenizer(model, None, source, loading)
 
 
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
@@ -118,7 +135,7 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
     ScorerError
         If it cannot be loaded.
     """
-    source, extra = _locate(model)
+    source, extra = locate(model)
     return _tokenizer(model, None, source, {"trust_remote_code": trust_remote_code, **extra})
 
 
@@ -157,54 +174,29 @@ def context_length(config: Any) -> int | None:
     return None
 
 
-def _locate(name: str) -> tuple[str, dict[str, Any]]:
-    """Return what transformers is to load from, and further arguments for it."""
-    if name == TINY:
-        folder = Path(str(files("tokimp").joinpath("datasets", TINY)))
-        if not (folder / "config.json").is_file():
-            raise ScorerError(
-                f"the embedded model {TINY!r} is missing from this installation of tokimp; reinstall it, or make the "
-                "model with examples/train_tiny.py"
-            )
-        return str(folder), {"local_files_only": True}
-    path = Path(name).expanduser()
-    # A hub id is NAME or OWNER/NAME; anything else is meant as a path, and the hub is not asked for it.
-    is_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
-    if is_path and not path.exists():
-        raise ScorerError(f"there is no model folder or GGUF file {name!r}")
-    if path.is_file() and path.suffix != ".gguf":
-        raise ScorerError(f"the file {name!r} is no model; give its folder, or a file that ends in .gguf")
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise ScorerError(f"there is no GGUF file {name!r}")
-        return str(path.parent), {"gguf_file": path.name}
-    if not path.is_dir():
-        return name, {}
-    gguf = sorted(path.glob("*.gguf"))
-    if (path / "config.json").is_file() or not gguf:
-        return str(path), {"local_files_only": True}
-    if len(gguf) > 1:
-        raise ScorerError(f"the folder {name!r} holds {len(gguf)} GGUF files; name one, such as {str(gguf[0])!r}")
-    return str(path), {"gguf_file": gguf[0].name}
+def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
+    """Return the configuration of a decoder."""
+    from transformers import AutoConfig  # noqa: PLC0415 - slow to import
+
+    try:
+        config = AutoConfig.from_pretrained(source, **loading)
+    # A missing, broken or unreachable model shows in whatever the reader of its format, or the hub's client, raises.
+    except Exception as error:
+        raise not_loaded(name, source, error) from error
+    _check_decoder_config(name, config)
+    return config
 
 
 def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: dict[str, Any]) -> Any:
-    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415 - slow to import
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415 - slow to import
 
     precision = resolve_dtype(dtype, device)
+    _configuration(name, source, loading)
     try:
-        config = AutoConfig.from_pretrained(source, **loading)
-        _check_decoder_config(name, config)
         return AutoModelForCausalLM.from_pretrained(source, dtype="auto" if precision is None else precision, **loading)
-    except UnsupportedError:
-        raise
-    # A missing, broken or unreachable model shows in whatever the reader of its format, or the hub's client, raises.
+    # As with its configuration.
     except Exception as error:
-        tried = "folder" if Path(source).is_dir() else "hub id (there is no such folder or file here)"
-        meant = f"; did you mean {TINY!r}?" if get_close_matches(name.lower(), [TINY]) else ""
-        raise ScorerError(
-            f"cannot load a causal language model from {name!r}, tried as {tried}{meant}: {_line(error)}"
-        ) from error
+        raise not_loaded(name, source, error) from error
 
 
 def _tokenizer(name: str, given: Any, source: str, loading: dict[str, Any]) -> Any:
@@ -218,7 +210,7 @@ def _tokenizer(name: str, given: Any, source: str, loading: dict[str, Any]) -> A
     # As with a model: every kind of tokenizer file fails in its own way.
     except Exception as error:
         raise ScorerError(
-            f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {_line(error)}; pass tokenizer="
+            f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {line(error)}; pass tokenizer="
         ) from error
     # For a folder without one, transformers makes an empty tokenizer of the model's kind.
     if len(tokenizer) < 2:
@@ -270,8 +262,3 @@ def _check_causal(name: str, model: Any, device: str) -> None:
             f"{name} ({model.config.model_type}) is not causal: what it predicts depends on later tokens, as in an "
             "encoder; use a causal language model"
         )
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"

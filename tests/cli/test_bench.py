@@ -14,6 +14,9 @@ def test_a_table_and_json(tokimp: Run, chains_file: Path, tmp_path: Path) -> Non
     assert done.status == 0, done.err
     for word in ("from-scratch", "within-steps", "between-steps", "fast", "of peak", "GFLOP/s", "bench/bench.json"):
         assert word in done.out
+    assert "between-steps is what greedy:strategy=exact does" in done.out
+    # Chains are called by their ids, and not by where they lie.
+    assert [line.split(":")[0] for line in done.err.splitlines()] == ["c0"] * 4
     saved = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
     (chain,) = saved["chains"]
     assert [way["way"] for way in chain["ways"]] == ["from-scratch", "within-steps", "between-steps", "fast"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_ratios_that_would_share_a_file_are_refused(tokimp: Run, chains_file: Pa
     done = tokimp("prune", chains_file, "--estimator", "uniform", *ratios, "--out", "short.jsonl")
     assert done.status == 2
     assert "OUT-0.5" in done.err
+
+
+def test_what_was_counted_is_said(tokimp: Run, chains_file: Path) -> None:
+    """Shares name what they are of: tokens, words with their tokens, chains."""
+    command = ("prune", chains_file, "--estimator", "uniform", "--keep-ratio", "0.5")
+    done = tokimp(*command, "--out", "tokens.jsonl")
+    assert re.search(r"; \d+\.\d% of their reasoning tokens kept; tokenised anew, \d+% of the chains have", done.out)
+    done = tokimp(*command, "--unit", "word", "--out", "words.jsonl")
+    assert re.search(r"; \d+\.\d% of their words kept, which are \d+\.\d% of their reasoning tokens; ", done.out)
 
 
 def test_run_and_model_options_exclude_each_other(tokimp: Run, chains_file: Path) -> None:

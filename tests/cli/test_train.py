@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import tokimp as ti
@@ -24,6 +25,7 @@ def test_trains_a_student_that_every_command_takes(tokimp: Run, chains_file: Pat
     done = tokimp(*command)
     assert done.status == 0, done.err
     assert "3 chains, 4 steps" in done.out
+    assert re.search(r"loss \d\.\d{3} to \d\.\d{3} nats a token \(the first and the last step\)", done.out)
     assert str(Path("t") / "model") in done.out
     assert ti.load_scorer(tmp_path / "t" / "model").context_length == 128
     again = tokimp(*command)

@@ -14,7 +14,7 @@ import pytest
 
 import tokimp as ti
 from tokimp.atomic import write_object
-from tokimp.distillation import cell_steps, steps
+from tokimp.distillation import cell_steps, chain_steps
 from tokimp.distillation import distill as distill_module
 from tokimp.distillation.distill import Distillation, distill, gather
 from tokimp.distillation.engines import TransformersEngine
@@ -201,7 +201,7 @@ def test_a_cell_is_compared_though_its_ranking_is_given_more(
     student: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new keep ratio leaves rankings unfinished; another learning rate is refused all the same, before any work."""
-    monkeypatch.setattr(steps, "compare", None)
+    monkeypatch.setattr(chain_steps, "compare", None)
     settings = {"epochs": 1, "batch_size": 2, "learning_rate": 2e-3, "device": "cpu", "checkpoint_steps": 0}
     with pytest.raises(ResumeError, match=r"train\.learning_rate: before 0\.001, now 0\.002"):
         distill(plan_of(student, train=settings, keep_ratios=[0.9, 0.8, 0.5], unpruned=False), folder)
@@ -241,7 +241,7 @@ def test_a_ranking_knows_the_files_of_its_method(
 ) -> None:
     """Where a file that a parameter names has changed, a ranking by the old one is refused."""
     plan = plan_of(student)
-    ranking = next(step for step in cell_steps.steps(plan, tmp_path) if isinstance(step, steps.Ranking))
+    ranking = next(step for step in cell_steps.steps(plan, tmp_path) if isinstance(step, chain_steps.Ranking))
     for digest in ("old", "new"):
         monkeypatch.setattr(type(ti.load_estimator("uniform")), "input_digests", lambda _, digest=digest: {"p": digest})
         if digest == "old":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tokimp as ti
 from tokimp.distillation.forecast import Amount, forecast
@@ -111,6 +114,22 @@ def test_what_is_measured_and_what_is_set_is_counted(tmp_path: Path) -> None:
         numbers = [by_name(forecast(plan_of(unit=unit)))[prune].number for unit in ("token", "word", "sentence")]
         assert numbers == sorted(numbers, reverse=True)
         assert len(set(numbers)) == 3
+
+
+@settings(max_examples=25)
+@given(sampled=st.integers(1, 400), tested=st.integers(1, 400), reasoning=st.floats(1, 2000), n=st.integers(1, 12))
+def test_no_estimate_is_above_its_own_maximum(sampled: int, tested: int, reasoning: float, n: int) -> None:
+    """Responses are taken to be no longer than they may be, and chains no longer than responses."""
+    arguments = {"sample": {"n": n, "max_new_tokens": sampled}, "evaluate": {"max_new_tokens": tested}}
+    plan = plan_of(methods={"uniform": "uniform"}, **arguments)
+    found = by_name(forecast(plan, reasoning_tokens=reasoning))
+    for name in ("tokens to sample: tiny", "tokens to test: 20 questions"):
+        most = re.search(r"; ([\d,]+) at most", found[name].how)
+        assert most is not None
+        assert 0 < found[name].number <= int(most[1].replace(",", ""))
+    pruned = re.search(r"chains of (\d+) reasoning", found["positions to prune: tiny's by tiny: uniform"].how)
+    assert pruned is not None
+    assert int(pruned[1]) <= max(1, sampled)
 
 
 def test_a_plan_without_a_limit_needs_questions_that_can_be_read() -> None:

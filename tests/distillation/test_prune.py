@@ -55,6 +55,22 @@ def test_what_is_written_says_how_much_was_kept(tmp_path: Path) -> None:
     assert [chain.id for chain in ti.load_chains(tmp_path / "short.jsonl")] == [chain.id for chain in chains]
 
 
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_shares_are_of_units_and_of_tokens(tmp_path: Path, unit: str) -> None:
+    """Of n words int(0.7 n) stay, which is another share of the tokens; tokens as units have one share."""
+    chains = ti.demo_chains(limit=3)
+    pruning = write_pruned(
+        ti.compare(chains, TINY, ["uniform"], unit=unit),  # type: ignore[arg-type] # parametrized
+        "uniform",
+        0.7,
+        tmp_path / "short.jsonl",
+    )
+    units = [len(ti.tokenize_chain(chain, TINY.tokenizer, "auto", unit).units) for chain in chains]  # type: ignore[arg-type] # as above
+    assert pruning.unit == unit
+    assert pruning.kept_units == pytest.approx(sum(int(n * 0.7) / n for n in units) / 3)
+    assert (pruning.kept_units == pytest.approx(pruning.kept_share)) == (unit == "token")
+
+
 def test_chains_of_which_nothing_is_left_are_an_error_or_counted(tmp_path: Path) -> None:
     """A chain of one token has nothing left at any ratio below 1."""
     chains = [*ti.demo_chains(limit=1), Chain("short", "Q?", "7", "#### 7")]

@@ -9,7 +9,7 @@ import pytest
 
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.steps import Say, Step
+from tokimp.distillation.step import Say, Step
 from tokimp.errors import DistillationError
 
 PLAN = Plan.of(
@@ -21,7 +21,7 @@ class LibraryError(Exception):
     """An error that pickle cannot make anew: what its class is called with is not what it holds."""
 
     def __init__(self, code: int, *, where: str) -> None:
-        super().__init__(f"code {code} at {where}")
+        super().__init__(f"code {code} at {where}.")
 
 
 class Broken(Step):
@@ -49,6 +49,6 @@ class Broken(Step):
 def test_an_error_of_a_library_does_not_take_the_others_with_it(tmp_path: Path, jobs: int) -> None:
     """An exception that cannot be sent from a worker is told as text, and is not taken for a process that died."""
     said: list[str] = []
-    with pytest.raises(DistillationError, match=r"1 of 1 steps failed.*broken: .*code 7 at the bottom"):
+    with pytest.raises(DistillationError, match=r"1 of 1 steps failed.*broken: .*code 7 at the bottom\. Mend that"):
         run_steps([Broken(PLAN, tmp_path)], jobs=jobs, say=said.append)
     assert len(said) == 1

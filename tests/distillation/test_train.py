@@ -88,6 +88,18 @@ def test_a_student_gets_better_and_any_backend_loads_it(student: Path, finished:
     assert scorer.logprobs([tokens])[0].answer.mean() > ti.load_scorer(student).logprobs([tokens])[0].answer.mean()
 
 
+def test_losses_at_the_ends_are_means_over_tenths(student: Path, tmp_path: Path) -> None:
+    """Of twelve steps the first and the last two count, in the report as in its file, which is read back."""
+    report = train(student, CHAINS, tmp_path, replace(SETTINGS, epochs=4, schedule="cosine", warmup=0.25))
+    losses = [point["loss"] for point in report.history]
+    assert len(losses) == report.steps == 12
+    assert report.first_loss == pytest.approx(sum(losses[:2]) / 2)
+    assert report.final_loss == pytest.approx(sum(losses[-2:]) / 2)
+    stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["loss"]
+    assert stored == {"first_tenth": report.first_loss, "last_tenth": report.final_loss, "steps_of_a_tenth": 2}
+    assert TrainReport.load(tmp_path) == report
+
+
 def test_the_seed_decides(student: Path, finished: Path, tmp_path: Path) -> None:
     """The same seed gives the same weights, another one others."""
     train(student, CHAINS, tmp_path / "again", SETTINGS)

@@ -90,3 +90,19 @@ def test_the_figure_has_a_line_a_method_with_its_band() -> None:
     low, high = axis.collections[0].get_datalim(axis.transData).intervaly
     assert (low, high) == (pytest.approx(0.56), pytest.approx(0.81))
     assert axis.xaxis_inverted()
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(0.0, 1.0), (0.02, 0.99), (0.4, 0.6), (0.0, 0.0), (1.0, 1.0)])
+def test_the_axis_ends_where_shares_do(lowest: float, highest: float) -> None:
+    """No tick stands above 1 or below 0, yet a whole marker fits at either end."""
+    rows = [point("pruned", "uniform", 0.9, highest), point("pruned", "uniform", 0.5, lowest)]
+    curves = pd.DataFrame([{**row, "lowest": row["accuracy"], "highest": row["accuracy"]} for row in rows])
+    figure = draw_curves(curves)
+    figure.draw_without_rendering()
+    axis = figure.axes[0]
+    bottom, top = axis.get_ylim()
+    assert all(-1e-9 <= tick <= 1 + 1e-9 for tick in axis.get_yticks() if bottom <= tick <= top)
+    # Half of a marker of 4 points and of its edge of 1.
+    half = 2.5 * (top - bottom) / (axis.get_window_extent().height * 72 / figure.dpi)
+    assert -0.02 <= bottom <= lowest - half
+    assert highest + half <= top <= 1.02

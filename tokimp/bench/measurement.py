@@ -130,9 +130,9 @@ def measure_chain(
             seconds = f"about {cost.expected_seconds:.0f} s expected, {max(0.0, left):.0f} s left of {budget:.0f} s"
             cost = replace(cost, skipped=seconds)
         if cost.skipped:
-            say(f"{chain.chain.where}: {way} skipped: {cost.skipped}")
+            say(f"{chain.chain.id}: {way} skipped: {cost.skipped}")
         else:
-            say(f"{chain.chain.where}: {way}, about {cost.expected_seconds:.0f} s")
+            say(f"{chain.chain.id}: {way}, about {cost.expected_seconds:.0f} s")
             found[way], cost = pruning.run(cost)
         costs[way] = cost
     exact = next((found[way] for way in reversed(ORDER) if way in found and way.exact), None)

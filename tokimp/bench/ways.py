@@ -11,6 +11,8 @@ from tokimp.registry import load_estimator
 
 EXACT = "greedy"
 FAST = "greedy:strategy=fast"
+EXACT_PRUNING = f"{EXACT}:strategy=exact"
+"""The estimator that prunes as `Way.BETWEEN_STEPS` does, for whoever wants the ranks and no measurement."""
 
 
 class Way(StrEnum):

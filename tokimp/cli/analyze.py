@@ -11,7 +11,7 @@ import xarray as xr
 from tokimp.analysis import Analysis
 from tokimp.analysis.rebuilding import load_recorded_scorer
 from tokimp.analyze import analyze as run_analysis
-from tokimp.cli.options import Checked, keep_to_one_thread
+from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.errors import SchemaError
 from tokimp.io import SUFFIXES, load, save
@@ -87,7 +87,9 @@ def analyze(run: Path, name: str, **options: Any) -> None:
 
 
 def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **options: Any) -> xr.DataTree:
-    keep_to_one_thread(model or str(result.attrs["model_id"]))
+    name = model or str(result.attrs["model_id"])
+    keep_to_one_thread(name)
+    tell_of_the_hub(name, options["backend"] or str(result.attrs["backend"]))
     if not options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         del options["trust_remote_code"]

@@ -15,7 +15,7 @@ from tokimp.bench import FAST, Bench, Way, matmul_rates, measure_chain, surround
 from tokimp.bench.ways import estimator_for
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.chain import Chain
-from tokimp.cli.options import Checked, keep_to_one_thread, run_options
+from tokimp.cli.options import Checked, keep_to_one_thread, run_options, tell_of_the_hub
 from tokimp.datasets import SkippedRecord, load_chains
 from tokimp.errors import ChainError, UnsupportedError
 from tokimp.model_loading import load_scorer
@@ -94,6 +94,7 @@ def bench(
     began = time.perf_counter()
     chosen = _chains(ids, options)
     keep_to_one_thread(options["model"])
+    tell_of_the_hub(options["model"], options["backend"])
     scorer = _scorer(options)
     objective = load_objective(options["objective"])
     unit, prompt_format = options["unit"], options["prompt_format"]

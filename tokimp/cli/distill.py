@@ -14,7 +14,7 @@ from tokimp.distillation.distill import distill as follow
 from tokimp.distillation.forecast import Amount, forecast
 from tokimp.distillation.plan import Plan
 from tokimp.errors import DistillationError
-from tokimp.model_loading import TINY
+from tokimp.model_source import TINY
 from tokimp.report.distillation import accuracy_tables, difference_table, length_table
 from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole
 
@@ -33,7 +33,7 @@ from tokimp.report.terminal import console_for, keep_words_whole, new_table, pri
     default=150.0,
     show_default=True,
     type=click.FloatRange(min=1),
-    help="Of --estimate: of a chain, where none are sampled yet.",
+    help="Of --estimate: of a chain, where none are sampled yet; no more than a response may have.",
 )
 @click.option(
     "--question-tokens",

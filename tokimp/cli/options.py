@@ -14,9 +14,11 @@ import xarray as xr
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.compare import compare
 from tokimp.datasets import FORMATS, SkippedRecord, load_chains
+from tokimp.decoder import Decoder
 from tokimp.errors import TokimpError
 from tokimp.estimator import ImportanceEstimator
-from tokimp.model_loading import TINY, load_scorer
+from tokimp.model_loading import load_scorer
+from tokimp.model_source import TINY, asks_the_hub
 from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load, load_estimator, load_objective
 from tokimp.units import UNITS
@@ -136,6 +138,7 @@ def run(
         chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
     )
     keep_to_one_thread(model)
+    tell_of_the_hub(model, backend)
     scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     with progress_bar(doing) as progress:
         return compare(
@@ -149,6 +152,23 @@ def run(
             skipped=skipped,
             seed=seed,
             progress=progress,
+        )
+
+
+def tell_of_the_hub(model: str, backend: str | None = None) -> None:
+    """Say on standard error that a model is looked for on the hub: it takes a while to find that there is none.
+
+    Nothing is said of what is here or was fetched before, nor where `backend` is a scorer with models of its own.
+    """
+    try:
+        asks = asks_the_hub(model) and (backend is None or issubclass(load("scorers", backend), Decoder))
+    except TokimpError:
+        # What is wrong with the name, of model or backend, is said by what loads it.
+        return
+    if asks:
+        click.echo(
+            f"no folder or file {model!r} is here: looking for it on the hub (a minute or so, if that is out of reach)",
+            err=True,
         )
 
 

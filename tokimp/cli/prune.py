@@ -90,9 +90,14 @@ def _line(pruning: Pruning, path: Path, skipped: int) -> str:
     """Return what is said of a file that was written."""
     left_out = skipped + len(pruning.left_out)
     line = f"{pruning.chains} chains written to {path}" + (f", {left_out} left out" if left_out else "")
-    line += f"; {pruning.kept_share:.1%} of their reasoning tokens kept"
+    tokens = f"{pruning.kept_share:.1%} of their reasoning tokens"
+    if pruning.unit == "token":
+        line += f"; {tokens} kept"
+    else:
+        line += f"; {pruning.kept_units:.1%} of their {pruning.unit}s kept, which are {tokens}"
     if (again := pruning.retokenization) is not None:
-        line += f"; tokenised anew, {again.chains:.0%} of them have other ids ({again.tokens:.1%} of the tokens)"
+        line += f"; tokenised anew, {again.chains:.0%} of the chains have other ids than were kept"
+        line += f" ({again.tokens:.1%} of the tokens kept are not found again)"
     return line
 
 

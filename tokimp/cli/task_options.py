@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tokimp.cli.options import Checked, keep_to_one_thread
+from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.distillation.engines import ENGINES, Engine, load_engine
 from tokimp.distillation.task import Question, Task
 from tokimp.prompt_format import PROMPT_FORMATS
@@ -83,6 +83,7 @@ def ask(
     loaded = load_task(task)
     questions = loaded.questions(source, limit=limit, seed=seed, split=split)
     keep_to_one_thread(model)
+    tell_of_the_hub(model)
     return (
         loaded,
         questions,

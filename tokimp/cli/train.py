@@ -11,9 +11,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tokimp.cli.options import Checked, keep_to_one_thread
+from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.datasets import load_chains
+from tokimp.distillation.losses import tenth_of
 from tokimp.distillation.settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
+from tokimp.distillation.train import TrainReport
 from tokimp.distillation.train import train as run_training
 from tokimp.errors import TrainingError
 from tokimp.prompt_format import PROMPT_FORMATS
@@ -118,6 +120,7 @@ def train(
     except TrainingError as error:
         raise click.UsageError(str(error)) from error
     keep_to_one_thread(student)
+    tell_of_the_hub(student)
     report = run_training(
         student,
         load_chains(chains, format="jsonl", limit=limit),
@@ -130,11 +133,7 @@ def train(
         return
     for record in report.left_out:
         click.echo(f"left out: {record['where']}: {record['reason']}", err=True)
-    click.echo(
-        f"{report.chains} chains, {report.steps} steps, {report.tokens:,} tokens in {report.seconds:.0f} s; "
-        f"loss {_first(report.history):.3f} to {report.final_loss:.3f} nats a token"
-        + (f", on {report.held_out} held out {report.final_validation_loss:.3f}" if report.held_out else "")
-    )
+    click.echo(_line(report))
     click.echo(f"model: {out / ('adapter' if lora and no_merge else 'model')}")
 
 
@@ -149,5 +148,12 @@ def _typed_about_adapters() -> list[str]:
     ]
 
 
-def _first(history: list[dict[str, float]]) -> float:
-    return next((point["loss"] for point in history if "loss" in point), float("nan"))
+def _line(report: TrainReport) -> str:
+    """Return what is said of a finished training."""
+    line = f"{report.chains} chains, {report.steps} steps, {report.tokens:,} tokens in {report.seconds:.0f} s"
+    tenth = tenth_of(report.steps)
+    ends = f"means of the first and the last {tenth} steps" if tenth > 1 else "the first and the last step"
+    line += f"; loss {report.first_loss:.3f} to {report.final_loss:.3f} nats a token ({ends})"
+    if report.held_out:
+        line += f"; on {report.held_out} chains held out {report.final_validation_loss:.3f}"
+    return line

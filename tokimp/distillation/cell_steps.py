@@ -11,20 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.atomic import write_object
+from tokimp.distillation.chain_steps import Ranking, Sampling
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
 from tokimp.distillation.plan import Plan
-from tokimp.distillation.steps import (
-    PLAN,
-    Ranking,
-    Sampling,
-    Say,
-    Step,
-    load_writer,
-    model_identity,
-    questions_digest,
-    task_questions,
-)
+from tokimp.distillation.plan_inputs import load_writer, model_identity, questions_digest, task_questions
+from tokimp.distillation.step import PLAN, Say, Step
 from tokimp.distillation.train import TrainReport, train
 from tokimp.errors import DistillationError
 from tokimp.registry import load_task

@@ -12,11 +12,14 @@ import pandas as pd
 
 from tokimp.atomic import replacing, write_object
 from tokimp.distillation.cell_steps import CellStep, steps
+from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan_inputs import forget_files, task_questions
+from tokimp.distillation.plan_models import check_models
 from tokimp.distillation.results import cell_table, curve_table, difference_table
 from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.steps import PLAN, Sampling, Say, Step, forget_files, task_questions
+from tokimp.distillation.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
 from tokimp.report.distillation import draw_curves
 from tokimp.run_folder import RunFolder
@@ -75,8 +78,8 @@ def distill(
     Raises
     ------
     PlanError
-        If the plan cannot be followed: a method's parameter is not allowed, or a question to train on is also one to
-        test on; before any work.
+        If the plan cannot be followed: a method's parameter is not allowed, a model that is still to be loaded is not
+        there or has no tokenizer, or a question to train on is also one to test on; before any work.
     TrainingError
         If the training library is not installed.
     ResumeError
@@ -100,6 +103,8 @@ def distill(
         raise PlanError("redo is about one cell; name it (--cell)")
     if any(isinstance(step, Sampling) for step in to_do):
         refuse_shared_questions(followed)
+    # What is made is made: its models are not loaded again.
+    check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
     with RunFolder(folder, {"what": "distillation"}, work="sample"):
         _check(to_do, redo=redo)
         if file is not None and file.resolve() != (folder / PLAN).resolve():

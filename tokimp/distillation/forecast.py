@@ -10,10 +10,11 @@ from pathlib import Path
 from tokimp.bench.estimate import expected_positions
 from tokimp.bench.ways import Way
 from tokimp.chain import Chain, TokenizedChain
+from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
+from tokimp.distillation.plan_inputs import task_questions
 from tokimp.distillation.prune import ready_estimator
-from tokimp.distillation.steps import Sampling, task_questions
 from tokimp.errors import PlanError, TokimpError
 from tokimp.registry import load_objective, load_task
 from tokimp.scorer import Capability
@@ -36,7 +37,7 @@ class Lengths:
     chains
         How many a teacher's questions give: as many as there are questions, unless they are sampled already.
     prompt, reasoning, answer
-        Tokens of each, on average.
+        Tokens of each, on average; of a guess, no more reasoning than responses have room for.
     measured
         Whether number and reasoning are those of chains sampled already.
     """
@@ -72,7 +73,7 @@ def forecast(
     out
         Its folder, if it has been begun: chains that are sampled already are counted instead of guessed.
     reasoning_tokens
-        Of a chain, on average, where none are sampled.
+        Of a chain, on average, where none are sampled; less where a response ends at ``max_new_tokens`` before that.
     question_tokens
         Of a question, on average, where they lie in no file and the plan gives a limit: then they are not read.
 
@@ -97,22 +98,27 @@ def forecast(
     trained: dict[str, Lengths] = {}
     for teacher in plan.teachers:
         lengths = trained[teacher.name] = _lengths(
-            plan, teacher, asked, out, reasoning=reasoning_tokens, prompt=question_tokens
+            plan,
+            teacher,
+            asked,
+            out,
+            reasoning=min(reasoning_tokens, max(1, longest - _ANSWER_TOKENS)),
+            prompt=question_tokens,
         )
         responses = asked * int(plan.sample.get("n", 10))
+        each = min(lengths.reasoning + lengths.answer, longest)
         amounts.append(
             Amount(
                 "tokens to sample",
                 teacher.name,
-                responses * (lengths.reasoning + lengths.answer),
-                f"{responses:,} responses of {lengths.reasoning + lengths.answer:.0f} tokens; "
-                f"{responses * longest:,} at most",
+                responses * each,
+                f"{responses:,} responses of {each:.0f} tokens; {responses * longest:,} at most",
             )
         )
         amounts += _pruning(plan, teacher, lengths)
     amounts += _training(plan, trained)
     writes = sum(kinds.values()) * tested
-    each = _answer_length(plan, trained)
+    each = _answer_length(plan, trained, answers)
     amounts.append(
         Amount(
             "tokens to test",
@@ -124,14 +130,17 @@ def forecast(
     return amounts
 
 
-def _answer_length(plan: Plan, trained: dict[str, Lengths]) -> float:
-    """Return the mean length of the responses to the test, in tokens: a student writes as long as it was taught to."""
+def _answer_length(plan: Plan, trained: dict[str, Lengths], longest: int) -> float:
+    """Return the mean length of the responses to the test, in tokens: a student writes as long as it was taught to.
+
+    None is longer than a response may be, `longest` tokens.
+    """
     usual = sum(each.reasoning for each in trained.values()) / len(trained)
     lengths = [
         usual if cell.teacher is None else trained[cell.teacher.name].reasoning * (cell.keep_ratio or 1.0)
         for cell in cells(plan)
     ]
-    return sum(lengths) / len(lengths) + _ANSWER_TOKENS
+    return sum(min(length + _ANSWER_TOKENS, longest) for length in lengths) / len(lengths)
 
 
 def _count(plan: Plan, questions: QuestionSet, key: str) -> int:

@@ -17,7 +17,7 @@ from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
 from tokimp.distillation.sample import sample
 from tokimp.distillation.settings import TrainSettings
 from tokimp.errors import PlanError, TokimpError
-from tokimp.model_loading import TINY
+from tokimp.model_source import TINY
 from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load, load_estimator, load_objective
 

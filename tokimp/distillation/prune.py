@@ -19,7 +19,7 @@ import xarray as xr
 
 from tokimp.atomic import write_records
 from tokimp.errors import ChainError
-from tokimp.estimator import ImportanceEstimator
+from tokimp.estimator import ImportanceEstimator, IntArray
 from tokimp.registry import load_estimator, parse_specification
 from tokimp.tokenization import SpanEncoder
 from tokimp.views import kept_positions, pruned_text
@@ -58,6 +58,10 @@ class Pruning:
         Share of a chain's reasoning tokens (the pruner's) that stay, mean over chains; ``int`` cuts it below the ratio.
     kept_tokens
         Reasoning tokens (the pruner's) that stay, mean over chains.
+    unit
+        What was deleted as a whole: ``token``, ``word`` or ``sentence``.
+    kept_units
+        Share of a chain's units that stay, mean over chains; of tokens, the same as `kept_share`.
     left_out
         Chains of which nothing would be left.
     retokenization
@@ -69,6 +73,8 @@ class Pruning:
     chains: int
     kept_share: float
     kept_tokens: float
+    unit: str
+    kept_units: float
     left_out: list[str]
     retokenization: Retokenization | None
 
@@ -175,10 +181,11 @@ def write_pruned(
     ChainError
         If nothing would be left of a chain, and they are not to be left out; or nothing of any.
     """
-    records, left_out = [], []
-    for record in pruned_records(result, estimator, keep_ratio):
+    records, left_out, unit_shares = [], [], []
+    for record, units in zip(pruned_records(result, estimator, keep_ratio), _units(result), strict=True):
         if record["reasoning"].strip():
             records.append(record)
+            unit_shares.append(len(np.unique(units[record["kept_positions"]])) / len(np.unique(units)))
             continue
         reason = f"chain {record['id']!r}: nothing is left of its reasoning at keep ratio {keep_ratio}"
         if not skip_empty:
@@ -195,9 +202,18 @@ def write_pruned(
         chains=len(records),
         kept_share=float(np.mean(shares)),
         kept_tokens=float(np.mean(kept)),
+        unit=str(result.attrs["unit"]),
+        kept_units=float(np.mean(unit_shares)),
         left_out=left_out,
         retokenization=None if tokenizer is None else retokenization(records, tokenizer),
     )
+
+
+def _units(result: xr.DataTree) -> Iterator[IntArray]:
+    """Yield for each chain the unit of each of its reasoning tokens."""
+    dataset = result.to_dataset()
+    for index in range(dataset.sizes["chain"]):
+        yield dataset["unit"].to_numpy()[dataset["chain_index"].to_numpy() == index]
 
 
 def retokenization(records: Sequence[dict[str, Any]], tokenizer: Any) -> Retokenization:

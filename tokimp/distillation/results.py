@@ -27,8 +27,8 @@ def cell_table(plan: Plan, out: Path) -> pd.DataFrame:
     Columns are ``cell``, ``kind``, ``student``, ``teacher``, ``pruner``, ``method``, ``estimator``, ``objective``,
     ``keep_ratio``, ``seed``; of the evaluation ``accuracy``, ``low``, ``high``, ``n``, ``unparsed``,
     ``reasoning_tokens``; of the pruning ``kept_share``, ``kept_tokens``, ``changed_chains``, ``changed_tokens`` (by
-    tokenising anew); of the training ``chains``, ``steps``, ``tokens``, ``loss``; and ``train_seconds``,
-    ``evaluate_seconds``. What does not apply is missing.
+    tokenising anew); of the training ``chains``, ``steps``, ``tokens``, ``loss`` (mean over the last tenth of the
+    steps); and ``train_seconds``, ``evaluate_seconds``. What does not apply is missing.
     """
     rows = []
     for cell in cells(plan):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import torch
 
-from tokimp.distillation.steps import Say, Step
+from tokimp.distillation.step import Say, Step
 from tokimp.errors import DistillationError, TokimpError
 from tokimp.library_output import quiet_libraries
 
@@ -75,8 +75,8 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
     if failed:
         first, reason = next(iter(failed.items()))
         raise DistillationError(
-            f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: {reason}. "
-            "Mend that and give the same command: it goes on with what is missing"
+            f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: "
+            f"{str(reason).rstrip('.')}. Mend that and give the same command: it goes on with what is missing"
         ) from reason
 
 

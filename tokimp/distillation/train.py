@@ -21,6 +21,7 @@ from tokimp.atomic import remove_partial, replacing
 from tokimp.chain import Chain
 from tokimp.datasets import SkippedRecord, load_chains
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
+from tokimp.distillation.losses import mean_loss, tenth_of
 from tokimp.distillation.settings import TrainSettings
 from tokimp.distillation.trainer import Fit, Trainer
 from tokimp.errors import TrainingError
@@ -76,16 +77,26 @@ class TrainReport:
     continued: bool = False
 
     @property
+    def first_loss(self) -> float:
+        """The mean training loss over the first tenth of the steps, in nats a token; NaN where none was measured."""
+        return mean_loss(self.history, 0, tenth_of(self.steps))
+
+    @property
     def final_loss(self) -> float:
-        """The last training loss measured, in nats a token; NaN where none was."""
-        losses = [point["loss"] for point in self.history if "loss" in point]
-        return losses[-1] if losses else float("nan")
+        """The mean training loss over the last tenth of the steps, in nats a token; NaN where none was measured."""
+        return mean_loss(self.history, self.steps - tenth_of(self.steps), self.steps)
 
     @property
     def final_validation_loss(self) -> float:
         """The last loss on the chains held out, in nats a token; NaN where there are none."""
         losses = [point["validation_loss"] for point in self.history if "validation_loss" in point]
         return losses[-1] if losses else float("nan")
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``report.json`` holds: all attributes, and ``loss``, the means over the ends of the training."""
+        ends = {"first_tenth": self.first_loss, "last_tenth": self.final_loss}
+        loss = {name: value if math.isfinite(value) else None for name, value in ends.items()}
+        return {**asdict(self), "loss": {**loss, "steps_of_a_tenth": tenth_of(self.steps)}}
 
     @classmethod
     def load(cls, out: str | Path) -> TrainReport:
@@ -98,8 +109,11 @@ class TrainReport:
         """
         path = Path(out) / REPORT
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            # For readers of the file; here it follows from the history.
+            stored.pop("loss", None)
+            return cls(**stored)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise TrainingError(f"{path} is no report of a finished training ({error}); train again") from error
 
 
@@ -201,7 +215,7 @@ def train(
         _keep(fit, own_tokenizer, folder)
         report = replace(report, seconds=round(time.perf_counter() - began, 3))
         with replacing(folder / REPORT) as partial:
-            partial.write_text(json.dumps(asdict(report), indent=1, allow_nan=False), encoding="utf-8")
+            partial.write_text(json.dumps(report.described(), indent=1, allow_nan=False), encoding="utf-8")
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
 

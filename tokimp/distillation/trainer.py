@@ -26,8 +26,8 @@ class Fit:
     adapter
         The folder its adapters were written to; ``None`` where all weights were trained.
     history
-        What was measured on the way, in order: ``step`` and ``epoch`` with ``loss`` and ``learning_rate``, or with
-        ``validation_loss``; losses in nats a token.
+        What was measured on the way, in order: ``step`` and ``epoch`` with ``loss`` (the mean over the steps since
+        the loss before) and ``learning_rate``, or with ``validation_loss``; losses in nats a token.
     steps
         Optimiser steps made, those before an interruption included.
     tokens

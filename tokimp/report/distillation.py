@@ -17,6 +17,8 @@ from tokimp.report.curves import BAND, PAPER, finish, line_look
 from tokimp.report.terminal import keep_words_whole, new_table
 
 _LEVEL = 0.05
+# Of the height of an axis: half a marker of 4 points and its edge, on a panel of about 200 points.
+_MARKER_ROOM = 0.015
 
 
 def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
@@ -142,11 +144,19 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
         axis.set_title(_heading(names), fontsize=9, parse_math=False)
     for axis in grid[len(found) :]:
         axis.axis("off")
+    _keep_to_shares(grid[0])
     grid[0].set_ylabel("accuracy on test questions", fontsize=9)
     seeds = int(curves["seeds"].max())
     bands = f"bands: lowest to highest of {seeds} seeds" if seeds > 1 else "one seed"
     finish(figure, grid[0], f"{int(curves['n'].iloc[0])} questions; {bands}")
     return figure
+
+
+def _keep_to_shares(axis: Axes) -> None:
+    """Let an axis of shares end at 0 and 1, where it would go further, but for what a marker there needs."""
+    low, high = axis.get_ylim()
+    room = _MARKER_ROOM * (min(high, 1) - max(low, 0))
+    axis.set_ylim(max(low, -room), min(high, 1 + room))
 
 
 def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, methods: list[str]) -> None:

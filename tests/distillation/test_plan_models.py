@@ -1,0 +1,140 @@
+"""Models of a plan that cannot be loaded: named by their key before anything is sampled."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tokimp as ti
+from tokimp import registry
+from tokimp.distillation import plan_models
+from tokimp.distillation.cell_steps import steps
+from tokimp.distillation.distill import distill
+from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan_models import check_models
+from tokimp.errors import PlanError
+from tokimp.model_loading import check_model
+from tokimp.testing.toy_scorer import AdditiveScorer
+
+from .students import save_word_student
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a random student."""
+    return save_word_student(tmp_path_factory.mktemp("student"))
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be looked for on the hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+def plan_of(student: Path, **changes: Any) -> Plan:
+    """Return a small plan: the embedded model teaches and prunes for a random student."""
+    values: dict[str, Any] = {
+        "task": "word_problems",
+        "questions": {"limit": 2, "seed": 1},
+        "test": {"limit": 2},
+        "teachers": ["tiny"],
+        "pruners": [{"name": "pruner", "model": "tiny"}],
+        "students": [{"name": "small", "model": str(student)}],
+        "methods": ["uniform"],
+        "keep_ratios": [0.5],
+    }
+    return Plan.of({**values, **changes})
+
+
+def checked(plan: Plan, out: Path) -> None:
+    """Check the models of all steps of a plan."""
+    check_models(plan, steps(plan, out), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"students": ["tiny", "nobody/nothing"]}, r"students\[1\]\.model cannot be used: there is no model folder"),
+        ({"teachers": ["nowhere"]}, r"teachers\[0\]\.model cannot be used: there is no model folder.*'nowhere'"),
+        ({"pruners": ["nowhere"]}, r"pruners\[0\]\.model cannot be used: there is no model folder.*'nowhere'"),
+        ({"students": ["tinny"]}, r"students\[0\]\.model.*did you mean 'tiny'"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named_before_any_work(
+    student: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    """The error says which key of the plan, and the run's folder is not even made."""
+    with pytest.raises(PlanError, match=said):
+        distill(plan_of(student, **changes), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("config.json", "cannot load a causal language model"),
+        ("model.safetensors", r"holds no weights \(\*\.safetensors"),
+        ("tokenizer*", "has no tokenizer"),
+    ],
+)
+def test_a_folder_that_lacks_something_is_named(student: Path, tmp_path: Path, lost: str, said: str) -> None:
+    """A student's folder needs configuration, weights and tokenizer."""
+    torn = tmp_path / "torn"
+    shutil.copytree(student, torn)
+    for path in torn.glob(lost):
+        path.unlink()
+    with pytest.raises(PlanError, match=rf"students\[0\]\.model cannot be used: .*{said}"):
+        checked(plan_of(torn), tmp_path / "run")
+
+
+def test_models_that_can_be_loaded_are_each_read_once(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders and the embedded model pass; many cells of a student are one question."""
+    read: list[str] = []
+    own = check_model
+
+    def count(model: str, **options: Any) -> None:
+        read.append(model)
+        own(model, **options)
+
+    monkeypatch.setattr(plan_models, "check_model", count)
+    checked(plan_of(student, seeds=[0, 1, 2]), tmp_path)
+    assert sorted(read) == sorted([str(student), "tiny", "tiny"])
+
+
+def test_what_is_made_needs_no_model(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished cell is given its tables though its model can no longer be loaded; done again, it needs it."""
+    settings = {"evaluate": {"max_new_tokens": 4}}
+    plan, only = plan_of(student, **settings), "small/untrained"
+    distill(plan, tmp_path, only=only)
+
+    def refuse(model: str, **_: Any) -> None:
+        raise PlanError(f"{model} is gone")
+
+    monkeypatch.setattr(plan_models, "check_model", refuse)
+    assert distill(plan, tmp_path, only=only).cells["cell"].tolist() == [only]
+    with pytest.raises(PlanError, match=r"students\[0\]\.model cannot be used: .* is gone"):
+        distill(plan, tmp_path, only=only, redo=True)
+    assert (tmp_path / "train" / only / "cell.json").is_file()
+
+
+class OwnModels(AdditiveScorer):
+    """A scorer whose models are none of transformers'."""
+
+
+def test_models_of_other_programs_are_left_to_them(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that vLLM loads is not looked for here, and of another package's pruner the tokenizer alone is read."""
+    monkeypatch.setitem(registry._in_process, "scorers", {"own_models_for_tests": OwnModels})
+    tokenizer = tmp_path / "tokenizer"
+    ti.load_scorer("tiny").tokenizer.save_pretrained(tokenizer)
+    teachers = [{"name": "served", "model": "owner/served", "engine": "vllm"}]
+    pruner = {"name": "own", "model": str(tokenizer), "backend": "own_models_for_tests"}
+    checked(plan_of(student, teachers=teachers, pruners=[pruner]), tmp_path)
+    with pytest.raises(PlanError, match=r"pruners\[0\]\.model cannot be used"):
+        checked(plan_of(student, teachers=teachers, pruners=[{**pruner, "backend": "nnsight"}]), tmp_path)

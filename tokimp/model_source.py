@@ -1,0 +1,112 @@
+"""Where a model's name points: to the package, a folder, a GGUF file or the hub; and what is said if none is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, is_offline_mode, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+from tokimp.errors import ScorerError
+
+TINY = "tiny"
+
+
+def locate(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what transformers is to load from, and further arguments for it; none for a hub id.
+
+    Raises
+    ------
+    ScorerError
+        If the name can only be that of a folder or file, and there is none, or none that holds one model.
+    """
+    if name == TINY:
+        folder = Path(str(files("tokimp").joinpath("datasets", TINY)))
+        if not (folder / "config.json").is_file():
+            raise ScorerError(
+                f"the embedded model {TINY!r} is missing from this installation of tokimp; reinstall it, or make the "
+                "model with examples/train_tiny.py"
+            )
+        return str(folder), {"local_files_only": True}
+    path = Path(name).expanduser()
+    # A hub id is NAME or OWNER/NAME; anything else is meant as a path, and the hub is not asked for it.
+    is_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
+    if is_path and not path.exists():
+        raise ScorerError(f"there is no model folder or GGUF file {name!r}")
+    if path.is_file() and path.suffix != ".gguf":
+        raise ScorerError(f"the file {name!r} is no model; give its folder, or a file that ends in .gguf")
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ScorerError(f"there is no GGUF file {name!r}")
+        return str(path.parent), {"gguf_file": path.name}
+    if not path.is_dir():
+        return name, {}
+    gguf = sorted(path.glob("*.gguf"))
+    if (path / "config.json").is_file() or not gguf:
+        return str(path), {"local_files_only": True}
+    if len(gguf) > 1:
+        raise ScorerError(f"the folder {name!r} holds {len(gguf)} GGUF files; name one, such as {str(gguf[0])!r}")
+    return str(path), {"gguf_file": gguf[0].name}
+
+
+def asks_the_hub(name: str) -> bool:
+    """Whether loading a model begins with a question to the hub: nothing here is called so, nor was it fetched before.
+
+    Raises
+    ------
+    ScorerError
+        As of `locate`.
+    """
+    source, extra = locate(name)
+    if extra or is_offline_mode():
+        return False
+    try:
+        return not isinstance(try_to_load_from_cache(source, "config.json"), str)
+    except HFValidationError:
+        # No hub id either: what loads it says so at once.
+        return False
+
+
+def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
+    """Return what is raised where a model cannot be loaded: first what is not here, then what the hub has said.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    source
+        What `locate` made of it.
+    error
+        Of transformers.
+    """
+    if Path(source).is_dir():
+        return ScorerError(f"cannot load a causal language model from {name!r}, tried as folder: {line(error)}")
+    meant = f" (did you mean {TINY!r}?)" if get_close_matches(name.lower(), [TINY]) else ""
+    missing = f"there is no model folder or GGUF file {name!r} here{meant}"
+    if not any(isinstance(cause, LocalEntryNotFoundError) for cause in _causes(error)):
+        return ScorerError(f"{missing}, and as a hub id it cannot be loaded: {line(error)}")
+    asked = f"the hub ({constants.ENDPOINT}) could not be reached"
+    if is_offline_mode():
+        asked = "the hub is not asked (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
+    return ScorerError(
+        f"{missing}; if it is meant as a hub id: it is not among what was fetched before, and {asked}. Mend the name, "
+        "or give the folder where the model is"
+    )
+
+
+def line(error: Exception) -> str:
+    """Return an error of a library as one line, cut to 300 characters, without a full stop."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300].rstrip('.')}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and the errors that it was raised from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
