@@ -6,9 +6,10 @@
 compared with the best of all, and the exact run goes on: *lost* adds up what the choices would have lost, as a share
 of all that the exact run loses; *fewer* counts positions as a scorer that reads nothing twice would pass them, beside
 scoring from scratch. No step is audited.
-``python examples/11_proposals.py sentences CHAINS OUT`` prunes the chains of OUT once more, sentences first: each step
-scores the tokens of the sentences that cost least, and prints how far the likelihood kept (*gap*, the mean along the
-way as a share of the exact run's range) and the kept sets at 0.5 (*overlap*) are from the exact run's.
+``python examples/11_proposals.py sentences CHAINS OUT [COUNT]`` prunes the (first COUNT) chains of OUT once more,
+sentences first: each step scores the tokens of the sentences that cost least, and prints how far the likelihood kept
+(*gap*, the mean along the way as a share of the exact run's range) and the kept sets at 0.5 (*overlap*) are from the
+exact run's.
 """
 
 import sys
@@ -193,23 +194,23 @@ def sentences_first(chain: ti.TokenizedChain, scorer: ti.Scorer, most: int) -> t
     return order, np.array(path), scored
 
 
-def try_sentences(source: str, out: str) -> None:
+def try_sentences(source: str, out: str, count: int | None = None) -> None:
     """Prune the recorded chains sentences first; print how far that is from the exact runs."""
     scorer = ti.load_scorer(smollm2_folder(), backend="transformer_lens")
     chains = {chain.id: chain for chain in ti.load_chains(source)}
     found: dict[int, list[list[float]]] = {}
-    for path in sorted(Path(out).glob("*.npz")):
+    for path in sorted(Path(out).glob("*.npz"))[:count]:
         data = np.load(path)
-        count = len(exact := data["order"])
+        length = len(exact := data["order"])
         chain = ti.tokenize_chain(chains[path.stem], scorer.tokenizer)
-        full = float(scorer.score_deletions(chain, range(count), [()], Joint()).objective[0])
-        steps = [data[f"step{step}"].sum(axis=1, dtype=np.float64).max() for step in range(count)]
+        full = float(scorer.score_deletions(chain, range(length), [()], Joint()).objective[0])
+        steps = [data[f"step{step}"].sum(axis=1, dtype=np.float64).max() for step in range(length)]
         best = full + np.cumsum(steps)
         for most in (0, 1, 2, 3):
             order, after, scored = sentences_first(chain, scorer, most)
             gap = float(np.mean(best - after) / np.ptp(np.append(best, full)))
-            overlap = len(set(order[-(count // 2) :]) & set(exact[-(count // 2) :].tolist())) / (count // 2)
-            found.setdefault(most, []).append([gap, overlap, count * (count + 1) / 2 / scored])
+            overlap = len(set(order[-(length // 2) :]) & set(exact[-(length // 2) :].tolist())) / (length // 2)
+            found.setdefault(most, []).append([gap, overlap, length * (length + 1) / 2 / scored])
             print(path.stem, most, *(f"{value:.3f}" for value in found[most][-1]), flush=True)
     for most, rows in found.items():
         gap, overlap, fewer = np.mean(rows, axis=0)
@@ -220,7 +221,7 @@ def try_sentences(source: str, out: str) -> None:
 if sys.argv[1] == "record":
     record(sys.argv[2], sys.argv[3], *(int(number) for number in sys.argv[4:]))
 elif sys.argv[1] == "sentences":
-    try_sentences(sys.argv[2], sys.argv[3])
+    try_sentences(sys.argv[2], sys.argv[3], *(int(number) for number in sys.argv[4:]))
 else:
     runs = sorted(Path(sys.argv[2]).glob("*.npz"))
     print(f"{len(runs)} runs; means")

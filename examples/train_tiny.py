@@ -367,6 +367,7 @@ def evaluate(folder: Path, demo: Path, count: int) -> None:
         test_seed=TEST_SEED,
         new_tokens=NEW_TOKENS,
         demo_count=len(lines),
+        # The embedded model's configuration was written before steps could be chosen.
         steps=" ".join(str(number) for number in trained.get("steps", STEPS)),
         **{name: trained[name] for name in ("rows", "seed", "minutes")},
     )
