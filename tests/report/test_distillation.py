@@ -92,6 +92,15 @@ def test_the_figure_has_a_line_a_method_with_its_band() -> None:
     assert axis.xaxis_inverted()
 
 
+def test_before_the_first_student_of_pruned_chains_the_figure_says_so() -> None:
+    """Of baselines alone there is neither a line nor a legend, but a figure that says what is to come."""
+    figure = draw_curves(CURVES[CURVES["kind"] != "pruned"])
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no student taught by pruned chains yet"]
+    assert not figure.legends
+    assert "40 questions" in figure.get_suptitle()
+
+
 @pytest.mark.parametrize(("lowest", "highest"), [(0.0, 1.0), (0.02, 0.99), (0.4, 0.6), (0.0, 0.0), (1.0, 1.0)])
 def test_the_axis_ends_where_shares_do(lowest: float, highest: float) -> None:
     """No tick stands above 1 or below 0, yet a whole marker fits at either end."""

@@ -162,12 +162,14 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
 
 
 def finish(figure: Figure, first: Axes, note: str) -> None:
-    """Give a figure one legend, of the lines of its first panel, and a heading."""
+    """Give a figure a heading and one legend, of the lines of its first panel; none where no line has a label."""
+    figure.suptitle(note, fontsize=9)
     handles, labels = first.get_legend_handles_labels()
+    if not labels:
+        return
     # Inches, of a column of the legend; more columns than fit would be cut off at both sides.
     widest = 0.7 + 0.07 * max(map(len, labels))
     columns = max(1, min(4, len(labels), int(figure.get_figwidth() / widest)))
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    figure.suptitle(note, fontsize=9)

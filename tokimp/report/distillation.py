@@ -144,6 +144,8 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
         axis.set_title(_heading(names), fontsize=9, parse_math=False)
     for axis in grid[len(found) :]:
         axis.axis("off")
+    if not found:
+        grid[0].text(0.5, 0.5, "no student taught by pruned chains yet", fontsize=9, ha="center", va="center")
     _keep_to_shares(grid[0])
     grid[0].set_ylabel("accuracy on test questions", fontsize=9)
     seeds = int(curves["seeds"].max())
