@@ -402,6 +402,14 @@ def test_the_table_warns_where_chains_are_few(node: xr.Dataset) -> None:
     assert "too few" not in str(surrogate_table(with_node(node.assign(chains_used=node["chains_used"] + 11))).caption)
 
 
+def test_the_warning_names_the_targets_of_few_chains(node: xr.Dataset) -> None:
+    """Where other targets have chains enough, only those that have too few are meant."""
+    counts = node["chains_used"].copy(data=[9, 9, 30])
+    caption = str(surrogate_table(with_node(node.assign(chains_used=counts))).caption)
+    assert f"fewer than 20 chains, as of deleted:leave_one_out and {LOO}, are too few to learn much from" in caption
+    assert "as of" not in str(surrogate_table(with_node(node)).caption)
+
+
 def test_the_table_of_features_has_a_section_for_each_target(node: xr.Dataset) -> None:
     """However many targets there are, the losses of their groups of features stand below one another."""
     (table,) = group_table(with_node(node))
