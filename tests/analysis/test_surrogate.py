@@ -16,7 +16,7 @@ import tokimp as ti
 from tokimp.analysis.pooled import Resampling
 from tokimp.analysis.surrogate import Surrogate
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, group_drops
-from tokimp.analysis.surrogate_models import Training, fit_ridge
+from tokimp.analysis.surrogate_models import Scaling, Training, fit_ridge
 from tokimp.analysis.surrogate_targets import read_targets
 from tokimp.attention_features import KINDS
 from tokimp.chain import TokenizedChain
@@ -238,6 +238,19 @@ def test_a_feature_that_jumps_in_a_chain_not_seen_does_not_carry_the_prediction_
     for model in ("mlp", "ridge"):
         error = np.square(fitted.predictions[model][at] - examples.target[at]).mean()
         assert error < np.square(examples.target[at]).mean()
+
+
+def test_what_is_rounding_is_told_by_the_size_of_a_feature() -> None:
+    """Near 1 a deviation of 1e-7 is rounding; of weights near 1e-5 one of 3e-7 tells units apart, and is read."""
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(200, 4))
+    features = (np.array([1.0, 1e-5, 0.0, 300.0]) + np.array([1e-7, 3e-7, 1e-9, 1e-5]) * noise).astype(np.float32)
+    target = noise[:, 1]
+    training = Training(features, target, np.arange(200) // 20)
+    scale = Scaling.of(training).scale
+    assert scale[[0, 2, 3]].tolist() == [1, 1, 1]
+    assert scale[1] == pytest.approx(3e-7, rel=0.2)
+    assert np.corrcoef(fit_ridge(training)(features), target)[0, 1] > 0.99
 
 
 def test_a_ridge_is_the_one_of_its_penalty() -> None:
