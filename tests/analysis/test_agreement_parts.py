@@ -77,7 +77,7 @@ def test_groups_without_a_value_are_counted() -> None:
 
 
 def test_tables_say_that_nothing_is_left_of_position(tmp_path: Path) -> None:
-    """Within groups and between results alike, only where position is partialled out, and of no other estimator."""
+    """Only where position is partialled out, and of no other estimator: of its pairs in groups, of itself between."""
     result = toy_result({"a": [[3, 1, 2, 5, 4]], "[position]": [[0, 1, 2, 3, 4]]}, [chain("mmmmm")])
     said = r"undefined with \[position], of which nothing is left"
     analysis = ti.load_analysis("agreement_within", n_resamples=20)
@@ -87,7 +87,9 @@ def test_tables_say_that_nothing_is_left_of_position(tmp_path: Path) -> None:
     ti.save(result, tmp_path / "other.nc")
     analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "other.nc"), n_resamples=20)
     (table,) = analysis.tables(ti.analyze(result, analysis))
-    assert said in str(table.caption)
+    assert r"a dash for \[position], of which nothing is left" in str(table.caption)
+    assert "undefined with" not in str(table.caption)
+    assert [list(column.cells)[1] for column in table.columns[:3]] == [r"\[position]", "1.00", "-"]
     few = toy_result({"a": [[3, 1]], "b": [[1, 2]]}, [chain("mm")])
     analysis = ti.load_analysis("agreement_within", n_resamples=20)
     assert all("undefined" not in str(table.caption) for table in analysis.tables(ti.analyze(few, analysis)))

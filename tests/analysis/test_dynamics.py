@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 
 import tokimp as ti
 from tokimp.analysis.contract import AnalysisInput, Scoring
 from tokimp.analysis.dynamics import Dynamics
-from tokimp.chain import TokenizedChain
+from tokimp.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.estimator import Importance
 from tokimp.objective import Answer
-from tokimp.report.curves import line_look
+from tokimp.report.categories import draw_structure
+from tokimp.report.curves import draw_faithfulness, line_look
 from tokimp.report.dynamics import draw_dynamics, dynamics_table
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
@@ -122,19 +126,45 @@ def test_table_and_figure_show_every_prediction() -> None:
 
 
 def test_an_estimator_looks_the_same_in_every_figure_of_a_result() -> None:
-    """Its place among the estimators decides, though the path is none here; the other predictions look like nobody."""
+    """Colour, marker and dashes are the same over context ratios, of categories kept and on faithfulness curves."""
+    whole = toy_chain("hacebdgf")
+    spans = tuple(CategorySpan(place, place + 1, "mg"[place % 2]) for place in range(8))
+    chains = [replace(whole, chain=replace(whole.chain, category=spans))]
+    scores = [range(8)]
+    result = toy_result({"a": scores, "greedy": pruned(chains), "b": scores, "c": scores}, chains, SCORER)
+    result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains))
+    result = ti.analyze(result, "structure", n_resamples=20)
+    result = ti.analyze(result, "faithfulness", scorer=SCORER, chains=chains, n_uniform=1, n_resamples=20)
+    dynamic, structural = (looks(draw(result).axes[0]) for draw in (draw_dynamics, draw_structure))
+    faithful = looks(draw_faithfulness(result).axes[0])
+    assert list(structural) == list(faithful) == ["a", "greedy", "b", "c"]
+    assert len(set(structural.values())) == 4
+    assert structural == faithful
+    # The path predicts itself: it has no line there, and the lines after it keep their looks.
+    assert {label: dynamic[label] for label in "abc"} == {label: structural[label] for label in "abc"}
+
+
+def looks(axis: Axes) -> dict[str, tuple[object, object, object]]:
+    """Return colour, marker and dashes of each labelled line, error bars included."""
+    labelled = {str(line.get_label()): line for line in axis.get_lines()}
+    bars = {str(bar.get_label()): bar.lines[0] for bar in axis.containers if isinstance(bar, ErrorbarContainer)}
+    found = {label: line for label, line in (labelled | bars).items() if not label.startswith("_")}
+    return {label: (line.get_color(), line.get_marker(), line.get_linestyle()) for label, line in found.items()}
+
+
+def test_predictions_that_are_no_estimators_look_like_nobody() -> None:
+    """An estimator's place in the result decides, though the path is no line; the other predictions are apart."""
     chains = [toy_chain("hacebdgf")]
     result = toy_result({"a": [range(8)], "greedy": pruned(chains), "b": [range(8)]}, chains)
     result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains))
-    lines = {line.get_label(): line for line in draw_dynamics(result).axes[0].get_lines()}
-    assert list(lines) == ["local", "frozen", "random", "a", "b"]
-    looks = {name: (line.get_color(), line.get_marker(), line.get_linestyle()) for name, line in lines.items()}
+    found = looks(draw_dynamics(result).axes[0])
+    assert list(found) == ["local", "frozen", "random", "a", "b"]
     of_estimators = [tuple(line_look(place).values()) for place in range(32)]
-    assert [looks["a"], looks["b"]] == [of_estimators[0], of_estimators[2]]
+    assert [found["a"], found["b"]] == [of_estimators[0], of_estimators[2]]
     for name in ("local", "frozen", "random"):
-        assert looks[name][0] not in {colour for colour, _, _ in of_estimators}
-        assert looks[name][1] not in {marker for _, marker, _ in of_estimators}
-    assert len(set(looks.values())) == 5
+        assert found[name][0] not in {colour for colour, _, _ in of_estimators}
+        assert found[name][1] not in {marker for _, marker, _ in of_estimators}
+    assert len(set(found.values())) == 5
 
 
 def test_a_path_that_ends_early_is_said_to_where_values_are_missing() -> None:
@@ -143,6 +173,32 @@ def test_a_path_that_ends_early_is_said_to_where_values_are_missing() -> None:
     for ratio, missing in ((0.5, True), (0.0, False)):
         result = toy_result({"greedy": pruned(chains, keep_ratio=ratio)}, chains)
         result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains, context_ratios=[1.0, 0.75], next_units=[1]))
-        assert ("a dash: too little of the path follows" in str(dynamics_table(result, 1).caption)) == missing
+        said = str(dynamics_table(result, 1).caption)
+        assert ("a dash in all columns: too little of the path follows" in said) == missing
+        assert "alone" not in said
         last = draw_dynamics(result).axes[-1]
         assert [text.get_text() for text in last.texts] == ["none: no path goes to the end"] * missing
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"ranks": range(8)}, ""),
+        ({"[flat]": [1.0] * 8, "ranks": range(8)}, r"a dash of \[flat] alone: what is left is ranked alike, or not"),
+        ({"[flat]": [1.0] * 8, "silent": range(8)}, r"a dash of \[flat] and silent alone: what is left is ranked"),
+    ],
+)
+def test_an_estimator_without_a_value_of_its_own_is_named(others: dict[str, list[float]], said: str) -> None:
+    """On a whole path what ranks all units alike, or is silent, is to blame for its dashes, and the path is not."""
+    chains = [toy_chain("hacebdgf")]
+    made = {name: [scores] for name, scores in others.items()}
+    dataset = toy_result({"greedy": pruned(chains), **made}, chains).to_dataset()
+    silent = dataset["estimator"] == "silent"
+    dataset["importance"] = dataset["importance"].where(~silent)
+    dataset["rank"] = dataset["rank"].where(~silent, -1)
+    result = xr.DataTree(dataset)
+    result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains, context_ratios=[1.0, 0.75], next_units=[1]))
+    caption = str(dynamics_table(result, 1).caption)
+    assert said in caption
+    assert ("a dash" in caption) == bool(said)
+    assert "path" not in caption

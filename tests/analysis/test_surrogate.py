@@ -16,7 +16,7 @@ import tokimp as ti
 from tokimp.analysis.pooled import Resampling
 from tokimp.analysis.surrogate import Surrogate
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, group_drops
-from tokimp.analysis.surrogate_models import Training, fit_ridge
+from tokimp.analysis.surrogate_models import Scaling, Training, fit_ridge
 from tokimp.analysis.surrogate_targets import read_targets
 from tokimp.attention_features import KINDS
 from tokimp.chain import TokenizedChain
@@ -240,6 +240,19 @@ def test_a_feature_that_jumps_in_a_chain_not_seen_does_not_carry_the_prediction_
         assert error < np.square(examples.target[at]).mean()
 
 
+def test_what_is_rounding_is_told_by_the_size_of_a_feature() -> None:
+    """Near 1 a deviation of 1e-7 is rounding; of weights near 1e-5 one of 3e-7 tells units apart, and is read."""
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(200, 4))
+    features = (np.array([1.0, 1e-5, 0.0, 300.0]) + np.array([1e-7, 3e-7, 1e-9, 1e-5]) * noise).astype(np.float32)
+    target = noise[:, 1]
+    training = Training(features, target, np.arange(200) // 20)
+    scale = Scaling.of(training).scale
+    assert scale[[0, 2, 3]].tolist() == [1, 1, 1]
+    assert scale[1] == pytest.approx(3e-7, rel=0.2)
+    assert np.corrcoef(fit_ridge(training)(features), target)[0, 1] > 0.99
+
+
 def test_a_ridge_is_the_one_of_its_penalty() -> None:
     """With a target that is linear in one feature, predictions are close to it, level included."""
     generator = np.random.default_rng(0)
@@ -400,6 +413,14 @@ def test_the_table_warns_where_chains_are_few(node: xr.Dataset) -> None:
     tree = with_node(node)
     assert "fewer than 20 chains are too few" in str(surrogate_table(tree).caption)
     assert "too few" not in str(surrogate_table(with_node(node.assign(chains_used=node["chains_used"] + 11))).caption)
+
+
+def test_the_warning_names_the_targets_of_few_chains(node: xr.Dataset) -> None:
+    """Where other targets have chains enough, only those that have too few are meant."""
+    counts = node["chains_used"].copy(data=[9, 9, 30])
+    caption = str(surrogate_table(with_node(node.assign(chains_used=counts))).caption)
+    assert f"fewer than 20 chains, as of deleted:leave_one_out and {LOO}, are too few to learn much from" in caption
+    assert "as of" not in str(surrogate_table(with_node(node)).caption)
 
 
 def test_the_table_of_features_has_a_section_for_each_target(node: xr.Dataset) -> None:

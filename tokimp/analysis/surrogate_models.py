@@ -17,7 +17,10 @@ from tokimp.surrogate import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 _PATIENCE = 20
-_ROUNDING = 1e-6  # of attention in float32: weights of at most 1, entropies and distances relative to their size
+# What float32 attention varies by though nothing does, relative to a feature's size: the weights on one unit of a long
+# chain are of the order of 1e-5 and tell units apart by less than what is rounding of a weight near 1.
+_ROUNDING = 1e-6
+_LEAST_SCALE = 1e-8
 _VALIDATION = 5  # of the training questions, one in five says when to stop
 
 Predict = Callable[[FloatArray], FloatArray]
@@ -80,10 +83,11 @@ class Scaling:
         center = features.mean(axis=0, dtype=np.float64)
         scale = features.std(axis=0, dtype=np.float64)
         spread = float(target.std())
-        rounding = _ROUNDING * np.maximum(1.0, np.abs(center))
+        low, high = features.min(axis=0), features.max(axis=0)
+        rounding = np.maximum(_LEAST_SCALE, _ROUNDING * np.maximum(np.abs(low), np.abs(high)))
         return cls(
-            features.min(axis=0),
-            features.max(axis=0),
+            low,
+            high,
             center.astype(np.float32),
             np.where(scale > rounding, scale, 1.0).astype(np.float32),
             float(target.mean()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 
 import xarray as xr
@@ -38,9 +39,7 @@ def agreement_within_table(result: xr.DataTree, *, partial: bool = False) -> Tab
     table.add_row("[dim]chains[/]", *(str(int(counts.sel(group=group))) for group in groups))
     used = node["chains_used"].max("group")
     itself = {str(label): used.sel(estimator=label, other=label) for label in node["estimator"].to_numpy()}
-    followers = followers_of_position(itself) if partial else []
-    feet = [f"mean, {node.attrs['confidence']:.0%} interval over chains", *followers_text(followers)]
-    table.caption = "; ".join(feet)
+    table.caption = _foot(node, itself if partial else {}, "undefined with")
     return keep_words_whole(table)
 
 
@@ -56,10 +55,15 @@ def agreement_between_table(result: xr.DataTree) -> Table:
         row = node.sel(common=label)
         cells = [_interval(row.sel(partial=partial)) for partial in (False, True)]
         table.add_row(escape(label), *cells, str(int(row["chains_used"].max())))
-    followers = followers_of_position({str(label): node["chains_used"].sel(common=label) for label in labels})
-    feet = [f"mean, {node.attrs['confidence']:.0%} interval over chains", *followers_text(followers)]
-    table.caption = "; ".join(feet)
+    itself = {str(label): node["chains_used"].sel(common=label) for label in labels}
+    table.caption = _foot(node, itself, "a dash for")
     return keep_words_whole(table)
+
+
+def _foot(node: xr.Dataset, itself: Mapping[str, xr.DataArray], undefined: str) -> str:
+    """Return what the numbers are, and of which estimators (`followers_of_position`) none is left given position."""
+    what = f"mean, {node.attrs['confidence']:.0%} interval over chains"
+    return "; ".join([what, *followers_text(followers_of_position(itself), undefined)])
 
 
 def _interval(cell: xr.Dataset) -> str:

@@ -50,10 +50,25 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
         table.add_row("[dim]correlation[/]", *(_interval(cell, "correlation") for cell in cells))
     counts = at["overlap_chains"].to_numpy()
     feet = [f"over at most {int(counts.max())} chains", f"{node.attrs['confidence']:.0%} intervals"]
-    if not (counts.all() and at["correlation_chains"].all()):
-        feet.append("a dash: too little of the path follows; a correlation needs all of it")
-    table.caption = "; ".join(feet)
+    table.caption = "; ".join([*feet, *_reasons_of_dashes(at)])
     return keep_words_whole(table)
+
+
+def _reasons_of_dashes(node: xr.Dataset) -> list[str]:
+    """Return why predictions have no value for one k: the path is short, or a prediction is undefined for itself.
+
+    Random orders never rank all units alike: they have a value exactly where the path goes far enough.
+    """
+    counts = node[["overlap_chains", "correlation_chains"]].to_dataarray("measure")
+    goes_on = counts.sel(predictor="random") > 0
+    reasons = []
+    if not goes_on.all():
+        reasons.append("a dash in all columns: too little of the path follows; a correlation needs all of it")
+    undefined = (goes_on & (counts == 0)).any(("measure", "context_ratio"))
+    labels = [escape(str(label)) for label in node["predictor"].to_numpy()[undefined.to_numpy()]]
+    if labels:
+        reasons.append(f"a dash of {' and '.join(labels)} alone: what is left is ranked alike, or not at all")
+    return reasons
 
 
 def draw_dynamics(result: xr.DataTree) -> Figure:

@@ -61,10 +61,13 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
     )
     if node.attrs["left_out"]:
         table.caption += f"; left out, of too few questions: {escape(str(node.attrs['left_out']))}"
-    if chains[0] < FEWEST_TO_LEARN_FROM:
+    few = node["target"].to_numpy()[node["chains_used"].to_numpy() < FEWEST_TO_LEARN_FROM]
+    if len(few):
+        names = " and ".join(escape(str(target)) for target in few)
+        whose = f", as of {names}," if len(few) < node.sizes["target"] else ""
         table.caption += (
-            f"; fewer than {FEWEST_TO_LEARN_FROM} chains are too few to learn much from: a low or negative R squared "
-            "says little of what attention could tell"
+            f"; fewer than {FEWEST_TO_LEARN_FROM} chains{whose} are too few to learn much from: a low or negative "
+            "R squared says little of what attention could tell"
         )
     return keep_words_whole(table)
 

@@ -96,11 +96,14 @@ def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
     return [name for name, used in itself.items() if int(used.sel(partial=False)) and not int(used.sel(partial=True))]
 
 
-def followers_text(labels: Sequence[str]) -> list[str]:
-    """Return what the foot of a table, position partialled out, says of those that follow it: nothing, or one text."""
+def followers_text(labels: Sequence[str], undefined: str = "undefined with") -> list[str]:
+    """Return what the foot of a table, position partialled out, says of those that follow it: nothing, or one text.
+
+    `undefined` goes before their names: it says of which cells the foot speaks.
+    """
     names = " and ".join(map(escape, labels))
     left = "of which nothing is left once position is partialled out"
-    return [f"undefined with {names}, {left}"] if labels else []
+    return [f"{undefined} {names}, {left}"] if labels else []
 
 
 def cost_table(result: xr.DataTree) -> Table:
