@@ -41,6 +41,23 @@ class _StopAtNaN(TrainerCallback):
                 )
 
 
+class _MeasureToTheEnd(TrainerCallback):
+    """Has the loss measured wherever a training may end, or be continued from: each measurement covers all its steps.
+
+    Else the steps after the last multiple of ``logging_steps`` are never told, and the first measurement after an
+    interruption lacks the steps between the one before and the checkpoint.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask for the loss where a checkpoint is about to be written; transformers measures it first."""
+        if control.should_save:
+            control.should_log = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask for the loss at the end of an epoch: a checkpoint, the last step, or patience that runs out."""
+        control.should_log = True
+
+
 class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
     """TRL's trainer, writing no model card with each checkpoint, and saying how many tokens it has read."""
 
@@ -126,6 +143,7 @@ def _build(
     # Without a bar it would print every measurement on standard output.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_StopAtNaN())
+    trainer.add_callback(_MeasureToTheEnd())
     return trainer
 
 
@@ -168,7 +186,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         packing=False,
-        # A fiftieth of all steps: curves without the cost of measuring every step.
+        # A fiftieth of all steps, and checkpoints and ends: curves without the cost of measuring every step.
         logging_steps=0.02,
         # Else a loss that is no number is passed over, and the mean of those before it is told in its place.
         logging_nan_inf_filter=False,
