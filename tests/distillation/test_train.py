@@ -122,7 +122,7 @@ class StopAt(TrainerCallback):
 
 def test_every_step_is_measured_once(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured every fourth of nine steps, interrupted and continued: no step is left out, or counted for another."""
-    settings = replace(SETTINGS, checkpoint_steps=6)
+    settings = replace(SETTINGS, checkpoint_steps=5)
     losses = [point["loss"] for point in train(student, CHAINS, tmp_path / "whole", settings).history]
     assert len(losses) == 9
     own = tokimp_trl.fitting._arguments
@@ -134,17 +134,19 @@ def test_every_step_is_measured_once(student: Path, tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(tokimp_trl.fitting, "_arguments", seldom)
     with monkeypatch.context() as patch:
-        patch.setattr(tokimp_trl.fitting, "_callbacks", lambda _: [StopAt(8)])
+        patch.setattr(tokimp_trl.fitting, "_callbacks", lambda _: [StopAt(7)])
         with pytest.raises(KeyboardInterrupt):
             train(student, CHAINS, tmp_path / "broken", settings)
     report = train(student, CHAINS, tmp_path / "broken", settings)
-    # Every fourth step, and the ends of the epochs, one of them the checkpoint from which it was continued.
-    assert [point["step"] for point in report.history] == [3, 4, 6, 8, 9]
+    # Every fourth step, the ends of the epochs, and the checkpoint from which it was continued.
+    assert [point["step"] for point in report.history] == [3, 4, 5, 6, 8, 9]
     since = 0
     for point in report.history:
         up_to = int(point["step"])
         assert point["loss"] == pytest.approx(sum(losses[since:up_to]) / (up_to - since))
         since = up_to
+    # Checkpoint 5 is in the middle of an epoch, whose order must go on as it was drawn.
+    assert same(tmp_path / "broken" / "model", tmp_path / "whole" / "model")
 
 
 @pytest.mark.parametrize("torn", [False, True])
