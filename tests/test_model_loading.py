@@ -80,8 +80,10 @@ def test_a_model_object_needs_a_tokenizer() -> None:
 def test_a_folder_without_a_tokenizer_says_so(folder: Path, tmp_path: Path) -> None:
     """A model without tokenizer files is an error that names the folder; a tokenizer given helps."""
     random_model("llama").save_pretrained(tmp_path)
-    with pytest.raises(ScorerError, match=r"no tokenizer.*pass tokenizer="):
+    with pytest.raises(ScorerError, match=r"no tokenizer.*into that folder \(in Python, pass tokenizer=\)$"):
         load_model(str(tmp_path), device="cpu")
+    with pytest.raises(ScorerError, match=r"no tokenizer.*; pass another one as tokenizer=$"):
+        load_model(str(folder), device="cpu", tokenizer=str(tmp_path))
     assert load_model(str(tmp_path), device="cpu", tokenizer=str(folder)).tokenizer.vocab_size == 259
 
 

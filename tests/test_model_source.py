@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from tokimp import model_source
 from tokimp.errors import ScorerError
-from tokimp.model_source import asks_the_hub, not_loaded
+from tokimp.model_loading import check_model
+from tokimp.model_source import asks_the_hub, line, not_loaded
+from tokimp.testing.random_models import byte_tokenizer, random_model
 
 
 def test_the_hub_is_asked_for_what_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,13 +34,75 @@ def test_a_model_that_was_fetched_is_not_looked_for(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert asks_the_hub("owner/model")
-    commit = "a" * 40
-    kept = tmp_path / "models--owner--model"
+    (snapshot_of("owner/model", tmp_path) / "config.json").write_text("{}", encoding="utf-8")
+    assert not asks_the_hub("owner/model")
+
+
+def snapshot_of(name: str, cache: Path) -> Path:
+    """Return the folder, made here, in which the hub's client keeps what it has fetched of a model."""
+    commit, kept = "a" * 40, cache / f"models--{name.replace('/', '--')}"
     (kept / "snapshots" / commit).mkdir(parents=True)
-    (kept / "snapshots" / commit / "config.json").write_text("{}", encoding="utf-8")
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text(commit, encoding="utf-8")
-    assert not asks_the_hub("owner/model")
+    return kept / "snapshots" / commit
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where configuration and tokenizer of ``owner/model`` are kept, and no weights; the hub is not asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    snapshot = snapshot_of("owner/model", tmp_path)
+    random_model("llama").config.save_pretrained(snapshot)
+    byte_tokenizer().save_pretrained(snapshot)
+    return snapshot
+
+
+def test_weights_of_a_hub_id_must_have_been_fetched_where_the_hub_is_not_asked(fetched: Path) -> None:
+    """Offline, a configuration and a tokenizer that are here are no model; with weights beside them they are."""
+    with pytest.raises(ScorerError, match=r"'owner/model', weights .* not among what was fetched.*OFFLINE is set\)"):
+        check_model("owner/model")
+    for kind in ("model-00001-of-00002.safetensors", "pytorch_model.bin"):
+        (fetched / kind).write_bytes(b"")
+        check_model("owner/model")
+        (fetched / kind).unlink()
+    shutil.copy(fetched / "config.json", fetched / "training_args.bin")
+    with pytest.raises(ScorerError, match="not among what was fetched"):
+        check_model("owner/model")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (["README.md", "pytorch_model.bin"], None),
+        (["config.json", "model-00001-of-00002.safetensors"], None),
+        (["training_args.bin", "onnx/model.safetensors", "model.gguf"], r"'owner/model' has no weights .*that can be"),
+        (httpx.ConnectError("no route"), r"does not say whether it has any: ConnectError: no route$"),
+    ],
+)
+def test_the_hub_is_asked_whether_it_has_weights(
+    fetched: Path, answer: list[str] | Exception, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that are not here are looked for among the names of the repository's files, without fetching any."""
+
+    class Hub:
+        def list_repo_files(self, name: str) -> list[str]:
+            assert name == "owner/model"
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    monkeypatch.setattr(model_source, "HfApi", Hub)
+    # That configuration and tokenizer come from here is not what is asked.
+    monkeypatch.setattr(model_source, "is_offline_mode", lambda: False)
+    before = sorted(fetched.iterdir())
+    if said is None:
+        check_model("owner/model")
+    else:
+        with pytest.raises(ScorerError, match=said):
+            check_model("owner/model")
+    assert sorted(fetched.iterdir()) == before
 
 
 @pytest.mark.parametrize("offline", [False, True])
@@ -54,3 +121,12 @@ def test_what_the_hub_has_said_is_told() -> None:
     """An id that the hub refuses is told with the reason, without a full stop of its own."""
     said = str(not_loaded("owner/model", "owner/model", OSError("it is gated.")))
     assert said.endswith("'owner/model' here, and as a hub id it cannot be loaded: OSError: it is gated")
+
+
+def test_what_a_library_says_is_cut_after_a_word() -> None:
+    """A long text ends in an ellipsis after a whole word, one of a single long word within it; nothing else is cut."""
+    assert line(OSError("one\ntwo.")) == "OSError: one two"
+    assert line(OSError("and so on...")) == "OSError: and so on..."
+    cut = line(OSError("tokenizer " * 60)).removeprefix("OSError: ")
+    assert cut == ("tokenizer " * 29).rstrip() + "..."
+    assert len(line(OSError("x" * 400)).removeprefix("OSError: ")) == 300

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.model_source import line, locate, not_loaded
+from tokimp.model_source import check_weights, line, locate, not_loaded
 from tokimp.registry import load
 from tokimp.scorer import Scorer
 
@@ -110,8 +110,9 @@ def load_model(
 def check_model(model: str, *, trust_remote_code: bool = False) -> None:
     """Raise what `load_model` would raise of a model, as far as that shows before its weights are read.
 
-    It must be there, be a decoder by its configuration, and have a tokenizer; a folder must hold weights. Of a hub id,
-    configuration and tokenizer are fetched, and kept where the hub's client keeps them.
+    It must be there, be a decoder by its configuration, and have weights and a tokenizer. Of a hub id, configuration
+    and tokenizer are fetched, and kept where the hub's client keeps them; of weights it is asked only whether there
+    are any. That some of their files are missing or damaged shows only when they are read.
 
     Raises
     ------
@@ -121,9 +122,9 @@ def check_model(model: str, *, trust_remote_code: bool = False) -> None:
     source, extra = locate(model)
     loading = {"trust_remote_code": trust_remote_code, **extra}
     _configuration(model, source, loading)
-    folder = Path(source)
-    if folder.is_dir() and not any(any(folder.glob(kind)) for kind in ("*.safetensors", "*.bin", "*.gguf")):
-        raise ScorerError(f"the folder {model!r} holds no weights (*.safetensors, *.bin or *.gguf)")
+    # A GGUF file is the weights.
+    if "gguf_file" not in extra:
+        check_weights(model, source)
     _tokenizer(model, None, source, loading)
 
 
@@ -210,12 +211,22 @@ def _tokenizer(name: str, given: Any, source: str, loading: dict[str, Any]) -> A
     # As with a model: every kind of tokenizer file fails in its own way.
     except Exception as error:
         raise ScorerError(
-            f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {line(error)}; pass tokenizer="
+            f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {line(error)}; "
+            + _tokenizer_advice(given, place)
         ) from error
     # For a folder without one, transformers makes an empty tokenizer of the model's kind.
     if len(tokenizer) < 2:
-        raise ScorerError(f"the model {name!r} has no tokenizer in {place!r}; pass tokenizer=")
+        raise ScorerError(f"the model {name!r} has no tokenizer in {place!r}; {_tokenizer_advice(given, place)}")
     return tokenizer
+
+
+def _tokenizer_advice(given: Any, place: str) -> str:
+    """Return what to do where no tokenizer can be loaded; plans and commands take none beside a model."""
+    if given is not None:
+        return "pass another one as tokenizer="
+    if Path(place).is_dir():
+        return "put its tokenizer's files into that folder (in Python, pass tokenizer=)"
+    return "use a model that has one (in Python, pass tokenizer=)"
 
 
 def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedModel:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, is_offline_mode, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, is_offline_mode, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from tokimp.errors import ScorerError
 
 TINY = "tiny"
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_OFFLINE = "the hub is not asked (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
 
 
 def locate(name: str) -> tuple[str, dict[str, Any]]:
@@ -54,7 +57,9 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def asks_the_hub(name: str) -> bool:
-    """Whether loading a model begins with a question to the hub: nothing here is called so, nor was it fetched before.
+    """Whether a model is nowhere here (no folder, no file, not fetched before) and the hub is to be asked for it.
+
+    What was fetched before is said to be here, though the hub, where it can be reached, is asked for a newer version.
 
     Raises
     ------
@@ -69,6 +74,53 @@ def asks_the_hub(name: str) -> bool:
     except HFValidationError:
         # No hub id either: what loads it says so at once.
         return False
+
+
+def check_weights(name: str, source: str) -> None:
+    """Raise where a model has no weights: not in its folder, nor fetched before, nor in its repository on the hub.
+
+    Whether they are whole is not looked at, and nothing is fetched. The hub is asked only for what is not here.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    source
+        What `locate` made of it: a folder without a GGUF file, or a hub id whose configuration is here by now.
+
+    Raises
+    ------
+    ScorerError
+        If there are none, or none here while the hub is not to be asked or does not answer.
+    """
+    folder, kinds = Path(source), " or ".join(_WEIGHTS)
+    if folder.is_dir():
+        if not _has_weights(path.name for path in folder.iterdir()):
+            raise ScorerError(f"the folder {name!r} holds no weights ({kinds})")
+        return
+    fetched = try_to_load_from_cache(source, "config.json")
+    if isinstance(fetched, str) and _has_weights(path.name for path in Path(fetched).parent.iterdir()):
+        return
+    if is_offline_mode():
+        raise ScorerError(
+            f"of the hub's model {name!r}, weights ({kinds}) are not among what was fetched before, and {_OFFLINE}; "
+            "fetch it while the hub can be asked, or give the folder where the model is"
+        )
+    try:
+        files_there = HfApi().list_repo_files(source)
+    # A hub that cannot be reached, or refuses, shows in whatever its client and the network's library raise.
+    except Exception as error:
+        raise ScorerError(
+            f"of the hub's model {name!r}, weights ({kinds}) are not among what was fetched before, and the hub "
+            f"({constants.ENDPOINT}) does not say whether it has any: {line(error)}"
+        ) from error
+    if not _has_weights(files_there):
+        raise ScorerError(f"the hub's model {name!r} has no weights ({kinds}) that can be loaded")
+
+
+def _has_weights(names: Iterable[str]) -> bool:
+    """Whether files of a model's folder are weights; a repository's paths with folders are none of them."""
+    return any(fnmatch(name, kind) for name in names if "/" not in name for kind in _WEIGHTS)
 
 
 def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
@@ -91,7 +143,7 @@ def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
         return ScorerError(f"{missing}, and as a hub id it cannot be loaded: {line(error)}")
     asked = f"the hub ({constants.ENDPOINT}) could not be reached"
     if is_offline_mode():
-        asked = "the hub is not asked (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
+        asked = _OFFLINE
     return ScorerError(
         f"{missing}; if it is meant as a hub id: it is not among what was fetched before, and {asked}. Mend the name, "
         "or give the folder where the model is"
@@ -99,9 +151,12 @@ def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
 
 
 def line(error: Exception) -> str:
-    """Return an error of a library as one line, cut to 300 characters, without a full stop."""
+    """Return an error of a library as one line, cut after a word to 300 characters or fewer, without a full stop."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300].rstrip('.')}"
+    if len(text) > 300:
+        text = text[:297].rsplit(" ", 1)[0] + "..."
+    # An ellipsis, whose ever it is, stays.
+    return f"{type(error).__name__}: {text if text.endswith('..') else text.removesuffix('.')}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -22,6 +22,7 @@ from tokimp.distillation.settings import Lora, TrainSettings
 from tokimp.distillation.trainer import Fit
 from tokimp.errors import TrainingError
 from tokimp.model_loading import resolve_device
+from tokimp_trl.order import RedrawnOrder
 
 _STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
 _LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
@@ -41,8 +42,28 @@ class _StopAtNaN(TrainerCallback):
                 )
 
 
+class _MeasureToTheEnd(TrainerCallback):
+    """Has the loss measured wherever a training may end, or be continued from: each measurement covers all its steps.
+
+    Else the steps after the last multiple of ``logging_steps`` are never told, and the first measurement after an
+    interruption lacks the steps between the one before and the checkpoint.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask for the loss where a checkpoint is about to be written; transformers measures it first."""
+        if control.should_save:
+            control.should_log = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask for the loss at the end of an epoch: a checkpoint, the last step, or patience that runs out."""
+        control.should_log = True
+
+
 class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
-    """TRL's trainer, writing no model card with each checkpoint, and saying how many tokens it has read."""
+    """TRL's trainer: it writes no model card, says how many tokens it has read, and goes on within an epoch's order."""
+
+    continued_from: Path | None = None  # the checkpoint
+    _order: RedrawnOrder
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write none."""
@@ -51,6 +72,24 @@ class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
     def tokens_read(self) -> int:
         """Token positions read so far by all processes, padding not counted."""
         return int(self._total_train_tokens)
+
+    # There is no public way into the following: transformers writes and reads the generators' states at these places.
+    def _get_train_sampler(self, train_dataset: Any = None) -> RedrawnOrder:
+        folder = self.continued_from
+        self._order = RedrawnOrder(super()._get_train_sampler(train_dataset), folder and self._order_file(folder))
+        return self._order
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self._order.save(self._order_file(Path(output_dir)))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Set the generators: before the order is drawn at an epoch's beginning, after it in the middle of one."""
+        super()._load_rng_state(checkpoint)
+        self._order.begin_anew()
+
+    def _order_file(self, folder: Path) -> Path:
+        return folder / f"order_{self.args.process_index}.safetensors"
 
 
 def fit(
@@ -80,8 +119,9 @@ def fit(
             settings=settings,
             checkpoints=checkpoints,
         )
+        trainer.continued_from = _last_whole(checkpoints)
         try:
-            trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+            trainer.train(resume_from_checkpoint=trainer.continued_from and str(trainer.continued_from))
         # Memory that runs out, or a number that a precision cannot hold, shows in an exception of one of many kinds.
         except (RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:500]
@@ -126,6 +166,7 @@ def _build(
     # Without a bar it would print every measurement on standard output.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_StopAtNaN())
+    trainer.add_callback(_MeasureToTheEnd())
     return trainer
 
 
@@ -168,7 +209,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         packing=False,
-        # A fiftieth of all steps: curves without the cost of measuring every step.
+        # A fiftieth of all steps, and checkpoints and ends: curves without the cost of measuring every step.
         logging_steps=0.02,
         # Else a loss that is no number is passed over, and the mean of those before it is told in its place.
         logging_nan_inf_filter=False,
@@ -208,7 +249,7 @@ def _dataset(examples: Sequence[TrainingExample]) -> Any:
     )
 
 
-def _last_whole(checkpoints: Path) -> str | None:
+def _last_whole(checkpoints: Path) -> Path | None:
     """Return the latest checkpoint that was written to its end, and remove those that were not."""
     found = {}
     for folder in checkpoints.glob("checkpoint-*"):
@@ -216,7 +257,7 @@ def _last_whole(checkpoints: Path) -> str | None:
             found[int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["global_step"])] = folder
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder, ignore_errors=True)
-    return str(found[max(found)]) if found else None
+    return found[max(found)] if found else None
 
 
 def _point(entry: dict[str, Any]) -> dict[str, float]:

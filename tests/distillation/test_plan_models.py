@@ -10,13 +10,15 @@ import pytest
 
 import tokimp as ti
 from tokimp import registry
+from tokimp.atomic import write_object
 from tokimp.distillation import plan_models
 from tokimp.distillation.cell_steps import steps
 from tokimp.distillation.distill import distill
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.plan_models import check_models
-from tokimp.errors import PlanError
+from tokimp.errors import PlanError, ResumeError
 from tokimp.model_loading import check_model
+from tokimp.run_folder import RunFolder
 from tokimp.testing.toy_scorer import AdditiveScorer
 
 from .students import save_word_student
@@ -60,16 +62,33 @@ def checked(plan: Plan, out: Path) -> None:
         ({"students": ["tiny", "nobody/nothing"]}, r"students\[1\]\.model cannot be used: there is no model folder"),
         ({"teachers": ["nowhere"]}, r"teachers\[0\]\.model cannot be used: there is no model folder.*'nowhere'"),
         ({"pruners": ["nowhere"]}, r"pruners\[0\]\.model cannot be used: there is no model folder.*'nowhere'"),
+        # One model in two places, and in a place that has no key of its own: pruners, which are the teachers.
+        (
+            {"teachers": ["nowhere"], "students": ["tiny", {"name": "other", "model": "nowhere", "device": "cpu"}]},
+            r"^teachers\[0\]\.model and students\[1\]\.model cannot be used: there is no model folder",
+        ),
+        ({"teachers": ["nowhere"], "pruners": []}, r"^teachers\[0\]\.model cannot be used"),
         ({"students": ["tinny"]}, r"students\[0\]\.model.*did you mean 'tiny'"),
     ],
 )
 def test_a_model_that_is_not_there_is_named_before_any_work(
     student: Path, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
-    """The error says which key of the plan, and the run's folder is not even made."""
+    """The error says which keys of the plan, and the run's folder holds nothing but what says whose it is."""
     with pytest.raises(PlanError, match=said):
-        distill(plan_of(student, **changes), tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []
+        distill(plan_of(student, **changes), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"run.json", ".lock"}
+
+
+def test_models_are_looked_for_after_what_the_folder_says(student: Path, tmp_path: Path) -> None:
+    """That another process is at work in the folder, or that it is another plan's, is not left for the hub to delay."""
+    plan = plan_of(student, students=["nowhere"])
+    with RunFolder(tmp_path, {"what": "distillation"}, work="sample"), pytest.raises(ResumeError, match="at work"):
+        distill(plan, tmp_path)
+    (tmp_path / "sample" / "tiny").mkdir(parents=True)
+    write_object(tmp_path / "sample" / "tiny" / "step.json", {"another": "plan"})
+    with pytest.raises(ResumeError, match="was made for another plan"):
+        distill(plan, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +96,21 @@ def test_a_model_that_is_not_there_is_named_before_any_work(
     [
         ("config.json", "cannot load a causal language model"),
         ("model.safetensors", r"holds no weights \(\*\.safetensors"),
-        ("tokenizer*", "has no tokenizer"),
+        # What transformers' trainer leaves beside a checkpoint's weights, and a GGUF file that is not asked for.
+        ("model.safetensors with training_args.bin", "holds no weights"),
+        ("model.safetensors with other.gguf", "holds no weights"),
+        ("tokenizer*", r"has no tokenizer.*; put its tokenizer's files into that folder \(in Python, pass tok"),
     ],
 )
 def test_a_folder_that_lacks_something_is_named(student: Path, tmp_path: Path, lost: str, said: str) -> None:
     """A student's folder needs configuration, weights and tokenizer."""
     torn = tmp_path / "torn"
     shutil.copytree(student, torn)
-    for path in torn.glob(lost):
+    gone, _, left = lost.partition(" with ")
+    for path in torn.glob(gone):
         path.unlink()
+    if left:
+        (torn / left).write_bytes(b"")
     with pytest.raises(PlanError, match=rf"students\[0\]\.model cannot be used: .*{said}"):
         checked(plan_of(torn), tmp_path / "run")
 
@@ -93,7 +118,7 @@ def test_a_folder_that_lacks_something_is_named(student: Path, tmp_path: Path, l
 def test_models_that_can_be_loaded_are_each_read_once(
     student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folders and the embedded model pass; many cells of a student are one question."""
+    """Folders and the embedded model pass; a model's cells and its places in the plan are one question."""
     read: list[str] = []
     own = check_model
 
@@ -103,7 +128,7 @@ def test_models_that_can_be_loaded_are_each_read_once(
 
     monkeypatch.setattr(plan_models, "check_model", count)
     checked(plan_of(student, seeds=[0, 1, 2]), tmp_path)
-    assert sorted(read) == sorted([str(student), "tiny", "tiny"])
+    assert sorted(read) == sorted([str(student), "tiny"])
 
 
 def test_what_is_made_needs_no_model(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,5 +161,5 @@ def test_models_of_other_programs_are_left_to_them(
     teachers = [{"name": "served", "model": "owner/served", "engine": "vllm"}]
     pruner = {"name": "own", "model": str(tokenizer), "backend": "own_models_for_tests"}
     checked(plan_of(student, teachers=teachers, pruners=[pruner]), tmp_path)
-    with pytest.raises(PlanError, match=r"pruners\[0\]\.model cannot be used"):
+    with pytest.raises(PlanError, match=r"pruners\[0\]\.model cannot be used: cannot load a causal .*config\.json"):
         checked(plan_of(student, teachers=teachers, pruners=[{**pruner, "backend": "nnsight"}]), tmp_path)

@@ -52,3 +52,17 @@ def test_an_error_of_a_library_does_not_take_the_others_with_it(tmp_path: Path, 
     with pytest.raises(DistillationError, match=r"1 of 1 steps failed.*broken: .*code 7 at the bottom\. Mend that"):
         run_steps([Broken(PLAN, tmp_path)], jobs=jobs, say=said.append)
     assert len(said) == 1
+
+
+class CutOff(Broken):
+    """A step whose reason was cut, and ends in an ellipsis."""
+
+    def work(self, say: Say) -> None:
+        """Fail."""
+        raise DistillationError("and so on...")
+
+
+def test_a_reason_ends_in_no_more_points_than_it_has(tmp_path: Path) -> None:
+    """An ellipsis at its end stays one."""
+    with pytest.raises(DistillationError, match=r"so on\.\.\. Mend that"):
+        run_steps([CutOff(PLAN, tmp_path)], jobs=1, say=lambda _: None)

@@ -120,6 +120,35 @@ class StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
+def test_every_step_is_measured_once(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured every fourth of nine steps, interrupted and continued: no step is left out, or counted for another."""
+    settings = replace(SETTINGS, checkpoint_steps=5)
+    losses = [point["loss"] for point in train(student, CHAINS, tmp_path / "whole", settings).history]
+    assert len(losses) == 9
+    own = tokimp_trl.fitting._arguments
+
+    def seldom(*given: Any, **options: Any) -> Any:
+        arguments = own(*given, **options)
+        arguments.logging_steps = 4
+        return arguments
+
+    monkeypatch.setattr(tokimp_trl.fitting, "_arguments", seldom)
+    with monkeypatch.context() as patch:
+        patch.setattr(tokimp_trl.fitting, "_callbacks", lambda _: [StopAt(7)])
+        with pytest.raises(KeyboardInterrupt):
+            train(student, CHAINS, tmp_path / "broken", settings)
+    report = train(student, CHAINS, tmp_path / "broken", settings)
+    # Every fourth step, the ends of the epochs, and the checkpoint from which it was continued.
+    assert [point["step"] for point in report.history] == [3, 4, 5, 6, 8, 9]
+    since = 0
+    for point in report.history:
+        up_to = int(point["step"])
+        assert point["loss"] == pytest.approx(sum(losses[since:up_to]) / (up_to - since))
+        since = up_to
+    # Checkpoint 5 is in the middle of an epoch, whose order must go on as it was drawn.
+    assert same(tmp_path / "broken" / "model", tmp_path / "whole" / "model")
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_an_interrupted_training_ends_with_the_same_weights(
     student: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, torn: bool

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, requires, version
 
 import click
 import torch
+from huggingface_hub import is_offline_mode
 from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
@@ -64,13 +64,10 @@ def doctor() -> None:
     console.print(packages)
     console.print()
     console.print(devices)
-    console.print(f"\nmodel hub: {'offline (HF_HUB_OFFLINE is set)' if _offline() else 'asked when a hub id is given'}")
+    offline = "offline (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
+    console.print(f"\nmodel hub: {offline if is_offline_mode() else 'asked when a hub id is given'}")
     console.print("\nnothing is missing" if not problems else f"\n{len(problems)} problem(s):")
     for problem in problems:
         click.echo(f"  {problem}")
     if problems:
         raise click.exceptions.Exit(1)
-
-
-def _offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}

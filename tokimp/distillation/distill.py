@@ -103,10 +103,14 @@ def distill(
         raise PlanError("redo is about one cell; name it (--cell)")
     if any(isinstance(step, Sampling) for step in to_do):
         refuse_shared_questions(followed)
-    # What is made is made: its models are not loaded again.
-    check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
     with RunFolder(folder, {"what": "distillation"}, work="sample"):
-        _check(to_do, redo=redo)
+        # What is in the folder of a cell to be done again need not be what this plan makes.
+        for step in to_do[:-1] if redo else to_do:
+            step.check()
+        # What is made is made: its models are not loaded again.
+        check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
+        if redo and to_do[-1].folder.exists():
+            _remove(to_do[-1].folder)
         if file is not None and file.resolve() != (folder / PLAN).resolve():
             with replacing(folder / PLAN) as partial:
                 shutil.copyfile(file, partial)
@@ -160,15 +164,6 @@ def _gather_and_write(plan: Plan, folder: Path) -> Distillation:
     if len(found.cells):
         _write(found, folder)
     return found
-
-
-def _check(to_do: Sequence[Step], *, redo: bool) -> None:
-    """Compare all steps with what is there; then delete the last one, the cell, where it is to be done again."""
-    for step in to_do[:-1] if redo else to_do:
-        step.check()
-    # What is in its folder need not be what this plan makes.
-    if redo and to_do[-1].folder.exists():
-        _remove(to_do[-1].folder)
 
 
 def _not_settled(to_do: Sequence[Step]) -> list[Step]:

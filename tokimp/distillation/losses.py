@@ -15,7 +15,8 @@ def mean_loss(history: Sequence[Mapping[str, float]], after: int, up_to: int) ->
     """Return the mean training loss of some steps, in nats a token.
 
     A measurement stands for the steps since the one before it, as `tokimp.distillation.trainer.Fit` has it, and counts
-    by how many of these are asked for. The mean is over steps: batches count alike, however long they are.
+    by how many of these are asked for. Steps after the last measurement do not count. The mean is over steps: batches
+    count alike, however long they are.
 
     Parameters
     ----------

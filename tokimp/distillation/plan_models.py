@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tokimp.decoder import Decoder
 from tokimp.distillation.cell_steps import CellStep
 from tokimp.distillation.chain_steps import Ranking, Sampling
 from tokimp.distillation.plan import ModelSpec, Plan
-from tokimp.distillation.plan_inputs import trust
 from tokimp.distillation.step import Say, Step
 from tokimp.errors import PlanError, TokimpError
 from tokimp.model_loading import check_model, load_tokenizer
@@ -17,10 +17,11 @@ from tokimp.registry import load
 
 
 def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
-    """Raise `PlanError` where a model that these steps load cannot be, by its place, configuration and tokenizer.
+    """Raise `PlanError` where a model that these steps load cannot be, as `tokimp.model_loading.check_model` tells.
 
-    Weights are not read. Of what only vLLM loads nothing is asked, and of a pruner of another package's scorer, which
-    may have models of its own, the tokenizer alone.
+    The message names every key of the plan at which these steps find the model. Weights are not read. Of what only vLLM
+    loads nothing is asked, and of a pruner of another package's scorer, which may have models of its own, the tokenizer
+    alone.
 
     Parameters
     ----------
@@ -31,37 +32,54 @@ def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
     say
         Told where a model is looked for on the hub, which may take a while.
     """
-    for spec, check in dict.fromkeys(each for step in steps for each in _checks(step)):
-        key = _key(plan, spec)
+    keys: dict[_Question, list[str]] = {}
+    for step in steps:
+        for key, question in _questions(plan, step):
+            named = keys.setdefault(question, [])
+            if key not in named:
+                named.append(key)
+    for question, named in keys.items():
+        where = " and ".join(named)
         try:
-            if asks_the_hub(spec.model):
-                say(f"{key}: no folder or file {spec.model!r} is here: looking for it on the hub")
-            check(spec)
+            if asks_the_hub(question.model):
+                say(f"{where}: no folder or file {question.model!r} is here: looking for it on the hub")
+            question.ask()
         except TokimpError as error:
-            raise PlanError(f"{key} cannot be used: {error}") from error
+            raise PlanError(f"{where} cannot be used: {error}") from error
 
 
-def _checks(step: Step) -> Iterator[tuple[ModelSpec, Callable[[ModelSpec], None]]]:
-    """Yield the model that a step loads, and what tells whether it can be."""
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Whether a model can be loaded, or its tokenizer alone; however many models of a plan are this one."""
+
+    model: str
+    trusted: bool
+    tokenizer_alone: bool
+
+    def ask(self) -> None:
+        """Raise what loading it would."""
+        check = load_tokenizer if self.tokenizer_alone else check_model
+        check(self.model, **({"trust_remote_code": True} if self.trusted else {}))
+
+
+def _questions(plan: Plan, step: Step) -> Iterator[tuple[str, _Question]]:
+    """Yield where in the plan the model stands that a step loads, and what tells whether it can be."""
     if isinstance(step, Ranking):
         own = issubclass(load("scorers", step.pruner.backend), Decoder)
-        yield step.pruner, _whole if own else _tokenizer
+        # Without pruners, teachers prune.
+        among = "pruners" if plan.pruners else "teachers"
+        yield _key(plan, among, step.pruner), _question(step.pruner, tokenizer_alone=not own)
     elif isinstance(step, Sampling) and step.teacher.engine == "transformers":
-        yield step.teacher, _whole
+        yield _key(plan, "teachers", step.teacher), _question(step.teacher)
     # A student is trained with transformers, whatever it writes with.
     elif isinstance(step, CellStep) and (step.cell.teacher or step.cell.student.engine == "transformers"):
-        yield step.cell.student, _whole
+        yield _key(plan, "students", step.cell.student), _question(step.cell.student)
 
 
-def _whole(spec: ModelSpec) -> None:
-    check_model(spec.model, **trust(spec))
+def _question(spec: ModelSpec, *, tokenizer_alone: bool = False) -> _Question:
+    return _Question(spec.model, spec.trust_remote_code, tokenizer_alone)
 
 
-def _tokenizer(spec: ModelSpec) -> None:
-    load_tokenizer(spec.model, **trust(spec))
-
-
-def _key(plan: Plan, spec: ModelSpec) -> str:
-    """Return where a model stands in the plan."""
-    lists = {"students": plan.students, "teachers": plan.teachers, "pruners": plan.pruners}
-    return next(f"{key}[{specs.index(spec)}].model" for key, specs in lists.items() if spec in specs)
+def _key(plan: Plan, among: str, spec: ModelSpec) -> str:
+    """Return where a model stands in the plan, in one of its lists of models."""
+    return f"{among}[{getattr(plan, among).index(spec)}].model"

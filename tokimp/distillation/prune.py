@@ -19,7 +19,7 @@ import xarray as xr
 
 from tokimp.atomic import write_records
 from tokimp.errors import ChainError
-from tokimp.estimator import ImportanceEstimator, IntArray
+from tokimp.estimator import ImportanceEstimator
 from tokimp.registry import load_estimator, parse_specification
 from tokimp.tokenization import SpanEncoder
 from tokimp.views import kept_positions, pruned_text
@@ -109,7 +109,7 @@ def ready_estimator(specification: str, keep_ratios: Sequence[float], *, searche
     return estimator
 
 
-def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> Iterator[dict[str, Any]]:
+def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> Iterator[tuple[dict[str, Any], float]]:
     """Yield each chain of a result with its reasoning shortened by the ranks of one estimator.
 
     Parameters
@@ -123,13 +123,16 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
 
     Yields
     ------
-    dict
-        A record that `tokimp.load_chains` reads, and beside it what was kept: ``kept_positions`` (of the reasoning
-        tokens), ``kept_token_ids``, ``full_reasoning``, ``estimator``, ``keep_ratio`` and ``unit``.
+    record : dict
+        What `tokimp.load_chains` reads, and beside it what was kept: ``kept_positions`` (of the reasoning tokens),
+        ``kept_token_ids``, ``full_length``, ``full_reasoning``, ``estimator``, ``keep_ratio`` and ``unit``.
+    kept_units : float
+        Share of the chain's units that stay.
     """
     dataset = result.to_dataset()
     for index, chain_id in enumerate(str(value) for value in dataset["chain_id"].values):
-        token_ids = dataset["token_id"].values[dataset["chain_index"].values == index]
+        own = dataset["chain_index"].values == index
+        token_ids, units = dataset["token_id"].values[own], dataset["unit"].values[own]
         kept = kept_positions(result, chain_id, estimator, keep_ratio)
         texts = {name: str(dataset[name].values[index]) for name in ("question", "reasoning", "answer", "gold")}
         optional = {
@@ -137,7 +140,7 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
             for name in ("system", "wrong_answer")
             if name in dataset and (text := str(dataset[name].values[index]))
         }
-        yield {
+        record = {
             "id": chain_id,
             "question": texts["question"],
             "reasoning": pruned_text(result, chain_id, estimator, keep_ratio),
@@ -152,6 +155,7 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
             "full_length": len(token_ids),
             "full_reasoning": texts["reasoning"],
         }
+        yield record, len(np.unique(units[kept])) / len(np.unique(units))
 
 
 def write_pruned(
@@ -182,10 +186,10 @@ def write_pruned(
         If nothing would be left of a chain, and they are not to be left out; or nothing of any.
     """
     records, left_out, unit_shares = [], [], []
-    for record, units in zip(pruned_records(result, estimator, keep_ratio), _units(result), strict=True):
+    for record, unit_share in pruned_records(result, estimator, keep_ratio):
         if record["reasoning"].strip():
             records.append(record)
-            unit_shares.append(len(np.unique(units[record["kept_positions"]])) / len(np.unique(units)))
+            unit_shares.append(unit_share)
             continue
         reason = f"chain {record['id']!r}: nothing is left of its reasoning at keep ratio {keep_ratio}"
         if not skip_empty:
@@ -207,13 +211,6 @@ def write_pruned(
         left_out=left_out,
         retokenization=None if tokenizer is None else retokenization(records, tokenizer),
     )
-
-
-def _units(result: xr.DataTree) -> Iterator[IntArray]:
-    """Yield for each chain the unit of each of its reasoning tokens."""
-    dataset = result.to_dataset()
-    for index in range(dataset.sizes["chain"]):
-        yield dataset["unit"].to_numpy()[dataset["chain_index"].to_numpy() == index]
 
 
 def retokenization(records: Sequence[dict[str, Any]], tokenizer: Any) -> Retokenization:

@@ -74,9 +74,10 @@ def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True,
                     say(f"{name} failed: {' '.join(str(error).split())}")
     if failed:
         first, reason = next(iter(failed.items()))
+        told = str(reason) if str(reason).endswith(".") else f"{reason}."
         raise DistillationError(
             f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: "
-            f"{str(reason).rstrip('.')}. Mend that and give the same command: it goes on with what is missing"
+            f"{told} Mend that and give the same command: it goes on with what is missing"
         ) from reason
 
 

@@ -27,7 +27,8 @@ class Fit:
         The folder its adapters were written to; ``None`` where all weights were trained.
     history
         What was measured on the way, in order: ``step`` and ``epoch`` with ``loss`` (the mean over the steps since
-        the loss before) and ``learning_rate``, or with ``validation_loss``; losses in nats a token.
+        the loss before) and ``learning_rate``, or with ``validation_loss``; losses in nats a token. A ``loss`` stands
+        at the last step and at every checkpoint, so that all steps are covered, after an interruption too.
     steps
         Optimiser steps made, those before an interruption included.
     tokens
