@@ -73,7 +73,12 @@ evaluate: {max_new_tokens: 10}
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"teacher": ["tiny"]}, "plan.yaml: teacher is not a key of a plan; allowed here: task, questions"),
+        (
+            {"teacher": ["tiny"]},
+            "plan.yaml: teacher is not a key of a plan (did you mean 'teachers'?); allowed here: task, questions",
+        ),
+        ({"colour": 1}, "colour is not a key of a plan; allowed here: task, questions"),
+        ({"train": {"epoch": 1}}, "train has no setting 'epoch' (did you mean 'epochs'?); it has epochs"),
         ({"task": None}, "task must be text"),
         ({"task": "gsm9k"}, "task cannot be used: there is no task named 'gsm9k'; known are gsm8k, math"),
         ({"methods": {"g": "gredy"}}, "methods.g.estimator cannot be used: there is no estimator named 'gredy'"),
