@@ -131,7 +131,10 @@ def test_each_mistake_is_named_with_its_key_and_what_is_allowed(
 
 @pytest.mark.parametrize(
     ("key", "function", "without"),
-    [("sample", sample, {"skipped", "progress"}), ("evaluate", evaluate, {"before", "progress"})],
+    [
+        ("sample", sample, {"skipped", "origin", "progress"}),
+        ("evaluate", evaluate, {"before", "origin", "progress"}),
+    ],
 )
 def test_every_argument_of_a_step_may_stand_in_a_plan(key: str, function: Any, without: set[str]) -> None:
     """A plan takes all that the function takes by name, but what is no matter of a plan; its defaults are allowed."""
