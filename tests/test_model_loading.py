@@ -167,8 +167,18 @@ def test_the_core_loads_no_backend() -> None:
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/model", "~/no-such-model", "runs/no/model"])
 def test_what_looks_like_a_path_is_not_looked_for_on_the_hub(name: str) -> None:
     """A path that is not there is said to be missing, without asking the hub."""
-    with pytest.raises(ScorerError, match="there is no model folder or GGUF file"):
+    with pytest.raises(ScorerError, match=r"there is no model folder or GGUF file.*; check the path, or give a hub id"):
         load_model(name)
+
+
+def test_a_folder_that_holds_no_model_says_where_one_is(tmp_path: Path) -> None:
+    """Without a config.json the error says what to give: the model in the folder, if it is that of a training."""
+    with pytest.raises(ScorerError, match=r"no config\.json in it; give the folder of a model, such as"):
+        load_model(str(tmp_path))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ScorerError, match=rf"no config\.json in it; give its model, '{tmp_path / 'model'}'"):
+        load_model(str(tmp_path))
 
 
 def test_a_misspelt_embedded_model_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:

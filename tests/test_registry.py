@@ -411,3 +411,10 @@ def test_an_analysis_of_another_package_is_found(packages: Any, tmp_path: Path) 
     assert load_analysis("theirs").label == "theirs"
     (plugin,) = [plugin for plugin in plugins("analyses") if plugin.name == "theirs"]
     assert (plugin.package, plugin.error) == ("their-package", "")
+
+
+def test_the_page_for_authors_names_every_group() -> None:
+    """Whoever packages a plugin finds the group of its kind where the package is described."""
+    page = (Path(__file__).parents[1] / "docs" / "write-a-plugin.md").read_text(encoding="utf-8")
+    section = page.partition("## 4. ")[2].partition("## 5. ")[0]
+    assert [kind for kind in KINDS if f"`tokimp.{kind}`" not in section] == []

@@ -1,5 +1,8 @@
 """Every error that tokimp raises on purpose. Each message says what is wrong, where, and what to do about it."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class TokimpError(Exception):
     """The base of all errors that a user can do something about."""
@@ -63,3 +66,13 @@ class TrainingError(TokimpError):
 
 class PlanError(TokimpError):
     """A plan of a distillation cannot be followed: which key, what is allowed there, and what to change."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return what a message adds to a name that is not known, with a space before it; empty where none is close.
+
+    >>> did_you_mean("keep_ratio", ["seeds", "keep_ratios"])
+    " (did you mean 'keep_ratios'?)"
+    """
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

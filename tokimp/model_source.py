@@ -39,12 +39,14 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
     # A hub id is NAME or OWNER/NAME; anything else is meant as a path, and the hub is not asked for it.
     is_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
     if is_path and not path.exists():
-        raise ScorerError(f"there is no model folder or GGUF file {name!r}")
+        raise ScorerError(
+            f"there is no model folder or GGUF file {name!r}; check the path, or give a hub id, a GGUF file or {TINY!r}"
+        )
     if path.is_file() and path.suffix != ".gguf":
         raise ScorerError(f"the file {name!r} is no model; give its folder, or a file that ends in .gguf")
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise ScorerError(f"there is no GGUF file {name!r}")
+            raise ScorerError(f"there is no GGUF file {name!r}; check the path")
         return str(path.parent), {"gguf_file": path.name}
     if not path.is_dir():
         return name, {}
@@ -136,6 +138,12 @@ def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
         Of transformers.
     """
     if Path(source).is_dir():
+        if not (Path(source) / "config.json").is_file():
+            # The folder of a training holds the model in a folder of its own.
+            inner = Path(source) / "model"
+            known = (inner / "config.json").is_file()
+            give = f"its model, {str(inner)!r}" if known else "the folder of a model, such as runs/taught/model"
+            return ScorerError(f"cannot load a causal language model from {name!r}: no config.json in it; give {give}")
         return ScorerError(f"cannot load a causal language model from {name!r}, tried as folder: {line(error)}")
     meant = f" (did you mean {TINY!r}?)" if get_close_matches(name.lower(), [TINY]) else ""
     missing = f"there is no model folder or GGUF file {name!r} here{meant}"

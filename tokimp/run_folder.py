@@ -18,6 +18,8 @@ from tokimp.errors import ResumeError
 
 FORMAT = 1
 
+# What follows from where questions or chains come from, and says less than that does.
+_DRAWN = ("questions[", "number of questions:", "examples:")
 _CHAIN_IDS = re.compile(r"chains\[\d+\]\.tokens:")
 _DIGEST = re.compile(r'"[0-9a-f]{64}"')
 
@@ -40,6 +42,9 @@ class RunFolder:
         Everything that changes the result, as JSON can hold it.
     work
         What in the folder holds finished work: a file, or a folder with files, of this name.
+    origin
+        Where what the run is about comes from (a file, a seed), as JSON can hold it. It may change as long as the same
+        comes of it: it is no part of the identity, and is named where another run is refused because of it.
 
     Attributes
     ----------
@@ -55,11 +60,14 @@ class RunFolder:
 
     created: str
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], work: str) -> None:
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], work: str, *, origin: Mapping[str, Any] | None = None
+    ) -> None:
         self.folder = folder
         self._work = folder / work
         # What is compared is what JSON gives back, so that tuples and lists are the same on both sides.
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self._origin = json.loads(json.dumps(origin))
         self.run = digest(self._identity)
         # The operating system lets go of the lock when the process ends, however it ends.
         self._lock = filelock.FileLock(folder / ".lock")
@@ -105,6 +113,8 @@ class RunFolder:
             raise ResumeError(f"{self._work} holds finished work, but run.json is missing; use another folder")
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
         content = {"format": FORMAT, "created": self.created, "run": self._identity}
+        if self._origin:
+            content["origin"] = self._origin
         with replacing(manifest) as partial:
             partial.write_text(json.dumps(content, indent=1, ensure_ascii=True), encoding="utf-8")
 
@@ -120,6 +130,7 @@ class RunFolder:
         if found:
             # Another unit or format changes every chain's ids; naming the cause is enough.
             causes = [each for each in found if not _CHAIN_IDS.match(each)] or found
+            causes = _by_origin(causes, content.get("origin"), self._origin)
             # Where more or fewer questions were drawn, what has moved to which place says no more.
             if any(cause.startswith("number of questions:") for cause in causes):
                 causes = [cause for cause in causes if not cause.startswith("questions[")]
@@ -132,6 +143,14 @@ class RunFolder:
                 "continue it, or use another folder for this one"
             )
         return created
+
+
+def _by_origin(causes: list[str], before: Any, now: Any) -> list[str]:
+    """Return the causes with what differs in the origin first, instead of all that follows from it."""
+    others = [cause for cause in causes if not cause.startswith(_DRAWN)]
+    # Where it was not recorded, or differs in name only, it explains nothing.
+    told = list(differences(before, now)) if before and now and len(others) < len(causes) else []
+    return [*told, *others] if told else causes
 
 
 def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:

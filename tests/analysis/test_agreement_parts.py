@@ -120,6 +120,15 @@ def test_each_estimator_is_compared_with_itself(tmp_path: Path) -> None:
     assert node.attrs["difference"] == "objective joint / answer"
 
 
+def test_a_result_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    """A file that does not exist is told from a parameter that was not given."""
+    result = toy_result({"a": [[1, 2, 3]]})
+    with pytest.raises(AnalysisError, match=r"other='.*gone\.nc': there is no such file; give the file"):
+        between(result, tmp_path / "gone.nc")
+    with pytest.raises(AnalysisError, match="other='' is not allowed; give the file"):
+        between(result, "")
+
+
 def test_results_on_other_tokens_are_refused(tmp_path: Path) -> None:
     """Other reasoning, other units, no chain in common, and no other result are errors that say which."""
     result = toy_result({"a": [[1, 2, 3]]}, [toy_chain("ab1", id="c")])

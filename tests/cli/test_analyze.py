@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tokimp as ti
+from tokimp.model_loading import load_model
 
 from .conftest import Run
 
@@ -65,6 +67,24 @@ def test_the_comparison_again_keeps_the_analyses(tokimp: Run, folder: Path, chai
     before = ti.load(folder / "results.nc")
     assert tokimp("compare", chains_file, *COMPARE).status == 0
     assert ti.load(folder / "results.nc").identical(before)
+
+
+def test_another_model_that_was_asked_is_named(tokimp: Run, folder: Path, tmp_path: Path) -> None:
+    """Besides the run's model the one is named whose numbers they are; a copy of the run's own model is none."""
+    loaded = load_model("tiny")
+    for name in ("copy", "other"):
+        loaded.model.save_pretrained(tmp_path / name)
+        loaded.tokenizer.save_pretrained(tmp_path / name)
+        with torch.no_grad():
+            loaded.model.get_output_embeddings().weight[7] += 1
+    own = tokimp("analyze", "run", f"faithfulness:{SMALL}", "--model", "copy")
+    assert own.status == 0, own.err
+    assert "asked:" not in own.out
+    done = tokimp("analyze", "run", f"faithfulness:{SMALL}", "--model", "other")
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[1] == "asked: other, not the run's own tiny"
+    precise = tokimp("analyze", "run", f"faithfulness:{SMALL}", "--model", "tiny", "--dtype", "float64")
+    assert "asked: tiny (float64), not the run's own tiny (float32)" in precise.out
 
 
 @pytest.mark.parametrize(

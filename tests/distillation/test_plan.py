@@ -73,7 +73,12 @@ evaluate: {max_new_tokens: 10}
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"teacher": ["tiny"]}, "plan.yaml: teacher is not a key of a plan; allowed here: task, questions"),
+        (
+            {"teacher": ["tiny"]},
+            "plan.yaml: teacher is not a key of a plan (did you mean 'teachers'?); allowed here: task, questions",
+        ),
+        ({"colour": 1}, "colour is not a key of a plan; allowed here: task, questions"),
+        ({"train": {"epoch": 1}}, "train has no setting 'epoch' (did you mean 'epochs'?); it has epochs"),
         ({"task": None}, "task must be text"),
         ({"task": "gsm9k"}, "task cannot be used: there is no task named 'gsm9k'; known are gsm8k, math"),
         ({"methods": {"g": "gredy"}}, "methods.g.estimator cannot be used: there is no estimator named 'gredy'"),
@@ -126,7 +131,10 @@ def test_each_mistake_is_named_with_its_key_and_what_is_allowed(
 
 @pytest.mark.parametrize(
     ("key", "function", "without"),
-    [("sample", sample, {"skipped", "progress"}), ("evaluate", evaluate, {"before", "progress"})],
+    [
+        ("sample", sample, {"skipped", "origin", "progress"}),
+        ("evaluate", evaluate, {"before", "origin", "progress"}),
+    ],
 )
 def test_every_argument_of_a_step_may_stand_in_a_plan(key: str, function: Any, without: set[str]) -> None:
     """A plan takes all that the function takes by name, but what is no matter of a plan; its defaults are allowed."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import tokimp as ti
 from tokimp import registry
@@ -78,6 +80,26 @@ def test_a_model_that_is_not_there_is_named_before_any_work(
     with pytest.raises(PlanError, match=said):
         distill(plan_of(student, **changes), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} <= {"run.json", ".lock"}
+
+
+def test_a_missing_model_is_said_of_the_plans_file(student: Path, tmp_path: Path) -> None:
+    """Where a plan is a file, errors about its models and methods begin with it, as those about its keys do."""
+    values = {
+        "task": "word_problems",
+        "questions": {"limit": 2, "seed": 1},
+        "test": {"limit": 2},
+        "teachers": ["nowhere"],
+        "students": [str(student)],
+        "methods": ["uniform"],
+        "keep_ratios": [0.5],
+    }
+    path = tmp_path / "my.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(PlanError, match=rf"^{re.escape(str(path))}: teachers\[0\]\.model cannot be used"):
+        distill(path, tmp_path / "run")
+    path.write_text(yaml.safe_dump({**values, "methods": {"g": "greedy:keep_ratio=2"}}), encoding="utf-8")
+    with pytest.raises(PlanError, match=rf"^{re.escape(str(path))}: methods\.g\.estimator cannot be used"):
+        distill(path, tmp_path / "run")
 
 
 def test_models_are_looked_for_after_what_the_folder_says(student: Path, tmp_path: Path) -> None:

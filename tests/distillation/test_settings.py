@@ -23,7 +23,7 @@ from tokimp.errors import TrainingError
         ({"warmup": 2.5}, "whole number of steps"),
         ({"keep_best": True}, "validation"),
         ({"patience": 1, "validation": 0.1, "checkpoint_steps": 5}, "checkpoint_steps"),
-        ({"learning_rat": 1}, "has no setting 'learning_rat'; it has epochs"),
+        ({"learning_rat": 1}, "has no setting 'learning_rat' (did you mean 'learning_rate'?); it has epochs"),
         ({"lora": {"rank": 3}}, "train.lora has no setting 'rank'; it has r, alpha"),
         ({"lora": {"r": 0}}, "train.lora: r=0"),
         ({"lora": 3}, "lora=3"),

@@ -61,6 +61,7 @@ def test_lengths_say_what_was_kept_and_what_tokenising_anew_changed() -> None:
     """Kept share, whether matched, shares changed, and what students write."""
     line = next(line for line in text(length_table(CURVES)).splitlines() if "uniform" in line)
     assert line.split() == ["s", "t", "t", "uniform", "7", "0.9", "0.900", "no", "0.250", "0.125", "12.5"]
+    assert "changed: share of chains whose shortened text, tokenised anew," in text(length_table(CURVES))
 
 
 def test_differences_are_told_from_the_better_side() -> None:
@@ -77,6 +78,10 @@ def test_differences_are_told_from_the_better_side() -> None:
     line = next(line for line in shown.splitlines() if "+0.200" in line)
     assert line.split() == ["s", "t", "t", "0.5", "b", "a", "+0.200", "[+0.100,+0.300]", "<0.001", "0.002"]
     assert "1 of 2 pairs" in shown
+    assert "none differ" not in shown
+    none = text(difference_table(pairs[1:]))
+    assert [line.strip() for line in none.splitlines() if "none differ" in line] == ["none differ"]
+    assert "0 of 1 pairs" in none
 
 
 def test_the_figure_has_a_line_a_method_with_its_band() -> None:

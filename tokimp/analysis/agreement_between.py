@@ -57,9 +57,12 @@ class AgreementBetween(Analysis):
         self.minimum_units = minimum_units
 
     def validate_parameters(self) -> None:
-        """Raise `AnalysisError` where no other result is named, or a number is out of its range."""
-        if not self.other or not Path(self.other).exists():
-            raise self.invalid_parameter("other", "the file of another result, such as runs/answer/results.nc")
+        """Raise `AnalysisError` where no other result is named or there, or a number is out of its range."""
+        wanted = "the file of another result, such as runs/answer/results.nc"
+        if not self.other:
+            raise self.invalid_parameter("other", wanted)
+        if not Path(self.other).exists():
+            raise AnalysisError(f"{self.name}: other={self.other!r}: there is no such file; give {wanted}")
         if not 0 < self.confidence < 1:
             raise self.invalid_parameter("confidence", "a number between 0 and 1")
         for name, least in (("n_resamples", 1), ("minimum_units", 2)):

@@ -11,35 +11,16 @@ import xarray as xr
 from tokimp.analysis import Analysis
 from tokimp.analysis.rebuilding import load_recorded_scorer
 from tokimp.analyze import analyze as run_analysis
+from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.cli.progress_bar import progress_bar
-from tokimp.errors import SchemaError
-from tokimp.io import SUFFIXES, load, save
+from tokimp.io import load, save
 from tokimp.registry import load as load_plugin
 from tokimp.registry import load_analysis
 from tokimp.report.tables import summary_line
 from tokimp.report.terminal import console_for, print_whole
 
 ANALYSIS = Checked("analysis", lambda specification: load_analysis(specification).validate_parameters())
-
-
-def result_file(run: Path) -> Path:
-    """Return the file, or Zarr folder, that holds a run's result.
-
-    Raises
-    ------
-    SchemaError
-        If there is none.
-    """
-    if run.suffix in SUFFIXES:
-        return run
-    for suffix in SUFFIXES:
-        if (run / f"results{suffix}").exists():
-            return run / f"results{suffix}"
-    raise SchemaError(
-        f"{run} holds no result (results.nc or results.zarr); name the folder of a finished 'tokimp compare', or a "
-        "result file"
-    )
 
 
 @click.command(epilog="tokimp plugins lists the analyses; docs/analyses.md says what each one means.")
@@ -70,11 +51,16 @@ def analyze(run: Path, name: str, **options: Any) -> None:
         analyzed = _ask_model(result, analysis, **options)
     save(analyzed, path)
     tables = analysis.tables(analyzed)
+    asked = _other_model(analyzed, analysis)
     if tables:
         console = console_for(tables)
         console.print(summary_line(analyzed), highlight=False, markup=False)
+        if asked:
+            click.echo(asked)
         for table in tables:
             print_whole(console, table)
+    elif asked:
+        click.echo(asked)
     click.echo(f"\nresult: {path} (/analysis/{analysis.name})")
     figure = analysis.figure(analyzed)
     if figure is None:
@@ -96,6 +82,21 @@ def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **
     scorer = load_recorded_scorer(result, model=model, **options)
     with progress_bar("analysing") as progress:
         return run_analysis(result, analysis, scorer=scorer, same_model=model is None, progress=progress)
+
+
+def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
+    """Return which model an analysis has asked where it was not the run's own; empty where it was, or none was."""
+    asked, own = analyzed[f"analysis/{analysis.name}"].attrs, analyzed.attrs
+    if not analysis.requires:
+        return ""
+    # A name says where a model lies, a fingerprint what it is; a scorer need not have one.
+    by = "model_fingerprint" if asked["model_fingerprint"] and own["model_fingerprint"] else "model_id"
+    if asked[by] == own[by]:
+        return ""
+    names = [str(model["model_id"]) for model in (asked, own)]
+    if names[0] == names[1]:
+        names = [f"{name} ({model['dtype']})" for name, model in zip(names, (asked, own), strict=True)]
+    return f"asked: {names[0]}, not the run's own {names[1]}"
 
 
 def _refuse_model_options(analysis: Analysis) -> None:

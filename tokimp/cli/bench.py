@@ -73,7 +73,11 @@ class Lengths(click.ParamType[tuple[int, ...], str]):
     type=click.FloatRange(0, min_open=True),
     help="Seconds for all; what is expected to take longer is skipped, and said so.",
 )
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for bench.json (and a figure).")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for bench.json, and from two lengths on a figure of how the cost grows.",
+)
 def bench(
     *,
     ids: tuple[str, ...],

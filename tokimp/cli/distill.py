@@ -13,6 +13,7 @@ from tokimp.distillation.distill import Distillation, gather
 from tokimp.distillation.distill import distill as follow
 from tokimp.distillation.forecast import Amount, forecast
 from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan_file import naming
 from tokimp.errors import DistillationError
 from tokimp.model_source import TINY
 from tokimp.report.distillation import accuracy_tables, difference_table, length_table
@@ -66,7 +67,8 @@ def distill(
     followed = Plan.load(plan)
     folder = out or Path("runs") / plan.stem
     if estimate:
-        amounts = forecast(followed, folder, reasoning_tokens=reasoning_tokens, question_tokens=question_tokens)
+        with naming(plan):
+            amounts = forecast(followed, folder, reasoning_tokens=reasoning_tokens, question_tokens=question_tokens)
         _print_forecast(amounts)
         return
     if all(spec.model == TINY for spec in (*followed.teachers, *followed.pruners)):

@@ -40,9 +40,12 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     """
     names = ("prompt_format", "max_new_tokens", "interval", "batch_questions")
     settings = {name: options.pop(name) for name in names}
+    origin = {name: options[name] for name in ("source", "split", "limit", "seed")}
     task, questions, student = ask(**options)
     with progress_bar("evaluating") as progress:
-        found = evaluate_model(student, task, questions, out, before=before, progress=progress, **settings)
+        found = evaluate_model(
+            student, task, questions, out, before=before, origin=origin, progress=progress, **settings
+        )
     _print(found)
     if before is not None:
         _print_comparison(found, Evaluation.load(before))

@@ -44,8 +44,22 @@ class Checked(click.ParamType[str, str]):
         try:
             self._load(value)
         except TokimpError as error:
-            self.fail(str(error), param, ctx)
+            message = str(error)
+            if isinstance(param, click.Option) and param.multiple and self._lists_several(value):
+                message += f"; to name several, give {param.opts[0]} once for each"
+            self.fail(message, param, ctx)
         return value
+
+    def _lists_several(self, value: str) -> bool:
+        """Whether a text that names nothing is meant as a list of names; commas stand between parameters too."""
+        return "," in value.partition("=")[0] or any(map(self._names_one, value.split(",")[1:]))
+
+    def _names_one(self, value: str) -> bool:
+        try:
+            self._load(value.strip())
+        except TokimpError:
+            return False
+        return True
 
 
 ESTIMATOR = Checked("estimator", lambda specification: load_estimator(specification).validate_parameters())

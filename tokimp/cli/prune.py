@@ -10,6 +10,7 @@ import click
 import xarray as xr
 from click.core import ParameterSource
 
+from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.distillation.prune import Pruning, ready_estimator, write_pruned
 from tokimp.io import load
@@ -65,7 +66,7 @@ def prune(
     if finished is not None:
         skip_bad = options.pop("skip_bad")
         _refuse_run_options(options)
-        result = load(finished / "results.nc")
+        result = load(result_file(finished))
         label = estimator or _only_estimator(result)
     else:
         skip_bad = options["skip_bad"]

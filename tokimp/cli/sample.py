@@ -70,6 +70,8 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
             prompt_format=prompt_format,
             max_new_tokens=max_new_tokens,
             skipped=skipped,
+            # The seed is one of the sampling itself.
+            origin={name: options[name] for name in ("source", "split", "limit")},
             progress=progress,
             **settings,
         )

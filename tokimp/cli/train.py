@@ -128,6 +128,7 @@ def train(
         wanted,
         trainer=trainer,
         trust_remote_code=trust_remote_code,
+        origin={"chains": chains, "limit": limit},
     )
     if os.environ.get("RANK", "0") != "0":
         return

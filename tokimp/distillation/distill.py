@@ -15,6 +15,7 @@ from tokimp.distillation.cell_steps import CellStep, steps
 from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan_file import naming
 from tokimp.distillation.plan_inputs import forget_files, task_questions
 from tokimp.distillation.plan_models import check_models
 from tokimp.distillation.results import cell_table, curve_table, difference_table
@@ -92,7 +93,8 @@ def distill(
     assert isinstance(followed, Plan)  # noqa: S101 - for the type checker
     if jobs < 1:
         raise PlanError(f"jobs={jobs} is not allowed; give 1 or more")
-    followed.check_methods()
+    with naming(file):
+        followed.check_methods()
     folder = Path(out)
     forget_files()
     to_do = steps(followed, folder, only)
@@ -102,13 +104,15 @@ def distill(
     if redo and only is None:
         raise PlanError("redo is about one cell; name it (--cell)")
     if any(isinstance(step, Sampling) for step in to_do):
-        refuse_shared_questions(followed)
+        with naming(file):
+            refuse_shared_questions(followed)
     with RunFolder(folder, {"what": "distillation"}, work="sample"):
         # What is in the folder of a cell to be done again need not be what this plan makes.
-        for step in to_do[:-1] if redo else to_do:
-            step.check()
-        # What is made is made: its models are not loaded again.
-        check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
+        with naming(file):
+            for step in to_do[:-1] if redo else to_do:
+                step.check()
+            # What is made is made: its models are not loaded again.
+            check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
         if redo and to_do[-1].folder.exists():
             _remove(to_do[-1].folder)
         if file is not None and file.resolve() != (folder / PLAN).resolve():

@@ -110,6 +110,7 @@ def evaluate(
     confidence: float = 0.95,
     batch_questions: int = 256,
     before: str | Path | None = None,
+    origin: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Let a model answer questions, always with its most likely token, and count what is right.
@@ -139,6 +140,9 @@ def evaluate(
     before
         The folder of another evaluation on the same questions, such as of the student before training: the paired
         comparison is stored in ``evaluation.json`` under ``before``.
+    origin
+        Where the questions come from (``{"source": ..., "split": ..., "limit": ..., "seed": ...}``), to be named where
+        `out` holds a run on others.
     progress
         Called after every batch.
 
@@ -165,7 +169,7 @@ def evaluate(
     asked = interview.prepare(questions)
     earlier = None if before is None else _same_questions(Evaluation.load(before), asked, before)
     out = Path(out)
-    with RunFolder(out, interview.identity("evaluate", asked), work=NAME):
+    with RunFolder(out, interview.identity("evaluate", asked), work=NAME, origin=origin):
         remove_partial(out)
         log = BatchLog(out)
         answers = [responses[0] for responses in interview.hold(asked, log, progress)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,17 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+
+
+@contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Let a `PlanError` about what a plan says begin with its file; as it is where the plan was made in Python."""
+    try:
+        yield
+    except PlanError as error:
+        if path is None:
+            raise
+        raise PlanError(f"{path}: {error}") from error
 
 
 def read_plan_file(path: Path) -> Any:

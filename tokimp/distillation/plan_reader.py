@@ -16,7 +16,7 @@ from tokimp.distillation.evaluate import INTERVALS
 from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
 from tokimp.distillation.sample import sample
 from tokimp.distillation.settings import TrainSettings
-from tokimp.errors import PlanError, TokimpError
+from tokimp.errors import PlanError, TokimpError, did_you_mean
 from tokimp.model_source import TINY
 from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load, load_estimator, load_objective
@@ -85,7 +85,8 @@ class PlanReader:
         unknown = [name for name in value if name not in known]
         if unknown:
             place = f"{key}.{unknown[0]}" if key else str(unknown[0])
-            raise self.error(place, f"is not a key of a plan; allowed here: {', '.join(known)}")
+            meant = did_you_mean(unknown[0], known)
+            raise self.error(place, f"is not a key of a plan{meant}; allowed here: {', '.join(known)}")
         return dict(value)
 
     def text(self, value: Any, key: str) -> str:

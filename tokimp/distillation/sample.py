@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tokimp.atomic import remove_partial, write_object, write_records
 from tokimp.datasets import SkippedRecord
@@ -117,6 +117,7 @@ def sample(
     prompt_format: PromptFormat = "auto",
     batch_questions: int = 64,
     skipped: list[SkippedRecord] | None = None,
+    origin: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SampleReport:
     """Let a teacher write chains, and keep the first right one of each question.
@@ -150,6 +151,8 @@ def sample(
         Questions that are written together, and kept together.
     skipped
         Given a list, questions that cannot be asked (longer than the model reads) are put into it and left out.
+    origin
+        As of `tokimp.distillation.evaluate.evaluate`.
     progress
         Called after every batch.
 
@@ -178,7 +181,7 @@ def sample(
     interview = Interview(task, teacher, asking, prompt_format)
     asked = interview.prepare(questions, skipped)
     out = Path(out)
-    with RunFolder(out, interview.identity("sample", asked), work=NAME):
+    with RunFolder(out, interview.identity("sample", asked), work=NAME, origin=origin):
         remove_partial(out)
         log = BatchLog(out)
         judged = interview.hold(asked, log, progress)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from tokimp.errors import TrainingError
+from tokimp.errors import TrainingError, did_you_mean
 from tokimp.prompt_format import PROMPT_FORMATS
 
 SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
@@ -203,7 +203,9 @@ def _refuse_unknown(given: Mapping[str, Any], settings: Any, where: str) -> None
     known = [field.name for field in fields(settings)]
     unknown = [key for key in given if key not in known]
     if unknown:
-        raise TrainingError(f"{where} has no setting {unknown[0]!r}; it has {', '.join(known)}")
+        raise TrainingError(
+            f"{where} has no setting {unknown[0]!r}{did_you_mean(unknown[0], known)}; it has {', '.join(known)}"
+        )
 
 
 def _check(settings: object, name: str, allowed: bool, what: str) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -126,6 +126,7 @@ def train(
     trainer: str | Trainer = "trl",
     tokenizer: Any = None,
     trust_remote_code: bool = False,
+    origin: Mapping[str, Any] | None = None,
 ) -> TrainReport:
     """Train a student to write chains' reasoning and answers, given their questions.
 
@@ -149,6 +150,9 @@ def train(
         Where to load another tokenizer from; the student's own by default.
     trust_remote_code
         Let the student's repository run its own code.
+    origin
+        Where the chains come from (``{"chains": ..., "limit": ...}``), to be named where `out` holds a training on
+        others; by default their file, if they are given as one.
 
     Raises
     ------
@@ -165,7 +169,10 @@ def train(
     settings = settings or TrainSettings()
     training_library = load_trainer(trainer)
     training_library.validate_parameters()
-    loaded = list(chains) if not isinstance(chains, str | Path) else load_chains(chains, format="jsonl")
+    if isinstance(chains, str | Path):
+        loaded, origin = load_chains(chains, format="jsonl"), origin or {"chains": str(chains)}
+    else:
+        loaded = list(chains)
     model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
     left_out: list[SkippedRecord] = []
     examples = training_examples(
@@ -195,7 +202,7 @@ def train(
     )
     # Under accelerate launch all processes train, and one writes.
     writes = int(os.environ.get("RANK", "0")) == 0
-    with RunFolder(folder, _identity(report, examples), REPORT) if writes else nullcontext():
+    with RunFolder(folder, _identity(report, examples), REPORT, origin=origin) if writes else nullcontext():
         if (folder / REPORT).is_file():
             return replace(TrainReport.load(folder), continued=True)
         checkpoints = folder / "checkpoints"

@@ -74,6 +74,10 @@ def length_table(curves: pd.DataFrame) -> Table:
         ratio = f"{row['keep_ratio']:g}" if row["kind"] != "untrained" else "-"
         chains = "-" if pd.isna(row["chains"]) else f"{row['chains']:.0f}"
         table.add_row(*names, method, chains, ratio, _share(row["kept_share"]), matched, *again, writes)
+    table.caption = (
+        "changed: share of chains whose shortened text, tokenised anew, has other ids than were kept, and share of the "
+        "tokens kept that are not found again in it"
+    )
     return keep_words_whole(table)
 
 
@@ -99,6 +103,8 @@ def difference_table(differences: pd.DataFrame) -> Table:
             _p(row["p_value"]),
             _p(row["p_holm"]),
         )
+    if not len(shown):
+        table.add_row("none differ")
     table.caption = f"{len(shown)} of {len(differences)} pairs; intervals and p-values are about other questions"
     return keep_words_whole(table)
 

@@ -1,0 +1,54 @@
+"""The result of a finished run, and what is said of a run that has none yet."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tokimp.errors import SchemaError
+from tokimp.io import SUFFIXES
+
+# A cell: an estimator's say on one chain. Beside them lie the chains' own log-probabilities ("-baseline").
+_CELL = re.compile(r"\d{6}-\d{3,}\.npz")
+
+
+def result_file(run: Path) -> Path:
+    """Return the file, or Zarr folder, that holds a run's result.
+
+    Raises
+    ------
+    SchemaError
+        If there is none; of a run that is not finished the message says how far it is.
+    """
+    if run.suffix in SUFFIXES:
+        return run
+    for suffix in SUFFIXES:
+        if (run / f"results{suffix}").exists():
+            return run / f"results{suffix}"
+    raise SchemaError(
+        _unfinished(run)
+        or f"{run} holds no result (results.nc or results.zarr); name the folder of a finished 'tokimp compare', or a "
+        "result file"
+    )
+
+
+def _unfinished(run: Path) -> str:
+    """Return what is said of a folder with a run's cells and no result; empty where it holds none."""
+    cells = run / "cells"
+    try:
+        identity = json.loads((run / "run.json").read_text(encoding="utf-8"))["run"]
+        wanted = len(identity["chains"]) * len(identity["estimators"])
+        done = sum(_CELL.fullmatch(path.name) is not None for path in cells.iterdir())
+    except (OSError, ValueError, KeyError, TypeError):
+        # No folder of a comparison, or a damaged one: what it was to become is not known.
+        return ""
+    if done >= wanted:
+        return (
+            f"{run} has all {wanted} cells of its run and no result; repeat its command to write it (tokimp prune "
+            "writes chains instead: name the folder of a tokimp compare)"
+        )
+    return (
+        f"{run}: this run is not finished ({done} of {wanted} cells); repeat its command to go on, or wait where it is "
+        "still at work"
+    )
