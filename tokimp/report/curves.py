@@ -163,7 +163,7 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
 
 def finish(figure: Figure, first: Axes, note: str) -> None:
     """Give a figure a heading and one legend, of the lines of its first panel; none where no line has a label."""
-    figure.suptitle(note, fontsize=9)
+    figure.suptitle(note, fontsize=9, parse_math=False)
     handles, labels = first.get_legend_handles_labels()
     if not labels:
         return

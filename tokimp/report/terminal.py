@@ -69,6 +69,18 @@ def interval_text(mean: float, low: float, high: float, n_values: int) -> str:
     return f"{number_text(mean)} [dim]\\[{number_text(low)},{number_text(high)}][/]"
 
 
+def mean_text(confidence: float, n_values: int) -> str:
+    """Return what a table of means over chains shows: intervals too, unless all of its means rest on too few chains."""
+    return "mean over chains" if n_values < FEWEST_FOR_AN_INTERVAL else f"mean, {confidence:.0%} interval over chains"
+
+
+def chains_text(n_chains: int, confidence: float) -> str:
+    """Return over how many chains a figure is, and whether it has intervals."""
+    if n_chains < FEWEST_FOR_AN_INTERVAL:
+        return f"{n_chains} chain{'' if n_chains == 1 else 's'}, too few for intervals"
+    return f"{n_chains} chains, {confidence:.0%} intervals"
+
+
 def number_text(value: float) -> str:
     """Return a number with two decimals; a dash where it is not finite."""
     # Adding 0 after rounding turns a negative zero into zero.
