@@ -28,6 +28,8 @@ from tokimp.report.terminal import (
 from tokimp.schema import DIAGNOSTIC_PREFIX
 from tokimp.scorer import FloatArray
 
+# Share of a chain's units; greedy pruning stopped at half leaves half of them tied.
+MANY_TIES = 0.25
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
 
 
@@ -81,7 +83,7 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     feet = [f"over {said}" for said, _ in usual]
     if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
         feet.append(f"no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains")
-    table.caption = "; ".join([*feet, *followers_text(followers)])
+    table.caption = "; ".join([*feet, *followers_text(followers), *_ties_text(node, itself, partial=partial)])
     return keep_words_whole(table)
 
 
@@ -94,6 +96,20 @@ def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
         Of each estimator, on how many chains it is compared with itself, along ``partial``.
     """
     return [name for name, used in itself.items() if int(used.sel(partial=False)) and not int(used.sel(partial=True))]
+
+
+def _ties_text(node: xr.Dataset, itself: Mapping[str, xr.DataArray], *, partial: bool) -> list[str]:
+    """Return what the foot says of estimators that tie many units and have a value: nothing, or one text."""
+    share = node["tied"].mean("chain")
+    shown = [
+        escape(label)
+        for label, used in itself.items()
+        if int(used.sel(partial=partial)) and float(share.sel(estimator=label)) > MANY_TIES
+    ]
+    if not shown:
+        return []
+    what = "given position, ties are told apart by place" if partial else "overlap and RBO of many ties tell little"
+    return [f"{' and '.join(shown)}: more than {MANY_TIES:.0%} of the units tie; {what}, so trust Spearman alone"]
 
 
 def followers_text(labels: Sequence[str], undefined: str = "undefined with") -> list[str]:
