@@ -67,6 +67,7 @@ def test_pairs_with_position_are_undefined_once_position_is_partialled_out() -> 
     assert "over 2 chains; left out: 1 too short (under 5 units), 1 undefined; no intervals over fewer than" in text
     assert "undefined with position, of which nothing is left once position is partialled out" in text
     assert "over 0" not in text
+    assert agreement_table(tree, partial=True).title == "Agreement, position partialled out (mean over chains)"
     assert "undefined with" not in printed(agreement_table(tree))
 
 
@@ -100,6 +101,7 @@ def test_estimators_that_tie_many_units_are_named() -> None:
     scores = {"whole": whole, "pair": pair, "[half]": half, "flat": [np.zeros(8)] * 5}
     tree = analyze(toy_result({name: scores[name] for name in ("whole", "pair", "[half]")}), "agreement", n_resamples=9)
     assert tree["analysis/agreement/tied"].mean("chain").to_numpy().tolist() == [0, 0.25, 0.625]
+    assert agreement_table(tree).title == "Agreement, as it is (mean, 95% interval over chains)"
     for partial, why in ((False, "overlap and RBO of many ties tell little"), (True, "ties are told apart by place")):
         said = str(agreement_table(tree, partial=partial).caption)
         assert r"; \[half]: more than 25% of the units tie; " in said

@@ -20,6 +20,7 @@ from tokimp.report.terminal import (
     console_for,
     interval_text,
     keep_words_whole,
+    mean_text,
     new_table,
     number_text,
     print_whole,
@@ -65,7 +66,8 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     ranked = [index for index in comparable if int(pairs[index]["chains_used"].max())] or comparable
     usual = Counter(counts[index] for index in ranked).most_common(1)
     what = "position partialled out" if partial else "as it is"
-    table = new_table(f"Agreement, {what} (mean, {node.attrs['confidence']:.0%} interval over chains)")
+    shows = mean_text(node.attrs["confidence"], max((int(pair["chains_used"].max()) for pair in pairs), default=0))
+    table = new_table(f"Agreement, {what} ({shows})")
     names = [f"{escape(one)} / {escape(other)}" for one, other in combinations(labels, 2)]
     for index in comparable:
         if counts[index] != usual[0][0]:
