@@ -20,7 +20,7 @@ from tokimp.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError, PluginError
 from tokimp.report.categories import draw_structure
 from tokimp.testing.toy_result import toy_result
-from tokimp.testing.toy_scorer import toy_chain
+from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
 
 def labelled(text: str, labels: str, name: str = "c") -> TokenizedChain:
@@ -69,6 +69,55 @@ def test_an_estimator_that_says_nothing_counts_nothing() -> None:
     node = structure(xr.DataTree(silent), keep_ratios=[0.5])
     assert node["share"].sel(estimator="a", category="m").item() == 1
     assert node["chains_used"].item() == 1
+
+
+def stopped(keep_ratio: float, n_chains: int = 1) -> xr.DataTree:
+    """Return a result of an estimator that stopped deleting at a keep ratio, beside one that ranked everything."""
+    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdefgh")})
+    chains = [labelled("hbgdecfa", "mmm  ggg", f"{index}") for index in range(n_chains)]
+    pruning = ti.load_estimator(f"greedy:keep_ratio={keep_ratio}")
+    early = [pruning.estimate(chain, scorer, ti.load_objective("joint")) for chain in chains]
+    return toy_result({"[early]": early, "whole": [list(range(8))] * n_chains}, chains, scorer)
+
+
+def test_nothing_is_known_below_the_ratio_at_which_an_estimator_stopped() -> None:
+    """Down to it the shares are those of the units that went; below it they are NaN, and nobody reached it."""
+    node = structure(stopped(0.5), keep_ratios=[0.25, 0.5, 0.75, 1.0])
+    early = node.sel(estimator="[early]", category="m")
+    # Of "hbg", "b" is among the four that went, and the second of them.
+    assert early["share"].to_numpy() == pytest.approx([np.nan, 2 / 3, 2 / 3, 1], nan_ok=True)
+    assert np.isnan(early["excess"].to_numpy()).tolist() == [True, False, False, False]
+    assert early["mean_rank"].item() == pytest.approx((5.5 / 7 + 1 / 7 + 5.5 / 7) / 3)
+    assert node["chains_reached"].sel(estimator="[early]").to_numpy().tolist() == [0, 1, 1, 1]
+    assert node["share"].sel(estimator="whole").notnull().all()
+    assert not node["uniform"].isnull().any()
+
+
+def test_pruning_to_the_end_is_known_at_every_ratio() -> None:
+    """The last unit needs no order: no share of it is missing."""
+    node = structure(stopped(0.0), keep_ratios=[0.125, 0.5, 1.0])
+    assert node["share"].notnull().all()
+    assert (node["chains_reached"] == 1).all()
+
+
+def test_the_table_and_the_figure_say_who_stopped_and_what_has_no_category() -> None:
+    """A dash in the table with its reason; in the figure no point below the ratio; of the rest nothing is said."""
+    analysis = ti.load_analysis("structure", n_resamples=20)
+    early = ti.analyze(stopped(0.75, n_chains=5), analysis)
+    (table,) = analysis.tables(early)
+    assert r"a dash: \[early] did not delete down to that keep ratio" in str(table.caption)
+    assert "(none): tokens that have no category, such as white space" in str(table.caption)
+    assert list(table.columns[3].cells)[:2] == ["-", "-"]
+    figure = draw_structure(early)
+    assert "a line ends where its estimator stopped deleting" in figure.get_suptitle()
+    (line,) = (line for line in figure.axes[0].lines if line.get_label() == "[early]")
+    known = np.isfinite(np.asarray(line.get_ydata(), dtype=float))
+    assert np.asarray(line.get_xdata())[known].tolist() == [0.8, 0.9, 1.0]
+    whole = toy_result({"a": [[1.0, 2.0]] * 5}, [labelled("ab", "mg", f"{index}") for index in range(5)])
+    tree = ti.analyze(whole, analysis)
+    assert "a dash" not in str(analysis.tables(tree)[0].caption)
+    assert "(none)" not in str(analysis.tables(tree)[0].caption)
+    assert "a line ends" not in draw_structure(tree).get_suptitle()
 
 
 def test_a_single_unit_and_constant_importances_are_defined() -> None:

@@ -405,7 +405,26 @@ def test_tables_and_figure_show_every_target(tmp_path: Path) -> None:
         shown = analysis.tables(result)
         assert len(shown) == tables
         assert shown[0].row_count == 8
-        assert len(analysis.figure(result).axes) == 2 * panels
+        figure = analysis.figure(result)
+        assert len(figure.axes) == 2 * panels
+        assert [axis.get_xlabel() for axis in figure.axes[::panels]] == [
+            f"{LOO}, nats",
+            "rank:greedy (0 goes first, 1 last)",
+        ]
+        assert figure.axes[0].get_ylabel() == "predicted, nats"
+        assert not any(axis.get_legend() for axis in figure.axes)  # within a panel it would cover what is drawn
+        assert len(figure.legends) == permutations
+        if permutations:
+            assert [text.get_text() for text in figure.legends[0].get_texts()] == ["all units", "within chains"]
+            assert figure.axes[2].get_xlabel() == "Pearson's r lost on held-out chains"
+
+
+def test_intervals_are_promised_where_they_are_shown(node: xr.Dataset) -> None:
+    """Of nine chains the table's title says that there are intervals, of four it says nothing of any."""
+    assert "95% intervals" in str(surrogate_table(with_node(node)).title)
+    few = with_node(node.assign(chains_used=node["chains_used"] - 5))
+    assert "interval" not in str(surrogate_table(few).title)
+    assert "4 chains, too few for intervals" in draw_surrogate(few).get_suptitle()
 
 
 def test_the_table_warns_where_chains_are_few(node: xr.Dataset) -> None:
@@ -457,4 +476,5 @@ def test_of_many_layers_the_most_telling_are_shown(node: xr.Dataset) -> None:
 
 def with_node(node: xr.Dataset) -> xr.DataTree:
     """Return a result that holds this node of the analysis."""
-    return xr.DataTree.from_dict({"/": xr.Dataset(), "/analysis/surrogate": node})
+    root = xr.Dataset(attrs={"objective": "joint"})
+    return xr.DataTree.from_dict({"/": root, "/analysis/surrogate": node})

@@ -86,10 +86,17 @@ def test_the_faithfulness_table_has_areas_drops_and_the_random_orders() -> None:
 
 
 def test_few_chains_have_no_intervals() -> None:
-    """Under five chains the means stand alone."""
-    text = printed(faithfulness_table(faithful(2)))
+    """Under five chains the means stand alone, and the titles of table and figure promise no more."""
+    few, many = faithful(2), faithful(5)
+    text = printed(faithfulness_table(few))
     row = next(part for part in text.splitlines() if "true" in part)
     assert "[" not in row
+    assert str(faithfulness_table(few).title).endswith("(mean over chains)")
+    assert str(faithfulness_table(many).title).endswith("(mean, 95% interval over chains)")
+    assert draw_faithfulness(few).get_suptitle() == "2 chains, too few for intervals"
+    assert draw_faithfulness(many).get_suptitle() == "5 chains, 95% intervals"
+    assert "intervals are" not in str(answer_recovery_table(recovered(chain=[1, 0])).caption)
+    assert "intervals are" in str(answer_recovery_table(recovered(chain=[1, 0, 1, 0, 1])).caption)
 
 
 def test_recovery_is_printed_by_keep_ratio_and_drawn_for_each_reference_that_is_known() -> None:

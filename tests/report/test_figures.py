@@ -55,12 +55,31 @@ def test_the_agreement_is_written_in_the_cells_and_what_is_undefined_is_a_dash()
     values = [[1.0, 0, 2, 3, 4], [4.0, 3, 2, 0, 1]]
     ramp = [0.0, 1, 2, 3, 4]
     tree = analyze(toy_result({"a": values, "position": [ramp, ramp]}), "agreement", n_resamples=20)
-    plain, partial = draw_agreement(tree).axes
+    plain, partial, _ = draw_agreement(tree).axes
     mean = float(
         tree["analysis/agreement/mean"].sel(measure="spearman", partial=False, estimator="a", other="position")
     )
     assert [text.get_text() for text in plain.texts] == ["1.00", f"{mean:.2f}", f"{mean:.2f}", "1.00"]
     assert [text.get_text() for text in partial.texts] == ["1.00", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "label", "lowest"), [("spearman", "Spearman correlation", -1), ("rbo", "rank-biased overlap", 0)]
+)
+def test_the_agreement_says_of_what_it_is_and_what_its_colours_mean(
+    measure: str, label: str, lowest: float, tmp_path: Path
+) -> None:
+    """Objective, unit and number of chains in the title; beside the matrices the values that the measure can take."""
+    scores = {"a": [[1.0, 0, 2, 3, 4]] * 2, "b": [[4.0, 3, 2, 0, 1]] * 2}
+    chains = [toy_chain("abcde", id="one", unit="word"), toy_chain("v w x y z", id="two", unit="word")]
+    scores = {name: [[1.0], row[0]] for name, row in scores.items()}
+    tree = analyze(toy_result(scores, chains, objective="answer"), "agreement", n_resamples=20)
+    figure = draw_agreement(tree, measure)
+    assert figure.get_suptitle() == "agreement, objective answer, unit word; mean over 1 chain"
+    scale = figure.axes[2]
+    assert scale.get_ylabel() == label
+    assert scale.get_ylim() == (lowest, 1)
+    figure.savefig(tmp_path / "agreement.svg")
 
 
 def test_what_cannot_be_drawn_is_refused_by_name() -> None:

@@ -67,6 +67,7 @@ def test_pairs_with_position_are_undefined_once_position_is_partialled_out() -> 
     assert "over 2 chains; left out: 1 too short (under 5 units), 1 undefined; no intervals over fewer than" in text
     assert "undefined with position, of which nothing is left once position is partialled out" in text
     assert "over 0" not in text
+    assert agreement_table(tree, partial=True).title == "Agreement, position partialled out (mean over chains)"
     assert "undefined with" not in printed(agreement_table(tree))
 
 
@@ -89,6 +90,24 @@ def test_an_estimator_that_ranks_all_units_alike_is_counted_with_its_pair() -> N
         table = agreement_table(tree, partial=partial)
         assert table.caption == "over 6 chains"
         assert row_of(printed(table), "a / flat (over 0 chains; left out: 6 undefined)")[-1] == "-"
+
+
+def test_estimators_that_tie_many_units_are_named() -> None:
+    """More than a quarter of the units, on average over chains: the foot says to trust Spearman alone; not of a few."""
+    draw = np.random.default_rng(0)
+    whole = [draw.permutation(8).astype(float) for _ in range(5)]
+    pair = [np.where(row == 1, 0, row) for row in whole]  # a quarter of the units
+    half = [np.maximum(row, 4) for row in whole]
+    scores = {"whole": whole, "pair": pair, "[half]": half, "flat": [np.zeros(8)] * 5}
+    tree = analyze(toy_result({name: scores[name] for name in ("whole", "pair", "[half]")}), "agreement", n_resamples=9)
+    assert tree["analysis/agreement/tied"].mean("chain").to_numpy().tolist() == [0, 0.25, 0.625]
+    assert agreement_table(tree).title == "Agreement, as it is (mean, 95% interval over chains)"
+    for partial, why in ((False, "overlap and RBO of many ties tell little"), (True, "ties are told apart by place")):
+        said = str(agreement_table(tree, partial=partial).caption)
+        assert r"; \[half]: more than 25% of the units tie; " in said
+        assert f"{why}, so trust Spearman alone" in said
+    few = analyze(toy_result({name: scores[name] for name in ("whole", "pair")}), "agreement", n_resamples=9)
+    assert "tie" not in str(agreement_table(few, partial=True).caption)
 
 
 def long_labels() -> xr.DataTree:

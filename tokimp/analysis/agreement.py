@@ -108,6 +108,7 @@ class Agreement(Analysis):
         result = given.result
         labels = result["estimator"].to_numpy().tolist()
         n_chains = result.sizes["chain"]
+        tied = np.full((len(labels), n_chains), np.nan)
         shape = (len(MEASURES), 2, len(labels), len(labels), n_chains)
         values = np.full(shape, np.nan)
         status = np.full(shape, ABSENT)
@@ -115,6 +116,7 @@ class Agreement(Analysis):
         for index, (_, chain) in enumerate(iterate(result)):
             scores = unit_scores(chain)
             n_units = scores.shape[1]
+            tied[:, index] = [_tied_share(row) for row in scores]
             if n_units < self.minimum_units:
                 status[..., index] = SHORT
                 continue
@@ -146,6 +148,11 @@ class Agreement(Analysis):
                     {"long_name": "chains one says nothing about"},
                 ),
                 "chains_undefined": (dims, (status == UNDEFINED).sum(axis=-1), {"long_name": "chains without a value"}),
+                "tied": (
+                    ("estimator", "chain"),
+                    tied,
+                    {"long_name": "share of the units that tie with another"},
+                ),
                 "chance": (("measure", "chain"), chance, {"long_name": "expected of two random rankings"}),
                 "chance_mean": (
                     "measure",
@@ -186,6 +193,14 @@ def unit_scores(chain: xr.Dataset) -> FloatArray:
     _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
     scores: FloatArray = chain["importance"].to_numpy()[:, firsts]
     return scores
+
+
+def _tied_share(scores: FloatArray) -> float:
+    """Return the share of a chain's units whose importance another unit has too; NaN where nothing is said."""
+    if np.isnan(scores).any():
+        return np.nan
+    _, group, size = np.unique(scores, return_inverse=True, return_counts=True)
+    return float((size[group] > 1).mean())
 
 
 def _pairs(rows: Mapping[int, FloatArray], k: int, rbo_p: float) -> Iterator[tuple[tuple[int, int], FloatArray]]:

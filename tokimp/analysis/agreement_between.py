@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.agreement import unit_scores
@@ -15,10 +18,11 @@ from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, posi
 from tokimp.errors import AnalysisError
 from tokimp.io import load
 from tokimp.ragged import iterate
-from tokimp.report.agreement_groups import agreement_between_table
+from tokimp.report.agreement_groups import agreement_between_table, draw_agreement_between
 
 # What may differ between the two results, and is named where it does.
-_COMPARED = ("model_id", "objective", "backend", "dtype", "prompt_format", "seed")
+_COMPARED = ("model_id", "objective", "backend", "dtype", "prompt_format", "seed", "device", "scorer")
+_VERSIONS = ("tokimp_version", "torch_version", "transformers_version", "backend_version")
 
 
 class AgreementBetween(Analysis):
@@ -101,7 +105,6 @@ class AgreementBetween(Analysis):
             values, confidence=self.confidence, n_resamples=self.n_resamples, seed=self.seed
         )
         dims = ("partial", "common")
-        differing = [n for n in _COMPARED if result.attrs[n] != another.attrs[n]]
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation of a chain"}),
@@ -113,7 +116,7 @@ class AgreementBetween(Analysis):
             coords={"partial": [False, True], "common": np.array(labels, dtype=object)},
             attrs={
                 "other": self.other,
-                "difference": ", ".join(f"{n} {result.attrs[n]} / {another.attrs[n]}" for n in differing) or "none",
+                "difference": ", ".join(_differences(result, another, labels)) or "none",
                 "confidence": self.confidence,
                 "n_resamples": self.n_resamples,
                 "seed": self.seed,
@@ -125,6 +128,25 @@ class AgreementBetween(Analysis):
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the mean correlation of every estimator that both results have."""
         return [agreement_between_table(result)]
+
+    def figure(self, result: xr.DataTree) -> Figure:
+        """Return the mean correlation of every estimator that both results have."""
+        return draw_agreement_between(result)
+
+
+def _differences(ours: xr.DataTree, theirs: xr.DataTree, labels: Sequence[str]) -> list[str]:
+    """Return in what the two results are recorded to differ, as far as the estimators of these labels are concerned."""
+    names = [name for name in (*_COMPARED, *_VERSIONS) if ours.attrs[name] != theirs.attrs[name]]
+    # Each backend has versions of its own.
+    if "backend" in names and "backend_version" in names:
+        names.remove("backend_version")
+    found = [f"{name} {ours.attrs[name]} / {theirs.attrs[name]}" for name in names]
+    # The fingerprint is of weights, configuration and precision: it differs wherever model or precision do.
+    if ours.attrs["model_fingerprint"] != theirs.attrs["model_fingerprint"] and not {"model_id", "dtype"} & set(names):
+        found.append("weights or configuration of the model")
+    one, other = (json.loads(str(each.attrs["estimator_parameters"])) for each in (ours, theirs))
+    changed = [label for label in labels if one.get(label) != other.get(label)]
+    return [*found, *(f"parameters or files of {label}" for label in changed)]
 
 
 def _check_same_units(chain_id: str, ours: xr.Dataset, theirs: xr.Dataset, other: str) -> None:

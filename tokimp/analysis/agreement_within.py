@@ -7,6 +7,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.agreement import unit_scores
@@ -19,7 +20,7 @@ from tokimp.datasets.correctness import is_right
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
 from tokimp.registry import load_categorizer
-from tokimp.report.agreement_groups import agreement_within_table
+from tokimp.report.agreement_groups import agreement_within_table, draw_agreement_within
 from tokimp.scorer import FloatArray
 
 KINDS = ("category", "position", "correctness")
@@ -171,6 +172,10 @@ class AgreementWithin(Analysis):
         if result.sizes["estimator"] < 2:
             return []
         return [agreement_within_table(result, partial=partial) for partial in (False, True)]
+
+    def figure(self, result: xr.DataTree) -> Figure | None:
+        """Return the mean correlation of pairs in every group; nothing of a lone estimator."""
+        return draw_agreement_within(result) if result.sizes["estimator"] > 1 else None
 
 
 def _correlations(standings: list[FloatArray]) -> FloatArray:

@@ -55,16 +55,25 @@ def deletion_orders(chain: xr.Dataset, seed: int) -> list[DeletionOrder | None]:
     of ``rank``, the leftmost first, would credit an estimator that knows nothing with what position knows.
     """
     chain_id = str(chain["chain_id"].item())
-    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
-    gone = ~np.isnan(chain["loglik_joint"].to_numpy()[:, firsts])
     orders: list[DeletionOrder | None] = []
-    for label, scores, steps in zip(chain["estimator"].to_numpy(), unit_scores(chain), gone, strict=True):
+    for label, scores, ranked in zip(
+        chain["estimator"].to_numpy(), unit_scores(chain), ranked_counts(chain), strict=True
+    ):
         if np.isnan(scores).any():
             orders.append(None)
             continue
-        ranked = int(steps.sum()) or len(scores)
         orders.append(DeletionOrder(_ascending(scores, _generator(seed, chain_id, str(label))), ranked))
     return orders
+
+
+def ranked_counts(chain: xr.Dataset) -> list[int]:
+    """Return how many units of one chain each estimator put in order, [estimator].
+
+    Those that it deleted in sequence; all of them where it deletes nothing in sequence.
+    """
+    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
+    gone = ~np.isnan(chain["loglik_joint"].to_numpy()[:, firsts])
+    return [int(steps.sum()) or len(firsts) for steps in gone]
 
 
 def uniform_orders(chain_id: str, n_units: int, draws: int, seed: int) -> list[DeletionOrder]:

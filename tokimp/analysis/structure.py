@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.contract import Analysis, AnalysisInput
-from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count
+from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
 from tokimp.analysis.pooled import Resampling, pooled_ratio
 from tokimp.analysis.rank_measures import mean_ranks
 from tokimp.analysis.token_labels import Labels, token_labels
@@ -19,10 +19,8 @@ from tokimp.analysis.uniform_deletion import Stratum, pooled_band
 from tokimp.estimator import IntArray
 from tokimp.ragged import iterate
 from tokimp.registry import load_categorizer
-from tokimp.report.categories import draw_structure, structure_table
+from tokimp.report.categories import UNLABELLED, draw_structure, structure_table
 from tokimp.scorer import FloatArray
-
-UNLABELLED = "(none)"
 
 
 class Structure(Analysis):
@@ -40,6 +38,10 @@ class Structure(Analysis):
 
     ``mean_rank`` is the mean normalised rank of a category's tokens (0 the first to go, 1 the last; ties share their
     mean), the quantity of Singh and Hakkani-Tür (2026), figure of functional categories.
+
+    An estimator that stopped deleting early says nothing of what it left: a chain counts nothing for it at a keep ratio
+    that it did not reach there, and where it reached it on no chain, ``share`` and ``excess`` are NaN. ``mean_rank``
+    has what was left at its mean rank.
 
     Intervals are percentile bootstrap intervals, chains resampled. A chain of which an estimator says nothing counts
     nothing for that estimator.
@@ -112,12 +114,17 @@ class Structure(Analysis):
                 for column in range(len(categories)):
                     units = tuple(counts[:, column].astype(int).tolist())
                     strata[at][column].append((units, kept_count(n_units, ratio)))
-            for row, scores in enumerate(unit_scores(chain)):
+            for row, (scores, ranked) in enumerate(zip(unit_scores(chain), ranked_counts(chain), strict=True)):
                 if np.isnan(scores).any():
                     continue
                 rank_sums[index, row] = _normalised(scores) @ counts
                 for at, ratio in enumerate(ratios):
-                    stays = kept_probability(scores, kept_count(n_units, ratio))
+                    count = kept_count(n_units, ratio)
+                    # What is left when the estimator stops ties: which of it would stay is not known. The last unit
+                    # that is left needs no order.
+                    if ranked < min(n_units - count, n_units - 1):
+                        continue
+                    stays = kept_probability(scores, count)
                     kept[index, row, at] = stays @ counts
                     expected[index, row, at] = sum(
                         stays[band == b].mean() * counts[band == b].sum(0) for b in np.unique(band)
@@ -138,6 +145,7 @@ class Structure(Analysis):
             "tokens": ("category", totals.sum(0).astype(np.int64)),
             "chains_with": ("category", (totals > 0).sum(0)),
             "chains_used": ("estimator", (~np.isnan(rank_sums).all(-1)).sum(0)),
+            "chains_reached": (dims[:2], (~np.isnan(kept).all(-1)).sum(0)),
         }
         coords = {"keep_ratio": ratios, "category": np.array(categories, dtype=object)}
         return xr.Dataset(

@@ -9,7 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.curves import BAND, PAPER, analysis_node, finish, line_look
-from tokimp.report.terminal import interval_text, keep_words_whole, new_table
+from tokimp.report.terminal import (
+    FEWEST_FOR_AN_INTERVAL,
+    chains_text,
+    interval_text,
+    keep_words_whole,
+    new_table,
+)
+
+UNLABELLED = "(none)"
 
 
 def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
@@ -37,19 +45,38 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
         cell = at.sel(category=category)
         band = f"{float(cell['uniform']):.2f} [{float(cell['uniform_low']):.2f}, {float(cell['uniform_high']):.2f}]"
         chains = int(cell["chains_with"])
-        shares = [_interval(cell.sel(estimator=label), "share", chains) for label in labels]
+        reached = [min(chains, int(at["chains_reached"].sel(estimator=label))) for label in labels]
+        parts = [cell.sel(estimator=label) for label in labels]
+        shares = [_interval(part, "share", count) for part, count in zip(parts, reached, strict=True)]
         table.add_row(escape(str(category)), str(int(cell["tokens"])), band, *shares)
-        excesses = [_interval(cell.sel(estimator=label), "excess", chains) for label in labels]
+        excesses = [_interval(part, "excess", count) for part, count in zip(parts, reached, strict=True)]
         table.add_row("[dim]  beyond position[/]", "", "", *excesses)
-        rank = [_interval(cell.sel(estimator=label), "mean_rank", chains) for label in labels]
+        rank = [_interval(part, "mean_rank", chains) for part in parts]
         table.add_row("[dim]  mean rank[/]", "", "", *rank)
     used = sorted({int(count) for count in node["chains_used"].to_numpy()})
-    chains_text = str(used[0]) if len(used) == 1 else f"{used[0]} to {used[-1]}"
-    table.caption = (
-        f"over {chains_text} chains; {node.attrs['confidence']:.0%} intervals, chains resampled; beyond position: "
-        f"share kept less what keeping as many units in each of {node.attrs['bands']} stretches at random would keep"
-    )
+    covered = str(used[0]) if len(used) == 1 else f"{used[0]} to {used[-1]}"
+    feet = [
+        f"over {covered} chains",
+        f"{node.attrs['confidence']:.0%} intervals, chains resampled",
+        f"beyond position: share kept less what keeping as many units in each of {node.attrs['bands']} stretches at "
+        "random would keep",
+    ]
+    if used[-1] < FEWEST_FOR_AN_INTERVAL:
+        feet[1] = "too few for intervals"
+    stopped = [label for label in labels if _stopped_before(at, label)]
+    if stopped:
+        names = " and ".join(map(escape, stopped))
+        feet.append(f"a dash: {names} did not delete down to that keep ratio, and ties all that was left")
+    if UNLABELLED in node["category"].to_numpy():
+        feet.append(f"{UNLABELLED}: tokens that have no category, such as white space")
+    table.caption = "; ".join(feet)
     return keep_words_whole(table)
+
+
+def _stopped_before(node: xr.Dataset, label: str) -> bool:
+    """Return whether an estimator reaches some keep ratio of a node on none of the chains that it covers."""
+    cell = node.sel(estimator=label)
+    return bool(int(cell["chains_used"]) and (cell["share"].isnull().all("category")).any())
 
 
 def draw_structure(result: xr.DataTree) -> Figure:
@@ -73,7 +100,8 @@ def draw_structure(result: xr.DataTree) -> Figure:
             line = cell.sel(estimator=label)
             look = line_look(index)
             axis.plot(ratios, line["share"].to_numpy(), **look, markersize=3, label=str(label))
-            low, high = line["share_low"].to_numpy(), line["share_high"].to_numpy()
+            enough = np.minimum(int(cell["chains_with"]), line["chains_reached"].to_numpy()) >= FEWEST_FOR_AN_INTERVAL
+            low, high = (np.where(enough, line[f"share_{end}"].to_numpy(), np.nan) for end in ("low", "high"))
             axis.fill_between(ratios, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axis.set_title(f"{category} ({int(cell['tokens'])} tokens)", fontsize=9, parse_math=False)
         axis.grid(alpha=0.3)
@@ -85,7 +113,11 @@ def draw_structure(result: xr.DataTree) -> Figure:
         # Only the lowest panel of a column has numbers on its axis; that is now the one above.
         axes[place - columns].tick_params(labelbottom=True)
     figure.supylabel("share kept", fontsize=9)
-    finish(figure, axes[0], f"share of each category kept; {node.attrs['categorizer']}")
+    used = chains_text(int(node["chains_used"].max()), node.attrs["confidence"])
+    note = f"share of each category kept; {node.attrs['categorizer']}; {used}"
+    if any(_stopped_before(node, str(label)) for label in node["estimator"].to_numpy()):
+        note += "\na line ends where its estimator stopped deleting"
+    finish(figure, axes[0], note)
     return figure
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.curves import analysis_node, coinciding_references
-from tokimp.report.terminal import interval_text, keep_words_whole, new_table, number_text
+from tokimp.report.terminal import few_chains, interval_text, keep_words_whole, mean_text, new_table, number_text
 
 _MEASURES = {
     "answer": "log-likelihood of the answer, nats",
@@ -36,13 +36,13 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
         If the analysis has not been run.
     """
     node = analysis_node(result, "faithfulness").sel(measure=measure)
-    level = f"{node.attrs['confidence']:.0%}"
-    table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} (mean, {level} interval over chains)")
+    used = node["chains_used"].max(("curve", "keep_ratio"))
+    shows = mean_text(node.attrs["confidence"], int(used.max()))
+    table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} ({shows})")
     table.add_column("estimator")
     headings = ("area, least first (high)", "area, most first (low)", "comprehensiveness (high)", "sufficiency (low)")
     for heading in headings:
         table.add_column(heading, justify="right")
-    used = node["chains_used"].max(("curve", "keep_ratio"))
     for label in node["estimator"].to_numpy():
         row, count = node.sel(estimator=label), int(used.sel(estimator=label))
         areas = [_interval(row.sel(curve=curve), "area_", count) for curve in ("least_first", "most_first")]
@@ -100,7 +100,8 @@ def answer_recovery_table(
     uniform = (number_text(float(node["uniform_mean"].sel(keep_ratio=ratio))) for ratio in shown)
     table.add_row("[dim]random orders[/]", *uniform)
     count = int(node["chains_used"].max())
-    feet = [f"over {count} chain{'' if count == 1 else 's'}", "intervals are in the result and the figure"]
+    feet = [f"over {count} chain{'' if count == 1 else 's'}"]
+    feet.append("too few for intervals" if few_chains(count) else "intervals are in the result and the figure")
     others = [whose[name] for name in alike if name != reference]
     if others:
         feet.insert(1, f"the same numbers hold for {' and '.join(others)}")

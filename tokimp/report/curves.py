@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tokimp.errors import SchemaError
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL
+from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, chains_text
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; markers tell lines apart in print, and dashes those
 # that get a colour once more.
@@ -87,7 +87,7 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
             _draw_lines(axis, of_measure.sel(curve=curve))
             axis.set_title(_TITLES.get(curve, curve), fontsize=9)
         row[0].set_ylabel(_AXES.get(measure, measure), fontsize=9)
-    finish(figure, grid[0][0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
+    finish(figure, grid[0][0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
     return figure
 
 
@@ -111,7 +111,7 @@ def draw_answer_recovery(result: xr.DataTree) -> Figure:
         axis.set_title("\n= ".join(titles.get(name, name) for name in names), fontsize=9)
         axis.set_ylim(-0.03, 1.03)
     row[0].set_ylabel("share of chains that give", fontsize=9)
-    finish(figure, row[0], f"{node.sizes['chain']} chains, {node.attrs['confidence']:.0%} intervals")
+    finish(figure, row[0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
     return figure
 
 
@@ -163,7 +163,7 @@ def _draw_lines(axis: Axes, node: xr.Dataset) -> None:
 
 def finish(figure: Figure, first: Axes, note: str) -> None:
     """Give a figure a heading and one legend, of the lines of its first panel; none where no line has a label."""
-    figure.suptitle(note, fontsize=9)
+    figure.suptitle(note, fontsize=9, parse_math=False)
     handles, labels = first.get_legend_handles_labels()
     if not labels:
         return

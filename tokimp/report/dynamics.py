@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.curves import PAPER, analysis_node, finish, line_look
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, interval_text, keep_words_whole, new_table
+from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, chains_text, interval_text, keep_words_whole, new_table
 
 # Of predictions that are no estimator's: greys and markers that `line_look` gives nobody.
 _LOOKS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
         table.add_row(f"{ratio:.1f}", *(_interval(cell, "overlap") for cell in cells))
         table.add_row("[dim]correlation[/]", *(_interval(cell, "correlation") for cell in cells))
     counts = at["overlap_chains"].to_numpy()
-    feet = [f"over at most {int(counts.max())} chains", f"{node.attrs['confidence']:.0%} intervals"]
+    feet = [f"over at most {chains_text(int(counts.max()), node.attrs['confidence'])}"]
     table.caption = "; ".join([*feet, *_reasons_of_dashes(at)])
     return keep_words_whole(table)
 
@@ -91,8 +91,8 @@ def draw_dynamics(result: xr.DataTree) -> Figure:
     if not node["correlation_chains"].any():
         axes[-1].text(0.5, 0.5, "none: no path goes to the end", fontsize=8, ha="center", transform=axes[-1].transAxes)
         axes[-1].set(xticks=[], yticks=[])
-    note = f"path of {node.attrs['path']}; {int(node['overlap_chains'].max())} chains"
-    finish(figure, axes[0], f"{note}, {node.attrs['confidence']:.0%} intervals")
+    used = chains_text(int(node["overlap_chains"].max()), node.attrs["confidence"])
+    finish(figure, axes[0], f"path of {node.attrs['path']}; {used}")
     return figure
 
 

@@ -19,6 +19,13 @@ from tokimp.views import chain_table
 COLUMNS = 92
 _CHARACTER_INCHES, _LINE_INCHES = 0.088, 0.21
 _INK, _PAPER, _SILENT = "#1c1c1c", "#ffffff", "#d9d9d9"
+_CORRELATIONS = ("spearman", "kendall")
+_SCALES = {
+    "spearman": "Spearman correlation",
+    "kendall": "Kendall's tau-b",
+    "top_k_overlap": "share of the top k in common",
+    "rbo": "rank-biased overlap",
+}
 
 
 def draw_chain(result: xr.DataTree, chain_id: str) -> Figure:
@@ -134,12 +141,15 @@ def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
         raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")
     names = [str(name) for name in node["estimator"].to_numpy()]
     side = 1.4 + 0.72 * len(names)
-    figure = Figure(figsize=(2 * side + 0.8, side + 0.3), facecolor=_PAPER)
+    figure = Figure(figsize=(2 * side + 1.4, side + 0.6), facecolor=_PAPER, layout="constrained")
+    panels = figure.subplots(1, 2)
+    # Correlations go from -1 to 1, overlaps from 0.
+    lowest = -1 if measure in _CORRELATIONS else 0
     titles = ("as it is", "position partialled out")
-    for axis, partial, title in zip(figure.subplots(1, 2), (False, True), titles, strict=True):
+    for axis, partial, title in zip(panels, (False, True), titles, strict=True):
         mean = node["mean"].sel(measure=measure, partial=partial).to_numpy()
         axis.set_facecolor(_SILENT)
-        axis.imshow(np.ma.masked_invalid(mean), cmap="RdBu_r", vmin=-1, vmax=1)
+        image = axis.imshow(np.ma.masked_invalid(mean), cmap="RdBu_r", vmin=-1, vmax=1)
         for row, column in np.ndindex(*mean.shape):
             value = mean[row, column]
             text, color = (f"{value:.2f}", _PAPER if abs(value) > 0.6 else _INK) if np.isfinite(value) else ("-", _INK)
@@ -147,5 +157,12 @@ def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
         axis.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8, parse_math=False)
         axis.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
         axis.set_title(f"{measure}, {title}", fontsize=9)
-    figure.tight_layout()
+    scale = figure.colorbar(image, ax=panels.tolist(), shrink=0.8)
+    scale.ax.set_ylim(lowest, 1)
+    scale.ax.tick_params(labelsize=8)
+    scale.set_label(_SCALES.get(measure, measure), fontsize=9)
+    used = int(node["chains_used"].sel(measure=measure).max())
+    attributes = result.attrs
+    what = f"agreement, objective {attributes['objective']}, unit {attributes['unit']}"
+    figure.suptitle(f"{what}; mean over {used} chain{'' if used == 1 else 's'}", fontsize=9)
     return figure

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.curves import COLOURS, MARKERS, PAPER, analysis_node
-from tokimp.report.terminal import interval_text, keep_words_whole, new_table, number_text
+from tokimp.report.terminal import few_chains, interval_text, keep_words_whole, mean_text, new_table, number_text
 
 _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
 
@@ -18,7 +18,9 @@ def planted_table(result: xr.DataTree) -> Table:
     """Return AUROC and average precision by unit and by sentence, and AUROC within stretches, one row an estimator."""
     node = analysis_node(result, "planted")
     unit = str(result.attrs["unit"])
-    table = new_table(f"Planted filler: how well it is ranked lowest (mean, {node.attrs['confidence']:.0%} interval)")
+    used = int(node["chains_used"].max())
+    shows = mean_text(node.attrs["confidence"], used)
+    table = new_table(f"Planted filler: how well it is ranked lowest ({shows})")
     table.add_column("estimator")
     columns = [(measure, level) for level in ("unit", "sentence") for measure in _MEASURES]
     for measure, level in columns:
@@ -30,13 +32,12 @@ def planted_table(result: xr.DataTree) -> Table:
         for measure, level in columns:
             cell = row.sel(measure=measure, level=level)
             cells.append(_interval(cell, ("mean", "low", "high"), int(cell["chains_used"])))
-        used = int(row["chains_used"].max())
-        cells.append(_interval(row, ("within_bands", "within_bands_low", "within_bands_high"), used))
+        of_row = int(row["chains_used"].max())
+        cells.append(_interval(row, ("within_bands", "within_bands_low", "within_bands_high"), of_row))
         table.add_row(escape(str(label)), *cells)
     chance = [number_text(float(node["prevalence"].sel(level=level))) for level in ("unit", "sentence")]
     table.add_section()
     table.add_row("[dim]chance[/]", "0.50", chance[0], "0.50", chance[1], "0.50")
-    used = int(node["chains_used"].max())
     table.caption = f"over {used} of {node.sizes['chain']} chains, which hold filler and something else"
     return keep_words_whole(table)
 
@@ -55,6 +56,7 @@ def draw_planted(result: xr.DataTree) -> Figure:
     ]
     for index, (name, (mean, low, high)) in enumerate(series):
         spread = np.clip(np.stack([mean - low, high - mean]), 0, None)
+        spread[:, [few_chains(int(count)) for count in node["chains_used"].max(("measure", "level"))]] = np.nan
         height = np.arange(len(labels)) + 0.22 * (index - 1)
         axis.errorbar(mean, height, xerr=spread, fmt=MARKERS[index], color=COLOURS[index], label=name, capsize=2)
     axis.axvline(0.5, color="#7a7a7a", linestyle="--", linewidth=1)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import COLOURS, PAPER, analysis_node
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, interval_text, keep_words_whole, new_table
+from tokimp.report.curves import COLOURS, PAPER, analysis_node, finish
+from tokimp.report.terminal import chains_text, few_chains, interval_text, keep_words_whole, new_table
 
 _MODELS = {
     "mlp": "attention, perceptron",
@@ -21,6 +21,7 @@ _MODELS = {
 _SCOPES = {"pooled": "all units", "within": "within chains"}
 FEWEST_TO_LEARN_FROM = 20
 MOST_LAYERS = 10
+_IN_NATS = {"joint", "answer", "reasoning", "contrast"}
 
 
 def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
@@ -34,9 +35,10 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
         ``pearson`` is shown with and without position; Spearman's stand in the result.
     """
     node = analysis_node(result, "surrogate")
+    intervals = "" if few_chains(int(node["chains_used"].max())) else f"; {node.attrs['confidence']:.0%} intervals"
     table = new_table(
         f"Surrogate: {'Pearson' if measure == 'pearson' else 'Spearman'} correlation on held-out chains "
-        f"({int(node.attrs['features'])} attention features; {node.attrs['confidence']:.0%} intervals)"
+        f"({int(node.attrs['features'])} attention features{intervals})"
     )
     table.add_column("target")
     table.add_column("predicted from")
@@ -128,17 +130,29 @@ def draw_surrogate(result: xr.DataTree) -> Figure:
     figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
     grid = figure.subplots(len(targets), columns, squeeze=False)
     for row, target in zip(grid, targets, strict=True):
-        of_target = node.sel(target=target)
+        of_target, unit = node.sel(target=target), _unit_text(result, target)
         for axis, model in zip(row, ("mlp", "position"), strict=False):
-            _draw_predictions(axis, of_target.sel(model=model), target, _MODELS[model])
+            _draw_predictions(axis, of_target.sel(model=model), _MODELS[model], target, unit)
         if has_groups:
             _draw_drops(row[2], of_target)
     used = int(node["chains_used"].max())
-    figure.suptitle(f"surrogates, {used} chains, each predicted by models fitted on other questions", fontsize=9)
+    note = chains_text(used, node.attrs["confidence"]) if has_groups else f"{used} chains"
+    # Panels of predictions have no legend; that of the drops says which mark is which scope.
+    finish(figure, grid[0][-1], f"surrogates, {note}, each predicted by models fitted on other questions")
     return figure
 
 
-def _draw_predictions(axis: Axes, node: xr.Dataset, target: str, model: str) -> None:
+def _unit_text(result: xr.DataTree, target: str) -> str:
+    """Return the unit of a target, to go behind its name; nothing where the estimator has a scale of its own."""
+    kind, _, label = target.partition(":")
+    if kind == "rank":
+        return " (0 goes first, 1 last)"
+    # The fall of a log-likelihood; objectives of other packages may be of another unit.
+    is_fall = label.partition(":")[0] == "leave_one_out" and result.attrs["objective"] in _IN_NATS
+    return ", nats" if kind in {"deleted", "path"} or is_fall else ""
+
+
+def _draw_predictions(axis: Axes, node: xr.Dataset, model: str, target: str, unit: str) -> None:
     value, prediction = node["value"].to_numpy(), node["prediction"].to_numpy()
     # As pixels: thousands of points would make a large file of an SVG.
     axis.plot(value, prediction, ".", color=COLOURS[0], markersize=2, alpha=0.5, rasterized=True)
@@ -148,15 +162,15 @@ def _draw_predictions(axis: Axes, node: xr.Dataset, target: str, model: str) -> 
     found = node.sel(measure="pearson", partial=False)["correlation"]
     pooled, within = (float(found.sel(scope=scope)) for scope in ("pooled", "within"))
     axis.set_title(f"{model}\nr {pooled:.2f}, within chains {within:.2f}", fontsize=9)
-    axis.set_xlabel(target, fontsize=9, parse_math=False)
-    axis.set_ylabel("predicted", fontsize=9)
+    axis.set_xlabel(f"{target}{unit}", fontsize=9, parse_math=False)
+    axis.set_ylabel(f"predicted{unit}", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
 
 
 def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
     groups = _telling_groups(node)
-    enough = int(node["chains_used"]) >= FEWEST_FOR_AN_INTERVAL
+    enough = not few_chains(int(node["chains_used"]))
     for index, scope in enumerate(node["scope"].to_numpy()):
         value, low, high = (
             node[f"group_drop{end}"].sel(scope=scope, group=groups).to_numpy() for end in ("", "_low", "_high")
@@ -169,11 +183,11 @@ def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
     axis.set_yticks(range(len(groups)), groups, fontsize=7, parse_math=False)
     axis.invert_yaxis()
     layers = f"\n{MOST_LAYERS} of {int(node.attrs['layers'])} layers" if _has_more_layers(node) else ""
-    axis.set_title(f"loss of r, features shuffled{layers}", fontsize=9)
+    axis.set_title(f"features shuffled: loss of r{layers}", fontsize=9)
+    axis.set_xlabel("Pearson's r lost on held-out chains", fontsize=9)
     axis.tick_params(axis="x", labelsize=8)
     axis.locator_params(axis="x", nbins=5)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=7)
 
 
 def _interval(cell: xr.Dataset, name: str, used: int) -> str:

@@ -20,6 +20,7 @@ from tokimp.report.terminal import (
     console_for,
     interval_text,
     keep_words_whole,
+    mean_text,
     new_table,
     number_text,
     print_whole,
@@ -28,6 +29,8 @@ from tokimp.report.terminal import (
 from tokimp.schema import DIAGNOSTIC_PREFIX
 from tokimp.scorer import FloatArray
 
+# Share of a chain's units; greedy pruning stopped at half leaves half of them tied.
+MANY_TIES = 0.25
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
 
 
@@ -63,7 +66,8 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     ranked = [index for index in comparable if int(pairs[index]["chains_used"].max())] or comparable
     usual = Counter(counts[index] for index in ranked).most_common(1)
     what = "position partialled out" if partial else "as it is"
-    table = new_table(f"Agreement, {what} (mean, {node.attrs['confidence']:.0%} interval over chains)")
+    shows = mean_text(node.attrs["confidence"], max((int(pair["chains_used"].max()) for pair in pairs), default=0))
+    table = new_table(f"Agreement, {what} ({shows})")
     names = [f"{escape(one)} / {escape(other)}" for one, other in combinations(labels, 2)]
     for index in comparable:
         if counts[index] != usual[0][0]:
@@ -81,7 +85,7 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     feet = [f"over {said}" for said, _ in usual]
     if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
         feet.append(f"no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains")
-    table.caption = "; ".join([*feet, *followers_text(followers)])
+    table.caption = "; ".join([*feet, *followers_text(followers), *_ties_text(node, itself, partial=partial)])
     return keep_words_whole(table)
 
 
@@ -94,6 +98,20 @@ def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
         Of each estimator, on how many chains it is compared with itself, along ``partial``.
     """
     return [name for name, used in itself.items() if int(used.sel(partial=False)) and not int(used.sel(partial=True))]
+
+
+def _ties_text(node: xr.Dataset, itself: Mapping[str, xr.DataArray], *, partial: bool) -> list[str]:
+    """Return what the foot says of estimators that tie many units and have a value: nothing, or one text."""
+    share = node["tied"].mean("chain")
+    shown = [
+        escape(label)
+        for label, used in itself.items()
+        if int(used.sel(partial=partial)) and float(share.sel(estimator=label)) > MANY_TIES
+    ]
+    if not shown:
+        return []
+    what = "given position, ties are told apart by place" if partial else "overlap and RBO of many ties tell little"
+    return [f"{' and '.join(shown)}: more than {MANY_TIES:.0%} of the units tie; {what}, so trust Spearman alone"]
 
 
 def followers_text(labels: Sequence[str], undefined: str = "undefined with") -> list[str]:

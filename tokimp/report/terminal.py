@@ -63,10 +63,27 @@ def print_whole(console: Console, table: Table) -> None:
 
 def interval_text(mean: float, low: float, high: float, n_values: int) -> str:
     """Return a mean with its interval, left out where it is not finite or rests on fewer than five values."""
-    if not np.isfinite(low) or n_values < FEWEST_FOR_AN_INTERVAL:
+    if not np.isfinite(low) or few_chains(n_values):
         return number_text(mean)
     # No space within the brackets: on a narrow terminal the interval goes below the mean in one piece.
     return f"{number_text(mean)} [dim]\\[{number_text(low)},{number_text(high)}][/]"
+
+
+def few_chains(n_chains: int) -> bool:
+    """Return whether so few chains say nothing about others, and have no interval."""
+    return n_chains < FEWEST_FOR_AN_INTERVAL
+
+
+def mean_text(confidence: float, n_values: int) -> str:
+    """Return what a table of means over chains shows: intervals too, unless all of its means rest on too few chains."""
+    return "mean over chains" if few_chains(n_values) else f"mean, {confidence:.0%} interval over chains"
+
+
+def chains_text(n_chains: int, confidence: float) -> str:
+    """Return over how many chains a figure is, and whether it has intervals."""
+    if few_chains(n_chains):
+        return f"{n_chains} chain{'' if n_chains == 1 else 's'}, too few for intervals"
+    return f"{n_chains} chains, {confidence:.0%} intervals"
 
 
 def number_text(value: float) -> str:
