@@ -55,6 +55,13 @@ def test_where_shares_add_up_both_rankings_predict_all() -> None:
     assert node["correlation_mean"].sel(predictor="inverse", context_ratio=1.0).item() == pytest.approx(-1)
 
 
+def test_local_has_of_exact_ties_what_chance_has() -> None:
+    """Of two units that tie the path takes the leftmost; either is predicted to be next with the same probability."""
+    chains = [toy_chain("hbbd")]
+    node = dynamics(toy_result({"greedy": pruned(chains)}, chains), chains, context_ratios=[1.0, 0.75], next_units=[1])
+    assert node["overlap"].sel(predictor="local", k=1).to_numpy().ravel().tolist() == [0.5, 1]
+
+
 def test_random_orders_predict_what_chance_does() -> None:
     """Of eight units left, three drawn at random hold three eighths of the next three on average."""
     chains = [toy_chain("hacebdgf")]

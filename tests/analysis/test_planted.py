@@ -90,6 +90,7 @@ def test_table_and_figure_show_every_estimator() -> None:
     result = ti.analyze(toy_result({"a": [[0, 1, 2, 3]], "b": [[3, 2, 1, 0]]}, chains), analysis)
     (table,) = analysis.tables(result)
     assert table.row_count == 3
+    assert str(table.title).endswith("(mean over chains)")
     figure = analysis.figure(result)
     assert figure is not None
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]

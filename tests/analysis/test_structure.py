@@ -17,7 +17,7 @@ from tokimp.analysis.pooled import Resampling, pooled_ratio
 from tokimp.analysis.structure import kept_probability
 from tokimp.analysis.uniform_deletion import expected_kept, kept_distribution, pooled_band, variance_of_kept
 from tokimp.chain import CategorySpan, TokenizedChain
-from tokimp.errors import AnalysisError, PluginError
+from tokimp.errors import AnalysisError, PluginError, SchemaError
 from tokimp.report.categories import draw_structure
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
@@ -118,6 +118,9 @@ def test_the_table_and_the_figure_say_who_stopped_and_what_has_no_category() -> 
     assert "a dash" not in str(analysis.tables(tree)[0].caption)
     assert "(none)" not in str(analysis.tables(tree)[0].caption)
     assert "a line ends" not in draw_structure(tree).get_suptitle()
+    tree["analysis/structure"] = xr.DataTree(tree["analysis/structure"].to_dataset().drop_vars("chains_reached"))
+    with pytest.raises(SchemaError, match=r"run tokimp\.analyze\(result, 'structure'\) on it again"):
+        analysis.tables(tree)
 
 
 def test_a_single_unit_and_constant_importances_are_defined() -> None:
@@ -218,4 +221,7 @@ def test_pooled_ratios_are_ratios_of_sums() -> None:
     assert low[0] == pytest.approx(1 / 3)
     assert high[0] == pytest.approx(1)
     assert np.isnan([ratio[1], low[1], high[1]]).all()
+    same, *ends = pooled_ratio(np.array([[0.1], [0.3], [0.7]]), np.array([[0.2], [0.6], [1.4]]), Resampling())
+    assert same[0] == pytest.approx(0.5)
+    assert np.isnan(ends).all()
     assert np.isnan(pooled_ratio(top[:1, :1], bottom[:1, :1], Resampling(n_resamples=9))[1]).all()

@@ -92,6 +92,7 @@ def test_importances_that_attention_shows_are_predicted(node: xr.Dataset) -> Non
         assert abs(found(node, target, "position")) < 0.4
     assert float(node["r_squared"].sel(target=LOO, model="mlp")) > 0.7
     assert float(node["r_squared"].sel(target=LOO, model="mean")) == 0
+    assert np.isnan([float(node[f"r_squared_{end}"].sel(target=LOO, model="mean")) for end in ("low", "high")]).all()
     assert np.isnan(node["correlation"].sel(model="mean")).all()
 
 

@@ -17,6 +17,7 @@ MEASURES = ("pearson", "spearman")
 SCOPES = ("pooled", "within")
 _DECIMALS = 9
 _PIECE = 2**22  # numbers held at once while resampling
+_ROUNDING = 1e-12  # of a sum of squares
 Moments = FloatArray
 
 
@@ -166,7 +167,10 @@ def _moments(a: FloatArray, b: FloatArray) -> list[float]:
 
 def _from_moments(moments: Moments) -> FloatArray:
     n, sum_a, sum_b, aa, bb, ab = moments.T
-    return _ratio(ab - sum_a * sum_b / n, aa - sum_a**2 / n, bb - sum_b**2 / n)
+    square_a, square_b = aa - sum_a**2 / n, bb - sum_b**2 / n
+    # Rounding leaves a little of a constant quantity: a millionth of its size is none of its spread.
+    square_a, square_b = (np.where(s > _ROUNDING * m, s, 0) for s, m in ((square_a, aa), (square_b, bb)))
+    return _ratio(ab - sum_a * sum_b / n, square_a, square_b)
 
 
 def _ratio(product: FloatArray, square_a: FloatArray, square_b: FloatArray) -> FloatArray:

@@ -33,7 +33,7 @@ class Dynamics(Analysis):
     left. The next k deletions of the path are then predicted by
 
     - ``local``: every single deletion scored anew, of what is left at that point (its first is the next step of exact
-      greedy pruning by definition);
+      greedy pruning by definition, but for exact ties, of which the path takes the leftmost);
     - ``frozen``: the same, as it was of the whole chain;
     - ``random``: a random order, the mean of `draws`;
     - every other estimator of the result, by its label.

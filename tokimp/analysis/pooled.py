@@ -37,7 +37,7 @@ def pooled_ratio(
     -------
     tuple of numpy.ndarray
         Ratio, lower and upper end, [...]; NaN where the denominators sum to nothing, the ends also where fewer than two
-        chains hold anything.
+        chains hold anything or all draws give the same.
     """
     flat = [np.asarray(values, dtype=np.float64).reshape(len(values), -1) for values in (numerator, denominator)]
     found = np.full((3, flat[0].shape[1]), np.nan)
@@ -64,7 +64,7 @@ def percentile_interval(
     statistic
         Called with how often each chain was drawn, [draw, chain]; returns its value for each draw.
     n_chains
-        Among which is drawn; with fewer than two the ends are NaN.
+        Among which is drawn; with fewer than two, and where all draws give the same, the ends are NaN.
     resampling
         How.
     """
@@ -76,8 +76,11 @@ def percentile_interval(
 
 
 def _ends(found: FloatArray, confidence: float) -> tuple[float, float]:
-    """Return the percentiles that enclose what the draws gave, [draw]; NaN where they gave nothing."""
-    if not len(found):
+    """Return the percentiles that enclose what the draws gave, [draw]; NaN where they gave nothing, or always the same.
+
+    Values that are all the same say nothing about their spread (as in `tokimp.analysis.bootstrap.mean_interval`).
+    """
+    if not len(found) or np.ptp(found) <= 1e-12 * max(1.0, abs(found[0])):
         return np.nan, np.nan
     tail = (1 - confidence) / 2
     low, high = np.quantile(found, [tail, 1 - tail]).tolist()

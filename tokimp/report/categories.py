@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.errors import SchemaError
 from tokimp.report.curves import BAND, PAPER, analysis_node, finish, line_look
 from tokimp.report.terminal import (
     FEWEST_FOR_AN_INTERVAL,
@@ -30,7 +31,7 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
     keep_ratio
         The nearest one that was computed is shown.
     """
-    node = analysis_node(result, "structure")
+    node = _structure(result)
     at = node.sel(keep_ratio=keep_ratio, method="nearest")
     ratio = float(at["keep_ratio"])
     source = node.attrs["categorizer"]
@@ -73,6 +74,17 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
     return keep_words_whole(table)
 
 
+def _structure(result: xr.DataTree) -> xr.Dataset:
+    """Return the node; one that was computed when shares below an estimator's stop counted as known is refused."""
+    node = analysis_node(result, "structure")
+    if "chains_reached" not in node:
+        raise SchemaError(
+            "the structure of this result does not say how far its estimators deleted: an older tokimp computed it; "
+            "run tokimp.analyze(result, 'structure') on it again"
+        )
+    return node
+
+
 def _stopped_before(node: xr.Dataset, label: str) -> bool:
     """Return whether an estimator reaches some keep ratio of a node on none of the chains that it covers."""
     cell = node.sel(estimator=label)
@@ -84,7 +96,7 @@ def draw_structure(result: xr.DataTree) -> Figure:
 
     The grey band is what deletion at random keeps.
     """
-    node = analysis_node(result, "structure")
+    node = _structure(result)
     categories = [str(category) for category in node["category"].to_numpy()]
     columns = min(4, len(categories))
     rows = -(-len(categories) // columns)

@@ -102,6 +102,8 @@ def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
 
 def _ties_text(node: xr.Dataset, itself: Mapping[str, xr.DataArray], *, partial: bool) -> list[str]:
     """Return what the foot says of estimators that tie many units and have a value: nothing, or one text."""
+    if "tied" not in node:  # computed before ties were counted
+        return []
     share = node["tied"].mean("chain")
     shown = [
         escape(label)
