@@ -172,4 +172,5 @@ def _shown(value: Any) -> str:
     text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
     if _DIGEST.fullmatch(text):
         return text[1:9]
-    return text if len(text) <= 80 else text[:77] + "..."
+    # Long ones are cut in the middle: the end of a path is what tells files apart.
+    return text if len(text) <= 80 else f"{text[:37]}...{text[-40:]}"
