@@ -160,7 +160,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     manifest = tmp_path / "run" / "run.json"
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**content, "format": 0}))
-    with pytest.raises(ResumeError, match="format 0, here 1"), Journal(tmp_path / "run", IDENTITY):
+    with pytest.raises(ResumeError, match="format 0, here 2"), Journal(tmp_path / "run", IDENTITY):
         pass
     for damaged in ("", "[]", '{"format": 1}'):
         manifest.write_text(damaged)

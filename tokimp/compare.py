@@ -29,13 +29,12 @@ from tokimp.progress import Progress, RemainingTime
 from tokimp.prompt_format import PromptFormat
 from tokimp.provenance import (
     chain_identity,
-    class_of,
     estimator_identities,
     model_identity,
     objective_identity,
     versions,
 )
-from tokimp.registry import load_estimator, load_objective
+from tokimp.registry import load_estimator, load_objective, plugin_identity
 from tokimp.schema import unstorable
 from tokimp.scorer import Capability, Scorer
 from tokimp.tokenization import tokenize_chain
@@ -146,7 +145,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             "backend": scorer.backend,
             "model_id": scorer.model_id,
             "model_fingerprint": fingerprint,
-            "scorer": class_of(scorer),
+            "scorer": _offered_as(scorer),
             "objective": preserved.name,
             "prompt_format": ",".join(sorted({chain.prompt_format for chain in usable})),
             "unit": unit,
@@ -289,6 +288,12 @@ def _run(
                     )
                 )
     return baselines, cells
+
+
+def _offered_as(scorer: Scorer) -> str:
+    """Return a scorer's name, and in parentheses the distribution that offers it, if one does."""
+    identity = plugin_identity("scorers", scorer)
+    return f"{identity['name']} ({identity['distribution']})" if identity["distribution"] else identity["name"]
 
 
 def _fingerprint(scorer: Scorer, *, needed: bool) -> str:

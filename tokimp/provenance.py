@@ -13,6 +13,7 @@ import numpy as np
 from tokimp.chain import TokenizedChain
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
+from tokimp.registry import plugin_identity
 from tokimp.run_folder import digest
 from tokimp.scorer import Scorer
 
@@ -39,17 +40,17 @@ def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, str]:
 
 
 def objective_identity(objective: Objective) -> dict[str, Any]:
-    """Return an objective's name, class and parameters (its instance attributes)."""
-    return {"name": objective.name, "class": class_of(objective), "parameters": plain_parameters(vars(objective))}
+    """Return an objective's name, distribution and parameters (its instance attributes)."""
+    return {**plugin_identity("objectives", objective), "parameters": plain_parameters(vars(objective))}
 
 
 def estimator_identities(estimators: Sequence[ImportanceEstimator]) -> list[dict[str, Any]]:
-    """Return label, name, class and parameters of each estimator, and digests of the files it reads, if any."""
-    identities = []
-    for e in estimators:
-        identity = {"label": e.label, "name": e.name, "class": class_of(e)}
-        identities.append({**identity, "parameters": plain_parameters(e.parameters())})
-        if inputs := dict(e.input_digests()):
+    """Return label, name, distribution and parameters of each estimator, and digests of the files it reads, if any."""
+    identities: list[dict[str, Any]] = []
+    for estimator in estimators:
+        identity = {"label": estimator.label, **plugin_identity("estimators", estimator)}
+        identities.append({**identity, "parameters": plain_parameters(estimator.parameters())})
+        if inputs := dict(estimator.input_digests()):
             identities[-1]["inputs"] = inputs
     return identities
 
@@ -68,11 +69,6 @@ def chain_identity(chain: TokenizedChain) -> dict[str, str]:
         "units": chain.units,
     }
     return {"id": chain.id, "text": digest(text), "tokens": digest(tokens)}
-
-
-def class_of(instance: object) -> str:
-    """Return ``module:Class``."""
-    return f"{type(instance).__module__}:{type(instance).__qualname__}"
 
 
 def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import re
@@ -33,6 +34,7 @@ __all__ = [
     "load_trainer",
     "names",
     "parse_specification",
+    "plugin_identity",
     "plugins",
     "register_analysis",
     "register_categorizer",
@@ -213,6 +215,34 @@ def plugins(kind: Kind) -> list[Plugin]:
             continue
         found.append(_listed(kind, name, "(this process)", target))
     return sorted(found, key=lambda plugin: plugin.name)
+
+
+def plugin_identity(kind: Kind, plugin: Any) -> dict[str, str]:
+    """Return what a run stores of a plugin: the name and the distribution that offer its class, never a module path.
+
+    So a class can move to another module, and a run that was begun before can still be continued.
+
+    Parameters
+    ----------
+    kind, plugin
+        An instance, and what it is.
+
+    Returns
+    -------
+    dict
+        ``name`` and ``distribution``. A class without an entry point has no distribution (an empty text): it was
+        registered in this process, or named by ``module:Class``. Then ``class`` tells it from others of its name.
+    """
+    defined = type(plugin)
+    # A scorer has no name of its own: it is offered under that of its backend.
+    name = str(plugin.backend if kind == "scorers" else plugin.name)
+    for entry in _entries(kind).get(name, []):
+        package = _package(entry)
+        # A plugin that fails to load offers nothing, and so not this class.
+        with contextlib.suppress(PluginError):
+            if _load_target(kind, name, entry.value, package) is defined:
+                return {"name": name, "distribution": package}
+    return {"name": name, "distribution": "", "class": defined.__qualname__}
 
 
 def _build(kind: Kind, specification: str, **more: Any) -> Any:

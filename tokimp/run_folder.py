@@ -16,7 +16,8 @@ import filelock
 from tokimp.atomic import remove_partial, replacing
 from tokimp.errors import ResumeError
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 recorded the class of a plugin (``module:Class``), format 2 records its distribution."""
 
 # What follows from where questions or chains come from, and says less than that does.
 _DRAWN = ("questions[", "number of questions:", "examples:")
@@ -124,9 +125,17 @@ class RunFolder:
             form, created, before = content["format"], str(content["created"]), content["run"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
-        if form != FORMAT:
-            raise ResumeError(f"{manifest} was written by another tokimp (format {form}, here {FORMAT})")
-        found = list(differences(before, self._identity))
+        if form not in {1, FORMAT}:
+            raise ResumeError(
+                f"{manifest} was written by another tokimp (format {form}, here {FORMAT}): continue the run with that "
+                "version, or use another folder"
+            )
+        now = self._identity
+        if form == 1:
+            # What only one of the formats records is not compared. The finished work names the run as it was recorded.
+            self.run = digest(before)
+            before, now = (_without(content, {"class", "distribution"}) for content in (before, now))
+        found = list(differences(before, now))
         if found:
             # Another unit or format changes every chain's ids; naming the cause is enough.
             causes = [each for each in found if not _CHAIN_IDS.match(each)] or found
@@ -138,11 +147,21 @@ class RunFolder:
             renamed = {cause.split(".name:")[0] for cause in causes if ".name:" in cause}
             causes = [cause for cause in causes if cause.split(".class:")[0] not in renamed or ".class:" not in cause]
             more = f"; and {len(causes) - 8} more" if len(causes) > 8 else ""
+            remedy = "repeat the earlier call to continue it"
+            if all(cause.startswith("versions.") for cause in causes):
+                remedy = "its numbers are those of the earlier versions: install these again to continue it"
             raise ResumeError(
-                f"{self.folder} holds another run ({'; '.join(causes[:8])}{more}): repeat the earlier call to "
-                "continue it, or use another folder for this one"
+                f"{self.folder} holds another run ({'; '.join(causes[:8])}{more}): {remedy}, "
+                "or use another folder for this one"
             )
         return created
+
+
+def _without(content: Any, keys: set[str]) -> Any:
+    """Return something that JSON can hold without the entries of these keys, at any depth."""
+    if isinstance(content, dict):
+        return {name: _without(value, keys) for name, value in content.items() if name not in keys}
+    return [_without(value, keys) for value in content] if isinstance(content, list) else content
 
 
 def _by_origin(causes: list[str], before: Any, now: Any) -> list[str]:

@@ -72,7 +72,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "backend_version": "version of the backend; empty where it has none",
     "model_id": "the model, as it was asked for",
     "model_fingerprint": "digest of weights, configuration and precision",
-    "scorer": "class of the scorer",
+    "scorer": "name of the scorer, and in parentheses the distribution that offers it, if one does",
     "objective": "name of the objective",
     "prompt_format": "names of the prompt formats of the chains, comma-separated",
     "unit": "token, word or sentence",
@@ -80,7 +80,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "device": "device of the model",
     "seed": "seed of everything random",
     "created": "start of the run, UTC, ISO 8601",
-    "estimator_parameters": "JSON: label to name, parameters and digests of input files of each estimator",
+    "estimator_parameters": "JSON: label to name, distribution, parameters and digests of input files",
     "skipped_count": "how many records were left out",
     "skipped": "JSON: where, id and reason of each record left out",
 }

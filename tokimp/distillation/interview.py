@@ -16,7 +16,8 @@ from tokimp.distillation.task import Question, Task
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.progress import Progress
 from tokimp.prompt_format import PromptFormat
-from tokimp.provenance import class_of, model_identity, plain_parameters, versions
+from tokimp.provenance import model_identity, plain_parameters, versions
+from tokimp.registry import plugin_identity
 from tokimp.run_folder import digest
 from tokimp.scorer import Capability, Scorer
 
@@ -163,7 +164,7 @@ class Interview:
         task = self.task
         return {
             "what": what,
-            "task": {"name": task.name, "class": class_of(task), "parameters": plain_parameters(task.parameters())},
+            "task": {**plugin_identity("tasks", task), "parameters": plain_parameters(task.parameters())},
             "questions": [{"id": each.id, "text": digest([each.text, each.gold, each.system])} for each, _ in asked],
             "model": model_identity(self.model, self.model.fingerprint()),
             "prompt_format": self.layout.format,
