@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tokimp.digests import file_digest
 from tokimp.errors import TokimpError
+from tokimp.storage.digests import file_digest
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tokimp.errors import ResumeError
-from tokimp.run_folder import RunFolder
+from tokimp.storage.run_folder import RunFolder
 
 
 def entered(folder: Path, identity: dict[str, Any], origin: dict[str, Any] | None) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tokimp.atomic import replacing
 from tokimp.errors import SchemaError
 from tokimp.schema import SCHEMA_VERSION, unstorable, validate
+from tokimp.storage.atomic import replacing
 
 SUFFIXES = (".nc", ".zarr")
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tokimp.assembly import Baseline, Cell
-from tokimp.atomic import replacing
 from tokimp.estimator import Importance, Trajectory
-from tokimp.run_folder import RunFolder
 from tokimp.scorer import SpanLogprobs
+from tokimp.storage.atomic import replacing
+from tokimp.storage.run_folder import RunFolder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -39,7 +39,7 @@ _UNREADABLE = (
 class Journal(RunFolder):
     """The finished cells of one run; a context that holds the folder's lock.
 
-    Parameters, attributes and errors are those of `tokimp.run_folder.RunFolder`.
+    Parameters, attributes and errors are those of `tokimp.storage.run_folder.RunFolder`.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ from tokimp.chain import TokenizedChain
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.registry import plugin_identity
-from tokimp.run_folder import digest
 from tokimp.scorer import Scorer
+from tokimp.storage.run_folder import digest
 
 
 def versions(scorer: Scorer) -> dict[str, str]:

@@ -12,10 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tokimp.atomic import replacing
 from tokimp.attention_features import KINDS, FeatureSpace
 from tokimp.errors import EstimatorError
 from tokimp.scorer import FloatArray
+from tokimp.storage.atomic import replacing
 
 FORMAT = "tokimp surrogate 2"
 _HEADER = "tokimp_surrogate"

@@ -10,11 +10,11 @@ import numpy as np
 
 from tokimp.attention_features import attention_features
 from tokimp.chain import TokenizedChain
-from tokimp.digests import file_digest
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, Scorer
+from tokimp.storage.digests import file_digest
 from tokimp.surrogate import FittedSurrogate, load_surrogate
 
 __all__ = ["SurrogateEstimator"]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokimp.distillation.batch_log import NAME, BatchLog
 from tokimp.errors import ResumeError
+from tokimp.storage.batch_log import NAME, BatchLog
 
 
 def test_what_is_appended_comes_back(tmp_path: Path) -> None:

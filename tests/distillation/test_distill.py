@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 import tokimp as ti
-from tokimp.atomic import write_object
 from tokimp.distillation import cell_steps, chain_steps
 from tokimp.distillation import distill as distill_module
 from tokimp.distillation.distill import Distillation, distill, gather
@@ -22,6 +21,7 @@ from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
 from tokimp.errors import DistillationError, PlanError, ResumeError
+from tokimp.storage.atomic import write_object
 
 from .students import save_word_student
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tokimp.datasets import SkippedRecord
-from tokimp.distillation.batch_log import BatchLog
 from tokimp.distillation.interview import Asking, Interview
 from tokimp.distillation.task import Question
 from tokimp.errors import DistillationError, TaskError, UnsupportedError
+from tokimp.storage.batch_log import BatchLog
 from tokimp.testing import AdditiveScorer
 
 from .scripted import ScriptedEngine, Sums

@@ -12,7 +12,6 @@ import yaml
 
 import tokimp as ti
 from tokimp import registry
-from tokimp.atomic import write_object
 from tokimp.distillation import plan_models
 from tokimp.distillation.cell_steps import steps
 from tokimp.distillation.distill import distill
@@ -20,7 +19,8 @@ from tokimp.distillation.plan import Plan
 from tokimp.distillation.plan_models import check_models
 from tokimp.errors import PlanError, ResumeError
 from tokimp.model_loading import check_model
-from tokimp.run_folder import RunFolder
+from tokimp.storage.atomic import write_object
+from tokimp.storage.run_folder import RunFolder
 from tokimp.testing.toy_scorer import AdditiveScorer
 
 from .students import save_word_student

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from tokimp.atomic import replacing
 from tokimp.bench.matmul import MatmulRate
 from tokimp.bench.measurement import ChainCost, WayCost
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.objective import Objective
 from tokimp.provenance import model_identity, objective_identity, versions
+from tokimp.storage.atomic import replacing
 
 
 @dataclass(frozen=True, slots=True)

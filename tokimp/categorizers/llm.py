@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tokimp.analysis.rebuilding import known_fingerprint
-from tokimp.cache_folder import cache_folder
 from tokimp.categorizer import Categorizer
 from tokimp.categorizers.llm_cache import LabelCache
 from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
@@ -19,6 +18,7 @@ from tokimp.errors import CategorizerError, TokimpError
 from tokimp.model_loading import load_scorer
 from tokimp.prompt_format import template_source
 from tokimp.scorer import Scorer
+from tokimp.storage.cache_folder import cache_folder
 
 _AROUND = 400  # characters shown before and after the passage
 _TOKENS_A_WORD = 20  # a number, a category and their signs are fewer

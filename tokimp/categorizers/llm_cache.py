@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokimp.atomic import replacing
 from tokimp.categorizers.llm_prompt import LABELS
 from tokimp.errors import CategorizerError
+from tokimp.storage.atomic import replacing
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tokimp.atomic import write_object
 from tokimp.distillation.chain_steps import Ranking, Sampling
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
@@ -20,6 +19,7 @@ from tokimp.distillation.step import PLAN, Say, Step
 from tokimp.distillation.train import TrainReport, train
 from tokimp.errors import DistillationError
 from tokimp.registry import load_task
+from tokimp.storage.atomic import write_object
 
 OUTCOME = "cell.json"
 _TOLD = ("cell", "kind", "student", "teacher", "pruner", "method", "keep_ratio", "seed", "pruning", "training")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokimp.atomic import write_object
 from tokimp.compare import compare
 from tokimp.datasets import SkippedRecord, load_chains
 from tokimp.distillation.plan import Method, ModelSpec
@@ -23,6 +22,7 @@ from tokimp.io import load, save
 from tokimp.model_loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
 from tokimp.registry import load_estimator, load_task
+from tokimp.storage.atomic import write_object
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from tokimp.atomic import replacing, write_object
 from tokimp.distillation.cell_steps import CellStep, steps
 from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
@@ -23,7 +22,8 @@ from tokimp.distillation.schedule import run_steps
 from tokimp.distillation.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
 from tokimp.report.distillation import draw_curves
-from tokimp.run_folder import RunFolder
+from tokimp.storage.atomic import replacing, write_object
+from tokimp.storage.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)

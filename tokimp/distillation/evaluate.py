@@ -13,16 +13,16 @@ import numpy as np
 from scipy import stats
 
 from tokimp.analysis.bootstrap import mean_interval
-from tokimp.atomic import remove_partial, write_object, write_records
-from tokimp.distillation.batch_log import NAME, BatchLog
 from tokimp.distillation.interview import Asked, Asking, Interview, Judged
 from tokimp.distillation.paired import PairedTest, paired_test
 from tokimp.distillation.task import Question, Task
 from tokimp.errors import DistillationError
 from tokimp.progress import Progress
 from tokimp.prompt_format import PromptFormat
-from tokimp.run_folder import RunFolder
 from tokimp.scorer import Scorer
+from tokimp.storage.atomic import remove_partial, write_object, write_records
+from tokimp.storage.batch_log import NAME, BatchLog
+from tokimp.storage.run_folder import RunFolder
 
 ANSWERS, EVALUATION = "answers.jsonl", "evaluation.json"
 Interval = Literal["wilson", "bootstrap"]

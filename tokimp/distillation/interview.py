@@ -10,7 +10,6 @@ from typing import Any
 
 from tokimp.chain import Ids
 from tokimp.datasets import SkippedRecord
-from tokimp.distillation.batch_log import BatchLog
 from tokimp.distillation.layout import Layout
 from tokimp.distillation.task import Question, Task
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
@@ -18,8 +17,9 @@ from tokimp.progress import Progress
 from tokimp.prompt_format import PromptFormat
 from tokimp.provenance import model_identity, plain_parameters, versions
 from tokimp.registry import plugin_identity
-from tokimp.run_folder import digest
 from tokimp.scorer import Capability, Scorer
+from tokimp.storage.batch_log import BatchLog
+from tokimp.storage.run_folder import digest
 
 Asked = Sequence[tuple[Question, Ids]]
 """Questions, each with its prompt."""
@@ -160,7 +160,7 @@ class Interview:
         return ids
 
     def identity(self, what: str, asked: Asked) -> dict[str, Any]:
-        """Return everything that changes the responses, for `tokimp.run_folder.RunFolder`."""
+        """Return everything that changes the responses, for `tokimp.storage.run_folder.RunFolder`."""
         task = self.task
         return {
             "what": what,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokimp.atomic import remove_partial, write_object
-from tokimp.digests import file_digest
 from tokimp.distillation.plan import Plan
 from tokimp.errors import ResumeError
-from tokimp.run_folder import differences
+from tokimp.storage.atomic import remove_partial, write_object
+from tokimp.storage.digests import file_digest
+from tokimp.storage.run_folder import differences
 
 PLAN = "plan.yaml"
 """The copy of a plan's file in its folder."""

