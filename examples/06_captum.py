@@ -14,7 +14,7 @@ from captum.attr import FeatureAblation, LLMAttribution, TextTokenInput
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import tokimp as ti
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.testing import smollm2_folder
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tokimp.datasets.word_problems import generate
+from tokimp.chains.datasets.word_problems import generate
 
 chains = [
     {

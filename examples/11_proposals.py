@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 import tokimp as ti
+from tokimp.chains.units import partition
 from tokimp.deletion import plan_deletions
 from tokimp.objective import Joint
 from tokimp.testing import smollm2_folder
-from tokimp.units import partition
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]

@@ -33,7 +33,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tokimp.datasets.word_problems import (
+from tokimp.chains.datasets.word_problems import (
     SHORTEST_CHAIN,
     Problem,
     annotate,
@@ -393,7 +393,7 @@ template. The tokenizer is byte-level BPE with {vocabulary} entries; every digit
 be encoded and decoded without loss.
 
 ## Data
-Word problems of `tokimp.datasets.word_problems`, numbers up to 99, with whole sentences of filler
+Word problems of `tokimp.chains.datasets.word_problems`, numbers up to 99, with whole sentences of filler
 planted in the chains; in training each of these was left out with probability 0.3. Rows of bare sums are 40 % of the
 rows for the first 40 % of the training and 10 % later; of the problems, 8 % are answered without a chain. A hash of the
 question decides whether a problem is for training or for testing, so no test question was ever trained on.

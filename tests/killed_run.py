@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.compare import compare
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.objective import Objective

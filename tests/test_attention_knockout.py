@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokimp.attention_knockout import cut_from_mask, pairs_to_cut
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import ObjectiveError, ScorerError, UnsupportedError
 from tokimp.model_loading import load_scorer
 from tokimp.objective import Answer, Contrast, Joint, Reasoning

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokimp.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.errors import ChainError
 
 GOOD: dict[str, Any] = {"id": "a", "question": "How many?", "reasoning": "So 7.", "answer": "7", "source": "f.jsonl:3"}

@@ -18,9 +18,9 @@ import pytest
 import torch
 import xarray as xr
 
-from tokimp.chain import CategorySpan, Chain, TokenizedChain
+from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
+from tokimp.chains.datasets import SkippedRecord
 from tokimp.compare import compare
-from tokimp.datasets import SkippedRecord
 from tokimp.errors import (
     ChainError,
     EstimatorError,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokimp_greedy import GreedyPruning
 
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.deletion import score_kept, score_unit_deletions
 from tokimp.errors import ScorerError
 from tokimp.model_loading import load_scorer

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, check_importance, sum_over_units
 from tokimp.objective import Objective

@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 
 import tokimp as ti
 from tokimp import registry
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.units import Unit
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Answer, Joint
 from tokimp.scorer import FloatArray, Scorer
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
-from tokimp.units import Unit
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "examples" / "external_plugin"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokimp import registry
 from tokimp.analysis import Analysis, AnalysisInput
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import PluginError
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Joint, Objective

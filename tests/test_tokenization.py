@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.tokenization import SpanEncoder, tokenize_chain
 from tokimp.errors import TokenizationError
-from tokimp.tokenization import SpanEncoder, tokenize_chain
 
 CORPUS = [
     "Tom has 3 apples. He buys 4 more, so he has 3 + 4 = 7 apples.\n",

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tokimp.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.units import UNITS, partition, sentence_starts, token_categories, word_starts
 from tokimp.errors import TokenizationError
-from tokimp.units import UNITS, partition, sentence_starts, token_categories, word_starts
 
 
 @st.composite

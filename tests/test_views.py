@@ -8,14 +8,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, SchemaError
 from tokimp.estimator import Importance, Trajectory
 from tokimp.ragged import concatenate
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
-from tokimp.tokenization import tokenize_chain
 from tokimp.views import chain_table, kept_positions, pruned_text, top_units
 
 

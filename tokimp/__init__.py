@@ -14,9 +14,10 @@ from importlib.metadata import version
 
 from tokimp.analysis import Analysis, AnalysisInput
 from tokimp.analyze import analyze
-from tokimp.chain import CategorySpan, Chain, TokenizedChain
+from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
+from tokimp.chains.datasets import SkippedRecord, demo_chains, load_chains
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.compare import compare
-from tokimp.datasets import SkippedRecord, demo_chains, load_chains
 from tokimp.distillation.task import Question, Task
 from tokimp.errors import TokimpError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
@@ -38,7 +39,6 @@ from tokimp.registry import (
 )
 from tokimp.schema import ranks, validate
 from tokimp.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
-from tokimp.tokenization import tokenize_chain
 from tokimp.views import chain_table, kept_positions, pruned_text, top_units
 
 __version__ = version("tokimp")

@@ -19,7 +19,7 @@ from tokimp.analysis.rebuilding import (
     rebuild_chains,
     recorded_objective,
 )
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import AnalysisError, TokimpError
 from tokimp.objective import Objective
 from tokimp.progress import Progress

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.units import token_filler
 from tokimp.estimator import Importance, IntArray
 from tokimp.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
 from tokimp.scorer import FloatArray, SpanLogprobs
-from tokimp.units import token_filler
 
 
 @dataclass(frozen=True, slots=True)

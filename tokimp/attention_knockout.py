@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tokimp.batching import run_within_memory, split_list
-from tokimp.chain import Ids, TokenizedChain
+from tokimp.chains.chain import Ids, TokenizedChain
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.objective import LogprobTensors, Objective, Span
 from tokimp.scorer import FloatArray

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from tokimp.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.errors import CategorizerError
 
 # The six of Singh and Hakkani-Tuer (2026), and what could not be told.

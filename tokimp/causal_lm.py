@@ -11,7 +11,7 @@ import torch
 
 from tokimp.attention_knockout import honours_cuts, score_knockouts
 from tokimp.batching import batches_by_length, run_within_memory, single_sequence, split_list
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.decoder import Decoder
 from tokimp.deletion_pass import DeletionPass
 from tokimp.errors import ScorerError, UnsupportedError

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tokimp.assembly import Baseline, Cell
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError, ScorerError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
 from tokimp.objective import Objective

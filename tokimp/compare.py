@@ -12,8 +12,11 @@ import xarray as xr
 
 from tokimp.assembly import Baseline, Cell, build
 from tokimp.cells import estimate, score_unpruned
-from tokimp.chain import Chain, TokenizedChain
-from tokimp.datasets import SkippedRecord
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.datasets import SkippedRecord
+from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.tokenization import tokenize_chain
+from tokimp.chains.units import Unit, token_categories
 from tokimp.errors import (
     ChainError,
     EstimatorError,
@@ -26,7 +29,6 @@ from tokimp.estimator import ImportanceEstimator
 from tokimp.journal import Journal
 from tokimp.objective import Objective, Span
 from tokimp.progress import Progress, RemainingTime
-from tokimp.prompt_format import PromptFormat
 from tokimp.provenance import (
     chain_identity,
     estimator_identities,
@@ -37,8 +39,6 @@ from tokimp.provenance import (
 from tokimp.registry import load_estimator, load_objective, plugin_identity
 from tokimp.schema import unstorable
 from tokimp.scorer import Capability, Scorer
-from tokimp.tokenization import tokenize_chain
-from tokimp.units import Unit, token_categories
 
 # The largest that numpy's global generator takes.
 _LARGEST_SEED = 2**32 - 1

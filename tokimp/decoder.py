@@ -11,7 +11,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from tokimp.batching import PositionBudget
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.forward_work import ForwardWork, model_size

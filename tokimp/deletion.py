@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import ScorerError
 from tokimp.objective import Joint, Objective
 from tokimp.scorer import DeletionScores, Scorer

@@ -11,7 +11,7 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from tokimp.batching import memory_failure, release_memory, run_within_memory, too_large
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.deletion import DeletionBatch, check_deletions, plan_deletions
 from tokimp.deletion_rows import LogprobArray, ReadRow, RowBank
 from tokimp.deletion_step import DeletionStep, IntArray

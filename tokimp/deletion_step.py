@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.objective import LogprobTensors, Objective, Span
 from tokimp.scorer import DeletionScores, FloatArray
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import ObjectiveError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokimp.assembly import Cell
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import ImportanceEstimator
 from tokimp.scorer import Capability
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.registry import plugin_identity

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, FloatArray, Scorer

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.objective import Objective

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.deletion import score_unit_deletions
 from tokimp.errors import EstimatorError
 from tokimp.objective import Objective

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.objective import Objective, Span
 
 # Measured on GSM8K chains that no figure of the documentation rests on; docs/decisions/0012-fast-greedy-pruning.md.

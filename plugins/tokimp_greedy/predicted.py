@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.objective import LogprobTensors, Objective
 from tokimp.scorer import FloatArray, Scorer
 from tokimp_greedy.candidates import Audit, Deletion, FastCandidates

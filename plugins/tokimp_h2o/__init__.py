@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, Scorer

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp_llmlingua.words import Word, token_values
 
 _RATE_STEP = 0.01  # LLMLingua rounds rates to whole percentiles

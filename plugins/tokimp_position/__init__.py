@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.scorer import Scorer

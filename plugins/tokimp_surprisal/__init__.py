@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.objective import Objective
 from tokimp.scorer import Capability, Scorer

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tokimp.attention_features import attention_features
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Objective

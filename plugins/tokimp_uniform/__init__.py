@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Objective
 from tokimp.scorer import Scorer

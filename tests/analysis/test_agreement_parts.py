@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import tokimp as ti
-from tokimp.chain import CategorySpan, TokenizedChain
+from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain

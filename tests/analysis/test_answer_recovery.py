@@ -12,8 +12,8 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.analysis.answer_recovery import AnswerRecovery, find_opening
-from tokimp.chain import TokenizedChain
-from tokimp.datasets.correctness import split_answer
+from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.datasets.correctness import split_answer
 from tokimp.errors import AnalysisError, UnsupportedError
 from tokimp.estimator import Importance, Trajectory
 from tokimp.scorer import Capability

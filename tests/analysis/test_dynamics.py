@@ -14,7 +14,7 @@ from matplotlib.container import ErrorbarContainer
 import tokimp as ti
 from tokimp.analysis.contract import AnalysisInput, Scoring
 from tokimp.analysis.dynamics import Dynamics
-from tokimp.chain import CategorySpan, TokenizedChain
+from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.estimator import Importance
 from tokimp.objective import Answer

@@ -17,7 +17,7 @@ from tokimp_greedy import GreedyPruning
 from tokimp_leave_one_out import LeaveOneOut
 
 import tokimp as ti
-from tokimp.chain import CategorySpan, TokenizedChain
+from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.estimator import Importance
 from tokimp.objective import Joint

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tokimp as ti
 from tokimp.analysis import AnalysisInput, Scoring
 from tokimp.analysis.faithfulness import Faithfulness
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.estimator import Importance, Trajectory
 from tokimp.ragged import concatenate, select

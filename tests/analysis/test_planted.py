@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import tokimp as ti
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.objective import Answer
 from tokimp.testing.toy_result import toy_result

@@ -19,7 +19,7 @@ from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, g
 from tokimp.analysis.surrogate_models import Scaling, Training, fit_ridge
 from tokimp.analysis.surrogate_targets import read_targets
 from tokimp.attention_features import KINDS
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.objective import Answer
 from tokimp.progress import Progress

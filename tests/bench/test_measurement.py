@@ -16,7 +16,7 @@ from tokimp.bench.estimate import expected_positions, from_scratch_positions
 from tokimp.bench.fidelity import fidelity
 from tokimp.bench.ways import estimator_for, scorer_for
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError, PluginError
 from tokimp.estimator import Importance, Trajectory
 from tokimp.model_loading import load_scorer

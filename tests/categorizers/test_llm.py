@@ -11,7 +11,7 @@ import pytest
 import tokimp as ti
 from tokimp.categorizers.llm import LLMCategorizer
 from tokimp.categorizers.pieces import pieces
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 from tokimp.errors import CategorizerError
 from tokimp.registry import load_categorizer
 from tokimp.testing import AdditiveScorer, toy_chain

@@ -10,7 +10,7 @@ import tokimp as ti
 from tokimp.categorizer import Categorizer, categorize_chains
 from tokimp.categorizers.pieces import confusion_matrix, pieces, precision_and_recall
 from tokimp.categorizers.rules import RulesCategorizer
-from tokimp.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.errors import CategorizerError, ChainError
 from tokimp.registry import load_categorizer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tokimp.datasets import load_chains
+from tokimp.chains.datasets import load_chains
 
 from .conftest import Run
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from tokimp.chain import Chain
-from tokimp.datasets import is_right
-from tokimp.datasets.correctness import AnswerKind, read_value, same_value, split_answer
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets import is_right
+from tokimp.chains.datasets.correctness import AnswerKind, read_value, same_value, split_answer
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tokimp.datasets import SkippedRecord, is_right, load_chains
+from tokimp.chains.datasets import SkippedRecord, is_right, load_chains
 from tokimp.errors import ChainError
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "gsm8k"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.chain import CategorySpan, Chain
-from tokimp.datasets import SkippedRecord, load_chains
+from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.errors import ChainError
 
 GOOD: dict[str, Any] = {"id": "a", "question": "How many?", "reasoning": "So 3+4=7.", "answer": "7"}

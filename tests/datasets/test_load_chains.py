@@ -9,8 +9,8 @@ from typing import Any
 import datasets
 import pytest
 
-from tokimp.chain import Chain
-from tokimp.datasets import is_right, load_chains
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets import is_right, load_chains
 from tokimp.errors import ChainError
 
 ROW = {"question": "How many?", "answer": "So 7.\n#### 7"}

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from tokimp.datasets.word_problems import CATEGORIES, Problem, annotate, generate, split_of
+from tokimp.chains.datasets.word_problems import CATEGORIES, Problem, annotate, generate, split_of
 
 DATASETS = Path(str(files("tokimp") / "datasets"))
 TINY = DATASETS / "tiny"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.datasets.word_problems import (
+from tokimp.chains.datasets.word_problems import (
     CATEGORIES,
     LONGEST_CHAIN,
     SHORTEST_CHAIN,

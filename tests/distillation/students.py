@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import tokimp as ti
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
 CHAINS = [

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tokimp.chain import Chain
-from tokimp.datasets import demo_chains
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets import demo_chains
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.distillation.engines import TransformersEngine, load_engine
 from tokimp.distillation.sample import sample
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.model_loading import load_scorer
 from tokimp.testing.random_models import CONTEXT_LENGTH, byte_tokenizer, random_model
-from tokimp.tokenization import tokenize_chain
 
 from .scripted import Sums, responses_to_sum
 

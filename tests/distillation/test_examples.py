@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.datasets import SkippedRecord
+from tokimp.chains.datasets import SkippedRecord
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
 from tokimp.errors import TrainingError
 from tokimp.testing.random_models import byte_tokenizer
-from tokimp.tokenization import tokenize_chain
 
 from .students import CHAINS
 

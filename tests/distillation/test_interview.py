@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tokimp.datasets import SkippedRecord
+from tokimp.chains.datasets import SkippedRecord
 from tokimp.distillation.interview import Asking, Interview
 from tokimp.distillation.task import Question
 from tokimp.errors import DistillationError, TaskError, UnsupportedError

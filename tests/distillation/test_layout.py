@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.distillation.layout import Layout
 from tokimp.distillation.task import Question
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import TokenizationError
 from tokimp.testing.random_models import byte_tokenizer
-from tokimp.tokenization import tokenize_chain
 
 _TURNS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}</s>{% endfor %}"
 CHAT = _TURNS + "{% if add_generation_prompt %}<|assistant|>{% endif %}"

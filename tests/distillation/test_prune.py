@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokimp as ti
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 from tokimp.distillation.prune import ready_estimator, retokenization, write_pruned
 from tokimp.errors import ChainError
 from tokimp.testing.random_models import byte_tokenizer

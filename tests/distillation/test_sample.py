@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tokimp.datasets import is_right, load_chains
+from tokimp.chains.datasets import is_right, load_chains
 from tokimp.distillation.engines import TransformersEngine
 from tokimp.distillation.sample import SampleReport, sample
 from tokimp.distillation.tasks.word_problems import WordProblems

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from tokimp_attention_knockout import AttentionKnockout
 from tokimp_leave_one_out import LeaveOneOut
 
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.model_loading import load_scorer
 from tokimp.objective import Answer, Contrast, Joint, Objective
 from tokimp.scorer import FloatArray
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
-from tokimp.tokenization import tokenize_chain
 
 SHARES = {"a": 0.5, "b": -0.25, "c": 2.0, ".": 0.0}
 

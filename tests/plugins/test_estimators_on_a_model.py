@@ -14,12 +14,12 @@ from tokimp_leave_one_out import LeaveOneOut
 from tokimp_position import Position
 from tokimp_transformer_lens import TransformerLensScorer
 
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.objective import Answer, Joint, Objective
 from tokimp.scorer import Scorer
 from tokimp.testing import check_estimator
 from tokimp.testing.random_models import byte_tokenizer, random_model
-from tokimp.tokenization import tokenize_chain
 
 OBJECTIVES = [Joint(), Answer()]
 

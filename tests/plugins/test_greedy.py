@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokimp_greedy import EXACT_BELOW, GreedyPruning
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.estimator import Importance
 from tokimp.objective import Answer, Contrast, Joint, Objective

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokimp_attention import Attention
 from tokimp_h2o import H2O
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError
 from tokimp.model_loading import load_scorer
 from tokimp.objective import Answer, Joint

@@ -29,12 +29,12 @@ from transformers import (
     XLMRobertaForTokenClassification,
 )
 
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError
 from tokimp.objective import Joint
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer
-from tokimp.tokenization import tokenize_chain
 
 TEXT = "Take 5 from 12. That is 7, so don't stop; 3.5 + 4 = 7.5.\nDone at last - do not \u00bd it."
 LONG = " ".join(f"Step {n}: {n} + {n + 1} = {2 * n + 1}, and then we do not stop." for n in range(40))

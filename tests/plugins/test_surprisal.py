@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tokimp_surprisal import Surprisal
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.model_loading import load_scorer
 from tokimp.objective import Answer, Joint
 from tokimp.scorer import SpanLogprobs

@@ -14,7 +14,7 @@ from tokimp_leave_one_out import LeaveOneOut
 from tokimp_surrogate import SurrogateEstimator
 
 import tokimp as ti
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError, ResumeError, UnsupportedError
 from tokimp.objective import Answer, Joint
 from tokimp.surrogate import FittedSurrogate, load_surrogate, save_surrogate

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
 from tokimp.objective import Answer, Objective

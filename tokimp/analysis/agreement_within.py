@@ -15,8 +15,8 @@ from tokimp.analysis.bootstrap import mean_intervals
 from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
-from tokimp.chain import Chain
-from tokimp.datasets.correctness import is_right
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets.correctness import is_right
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
 from tokimp.registry import load_categorizer

@@ -23,14 +23,14 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
-from tokimp.chain import TokenizedChain
-from tokimp.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
+from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
+from tokimp.chains.tokenization import SpanEncoder
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
 from tokimp.report.curve_tables import answer_recovery_table
 from tokimp.report.curves import coinciding_references, draw_answer_recovery
 from tokimp.scorer import Capability, FloatArray, Scorer
-from tokimp.tokenization import SpanEncoder
 
 REFERENCES = ("chain", "unpruned", "gold")
 Texts = npt.NDArray[np.object_]
@@ -44,7 +44,7 @@ class AnswerRecovery(Analysis):
     ``The answer is (``), as the ids of the chain, and writes on greedily. So it cannot reason anew what was deleted;
     what it writes is read as the value that the opening asks for.
 
-    Values are compared by `tokimp.datasets.correctness.same_value`: letters for choices, numbers as numbers,
+    Values are compared by `tokimp.chains.datasets.correctness.same_value`: letters for choices, numbers as numbers,
     expressions by math-verify, anything else as text. They are compared with three references:
 
     - ``chain``: the answer in the chain;

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import xarray as xr
 
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import AnalysisError
 from tokimp.objective import Objective
 from tokimp.parameters import Parameterized

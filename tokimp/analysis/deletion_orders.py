@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.analysis.agreement import unit_scores
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import IntArray
 from tokimp.scorer import FloatArray
 

@@ -24,7 +24,7 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.objective import LogprobTensors, Objective, Span
 from tokimp.ragged import iterate
 from tokimp.report.curve_tables import faithfulness_table

@@ -15,12 +15,12 @@ from tokimp.analysis.bootstrap import mean_intervals
 from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.pooled import Resampling, pooled_ratio
 from tokimp.analysis.rank_measures import mean_ranks
+from tokimp.chains.units import sentence_starts
 from tokimp.errors import AnalysisError
 from tokimp.estimator import IntArray
 from tokimp.ragged import iterate
 from tokimp.report.planted_filler import draw_planted, planted_table
 from tokimp.scorer import FloatArray
-from tokimp.units import sentence_starts
 
 LEVELS = ("unit", "sentence")
 MEASURES = ("auroc", "average_precision")
@@ -29,7 +29,7 @@ MEASURES = ("auroc", "average_precision")
 class Planted(Analysis):
     """How well each estimator ranks planted filler lowest, on chains whose useless text is known.
 
-    Chains say where their filler is (``filler`` spans of the chain file; `tokimp.datasets.word_problems` writes them).
+    Chains say where their filler is (``filler`` spans of the chain file; `tokimp.chains.datasets.word_problems` writes them).
     A unit is filler if more than half of its tokens are. On each chain:
 
     - ``auroc``: the probability that a unit of filler is less important than another unit, ties counting half. 0.5 is

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from tokimp.assembly import token_units
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.errors import AnalysisError, TokenizationError, TokimpError, UnsupportedError
 from tokimp.model_loading import load_scorer
 from tokimp.objective import Objective
 from tokimp.ragged import iterate, one_chain
 from tokimp.registry import load_objective
 from tokimp.scorer import Capability, Scorer
-from tokimp.tokenization import tokenize_chain
 
 # How far a token's log-probability (nats, mean over a chain) may be from the recorded one: rounding differs between
 # devices, a changed prompt or weight moves it by far more.

@@ -21,8 +21,8 @@ from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough,
 from tokimp.analysis.surrogate_summary import Testing, summarise
 from tokimp.analysis.surrogate_targets import Target, read_targets
 from tokimp.attention_features import KINDS, FeatureSpace, attention_features
+from tokimp.chains.questions import question_numbers
 from tokimp.errors import AnalysisError
-from tokimp.questions import question_numbers
 from tokimp.ragged import chain_ids
 from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
 from tokimp.scorer import Capability, FloatArray

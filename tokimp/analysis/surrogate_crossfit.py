@@ -14,8 +14,8 @@ from tokimp.analysis.chain_correlation import pooled_pearson
 from tokimp.analysis.pooled import Resampling, percentile_interval
 from tokimp.analysis.rank_measures import is_constant, pearson
 from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
+from tokimp.chains.questions import question_numbers
 from tokimp.estimator import IntArray
-from tokimp.questions import question_numbers
 from tokimp.scorer import FloatArray
 from tokimp.surrogate import Network
 
@@ -79,7 +79,7 @@ class Examples:
     ) -> Examples:
         """Return the chains that have a target, shuffled by a hash of seed and id: in whatever order they are given.
 
-        `questions` are texts, of each chain's; `tokimp.questions.question_numbers` says which are the same.
+        `questions` are texts, of each chain's; `tokimp.chains.questions.question_numbers` says which are the same.
         """
         known = [~np.isnan(values) for values in target]
         chosen = [index for index in range(len(ids)) if known[index].any()]

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from tokimp.categorizer import Categorizer, categorize_chains
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
+from tokimp.chains.units import token_categories
 from tokimp.errors import AnalysisError
 from tokimp.ragged import chain_ids, token_slice
-from tokimp.units import token_categories
 
 Labels = npt.NDArray[np.object_]
 

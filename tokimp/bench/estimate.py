@@ -9,7 +9,7 @@ import numpy as np
 from tokimp.bench.matmul import synchronize
 from tokimp.bench.ways import Way
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.estimator import ImportanceEstimator
 from tokimp.objective import Objective
 

@@ -11,7 +11,7 @@ from tokimp.bench.fidelity import Fidelity, fidelity
 from tokimp.bench.matmul import synchronize
 from tokimp.bench.ways import FAST, Way, estimator_for, scorer_for
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import UnsupportedError
 from tokimp.estimator import Importance
 from tokimp.memory import peak_memory, reset_peak_memory

@@ -13,10 +13,10 @@ from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
 from tokimp.categorizers.llm_local import LocalModel
 from tokimp.categorizers.llm_prompt import AnswerError, Message, correction, messages, read_labels
 from tokimp.categorizers.pieces import pieces
-from tokimp.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.prompt_format import template_source
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp.model_loading import load_scorer
-from tokimp.prompt_format import template_source
 from tokimp.scorer import Scorer
 from tokimp.storage.cache_folder import cache_folder
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 
 from tokimp.categorizers.llm_prompt import Message
+from tokimp.chains.prompt_format import Piece, template_source
+from tokimp.chains.tokenization import SpanEncoder
 from tokimp.errors import CategorizerError, TokimpError
-from tokimp.prompt_format import Piece, template_source
 from tokimp.scorer import Scorer
-from tokimp.tokenization import SpanEncoder
 
 
 @dataclass(frozen=True, slots=True)

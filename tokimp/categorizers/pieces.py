@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from tokimp.categorizer import Categorizer
-from tokimp.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.errors import CategorizerError
 
 NOTHING = "(none)"

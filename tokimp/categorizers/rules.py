@@ -8,8 +8,8 @@ from typing import ClassVar
 from tokimp.categorizer import OTHER, Categorizer
 from tokimp.categorizers.lexicon import LEXICON, PHRASES, SYMBOLS
 from tokimp.categorizers.pieces import pieces
-from tokimp.chain import CategorySpan, Chain
-from tokimp.units import sentence_starts
+from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.units import sentence_starts
 
 _NUMBER = re.compile(r"\d[\d,.]*$")
 _COUNTING_WORDS = """one two three four five six seven eight nine ten eleven twelve hundred thousand million dozen many

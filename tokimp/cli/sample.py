@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from tokimp.chains.datasets import SkippedRecord
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.cli.task_options import ask, task_options
-from tokimp.datasets import SkippedRecord
 from tokimp.distillation.sample import CHAINS, SampleReport
 from tokimp.distillation.sample import sample as sample_chains
 

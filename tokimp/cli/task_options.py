@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.distillation.engines import ENGINES, Engine, load_engine
 from tokimp.distillation.task import Question, Task
-from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load_task
 from tokimp.scorer import Scorer
 

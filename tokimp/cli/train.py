@@ -11,14 +11,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from tokimp.chains.datasets import load_chains
+from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
-from tokimp.datasets import load_chains
 from tokimp.distillation.losses import tenth_of
 from tokimp.distillation.settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
 from tokimp.distillation.train import TrainReport
 from tokimp.distillation.train import train as run_training
 from tokimp.errors import TrainingError
-from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load_trainer
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainSettings)}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.compare import compare
-from tokimp.datasets import SkippedRecord, load_chains
 from tokimp.distillation.plan import Method, ModelSpec
 from tokimp.distillation.plan_inputs import load_writer, model_identity, questions_digest, task_questions, trust
 from tokimp.distillation.prune import ready_estimator, write_pruned

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from tokimp.batching import PositionBudget
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import UnsupportedError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.generation import continue_prompts, take_end_tokens

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokimp.chain import Chain, Ids
-from tokimp.datasets import SkippedRecord
+from tokimp.chains.chain import Chain, Ids
+from tokimp.chains.datasets import SkippedRecord
+from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.questions import question_key
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.errors import TokenizationError, TrainingError
-from tokimp.prompt_format import PromptFormat
-from tokimp.questions import question_key
-from tokimp.tokenization import tokenize_chain
 
 _LOTS = 2**64
 
@@ -105,7 +105,7 @@ def hold_out(
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
     """Divide examples into those to train on and those of a share of the questions, which are held out, in their order.
 
-    Each one's lot is a hash of the seed and its question (`tokimp.questions.question_key`), held out where it lies
+    Each one's lot is a hash of the seed and its question (`tokimp.chains.questions.question_key`), held out where it lies
     below the share: chains of one question fall on the same side, and so does a chain shortened by another method,
     whichever others are left out or added. So the number held out is the share only about.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokimp.bench.estimate import expected_positions
 from tokimp.bench.ways import Way
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet

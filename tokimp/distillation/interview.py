@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tokimp.chain import Ids
-from tokimp.datasets import SkippedRecord
+from tokimp.chains.chain import Ids
+from tokimp.chains.datasets import SkippedRecord
+from tokimp.chains.prompt_format import PromptFormat
 from tokimp.distillation.layout import Layout
 from tokimp.distillation.task import Question, Task
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.progress import Progress
-from tokimp.prompt_format import PromptFormat
 from tokimp.provenance import model_identity, plain_parameters, versions
 from tokimp.registry import plugin_identity
 from tokimp.scorer import Capability, Scorer

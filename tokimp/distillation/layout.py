@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from tokimp.chain import Chain, Ids
+from tokimp.chains.chain import Chain, Ids
+from tokimp.chains.prompt_format import ChainText, PromptFormat, choose
+from tokimp.chains.tokenization import SpanEncoder, lay_out
 from tokimp.distillation.task import Question, Task
 from tokimp.errors import TokenizationError
-from tokimp.prompt_format import ChainText, PromptFormat, choose
-from tokimp.tokenization import SpanEncoder, lay_out
 
 
 class Layout:

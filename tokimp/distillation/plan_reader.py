@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.distillation.engines import ENGINES
 from tokimp.distillation.evaluate import INTERVALS
 from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
@@ -18,7 +19,6 @@ from tokimp.distillation.sample import sample
 from tokimp.distillation.settings import TrainSettings
 from tokimp.errors import PlanError, TokimpError, did_you_mean
 from tokimp.model_source import TINY
-from tokimp.prompt_format import PROMPT_FORMATS
 from tokimp.registry import load, load_estimator, load_objective
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*")

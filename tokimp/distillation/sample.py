@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tokimp.datasets import SkippedRecord
+from tokimp.chains.datasets import SkippedRecord
+from tokimp.chains.prompt_format import PromptFormat
 from tokimp.distillation.interview import Asking, Interview
 from tokimp.distillation.selection import LengthFilter, Selection, select
 from tokimp.distillation.task import Question, Task
 from tokimp.errors import DistillationError
 from tokimp.progress import Progress
-from tokimp.prompt_format import PromptFormat
 from tokimp.scorer import Scorer
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog

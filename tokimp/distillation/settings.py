@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.errors import TrainingError, did_you_mean
-from tokimp.prompt_format import PROMPT_FORMATS
 
 SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
 DTYPES = ("auto", "float32", "bfloat16", "float16")

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from tokimp.chain import Chain
-from tokimp.datasets import SkippedRecord, load_chains
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
 from tokimp.distillation.losses import mean_loss, tenth_of
 from tokimp.distillation.settings import TrainSettings

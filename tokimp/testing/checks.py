@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from tokimp.cells import estimate
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.tokenization import tokenize_chain
+from tokimp.chains.units import Unit
 from tokimp.errors import EstimatorError
 from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.objective import Answer, Joint, Objective
 from tokimp.scorer import Capability, Scorer
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
-from tokimp.tokenization import tokenize_chain
-from tokimp.units import Unit
 
 _NEEDED = {
     "logprobs": Capability.LOGPROBS,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tokimp.chain import Chain, Ids, TokenizedChain
+from tokimp.chains.chain import Chain, Ids, TokenizedChain
 from tokimp.scorer import FloatArray
 
 

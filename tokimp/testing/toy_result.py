@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 
 from tokimp.assembly import Baseline, Cell, build
-from tokimp.chain import TokenizedChain
+from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.units import token_categories
 from tokimp.estimator import Importance
 from tokimp.schema import ATTRIBUTES
 from tokimp.scorer import FloatArray, Scorer, SpanLogprobs
 from tokimp.testing.toy_scorer import toy_chain
-from tokimp.units import token_categories
 
 
 def toy_result(

@@ -8,10 +8,10 @@ from hashlib import sha256
 import numpy as np
 import torch
 
-from tokimp.chain import Chain, TokenizedChain
+from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.units import partition
 from tokimp.objective import Joint, LogprobTensors, Objective, Span
 from tokimp.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
-from tokimp.units import partition
 
 
 class CharacterTokenizer:
@@ -42,7 +42,7 @@ def toy_chain(
     reasoning, question, answer, wrong_answer, id
         The chain's fields.
     unit
-        ``token``, ``word`` or ``sentence``, as `tokimp.units.partition` divides.
+        ``token``, ``word`` or ``sentence``, as `tokimp.chains.units.partition` divides.
 
     Examples
     --------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.datasets.word_problems import generate, split_of
+from tokimp.chains.datasets.word_problems import generate, split_of
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import TaskError
 

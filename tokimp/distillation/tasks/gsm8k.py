@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tokimp.datasets import load_chains
-from tokimp.datasets.correctness import same_value, split_answer
+from tokimp.chains.datasets import load_chains
+from tokimp.chains.datasets.correctness import same_value, split_answer
 from tokimp.distillation.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from tokimp.datasets.correctness import read_value, same_value
-from tokimp.datasets.records import Record, Skips
-from tokimp.datasets.sources import source_records
+from tokimp.chains.datasets.correctness import read_value, same_value
+from tokimp.chains.datasets.records import Record, Skips
+from tokimp.chains.datasets.sources import source_records
+from tokimp.chains.units import sentence_starts
 from tokimp.distillation.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
-from tokimp.units import sentence_starts
 
 INSTRUCTION = (
     "Solve the problem step by step. At the end, give the final answer, a number or an expression and nothing else, in "

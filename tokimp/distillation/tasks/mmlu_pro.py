@@ -6,12 +6,12 @@ import hashlib
 import re
 from bisect import bisect_right
 
-from tokimp.datasets.mmlu_pro import asked
-from tokimp.datasets.records import Skips
-from tokimp.datasets.sources import source_records
+from tokimp.chains.datasets.mmlu_pro import asked
+from tokimp.chains.datasets.records import Skips
+from tokimp.chains.datasets.sources import source_records
+from tokimp.chains.units import sentence_starts
 from tokimp.distillation.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
-from tokimp.units import sentence_starts
 
 INSTRUCTION = (
     "Solve the problem step by step and choose one of the options. At the end, give its letter and nothing else, in "

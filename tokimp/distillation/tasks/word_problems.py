@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tokimp.datasets.correctness import same_value, split_answer
-from tokimp.datasets.word_problems import generate
+from tokimp.chains.datasets.correctness import same_value, split_answer
+from tokimp.chains.datasets.word_problems import generate
 from tokimp.distillation.task import Question, Source, Task
 from tokimp.errors import TaskError
 
@@ -15,7 +15,7 @@ _SPLITS = ("train", "test")
 
 
 class WordProblems(Task):
-    """Arithmetic word problems of two to four steps (`tokimp.datasets.word_problems`); needs no file and no hub.
+    """Arithmetic word problems of two to four steps (`tokimp.chains.datasets.word_problems`); needs no file and no hub.
 
     A response ends in a line ``#### 42``. A hash of the question decides its split, whatever the seed; `limit` says how
     many are made and must be given.

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from string import ascii_uppercase
 from typing import Any
 
-from tokimp.chain import Chain
-from tokimp.datasets.records import ChainFormat, Record
-from tokimp.units import sentence_starts
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets.records import ChainFormat, Record
+from tokimp.chains.units import sentence_starts
 
 _CONCLUSION = re.compile(r"\b[Tt]he answer is \(([A-Z])\)")
 _FEW_SHOT_OPENING = re.compile(r"\s*A:\s*")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from tokimp.datasets.hub import hub_records, is_hub_id
-from tokimp.datasets.records import Record, Skips, read_records
+from tokimp.chains.datasets.hub import hub_records, is_hub_id
+from tokimp.chains.datasets.records import Record, Skips, read_records
 from tokimp.errors import ChainError
 
 # Names of data sets: where they are on the hub, in one part or several.

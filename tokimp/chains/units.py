@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 from tokimp.errors import TokenizationError
 
 __all__ = ["UNITS", "Unit", "partition", "sentence_starts", "token_categories", "token_filler", "word_starts"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tokimp.datasets.records import Record
+from tokimp.chains.datasets.records import Record
 from tokimp.errors import ChainError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.-]+)?")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from importlib.resources import as_file, files
 from os import PathLike
 
-from tokimp.chain import Chain
-from tokimp.datasets.correctness import is_right
-from tokimp.datasets.gsm8k import Gsm8k, Gsm8kSolutions
-from tokimp.datasets.jsonl import JsonlChains
-from tokimp.datasets.mmlu_pro import MmluPro
-from tokimp.datasets.records import ChainFormat, Record, SkippedRecord, Skips
-from tokimp.datasets.sources import source_records
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets.correctness import is_right
+from tokimp.chains.datasets.gsm8k import Gsm8k, Gsm8kSolutions
+from tokimp.chains.datasets.jsonl import JsonlChains
+from tokimp.chains.datasets.mmlu_pro import MmluPro
+from tokimp.chains.datasets.records import ChainFormat, Record, SkippedRecord, Skips
+from tokimp.chains.datasets.sources import source_records
 from tokimp.errors import ChainError
 
 __all__ = ["FORMATS", "SkippedRecord", "demo_chains", "is_right", "load_chains"]
@@ -85,7 +85,7 @@ def demo_chains(limit: int | None = None) -> list[Chain]:
     limit
         The most chains to return.
     """
-    with as_file(files("tokimp.datasets") / "demo_chains.jsonl") as path:
+    with as_file(files("tokimp.chains.datasets") / "demo_chains.jsonl") as path:
         return load_chains(path, format="jsonl", limit=limit)
 
 

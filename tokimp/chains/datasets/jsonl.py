@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tokimp.chain import CategorySpan, Chain
-from tokimp.datasets.records import ChainFormat, Record
+from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.datasets.records import ChainFormat, Record
 
 
 class JsonlChains(ChainFormat):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 
 AnswerKind = Literal["choice", "marked", "boxed", "plain"]
 

@@ -1,6 +1,6 @@
 r"""Prompt formats: which texts stand before the reasoning, and before and after the answer.
 
-A format makes text, in pieces; `tokimp.tokenization` makes ids of each piece. A piece is either *markup*, written by
+A format makes text, in pieces; `tokimp.chains.tokenization` makes ids of each piece. A piece is either *markup*, written by
 the model's chat template, in which control strings such as ``<|im_end|>`` are control tokens, or *data*, out of a
 chain, in which they are text like any other.
 """
@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from jinja2 import TemplateError
 
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 from tokimp.errors import TokenizationError
 
 __all__ = [

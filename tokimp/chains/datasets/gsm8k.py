@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokimp.chain import Chain
-from tokimp.datasets.correctness import is_right
-from tokimp.datasets.records import ChainFormat, Record
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets.correctness import is_right
+from tokimp.chains.datasets.records import ChainFormat, Record
 
 _CALCULATOR_NOTE = re.compile(r"<<[^<>\n]*>>")
 _GOLD_MARK = "####"
@@ -65,7 +65,7 @@ class Gsm8kSolutions(ChainFormat):
     - reasoning: the solution before its last line, notes stripped unless kept
     - answer: the last line, ``A: 26``; a solution that does not end in one (cut off at its length limit) is no chain
     - gold: the right answer, from ``ground_truth``; whether the chain is right follows from the two
-      (`tokimp.datasets.is_right`) and is checked against ``is_correct``
+      (`tokimp.chains.datasets.is_right`) and is checked against ``is_correct``
     - id: ``gsm8k-0012-6b_finetuning`` for line 12
     """
 

@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 
 from tokenizers import Encoding, Tokenizer
 
-from tokimp import prompt_format as formats
-from tokimp.chain import Chain, Ids, TokenizedChain
+from tokimp.chains import prompt_format as formats
+from tokimp.chains.chain import Chain, Ids, TokenizedChain
+from tokimp.chains.prompt_format import PROMPT_FORMATS, ChainText, Piece, PromptFormat, ThinkTags
+from tokimp.chains.units import Unit, partition
 from tokimp.errors import TokenizationError
-from tokimp.prompt_format import PROMPT_FORMATS, ChainText, Piece, PromptFormat, ThinkTags
-from tokimp.units import Unit, partition
 
 __all__ = ["SpanEncoder", "lay_out", "tokenize_chain"]
 
@@ -48,11 +48,11 @@ def tokenize_chain(
     tokenizer
         A fast tokenizer of transformers.
     prompt_format
-        ``chat``, ``think`` or ``plain``, whose ids `tokimp.prompt_format.chat`, `~tokimp.prompt_format.think` and
-        `~tokimp.prompt_format.plain` describe; ``auto`` takes the first of ``think``, ``chat``, ``plain`` for which the
+        ``chat``, ``think`` or ``plain``, whose ids `tokimp.chains.prompt_format.chat`, `~tokimp.chains.prompt_format.think` and
+        `~tokimp.chains.prompt_format.plain` describe; ``auto`` takes the first of ``think``, ``chat``, ``plain`` for which the
         tokenizer has what it needs.
     unit
-        What is deleted as a whole: ``token``, ``word`` or ``sentence`` (`tokimp.units.partition`).
+        What is deleted as a whole: ``token``, ``word`` or ``sentence`` (`tokimp.chains.units.partition`).
     think_tags
         For ``think``: opening and closing tag with the white space around them, such as
         ``("<think>\n", "\n</think>\n\n")``; taken from the chat template if not given.

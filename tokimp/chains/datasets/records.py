@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tokimp.chain import Chain
+from tokimp.chains.chain import Chain
 from tokimp.errors import ChainError
 
 
