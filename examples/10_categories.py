@@ -9,7 +9,7 @@ import sys
 
 import tokimp as ti
 from tokimp.categorizers.pieces import confusion_matrix, precision_and_recall
-from tokimp.registry import load_categorizer
+from tokimp.contracts.registry import load_categorizer
 
 source, specification = [*sys.argv[1:], *("demo", "rules")[len(sys.argv) - 1 :]]
 chains = ti.load_chains(source)

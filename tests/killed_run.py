@@ -12,9 +12,9 @@ import torch
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.compare import compare
-from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_scorer import AdditiveScorer
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tokimp.attention_knockout import cut_from_mask, pairs_to_cut
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Answer, Contrast, Joint, Reasoning
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import ObjectiveError, ScorerError, UnsupportedError
 from tokimp.model_loading import load_scorer
-from tokimp.objective import Answer, Contrast, Joint, Reasoning
-from tokimp.scorer import Capability
 from tokimp.testing.random_models import ARCHITECTURES, byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_logprobs
 

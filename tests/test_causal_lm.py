@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tokimp.causal_lm import CausalLMScorer
+from tokimp.contracts.objective import Contrast, Joint
 from tokimp.errors import ObjectiveError, ScorerError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.model_loading import load_scorer
-from tokimp.objective import Contrast, Joint
 from tokimp.testing.random_models import CONTEXT_LENGTH, byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_attention
 

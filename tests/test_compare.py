@@ -21,6 +21,8 @@ import xarray as xr
 from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.compare import compare
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.scorer import Capability, SpanLogprobs
 from tokimp.errors import (
     ChainError,
     EstimatorError,
@@ -30,9 +32,7 @@ from tokimp.errors import (
     TokimpError,
     UnsupportedError,
 )
-from tokimp.estimator import Importance, ImportanceEstimator
 from tokimp.progress import Progress
-from tokimp.scorer import Capability, SpanLogprobs
 from tokimp.testing import AdditiveScorer
 
 SCRIPT = Path(__file__).parent / "killed_run.py"

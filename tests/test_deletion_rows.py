@@ -14,11 +14,11 @@ from tokimp_greedy import GreedyPruning
 
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Answer, Contrast, Joint, Objective, Span
+from tokimp.contracts.scorer import Scorer
 from tokimp.deletion import score_kept, score_unit_deletions
 from tokimp.errors import ScorerError
 from tokimp.model_loading import load_scorer
-from tokimp.objective import Answer, Contrast, Joint, Objective, Span
-from tokimp.scorer import Scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_deletion
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, check_importance, sum_over_units
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.registry import load_estimator, register_estimator
+from tokimp.contracts.scorer import Scorer
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, check_importance, sum_over_units
-from tokimp.objective import Objective
-from tokimp.registry import load_estimator, register_estimator
-from tokimp.scorer import Scorer
 from tokimp.testing import toy_chain
 
 

@@ -23,12 +23,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokimp as ti
-from tokimp import registry
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import Unit
-from tokimp.estimator import ImportanceEstimator
-from tokimp.objective import Answer, Joint
-from tokimp.scorer import FloatArray, Scorer
+from tokimp.contracts import registry
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.objective import Answer, Joint
+from tokimp.contracts.scorer import FloatArray, Scorer
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokimp.analyze import analyze
+from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import SchemaError
-from tokimp.estimator import Importance, Trajectory
 from tokimp.io import load, save
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain

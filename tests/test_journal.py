@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokimp.assembly import Baseline, Cell
+from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.errors import ResumeError
-from tokimp.estimator import Importance, Trajectory
 from tokimp.journal import Journal
-from tokimp.scorer import SpanLogprobs
 
 IDENTITY: dict[str, Any] = {"seed": 0, "model": {"id": "m"}, "chains": [{"id": "é", "text": "0"}]}
 CELL = Cell(

@@ -13,9 +13,9 @@ import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
 from tokimp import model_source, registry
+from tokimp.contracts.registry import register_scorer
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
 from tokimp.model_loading import load_model, load_scorer, resolve_device, resolve_dtype
-from tokimp.registry import register_scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_logprobs
 

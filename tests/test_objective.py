@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokimp.contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from tokimp.errors import ObjectiveError
-from tokimp.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from tokimp.testing import toy_chain
 
 LOGPROBS = LogprobTensors(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tokimp.assembly import Cell
-from tokimp.estimator import Importance
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.registry import load_estimator
 from tokimp.progress import RemainingTime
-from tokimp.registry import load_estimator
 from tokimp.testing.toy_scorer import toy_chain
 
 

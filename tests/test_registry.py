@@ -13,13 +13,12 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp import registry
 from tokimp.analysis import Analysis, AnalysisInput
 from tokimp.chains.chain import TokenizedChain
-from tokimp.errors import PluginError
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Joint, Objective
-from tokimp.registry import (
+from tokimp.contracts import registry
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Joint, Objective
+from tokimp.contracts.registry import (
     KINDS,
     Kind,
     load,
@@ -34,7 +33,8 @@ from tokimp.registry import (
     register_objective,
     register_scorer,
 )
-from tokimp.scorer import Capability, Scorer
+from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.errors import PluginError
 from tokimp.testing import AdditiveScorer
 
 
@@ -164,7 +164,9 @@ def test_a_class_defined_again_takes_its_name_again() -> None:
 def test_a_stranger_is_found_by_name(packages: Any, tmp_path: Path) -> None:
     """A package that is installed is used like a built-in one."""
     module(
-        tmp_path, "stranger_a", "from tokimp.objective import Answer\nclass Strange(Answer):\n    name = 'strange'\n"
+        tmp_path,
+        "stranger_a",
+        "from tokimp.contracts.objective import Answer\nclass Strange(Answer):\n    name = 'strange'\n",
     )
     packages("stranger-a", "objectives", strange="stranger_a:Strange")
     assert load_objective("strange").name == "strange"
@@ -174,9 +176,11 @@ def test_a_stranger_is_found_by_name(packages: Any, tmp_path: Path) -> None:
 
 def test_two_packages_with_one_name_are_both_named(packages: Any, tmp_path: Path) -> None:
     """A name that two packages claim is an error naming both, even with one target; other names go on."""
-    module(tmp_path, "stranger_b", "from tokimp.objective import Joint\nclass Fine(Joint):\n    name = 'fine'\n")
-    packages("stranger-b", "objectives", twice="tokimp.objective:Joint", fine="stranger_b:Fine")
-    packages("stranger-c", "objectives", twice="tokimp.objective:Joint")
+    module(
+        tmp_path, "stranger_b", "from tokimp.contracts.objective import Joint\nclass Fine(Joint):\n    name = 'fine'\n"
+    )
+    packages("stranger-b", "objectives", twice="tokimp.contracts.objective:Joint", fine="stranger_b:Fine")
+    packages("stranger-c", "objectives", twice="tokimp.contracts.objective:Joint")
     with pytest.raises(PluginError, match=r"objective 'twice' is claimed by stranger-[bc] .* and stranger-[bc] "):
         load_objective("twice")
     claims = [plugin for plugin in plugins("objectives") if plugin.name == "twice"]
@@ -227,7 +231,7 @@ def test_a_broken_plugin_is_listed_with_its_reason(packages: Any, tmp_path: Path
 
 HEAD = """
 from tokimp import Capability, Importance, ImportanceEstimator
-from tokimp.objective import Joint
+from tokimp.contracts.objective import Joint
 
 class Base(ImportanceEstimator):
     def estimate(self, chain, scorer, objective):
@@ -305,7 +309,11 @@ def test_nothing_is_loaded_before_it_is_asked_for(packages: Any, tmp_path: Path)
 
 @pytest.fixture
 def _importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module(tmp_path, "stranger_g", "from tokimp.objective import Joint\nclass Outer:\n    class Inner(Joint): pass\n")
+    module(
+        tmp_path,
+        "stranger_g",
+        "from tokimp.contracts.objective import Joint\nclass Outer:\n    class Inner(Joint): pass\n",
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -313,7 +321,7 @@ def _importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_class_can_be_named_by_its_module() -> None:
     """``module:Class`` is accepted wherever a name is, with dotted modules, nested classes and parameters."""
     assert load_objective("stranger_g:Outer.Inner").name == "joint"
-    assert load_objective("tokimp.objective:Answer").name == "answer"
+    assert load_objective("tokimp.contracts.objective:Answer").name == "answer"
     assert load_estimator("tokimp_greedy:GreedyPruning:keep_ratio=0.5").label == "greedy:keep_ratio=0.5"
 
 
@@ -330,9 +338,9 @@ def test_a_class_can_be_named_by_its_module() -> None:
         ("greedy:keep_ratio=0.5,more", "'more' is not of the form parameter=value"),
         ("greedy:keep_ratio=0.5,", "'' is not of the form parameter=value"),
         ("greedy:keep ratio=0.5", "'keep ratio=0.5' is not of the form parameter=value"),
-        ("tokimp.objective:Joint", "is not a subclass of ImportanceEstimator"),
-        ("tokimp.estimator:sum_over_units", "is not a subclass of ImportanceEstimator"),
-        ("tokimp.estimator:ImportanceEstimator", "abstract"),
+        ("tokimp.contracts.objective:Joint", "is not a subclass of ImportanceEstimator"),
+        ("tokimp.contracts.estimator:sum_over_units", "is not a subclass of ImportanceEstimator"),
+        ("tokimp.contracts.estimator:ImportanceEstimator", "abstract"),
     ],
 )
 def test_what_cannot_be_loaded_is_said_plainly(specification: str, message: str) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import EstimatorError, SchemaError
-from tokimp.estimator import Importance, Trajectory
 from tokimp.ragged import concatenate
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_result import toy_result

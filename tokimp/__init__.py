@@ -18,13 +18,9 @@ from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord, demo_chains, load_chains
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.compare import compare
-from tokimp.distillation.task import Question, Task
-from tokimp.errors import TokimpError
-from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
-from tokimp.io import load, save
-from tokimp.model_loading import load_scorer
-from tokimp.objective import LogprobTensors, Objective, Span
-from tokimp.registry import (
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.registry import (
     load_analysis,
     load_estimator,
     load_objective,
@@ -37,8 +33,12 @@ from tokimp.registry import (
     register_task,
     register_trainer,
 )
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.task import Question, Task
+from tokimp.errors import TokimpError
+from tokimp.io import load, save
+from tokimp.model_loading import load_scorer
 from tokimp.schema import ranks, validate
-from tokimp.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
 from tokimp.views import chain_table, kept_positions, pruned_text, top_units
 
 __version__ = version("tokimp")

@@ -9,7 +9,6 @@ from typing import Any
 
 import xarray as xr
 
-from tokimp.analysis.contract import Analysis, AnalysisInput, Scoring
 from tokimp.analysis.rebuilding import (
     check_capabilities,
     check_chains,
@@ -20,13 +19,14 @@ from tokimp.analysis.rebuilding import (
     recorded_objective,
 )
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.registry import load_analysis, load_objective
+from tokimp.contracts.scorer import Scorer
 from tokimp.errors import AnalysisError, TokimpError
-from tokimp.objective import Objective
 from tokimp.progress import Progress
 from tokimp.provenance import plain_parameters, versions
-from tokimp.registry import load_analysis, load_objective
 from tokimp.schema import validate
-from tokimp.scorer import Scorer
 
 
 def analyze(

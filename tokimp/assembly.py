@@ -12,9 +12,9 @@ import xarray as xr
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_filler
-from tokimp.estimator import Importance, IntArray
+from tokimp.contracts.estimator import Importance, IntArray
+from tokimp.contracts.scorer import FloatArray, SpanLogprobs
 from tokimp.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
-from tokimp.scorer import FloatArray, SpanLogprobs
 
 
 @dataclass(frozen=True, slots=True)

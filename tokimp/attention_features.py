@@ -9,7 +9,7 @@ import torch
 
 from tokimp.assembly import token_units
 from tokimp.chains.chain import TokenizedChain
-from tokimp.scorer import FloatArray, Scorer
+from tokimp.contracts.scorer import FloatArray, Scorer
 
 # What is measured of every unit in every layer and head; `unit_features` says how.
 KINDS = (

@@ -15,9 +15,9 @@ import torch
 
 from tokimp.batching import run_within_memory, split_list
 from tokimp.chains.chain import Ids, TokenizedChain
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.objective import LogprobTensors, Objective, Span
-from tokimp.scorer import FloatArray
 
 if TYPE_CHECKING:
     from tokimp.decoder import Decoder

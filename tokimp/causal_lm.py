@@ -12,14 +12,14 @@ import torch
 from tokimp.attention_knockout import honours_cuts, score_knockouts
 from tokimp.batching import batches_by_length, run_within_memory, single_sequence, split_list
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
 from tokimp.decoder import Decoder
 from tokimp.deletion_pass import DeletionPass
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.forward_work import ForwardWork
 from tokimp.generation import continue_prompts
 from tokimp.key_value_cache import new_cache
-from tokimp.objective import LogprobTensors, Objective, Span
-from tokimp.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
 from tokimp.token_logprobs import TokenQueries, gather_logprobs
 from tokimp.value_norms import value_norms
 

@@ -14,10 +14,10 @@ import torch
 
 from tokimp.assembly import Baseline, Cell
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.errors import EstimatorError, ScorerError
-from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
-from tokimp.objective import Objective
-from tokimp.scorer import Scorer, SpanLogprobs
 
 
 def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> Baseline:

@@ -17,6 +17,10 @@ from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.chains.units import Unit, token_categories
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.objective import Objective, Span
+from tokimp.contracts.registry import load_estimator, load_objective, plugin_identity
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import (
     ChainError,
     EstimatorError,
@@ -25,9 +29,7 @@ from tokimp.errors import (
     TokimpError,
     UnsupportedError,
 )
-from tokimp.estimator import ImportanceEstimator
 from tokimp.journal import Journal
-from tokimp.objective import Objective, Span
 from tokimp.progress import Progress, RemainingTime
 from tokimp.provenance import (
     chain_identity,
@@ -36,9 +38,7 @@ from tokimp.provenance import (
     objective_identity,
     versions,
 )
-from tokimp.registry import load_estimator, load_objective, plugin_identity
 from tokimp.schema import unstorable
-from tokimp.scorer import Capability, Scorer
 
 # The largest that numpy's global generator takes.
 _LARGEST_SEED = 2**32 - 1

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Joint, Objective
+from tokimp.contracts.scorer import DeletionScores, Scorer
 from tokimp.errors import ScorerError
-from tokimp.objective import Joint, Objective
-from tokimp.scorer import DeletionScores, Scorer
 
 
 def score_unit_deletions(

@@ -12,12 +12,12 @@ from transformers.cache_utils import DynamicCache
 
 from tokimp.batching import memory_failure, release_memory, run_within_memory, too_large
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Joint, LogprobTensors, Objective
+from tokimp.contracts.scorer import DeletionScores, FloatArray
 from tokimp.deletion import DeletionBatch, check_deletions, plan_deletions
 from tokimp.deletion_rows import LogprobArray, ReadRow, RowBank
 from tokimp.deletion_step import DeletionStep, IntArray
 from tokimp.key_value_cache import new_cache, rewind
-from tokimp.objective import Joint, LogprobTensors, Objective
-from tokimp.scorer import DeletionScores, FloatArray
 
 if TYPE_CHECKING:
     from tokimp.decoder import Decoder
@@ -55,7 +55,7 @@ class DeletionPass:
     def logprobs(
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], until: int | None
     ) -> FloatArray:
-        """Return the log-probabilities of what is left; see `tokimp.scorer.Scorer.deletion_logprobs`."""
+        """Return the log-probabilities of what is left; see `tokimp.contracts.scorer.Scorer.deletion_logprobs`."""
         check_deletions(chain, kept[:until], candidates)
         step = DeletionStep(chain, kept, candidates, Joint(), until)
         self._read(step)

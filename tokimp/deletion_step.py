@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.objective import LogprobTensors, Objective, Span
-from tokimp.scorer import DeletionScores, FloatArray
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.scorer import DeletionScores, FloatArray
 
 IntArray = npt.NDArray[np.int64]
 
@@ -40,7 +40,7 @@ class DeletionStep:
     Parameters
     ----------
     chain, kept, candidates, objective
-        As of `tokimp.scorer.Scorer.score_deletions`.
+        As of `tokimp.contracts.scorer.Scorer.score_deletions`.
     until
         How many of the kept tokens are read; ``None`` for all, and the answer.
     """

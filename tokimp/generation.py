@@ -47,7 +47,7 @@ def continue_prompts(
     temperature: float,
     seed: int,
 ) -> list[list[str]]:
-    """Continue each prompt `n` times; parameters as of `tokimp.scorer.Scorer.generate`.
+    """Continue each prompt `n` times; parameters as of `tokimp.contracts.scorer.Scorer.generate`.
 
     Raises
     ------

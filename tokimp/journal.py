@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tokimp.assembly import Baseline, Cell
-from tokimp.estimator import Importance, Trajectory
-from tokimp.scorer import SpanLogprobs
+from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.storage.atomic import replacing
 from tokimp.storage.run_folder import RunFolder
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from tokimp.contracts.registry import load
+from tokimp.contracts.scorer import Scorer
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.model_source import check_weights, line, locate, not_loaded
-from tokimp.registry import load
-from tokimp.scorer import Scorer
 
 
 @dataclass(frozen=True, slots=True)

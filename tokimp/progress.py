@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tokimp.assembly import Cell
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import ImportanceEstimator
-from tokimp.scorer import Capability
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.scorer import Capability
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.registry import plugin_identity
-from tokimp.scorer import Scorer
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.registry import plugin_identity
+from tokimp.contracts.scorer import Scorer
 from tokimp.storage.run_folder import digest
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import SchemaError
-from tokimp.estimator import IntArray
-from tokimp.scorer import FloatArray
 
 SCHEMA_VERSION = 1
 LOGLIKS = ("joint", "answer", "reasoning")

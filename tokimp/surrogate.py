@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from tokimp.attention_features import KINDS, FeatureSpace
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import EstimatorError
-from tokimp.scorer import FloatArray
 from tokimp.storage.atomic import replacing
 
 FORMAT = "tokimp surrogate 2"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from tokimp.contracts.estimator import IntArray
 from tokimp.errors import EstimatorError
-from tokimp.estimator import IntArray
 from tokimp.ragged import one_chain
 
 

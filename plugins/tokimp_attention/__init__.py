@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, FloatArray, Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, FloatArray, Scorer
 
 __all__ = ["Attention"]
 
@@ -56,7 +56,7 @@ class Attention(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Joint
+    >>> from tokimp.contracts.objective import Joint
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> evenly = Attention(layers=[0], heads=[0])  # the head of this scorer that attends evenly to all it can see
     >>> evenly.estimate(toy_chain("ab"), AdditiveScorer(), Joint()).scores.round(3).tolist()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
 
 __all__ = ["AttentionKnockout"]
 
@@ -30,7 +30,7 @@ class AttentionKnockout(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Joint
+    >>> from tokimp.contracts.objective import Joint
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0})
     >>> AttentionKnockout().estimate(toy_chain("abc"), scorer, Joint()).scores.tolist()

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, FloatArray, Scorer
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, FloatArray, Scorer
 
 __all__ = ["Gradient"]
 
@@ -55,7 +55,7 @@ class Gradient(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Answer
+    >>> from tokimp.contracts.objective import Answer
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0})
     >>> Gradient().estimate(toy_chain("abc"), scorer, Answer()).scores.tolist()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
+from tokimp.contracts.objective import Objective, Span
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.deletion import score_kept
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator, Trajectory
-from tokimp.objective import Objective, Span
-from tokimp.scorer import Capability, Scorer
 from tokimp_greedy.candidates import AllCandidates, Audit, Candidates, NearAndBestCandidates, audited_steps
 from tokimp_greedy.looks import Looks, expected_positions
 from tokimp_greedy.predicted import PredictedCandidates
@@ -62,7 +62,7 @@ class GreedyPruning(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Answer
+    >>> from tokimp.contracts.objective import Answer
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0})
     >>> importance = GreedyPruning().estimate(toy_chain("abc"), scorer, Answer())

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import DeletionScores, FloatArray, Scorer
 from tokimp.deletion import score_unit_deletions
 from tokimp.errors import EstimatorError
-from tokimp.objective import Objective
-from tokimp.scorer import DeletionScores, FloatArray, Scorer
 from tokimp_greedy.looks import Looks
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.objective import Objective, Span
+from tokimp.contracts.objective import Objective, Span
 
 # Measured on GSM8K chains that no figure of the documentation rests on; docs/decisions/0012-fast-greedy-pruning.md.
 # Of a look, the share that is read on average: what equal neighbours and earlier looks have in common is read once.
@@ -53,7 +53,7 @@ class Looks:
 
         Examples
         --------
-        >>> from tokimp.objective import Answer, Joint
+        >>> from tokimp.contracts.objective import Answer, Joint
         >>> from tokimp.testing import toy_chain
         >>> Looks.of(toy_chain("abc"), Joint())
         Looks(predicts=True, window=24, beam=10, horizon=8)

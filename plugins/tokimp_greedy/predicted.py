@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.objective import LogprobTensors, Objective
-from tokimp.scorer import FloatArray, Scorer
+from tokimp.contracts.objective import LogprobTensors, Objective
+from tokimp.contracts.scorer import FloatArray, Scorer
 from tokimp_greedy.candidates import Audit, Deletion, FastCandidates
 from tokimp_greedy.looks import Looks
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
 
 __all__ = ["H2O"]
 
@@ -34,7 +34,7 @@ class H2O(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Joint
+    >>> from tokimp.contracts.objective import Joint
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> evenly = AdditiveScorer()  # without contributions, each position attends evenly to all it can see
     >>> H2O().estimate(toy_chain("ab"), evenly, Joint()).scores.round(3).tolist()  # 1/3 + 1/4, and 1/4

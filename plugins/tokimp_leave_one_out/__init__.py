@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.deletion import score_unit_deletions
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
 
 __all__ = ["LeaveOneOut"]
 
@@ -28,7 +28,7 @@ class LeaveOneOut(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Answer
+    >>> from tokimp.contracts.objective import Answer
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0})
     >>> LeaveOneOut().estimate(toy_chain("abc"), scorer, Answer()).scores.tolist()

@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.scorer import FloatArray
+from tokimp.contracts.scorer import FloatArray
 
 Offsets = Sequence[tuple[int, int]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.scorer import Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Scorer
 
 __all__ = ["Position"]
 
@@ -22,7 +22,7 @@ class Position(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Joint
+    >>> from tokimp.contracts.objective import Joint
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> Position().estimate(toy_chain("abc"), AdditiveScorer(), Joint()).scores.tolist()
     [0.0, 1.0, 2.0]

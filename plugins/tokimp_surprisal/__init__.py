@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import Importance, ImportanceEstimator, sum_over_units
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
 
 __all__ = ["Surprisal"]
 
@@ -20,7 +20,7 @@ class Surprisal(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Joint
+    >>> from tokimp.contracts.objective import Joint
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> scorer = AdditiveScorer(reasoning_logprob=-0.5)
     >>> Surprisal().estimate(toy_chain("ab c", unit="word"), scorer, Joint()).scores.tolist()

@@ -10,10 +10,10 @@ import numpy as np
 
 from tokimp.attention_features import attention_features
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
 from tokimp.storage.digests import file_digest
 from tokimp.surrogate import FittedSurrogate, load_surrogate
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tokimp.contracts.train_settings import TrainSettings
+from tokimp.contracts.trainer import Fit, Trainer
 from tokimp.distillation.examples import TrainingExample
-from tokimp.distillation.settings import TrainSettings
-from tokimp.distillation.trainer import Fit, Trainer
 from tokimp.errors import TrainingError
 
 __all__ = ["TRLTrainer"]
@@ -48,7 +48,7 @@ class TRLTrainer(Trainer):
         settings: TrainSettings,
         checkpoints: Path,
     ) -> Fit:
-        """Train; see `tokimp.distillation.trainer.Trainer.fit`."""
+        """Train; see `tokimp.contracts.trainer.Trainer.fit`."""
         self.validate_parameters()
         from tokimp_trl.fitting import fit  # noqa: PLC0415 - TRL takes seconds to import, and may be missing
 

@@ -17,9 +17,9 @@ from peft import LoraConfig
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from tokimp.contracts.train_settings import Lora, TrainSettings
+from tokimp.contracts.trainer import Fit
 from tokimp.distillation.examples import TrainingExample
-from tokimp.distillation.settings import Lora, TrainSettings
-from tokimp.distillation.trainer import Fit
 from tokimp.errors import TrainingError
 from tokimp.model_loading import resolve_device
 from tokimp_trl.order import RedrawnOrder
@@ -101,7 +101,7 @@ def fit(
     settings: TrainSettings,
     checkpoints: Path,
 ) -> Fit:
-    """Train as `tokimp.distillation.trainer.Trainer.fit` says."""
+    """Train as `tokimp.contracts.trainer.Trainer.fit` says."""
     disable_progress_bars()
     if "WORLD_SIZE" not in os.environ:
         # Accelerate remembers the device and precision of an earlier training of this process, and refuses another.

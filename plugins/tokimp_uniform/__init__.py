@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.scorer import Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Scorer
 
 __all__ = ["Uniform"]
 
@@ -28,7 +28,7 @@ class Uniform(ImportanceEstimator):
 
     Examples
     --------
-    >>> from tokimp.objective import Joint
+    >>> from tokimp.contracts.objective import Joint
     >>> from tokimp.testing import AdditiveScorer, toy_chain
     >>> first, second = (Uniform(seed).estimate(toy_chain("abc"), AdditiveScorer(), Joint()) for seed in (0, 1))
     >>> bool((first.scores == second.scores).any())

@@ -22,8 +22,8 @@ from tokimp.analysis.rank_measures import (
     rank_biased_overlap,
 )
 from tokimp.analyze import analyze
+from tokimp.contracts.estimator import Importance
 from tokimp.errors import AnalysisError
-from tokimp.estimator import Importance
 from tokimp.ragged import concatenate, select
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain

@@ -14,9 +14,9 @@ import tokimp as ti
 from tokimp.analysis.answer_recovery import AnswerRecovery, find_opening
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
+from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError, UnsupportedError
-from tokimp.estimator import Importance, Trajectory
-from tokimp.scorer import Capability
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 

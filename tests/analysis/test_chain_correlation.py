@@ -10,7 +10,7 @@ from scipy import stats
 
 from tokimp.analysis.chain_correlation import associate, pooled_pearson, pooled_spearman
 from tokimp.analysis.pooled import Resampling, percentile_interval
-from tokimp.scorer import FloatArray
+from tokimp.contracts.scorer import FloatArray
 
 POOLED, WITHIN = 0, 1
 QUICK = Resampling(n_resamples=50)

@@ -12,7 +12,7 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.chains.chain import CategorySpan, TokenizedChain
-from tokimp.objective import Answer, Joint, Objective
+from tokimp.contracts.objective import Answer, Joint, Objective
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 import tokimp as ti
-from tokimp.analysis.contract import AnalysisInput, Scoring
 from tokimp.analysis.dynamics import Dynamics
 from tokimp.chains.chain import CategorySpan, TokenizedChain
+from tokimp.contracts.analysis import AnalysisInput, Scoring
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.estimator import Importance
-from tokimp.objective import Answer
 from tokimp.report.categories import draw_structure
 from tokimp.report.curves import draw_faithfulness, line_look
 from tokimp.report.dynamics import draw_dynamics, dynamics_table

@@ -18,11 +18,11 @@ from tokimp_leave_one_out import LeaveOneOut
 
 import tokimp as ti
 from tokimp.chains.chain import CategorySpan, TokenizedChain
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.objective import Joint
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
-from tokimp.estimator import Importance
-from tokimp.objective import Joint
 from tokimp.schema import validate
-from tokimp.scorer import Capability
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

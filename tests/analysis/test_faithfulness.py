@@ -16,10 +16,10 @@ import tokimp as ti
 from tokimp.analysis import AnalysisInput, Scoring
 from tokimp.analysis.faithfulness import Faithfulness
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.registry import load_objective
 from tokimp.errors import AnalysisError
-from tokimp.estimator import Importance, Trajectory
 from tokimp.ragged import concatenate, select
-from tokimp.registry import load_objective
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 

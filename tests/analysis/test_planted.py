@@ -11,8 +11,8 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.objective import Answer
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -17,10 +17,10 @@ from tokimp.bench.fidelity import fidelity
 from tokimp.bench.ways import estimator_for, scorer_for
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.objective import Answer, Joint
 from tokimp.errors import EstimatorError, PluginError
-from tokimp.estimator import Importance, Trajectory
 from tokimp.model_loading import load_scorer
-from tokimp.objective import Answer, Joint
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tokimp.categorizer import categorize_chains
 from tokimp.categorizers.llm import LLMCategorizer
 from tokimp.categorizers.rules import RulesCategorizer
 from tokimp.chains.chain import Chain
+from tokimp.contracts.categorizer import categorize_chains
 
 CHAIN = Chain("sum", "Eva has 3 eggs. She buys 4. How many?", "Eva buys 4, so 3+4=7. Done.", "7")
 Reply = tuple[int, Any]

@@ -12,8 +12,8 @@ import tokimp as ti
 from tokimp.categorizers.llm import LLMCategorizer
 from tokimp.categorizers.pieces import pieces
 from tokimp.chains.chain import Chain
+from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import CategorizerError
-from tokimp.registry import load_categorizer
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 

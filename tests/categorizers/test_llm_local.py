@@ -15,8 +15,8 @@ from tokimp.categorizers.llm import LLMCategorizer
 from tokimp.categorizers.llm_local import LocalModel
 from tokimp.categorizers.llm_prompt import messages
 from tokimp.categorizers.rules import RulesCategorizer
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import CategorizerError, UnsupportedError
-from tokimp.scorer import Capability
 from tokimp.testing import AdditiveScorer
 from tokimp.testing.random_models import byte_tokenizer
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokimp as ti
-from tokimp.categorizer import Categorizer, categorize_chains
 from tokimp.categorizers.pieces import confusion_matrix, pieces, precision_and_recall
 from tokimp.categorizers.rules import RulesCategorizer
 from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.contracts.categorizer import Categorizer, categorize_chains
+from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import CategorizerError, ChainError
-from tokimp.registry import load_categorizer
 
 
 def labels(reasoning: str, question: str = "?") -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tokimp import registry
+from tokimp.contracts import registry
 
 from .conftest import Run
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tokimp.chains.datasets import SkippedRecord
+from tokimp.contracts.task import Question
 from tokimp.distillation.interview import Asking, Interview
-from tokimp.distillation.task import Question
 from tokimp.errors import DistillationError, TaskError, UnsupportedError
 from tokimp.storage.batch_log import BatchLog
 from tokimp.testing import AdditiveScorer

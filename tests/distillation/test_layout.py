@@ -8,8 +8,8 @@ import pytest
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.task import Question
 from tokimp.distillation.layout import Layout
-from tokimp.distillation.task import Question
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import TokenizationError
 from tokimp.testing.random_models import byte_tokenizer

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tokimp.contracts.train_settings import Lora
 from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
 from tokimp.distillation.sample import sample
-from tokimp.distillation.settings import Lora
 from tokimp.errors import PlanError
 
 LEAST: dict[str, Any] = {

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import tokimp as ti
-from tokimp import registry
+from tokimp.contracts import registry
 from tokimp.distillation import plan_models
 from tokimp.distillation.cell_steps import steps
 from tokimp.distillation.distill import distill

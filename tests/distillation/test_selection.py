@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokimp.contracts.task import Question
 from tokimp.distillation.interview import Judged
 from tokimp.distillation.layout import Layout
 from tokimp.distillation.selection import LengthFilter, select
-from tokimp.distillation.task import Question
 from tokimp.errors import DistillationError
 from tokimp.testing.random_models import byte_tokenizer
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tokimp.distillation.settings import Lora, TrainSettings
+from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.errors import TrainingError
 
 

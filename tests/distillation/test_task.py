@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp import registry
-from tokimp.distillation.task import Question, Task, draw
+from tokimp.contracts import registry
+from tokimp.contracts.registry import load_task
+from tokimp.contracts.task import Question, Task, draw
 from tokimp.errors import PluginError, TaskError
-from tokimp.registry import load_task
 
 QUESTIONS = [Question(f"q{index}", f"{index}?", str(index)) for index in range(40)]
 

@@ -15,8 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 import tokimp as ti
+from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.distillation.examples import training_examples
-from tokimp.distillation.settings import Lora, TrainSettings
 from tokimp.distillation.train import TrainReport, train
 from tokimp.errors import ResumeError, ScorerError, TrainingError
 from tokimp.testing.random_models import byte_tokenizer

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tokimp_attention import Attention
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Answer, Joint
+from tokimp.contracts.scorer import AttentionWeights
 from tokimp.errors import EstimatorError
-from tokimp.objective import Answer, Joint
-from tokimp.scorer import AttentionWeights
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 SHARES = {"a": 0.5, "b": -0.25, "c": 1.0, "d": -1.5}

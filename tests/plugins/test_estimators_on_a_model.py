@@ -16,8 +16,8 @@ from tokimp_transformer_lens import TransformerLensScorer
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
-from tokimp.objective import Answer, Joint, Objective
-from tokimp.scorer import Scorer
+from tokimp.contracts.objective import Answer, Joint, Objective
+from tokimp.contracts.scorer import Scorer
 from tokimp.testing import check_estimator
 from tokimp.testing.random_models import byte_tokenizer, random_model
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokimp_gradient import Gradient
 
+from tokimp.contracts.objective import Answer, Joint, Reasoning
 from tokimp.errors import EstimatorError
-from tokimp.objective import Answer, Joint, Reasoning
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 SHARES = {"a": 0.5, "b": -0.25, "c": 2.0, " ": 0.125, ".": 1.0}

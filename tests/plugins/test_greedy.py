@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tokimp_greedy import EXACT_BELOW, GreedyPruning
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
+from tokimp.contracts.scorer import DeletionScores, FloatArray
 from tokimp.errors import EstimatorError, ObjectiveError
-from tokimp.estimator import Importance
-from tokimp.objective import Answer, Contrast, Joint, Objective
-from tokimp.scorer import DeletionScores, FloatArray
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 LETTERS = {letter: (ord(letter) * 37 % 101) / 16 for letter in "abcdefghijklmnopqrstuvwxyz. "}

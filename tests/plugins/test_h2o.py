@@ -14,9 +14,9 @@ from tokimp_attention import Attention
 from tokimp_h2o import H2O
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Answer, Joint
 from tokimp.errors import EstimatorError
 from tokimp.model_loading import load_scorer
-from tokimp.objective import Answer, Joint
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_attention

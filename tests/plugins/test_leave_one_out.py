@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tokimp_greedy import GreedyPruning
 from tokimp_leave_one_out import LeaveOneOut
 
+from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
 from tokimp.errors import EstimatorError
-from tokimp.objective import Answer, Contrast, Joint, Objective
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 SHARES = {"a": 0.5, "b": -0.25, "c": 2.0, " ": 0.125, ".": 1.0}

@@ -31,8 +31,8 @@ from transformers import (
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.objective import Joint
 from tokimp.errors import EstimatorError
-from tokimp.objective import Joint
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tokimp_position import Position
 
-from tokimp.objective import Joint
+from tokimp.contracts.objective import Joint
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 

@@ -15,8 +15,8 @@ from tokimp_surrogate import SurrogateEstimator
 
 import tokimp as ti
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Answer, Joint
 from tokimp.errors import EstimatorError, ResumeError, UnsupportedError
-from tokimp.objective import Answer, Joint
 from tokimp.surrogate import FittedSurrogate, load_surrogate, save_surrogate
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.toy_result import toy_result

@@ -11,9 +11,9 @@ from scipy.stats import chisquare, kstest
 from tokimp_uniform import Uniform
 
 import tokimp as ti
+from tokimp.contracts.objective import Answer, Joint
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import EstimatorError
-from tokimp.objective import Answer, Joint
-from tokimp.scorer import FloatArray
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 

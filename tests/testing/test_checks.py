@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
+from tokimp.contracts.objective import Answer, Objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
-from tokimp.objective import Answer, Objective
-from tokimp.scorer import Capability, Scorer
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tokimp.distillation.task import Question, Task, draw
-from tokimp.registry import load_task
+from tokimp.contracts.registry import load_task
+from tokimp.contracts.task import Question, Task, draw
 from tokimp.testing import check_task
 
 EXAMPLES = [("so -> 3", "3", True), ("so -> 4", "3", False), ("so", "3", None)]

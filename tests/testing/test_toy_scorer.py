@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokimp.contracts.objective import Answer, Contrast, Joint, Reasoning
 from tokimp.errors import ObjectiveError, TokenizationError
-from tokimp.objective import Answer, Contrast, Joint, Reasoning
 from tokimp.testing import AdditiveScorer, CharacterTokenizer, toy_chain
 
 SHARES = {"a": 0.5, "b": -0.25, "c": 2.0}

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.rank_measures import (
     chance_overlap_shares,
     is_constant,
@@ -22,10 +21,11 @@ from tokimp.analysis.rank_measures import (
     position_residuals,
     rank_biased_overlap,
 )
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.scorer import FloatArray
 from tokimp.ragged import iterate
 from tokimp.report.figures import draw_agreement
 from tokimp.report.tables import agreement_table
-from tokimp.scorer import FloatArray
 
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 # Why a pair of estimators has no value on a chain.

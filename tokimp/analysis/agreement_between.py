@@ -13,8 +13,8 @@ from rich.table import Table
 
 from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
+from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.errors import AnalysisError
 from tokimp.io import load
 from tokimp.ragged import iterate

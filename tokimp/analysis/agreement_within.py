@@ -12,16 +12,16 @@ from rich.table import Table
 
 from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import is_right
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.registry import load_categorizer
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
-from tokimp.registry import load_categorizer
 from tokimp.report.agreement_groups import agreement_within_table, draw_agreement_within
-from tokimp.scorer import FloatArray
 
 KINDS = ("category", "position", "correctness")
 Units = np.ndarray[tuple[int], np.dtype[np.int64]]

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     Units,
@@ -26,11 +25,12 @@ from tokimp.analysis.deletion_orders import (
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
 from tokimp.chains.tokenization import SpanEncoder
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.scorer import Capability, FloatArray, Scorer
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
 from tokimp.report.curve_tables import answer_recovery_table
 from tokimp.report.curves import coinciding_references, draw_answer_recovery
-from tokimp.scorer import Capability, FloatArray, Scorer
 
 REFERENCES = ("chain", "unpruned", "gold")
 Texts = npt.NDArray[np.object_]

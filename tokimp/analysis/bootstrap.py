@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tokimp.scorer import FloatArray
+from tokimp.contracts.scorer import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

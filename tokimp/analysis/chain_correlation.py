@@ -10,8 +10,8 @@ import numpy as np
 from tokimp.analysis.bootstrap import mean_interval
 from tokimp.analysis.pooled import Resampling, percentile_interval
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
-from tokimp.estimator import IntArray
-from tokimp.scorer import FloatArray
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import FloatArray
 
 MEASURES = ("pearson", "spearman")
 SCOPES = ("pooled", "within")

@@ -12,15 +12,15 @@ from rich.table import Table
 
 from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import Capability, FloatArray
 from tokimp.deletion import score_unit_deletions
 from tokimp.errors import AnalysisError
-from tokimp.estimator import IntArray
 from tokimp.ragged import iterate
 from tokimp.report.dynamics import draw_dynamics, dynamics_table
-from tokimp.scorer import Capability, FloatArray
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 LOCAL, FROZEN, RANDOM = "local", "frozen", "random"

@@ -14,7 +14,6 @@ from rich.table import Table
 from scipy.integrate import trapezoid
 
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     DeletionOrder,
@@ -25,11 +24,12 @@ from tokimp.analysis.deletion_orders import (
     uniform_orders,
 )
 from tokimp.chains.chain import TokenizedChain
-from tokimp.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.scorer import Capability, DeletionScores, FloatArray, Scorer
 from tokimp.ragged import iterate
 from tokimp.report.curve_tables import faithfulness_table
 from tokimp.report.curves import draw_faithfulness
-from tokimp.scorer import Capability, DeletionScores, FloatArray, Scorer
 
 CURVES = ("least_first", "most_first")
 # The bins of DeYoung et al. 2020, section 4.2.

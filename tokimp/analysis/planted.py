@@ -12,15 +12,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.pooled import Resampling, pooled_ratio
 from tokimp.analysis.rank_measures import mean_ranks
 from tokimp.chains.units import sentence_starts
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.estimator import IntArray
 from tokimp.ragged import iterate
 from tokimp.report.planted_filler import draw_planted, planted_table
-from tokimp.scorer import FloatArray
 
 LEVELS = ("unit", "sentence")
 MEASURES = ("auroc", "average_precision")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.scorer import FloatArray
+from tokimp.contracts.scorer import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import xarray as xr
 from tokimp.assembly import token_units
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.registry import load_objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError, TokenizationError, TokimpError, UnsupportedError
 from tokimp.model_loading import load_scorer
-from tokimp.objective import Objective
 from tokimp.ragged import iterate, one_chain
-from tokimp.registry import load_objective
-from tokimp.scorer import Capability, Scorer
 
 # How far a token's log-probability (nats, mean over a chain) may be from the recorded one: rounding differs between
 # devices, a changed prompt or weight moves it by far more.

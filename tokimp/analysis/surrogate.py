@@ -14,7 +14,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.contract import Analysis, AnalysisInput
 from tokimp.analysis.pooled import Resampling
 from tokimp.analysis.rebuilding import known_fingerprint
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough, crossfit
@@ -22,10 +21,11 @@ from tokimp.analysis.surrogate_summary import Testing, summarise
 from tokimp.analysis.surrogate_targets import Target, read_targets
 from tokimp.attention_features import KINDS, FeatureSpace, attention_features
 from tokimp.chains.questions import question_numbers
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.scorer import Capability, FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.ragged import chain_ids
 from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
-from tokimp.scorer import Capability, FloatArray
 from tokimp.surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
 
 

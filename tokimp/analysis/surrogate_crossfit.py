@@ -15,8 +15,8 @@ from tokimp.analysis.pooled import Resampling, percentile_interval
 from tokimp.analysis.rank_measures import is_constant, pearson
 from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
 from tokimp.chains.questions import question_numbers
-from tokimp.estimator import IntArray
-from tokimp.scorer import FloatArray
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import FloatArray
 from tokimp.surrogate import Network
 
 MODELS = ("mlp", "ridge", "position", "mean")

@@ -11,8 +11,8 @@ from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits
 
-from tokimp.estimator import IntArray
-from tokimp.scorer import FloatArray
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import FloatArray
 from tokimp.surrogate import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)

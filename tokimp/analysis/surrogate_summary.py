@@ -15,8 +15,8 @@ from tokimp.analysis.pooled import Resampling, pooled_ratio
 from tokimp.analysis.surrogate_crossfit import MODELS, Crossfit, Examples, group_drops
 from tokimp.analysis.surrogate_targets import Target
 from tokimp.attention_features import KINDS, FeatureSpace
+from tokimp.contracts.scorer import FloatArray
 from tokimp.ragged import token_slice
-from tokimp.scorer import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

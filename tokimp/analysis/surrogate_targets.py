@@ -11,9 +11,9 @@ import xarray as xr
 
 from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.rank_measures import mean_ranks
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.ragged import iterate
-from tokimp.scorer import FloatArray
 
 KINDS = ("deleted", "importance", "path", "rank")
 _LIKELIHOODS = ("joint", "answer", "reasoning")  # objectives whose value of the unpruned chain a result holds

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokimp.categorizer import Categorizer, categorize_chains
 from tokimp.chains.chain import Chain
 from tokimp.chains.units import token_categories
+from tokimp.contracts.categorizer import Categorizer, categorize_chains
 from tokimp.errors import AnalysisError
 from tokimp.ragged import chain_ids, token_slice
 

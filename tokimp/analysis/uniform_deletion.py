@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from tokimp.scorer import FloatArray
+from tokimp.contracts.scorer import FloatArray
 
 Stratum = tuple[tuple[int, ...], float]
 

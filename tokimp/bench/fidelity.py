@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson
-from tokimp.estimator import Importance, Trajectory
-from tokimp.objective import Objective
+from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import FloatArray
 from tokimp.schema import ranks
-from tokimp.scorer import FloatArray
 
 OVERLAP_AT = 0.5
 

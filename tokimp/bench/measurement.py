@@ -12,10 +12,10 @@ from tokimp.bench.matmul import synchronize
 from tokimp.bench.ways import FAST, Way, estimator_for, scorer_for
 from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
-from tokimp.estimator import Importance
 from tokimp.memory import peak_memory, reset_peak_memory
-from tokimp.objective import Objective
 
 # The cheapest first, so that a budget is spent on what ends.
 ORDER = (Way.FAST, Way.BETWEEN_STEPS, Way.WITHIN_STEPS, Way.FROM_SCRATCH)

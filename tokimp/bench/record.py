@@ -15,7 +15,7 @@ import torch
 from tokimp.bench.matmul import MatmulRate
 from tokimp.bench.measurement import ChainCost, WayCost
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.objective import Objective
+from tokimp.contracts.objective import Objective
 from tokimp.provenance import model_identity, objective_identity, versions
 from tokimp.storage.atomic import replacing
 

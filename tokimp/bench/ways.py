@@ -6,8 +6,8 @@ import inspect
 from enum import StrEnum
 
 from tokimp.causal_lm import CausalLMScorer
-from tokimp.estimator import ImportanceEstimator
-from tokimp.registry import load_estimator
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.registry import load_estimator
 
 EXACT = "greedy"
 FAST = "greedy:strategy=fast"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tokimp.analysis.rebuilding import known_fingerprint
-from tokimp.categorizer import Categorizer
 from tokimp.categorizers.llm_cache import LabelCache
 from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
 from tokimp.categorizers.llm_local import LocalModel
@@ -15,9 +14,10 @@ from tokimp.categorizers.llm_prompt import AnswerError, Message, correction, mes
 from tokimp.categorizers.pieces import pieces
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.prompt_format import template_source
+from tokimp.contracts.categorizer import Categorizer
+from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp.model_loading import load_scorer
-from tokimp.scorer import Scorer
 from tokimp.storage.cache_folder import cache_folder
 
 _AROUND = 400  # characters shown before and after the passage

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tokimp.categorizer import CATEGORIES, OTHER
+from tokimp.contracts.categorizer import CATEGORIES, OTHER
 
 LABELS = (*CATEGORIES, OTHER)
 Message = dict[str, str]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from tokimp.categorizer import Categorizer
 from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.contracts.categorizer import Categorizer
 from tokimp.errors import CategorizerError
 
 NOTHING = "(none)"

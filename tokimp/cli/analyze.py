@@ -14,9 +14,9 @@ from tokimp.analyze import analyze as run_analysis
 from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.cli.progress_bar import progress_bar
+from tokimp.contracts.registry import load as load_plugin
+from tokimp.contracts.registry import load_analysis
 from tokimp.io import load, save
-from tokimp.registry import load as load_plugin
-from tokimp.registry import load_analysis
 from tokimp.report.tables import summary_line
 from tokimp.report.terminal import console_for, print_whole
 

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
-from tokimp import registry
+from tokimp.contracts import registry
 
 
 def _requirements() -> list[tuple[str, str, str]]:

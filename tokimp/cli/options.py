@@ -16,12 +16,12 @@ from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.chains.units import UNITS
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.compare import compare
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.registry import load, load_estimator, load_objective
 from tokimp.decoder import Decoder
 from tokimp.errors import TokimpError
-from tokimp.estimator import ImportanceEstimator
 from tokimp.model_loading import load_scorer
 from tokimp.model_source import TINY, asks_the_hub
-from tokimp.registry import load, load_estimator, load_objective
 
 
 class Checked(click.ParamType[str, str]):

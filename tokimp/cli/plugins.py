@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tokimp import registry
+from tokimp.contracts import registry
 
 
 def _requirement(plugin: registry.Plugin) -> str:

@@ -9,10 +9,10 @@ import click
 
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
+from tokimp.contracts.registry import load_task
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.task import Question, Task
 from tokimp.distillation.engines import ENGINES, Engine, load_engine
-from tokimp.distillation.task import Question, Task
-from tokimp.registry import load_task
-from tokimp.scorer import Scorer
 
 
 def _check_task(specification: str) -> None:

@@ -14,12 +14,12 @@ from click.core import ParameterSource
 from tokimp.chains.datasets import load_chains
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
+from tokimp.contracts.registry import load_trainer
+from tokimp.contracts.train_settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
 from tokimp.distillation.losses import tenth_of
-from tokimp.distillation.settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
 from tokimp.distillation.train import TrainReport
 from tokimp.distillation.train import train as run_training
 from tokimp.errors import TrainingError
-from tokimp.registry import load_trainer
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainSettings)}
 _LORA = {field.name: field.default for field in fields(Lora)}

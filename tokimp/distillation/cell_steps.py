@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tokimp.contracts.registry import load_task
 from tokimp.distillation.chain_steps import Ranking, Sampling
 from tokimp.distillation.evaluate import Evaluation, evaluate
 from tokimp.distillation.grid import Cell, cells
@@ -18,7 +19,6 @@ from tokimp.distillation.plan_inputs import load_writer, model_identity, questio
 from tokimp.distillation.step import PLAN, Say, Step
 from tokimp.distillation.train import TrainReport, train
 from tokimp.errors import DistillationError
-from tokimp.registry import load_task
 from tokimp.storage.atomic import write_object
 
 OUTCOME = "cell.json"

@@ -12,6 +12,7 @@ from typing import Any
 
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.compare import compare
+from tokimp.contracts.registry import load_estimator, load_task
 from tokimp.distillation.plan import Method, ModelSpec
 from tokimp.distillation.plan_inputs import load_writer, model_identity, questions_digest, task_questions, trust
 from tokimp.distillation.prune import ready_estimator, write_pruned
@@ -21,7 +22,6 @@ from tokimp.errors import DistillationError, PlanError
 from tokimp.io import load, save
 from tokimp.model_loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
-from tokimp.registry import load_estimator, load_task
 from tokimp.storage.atomic import write_object
 
 _SECONDS_BETWEEN_LINES = 10.0

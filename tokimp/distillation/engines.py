@@ -10,11 +10,11 @@ import torch
 
 from tokimp.batching import PositionBudget
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.scorer import Capability, Scorer, SpanLogprobs
 from tokimp.errors import UnsupportedError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.generation import continue_prompts, take_end_tokens
 from tokimp.model_loading import context_length, load_model
-from tokimp.scorer import Capability, Scorer, SpanLogprobs
 
 Engine = Literal["transformers", "vllm"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -93,7 +93,7 @@ class TransformersEngine(WritingEngine):
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[list[str]]:
-        """Continue each prompt `n` times; see `tokimp.scorer.Scorer.generate`."""
+        """Continue each prompt `n` times; see `tokimp.contracts.scorer.Scorer.generate`."""
         return continue_prompts(
             self, self._model, prompts, max_new_tokens=max_new_tokens, n=n, temperature=temperature, seed=seed
         )

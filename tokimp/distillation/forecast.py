@@ -10,14 +10,14 @@ from pathlib import Path
 from tokimp.bench.estimate import expected_positions
 from tokimp.bench.ways import Way
 from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.contracts.registry import load_objective, load_task
+from tokimp.contracts.scorer import Capability
 from tokimp.distillation.chain_steps import Sampling
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
 from tokimp.distillation.plan_inputs import task_questions
 from tokimp.distillation.prune import ready_estimator
 from tokimp.errors import PlanError, TokimpError
-from tokimp.registry import load_objective, load_task
-from tokimp.scorer import Capability
 
 CHARACTERS_A_TOKEN = 4.0
 """Of a question: a common rule for English, used where no tokenizer is asked."""

@@ -11,13 +11,13 @@ from typing import Any
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.contracts.registry import plugin_identity
+from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.task import Question, Task
 from tokimp.distillation.layout import Layout
-from tokimp.distillation.task import Question, Task
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.progress import Progress
 from tokimp.provenance import model_identity, plain_parameters, versions
-from tokimp.registry import plugin_identity
-from tokimp.scorer import Capability, Scorer
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.run_folder import digest
 
@@ -36,7 +36,7 @@ class Asking:
     per_round
         How many of them are written at a time; a question with a right one among them is not asked again.
     temperature, seed, max_new_tokens
-        As of `tokimp.scorer.Scorer.generate`.
+        As of `tokimp.contracts.scorer.Scorer.generate`.
     batch_questions
         Questions of a batch. The texts of a batch are written together, and kept together.
     """

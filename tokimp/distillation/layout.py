@@ -7,7 +7,7 @@ from typing import Any, cast
 from tokimp.chains.chain import Chain, Ids
 from tokimp.chains.prompt_format import ChainText, PromptFormat, choose
 from tokimp.chains.tokenization import SpanEncoder, lay_out
-from tokimp.distillation.task import Question, Task
+from tokimp.contracts.task import Question, Task
 from tokimp.errors import TokenizationError
 
 

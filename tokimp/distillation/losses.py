@@ -14,14 +14,14 @@ def tenth_of(steps: int) -> int:
 def mean_loss(history: Sequence[Mapping[str, float]], after: int, up_to: int) -> float:
     """Return the mean training loss of some steps, in nats a token.
 
-    A measurement stands for the steps since the one before it, as `tokimp.distillation.trainer.Fit` has it, and counts
+    A measurement stands for the steps since the one before it, as `tokimp.contracts.trainer.Fit` has it, and counts
     by how many of these are asked for. Steps after the last measurement do not count. The mean is over steps: batches
     count alike, however long they are.
 
     Parameters
     ----------
     history
-        As of `tokimp.distillation.trainer.Fit`.
+        As of `tokimp.contracts.trainer.Fit`.
     after, up_to
         The steps from ``after + 1`` to ``up_to``.
 

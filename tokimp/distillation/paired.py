@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 
 from tokimp.analysis.bootstrap import MeanInterval, mean_interval
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import DistillationError
-from tokimp.scorer import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.chains.units import UNITS
+from tokimp.contracts.registry import load_estimator, load_task, load_trainer
+from tokimp.contracts.train_settings import TrainSettings
 from tokimp.distillation.plan_file import read_plan_file
 from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
 from tokimp.distillation.plan_reader import PlanReader
-from tokimp.distillation.settings import TrainSettings
 from tokimp.errors import PlanError, TokimpError
-from tokimp.registry import load_estimator, load_task, load_trainer
 
 __all__ = ["Method", "ModelSpec", "Plan", "QuestionSet"]
 

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+from tokimp.contracts.registry import load_task
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.task import Question
 from tokimp.distillation.engines import load_engine
 from tokimp.distillation.plan import ModelSpec, QuestionSet
-from tokimp.distillation.task import Question
-from tokimp.registry import load_task
-from tokimp.scorer import Scorer
 from tokimp.storage.digests import model_digest
 from tokimp.storage.run_folder import digest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tokimp.contracts.registry import load
 from tokimp.decoder import Decoder
 from tokimp.distillation.cell_steps import CellStep
 from tokimp.distillation.chain_steps import Ranking, Sampling
@@ -13,7 +14,6 @@ from tokimp.distillation.step import Say, Step
 from tokimp.errors import PlanError, TokimpError
 from tokimp.model_loading import check_model, load_tokenizer
 from tokimp.model_source import asks_the_hub
-from tokimp.registry import load
 
 
 def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:

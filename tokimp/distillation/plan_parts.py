@@ -43,7 +43,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Which questions of the task: the arguments of `tokimp.distillation.task.Task.questions`."""
+    """Which questions of the task: the arguments of `tokimp.contracts.task.Task.questions`."""
 
     split: str
     source: str | None = None

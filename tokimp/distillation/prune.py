@@ -18,9 +18,9 @@ import numpy as np
 import xarray as xr
 
 from tokimp.chains.tokenization import SpanEncoder
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.registry import load_estimator, parse_specification
 from tokimp.errors import ChainError
-from tokimp.estimator import ImportanceEstimator
-from tokimp.registry import load_estimator, parse_specification
 from tokimp.storage.atomic import write_records
 from tokimp.views import kept_positions, pruned_text
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tokimp.contracts.task import Question
 from tokimp.distillation.interview import Judged
 from tokimp.distillation.layout import Layout
-from tokimp.distillation.task import Question
 from tokimp.errors import DistillationError
 from tokimp.schema import unstorable
 

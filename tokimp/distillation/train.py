@@ -19,14 +19,14 @@ import torch
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord, load_chains
+from tokimp.contracts.registry import load_trainer
+from tokimp.contracts.train_settings import TrainSettings
+from tokimp.contracts.trainer import Fit, Trainer
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
 from tokimp.distillation.losses import mean_loss, tenth_of
-from tokimp.distillation.settings import TrainSettings
-from tokimp.distillation.trainer import Fit, Trainer
 from tokimp.errors import TrainingError
 from tokimp.fingerprint import model_fingerprint
 from tokimp.model_loading import context_length, load_model, resolve_device
-from tokimp.registry import load_trainer
 from tokimp.storage.atomic import remove_partial, replacing
 from tokimp.storage.run_folder import RunFolder, digest
 
@@ -53,7 +53,7 @@ class TrainReport:
     seconds
         Of this call alone, loading and writing included.
     history
-        Losses (nats a token) on the way: see `tokimp.distillation.trainer.Fit`.
+        Losses (nats a token) on the way: see `tokimp.contracts.trainer.Fit`.
     settings, trainer, versions
         How, by whom, and with what.
     continued

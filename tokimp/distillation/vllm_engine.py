@@ -95,7 +95,7 @@ class VllmEngine(WritingEngine):
         temperature: float = 0.0,
         seed: int = 0,
     ) -> list[list[str]]:
-        """Continue each prompt `n` times; see `tokimp.scorer.Scorer.generate`."""
+        """Continue each prompt `n` times; see `tokimp.contracts.scorer.Scorer.generate`."""
         if not prompts:
             return []
         repeats = n if temperature else 1

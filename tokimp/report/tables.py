@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.contracts.estimator import IntArray
+from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import SchemaError
-from tokimp.estimator import IntArray
 from tokimp.report.terminal import (
     FEWEST_FOR_AN_INTERVAL,
     console_for,
@@ -27,7 +28,6 @@ from tokimp.report.terminal import (
     table_widths,
 )
 from tokimp.schema import DIAGNOSTIC_PREFIX
-from tokimp.scorer import FloatArray
 
 # Share of a chain's units; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25

@@ -13,10 +13,10 @@ from tokimp.cells import estimate
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.chains.units import Unit
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Answer, Joint, Objective
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Answer, Joint, Objective
-from tokimp.scorer import Capability, Scorer
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
 _NEEDED = {

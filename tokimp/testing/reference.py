@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tokimp.chains.chain import Chain, Ids, TokenizedChain
-from tokimp.scorer import FloatArray
+from tokimp.contracts.scorer import FloatArray
 
 
 def random_chain(

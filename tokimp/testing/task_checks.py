@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tokimp.distillation.task import Question, Source, Task
+from tokimp.contracts.task import Question, Source, Task
 from tokimp.errors import TaskError
 
 _MANY = 500

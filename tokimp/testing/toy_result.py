@@ -10,9 +10,9 @@ import xarray as xr
 from tokimp.assembly import Baseline, Cell, build
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_categories
-from tokimp.estimator import Importance
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.scorer import FloatArray, Scorer, SpanLogprobs
 from tokimp.schema import ATTRIBUTES
-from tokimp.scorer import FloatArray, Scorer, SpanLogprobs
 from tokimp.testing.toy_scorer import toy_chain
 
 

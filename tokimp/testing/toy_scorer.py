@@ -10,8 +10,8 @@ import torch
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.units import partition
-from tokimp.objective import Joint, LogprobTensors, Objective, Span
-from tokimp.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
+from tokimp.contracts.objective import Joint, LogprobTensors, Objective, Span
+from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
 
 
 class CharacterTokenizer:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tokimp_information_gain import InformationGain
 
+from tokimp.contracts.objective import Joint
 from tokimp.errors import EstimatorError
-from tokimp.objective import Joint
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokimp.chains.datasets import load_chains
 from tokimp.chains.datasets.correctness import same_value, split_answer
-from tokimp.distillation.task import Question, Source, Task, draw
+from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 
 INSTRUCTION = (

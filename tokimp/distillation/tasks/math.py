@@ -9,7 +9,7 @@ from tokimp.chains.datasets.correctness import read_value, same_value
 from tokimp.chains.datasets.records import Record, Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.chains.units import sentence_starts
-from tokimp.distillation.task import Question, Source, Task, draw
+from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 
 INSTRUCTION = (

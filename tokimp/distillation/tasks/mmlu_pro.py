@@ -10,7 +10,7 @@ from tokimp.chains.datasets.mmlu_pro import asked
 from tokimp.chains.datasets.records import Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.chains.units import sentence_starts
-from tokimp.distillation.task import Question, Source, Task, draw
+from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 
 INSTRUCTION = (

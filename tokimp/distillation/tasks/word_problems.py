@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tokimp.chains.datasets.correctness import same_value, split_answer
 from tokimp.chains.datasets.word_problems import generate
-from tokimp.distillation.task import Question, Source, Task
+from tokimp.contracts.task import Question, Source, Task
 from tokimp.errors import TaskError
 
 _ANSWER = re.compile(r"^####[^\S\n]*\S.*$", re.MULTILINE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.estimator import Importance, ImportanceEstimator
-from tokimp.objective import Answer, Objective
-from tokimp.scorer import Capability, FloatArray, Scorer
+from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.objective import Answer, Objective
+from tokimp.contracts.scorer import Capability, FloatArray, Scorer
 
 __all__ = ["InformationGain"]
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from tokimp.analysis.contract import Analysis
-from tokimp.categorizer import Categorizer
-from tokimp.distillation.task import Task
-from tokimp.distillation.trainer import Trainer
+from tokimp.contracts.analysis import Analysis
+from tokimp.contracts.categorizer import Categorizer
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.kinds import KINDS, Kind, check_plugin, singular, target_of
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.specification import parse_specification
+from tokimp.contracts.task import Task
+from tokimp.contracts.trainer import Trainer
 from tokimp.errors import PluginError
-from tokimp.estimator import ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.plugin_kinds import KINDS, Kind, check_plugin, singular, target_of
-from tokimp.specification import parse_specification
 
 __all__ = [
     "KINDS",

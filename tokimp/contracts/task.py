@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import ClassVar
 
+from tokimp.contracts.parameters import Parameterized
 from tokimp.errors import TaskError
-from tokimp.parameters import Parameterized
 
 Source = str | PathLike[str]
 """Where questions are read: the path of a JSONL file, or the name of a data set on the hub."""

@@ -49,7 +49,7 @@ class Parameterized:
     def label(self) -> str:
         """The name, and those parameters that differ from their defaults: ``greedy:keep_ratio=0.5``.
 
-        `tokimp.registry` reads it back where the parameters are such as JSON can write.
+        `tokimp.contracts.registry` reads it back where the parameters are such as JSON can write.
         """
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         changed = [
@@ -66,7 +66,7 @@ class Parameterized:
 
 
 def _parameter_text(value: Any) -> str:
-    """Write a parameter's value as `tokimp.registry.parse_specification` reads it."""
+    """Write a parameter's value as `tokimp.contracts.registry.parse_specification` reads it."""
     # Of plain text the reader takes what stands up to a comma, without white space around it.
     if isinstance(value, str) and "," not in value and value == value.strip():
         try:

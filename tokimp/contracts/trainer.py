@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tokimp.contracts.parameters import Parameterized
+from tokimp.contracts.train_settings import TrainSettings
 from tokimp.distillation.examples import TrainingExample
-from tokimp.distillation.settings import TrainSettings
 from tokimp.errors import TrainingError
-from tokimp.parameters import Parameterized
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.parameters import Parameterized
+from tokimp.contracts.scorer import Capability, FloatArray, Scorer
 from tokimp.errors import EstimatorError
-from tokimp.objective import Objective
-from tokimp.parameters import Parameterized
-from tokimp.scorer import Capability, FloatArray, Scorer
 
 IntArray = npt.NDArray[np.integer[Any]]
 

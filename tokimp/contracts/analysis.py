@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 import xarray as xr
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.parameters import Parameterized
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError
-from tokimp.objective import Objective
-from tokimp.parameters import Parameterized
 from tokimp.progress import Progress
-from tokimp.scorer import Capability, Scorer
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to print or draw
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
-from tokimp.objective import Objective
 
 FloatArray = npt.NDArray[np.floating[Any]]
 AttentionWeights = Literal["pattern", "value_norm"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tokimp.analysis.contract import Analysis
-from tokimp.categorizer import Categorizer
-from tokimp.distillation.task import Task
-from tokimp.distillation.trainer import Trainer
+from tokimp.contracts.analysis import Analysis
+from tokimp.contracts.categorizer import Categorizer
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.task import Task
+from tokimp.contracts.trainer import Trainer
 from tokimp.errors import PluginError
-from tokimp.estimator import ImportanceEstimator
-from tokimp.objective import Objective
-from tokimp.scorer import Capability, Scorer
 
 Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers"]
 KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers")

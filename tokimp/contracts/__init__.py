@@ -1,0 +1,1 @@
+"""What a plugin implements, and the registry that finds it by name."""
