@@ -22,7 +22,7 @@ import numpy.typing as npt
 import tokimp as ti
 from tokimp.chains.units import partition
 from tokimp.contracts.objective import Joint
-from tokimp.deletion import plan_deletions
+from tokimp.models.deletion.plan import plan_deletions
 from tokimp.testing import smollm2_folder
 
 Floats = npt.NDArray[np.floating]

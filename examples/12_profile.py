@@ -12,7 +12,7 @@ from tokimp_greedy import GreedyPruning
 from torch.profiler import ProfilerActivity, profile
 
 import tokimp as ti
-from tokimp.causal_lm import CausalLMScorer
+from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.testing import smollm2_folder
 
 source, chain_id, keep_ratio, backend = (*sys.argv[1:], *("0.85", "transformer_lens")[len(sys.argv) - 3 :])

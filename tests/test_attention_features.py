@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tokimp.attention_features import KINDS, FeatureSpace, attention_features, unit_features
 from tokimp.chains.chain import TokenizedChain
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_attention

@@ -13,13 +13,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.attention_knockout import cut_from_mask, pairs_to_cut
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Contrast, Joint, Reasoning
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import ObjectiveError, ScorerError, UnsupportedError
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.knockout import cut_from_mask, pairs_to_cut
+from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import ARCHITECTURES, byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_logprobs
 

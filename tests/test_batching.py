@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.batching import (
+from tokimp.errors import ScorerError
+from tokimp.models.batching import (
     PositionBudget,
     batches_by_length,
     out_of_memory,
@@ -15,7 +16,6 @@ from tokimp.batching import (
     single_sequence,
     split_list,
 )
-from tokimp.errors import ScorerError
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 200))

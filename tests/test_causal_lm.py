@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.contracts.objective import Contrast, Joint
 from tokimp.errors import ObjectiveError, ScorerError
-from tokimp.fingerprint import model_fingerprint
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.fingerprint import model_fingerprint
+from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import CONTEXT_LENGTH, byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_attention
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.contracts.objective import Joint
-from tokimp.deletion import DeletionBatch, check_deletions, plan_deletions, score_unit_deletions
 from tokimp.errors import ScorerError
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.deletion.plan import DeletionBatch, check_deletions, plan_deletions, score_unit_deletions
+from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_deletion
 

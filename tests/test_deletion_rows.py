@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokimp_greedy import GreedyPruning
 
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective, Span
 from tokimp.contracts.scorer import Scorer
-from tokimp.deletion import score_kept, score_unit_deletions
 from tokimp.errors import ScorerError
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.deletion.plan import score_kept, score_unit_deletions
+from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_deletion
 

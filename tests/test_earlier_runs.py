@@ -19,11 +19,11 @@ import tokimp as ti
 from tokimp.cells import estimate
 from tokimp.contracts.scorer import Scorer
 from tokimp.distillation.distill import distill
-from tokimp.distillation.engines import load_engine
 from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.sample import sample
 from tokimp.errors import ResumeError
+from tokimp.models.writing import load_engine
 
 EARLIER = Path(__file__).parent / "fixtures" / "tokimp_0_1_0"
 ESTIMATORS = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tokimp import memory
-from tokimp.memory import peak_memory, reset_peak_memory, total_memory
+from tokimp.models import memory
+from tokimp.models.memory import peak_memory, reset_peak_memory, total_memory
 
 
 def test_the_peak_counts_what_was_used_and_given_back() -> None:

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM
 from tokimp import model_source, registry
 from tokimp.contracts.registry import register_scorer
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
-from tokimp.model_loading import load_model, load_scorer, resolve_device, resolve_dtype
+from tokimp.models.loading import load_model, load_scorer, resolve_device, resolve_dtype
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_logprobs
 
@@ -160,7 +160,7 @@ def test_backends_that_do_not_exist_or_are_no_scorers_are_refused(
 
 def test_the_core_loads_no_backend() -> None:
     """Importing what loads scorers imports neither backend."""
-    code = "import sys, tokimp.model_loading; assert not {'nnsight', 'transformer_lens'} & set(sys.modules)"
+    code = "import sys, tokimp.models.loading; assert not {'nnsight', 'transformer_lens'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from tokimp import model_source
 from tokimp.errors import ScorerError
-from tokimp.model_loading import check_model
-from tokimp.model_source import asks_the_hub, line, not_loaded
+from tokimp.models import source as model_source
+from tokimp.models.loading import check_model
+from tokimp.models.source import asks_the_hub, line, not_loaded
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
 

@@ -9,7 +9,7 @@ import torch
 import tokimp as ti
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import ScorerError
-from tokimp.model_loading import LoadedModel, load_model
+from tokimp.models.loading import LoadedModel, load_model
 from tokimp.testing import smollm2_folder
 
 pytestmark = pytest.mark.real_model

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp import token_logprobs as token_logprobs_module
-from tokimp.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
+from tokimp.models import token_logprobs as token_logprobs_module
+from tokimp.models.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
 
 
 def query(*asked: tuple[int, int, int]) -> TokenQueries:

@@ -37,7 +37,7 @@ from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogp
 from tokimp.contracts.task import Question, Task
 from tokimp.errors import TokimpError
 from tokimp.io import load, save
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.schema import ranks, validate
 from tokimp.views import chain_table, kept_positions, pruned_text, top_units
 

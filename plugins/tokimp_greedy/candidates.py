@@ -11,8 +11,8 @@ import numpy as np
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import DeletionScores, FloatArray, Scorer
-from tokimp.deletion import score_unit_deletions
 from tokimp.errors import EstimatorError
+from tokimp.models.deletion.plan import score_unit_deletions
 from tokimp_greedy.looks import Looks
 
 

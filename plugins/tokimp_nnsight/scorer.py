@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from tokimp.attention_knockout import cut_from_mask
-from tokimp.causal_lm import CausalLMScorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.knockout import cut_from_mask
 from tokimp_nnsight.structure import attention_paths, module_path, output_projection
 
 
@@ -18,7 +18,7 @@ class NNsightScorer(CausalLMScorer):
 
     Works for every decoder of transformers. Attention is computed as the model was loaded (torch's fused kernels,
     where it has them) and switched to "eager", which alone forms the weights, only while they are asked for.
-    Parameters as of `tokimp.causal_lm.CausalLMScorer`.
+    Parameters as of `tokimp.models.causal_lm.CausalLMScorer`.
     """
 
     backend = "nnsight"

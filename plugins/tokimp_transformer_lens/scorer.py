@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from tokimp.batching import out_of_memory
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.errors import UnsupportedError
+from tokimp.models.batching import out_of_memory
+from tokimp.models.causal_lm import CausalLMScorer
 
 
 class TransformerLensScorer(CausalLMScorer):
@@ -18,7 +18,7 @@ class TransformerLensScorer(CausalLMScorer):
 
     The bridge computes whole attention matrices in every forward pass (attention is "eager"), so memory grows with
     the square of the length; on a GPU and long chains the backend ``nnsight`` needs less. Parameters as of
-    `tokimp.causal_lm.CausalLMScorer`.
+    `tokimp.models.causal_lm.CausalLMScorer`.
     """
 
     backend = "transformer_lens"

@@ -21,7 +21,7 @@ from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.contracts.trainer import Fit
 from tokimp.distillation.examples import TrainingExample
 from tokimp.errors import TrainingError
-from tokimp.model_loading import resolve_device
+from tokimp.models.loading import resolve_device
 from tokimp_trl.order import RedrawnOrder
 
 _STATE = "trainer_state.json"  # what transformers writes last into a checkpoint

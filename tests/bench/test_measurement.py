@@ -15,12 +15,12 @@ from tokimp.bench import Bench, ChainCost, Fidelity, MatmulRate, Way, WayCost, m
 from tokimp.bench.estimate import expected_positions, from_scratch_positions
 from tokimp.bench.fidelity import fidelity
 from tokimp.bench.ways import estimator_for, scorer_for
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.errors import EstimatorError, PluginError
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import tokimp as ti
-from tokimp.model_loading import load_model
+from tokimp.models.loading import load_model
 
 from .conftest import Run
 

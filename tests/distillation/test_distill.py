@@ -16,11 +16,11 @@ import tokimp as ti
 from tokimp.distillation import cell_steps, chain_steps
 from tokimp.distillation import distill as distill_module
 from tokimp.distillation.distill import Distillation, distill, gather
-from tokimp.distillation.engines import TransformersEngine
 from tokimp.distillation.evaluate import evaluate
 from tokimp.distillation.grid import cells
 from tokimp.distillation.plan import Method, Plan
 from tokimp.errors import DistillationError, PlanError, ResumeError
+from tokimp.models.writing import TransformersEngine
 from tokimp.storage.atomic import write_object
 
 from .students import save_word_student

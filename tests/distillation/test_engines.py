@@ -14,10 +14,10 @@ import pytest
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import demo_chains
 from tokimp.chains.tokenization import tokenize_chain
-from tokimp.distillation.engines import TransformersEngine, load_engine
 from tokimp.distillation.sample import sample
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
+from tokimp.models.writing import TransformersEngine, load_engine
 from tokimp.testing.random_models import CONTEXT_LENGTH, byte_tokenizer, random_model
 
 from .scripted import Sums, responses_to_sum
@@ -131,7 +131,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> type[LLM]:
     monkeypatch.setattr(module, "SamplingParams", SamplingParams, raising=False)
     monkeypatch.setitem(sys.modules, "vllm", module)
     version = importlib.metadata.version
-    monkeypatch.setattr("tokimp.distillation.vllm_engine.version", lambda name: "0.0")
+    monkeypatch.setattr("tokimp.models.vllm_writing.version", lambda name: "0.0")
     monkeypatch.setattr("tokimp.provenance.version", lambda name: "0.0" if name == "vllm" else version(name))
     return LLM
 

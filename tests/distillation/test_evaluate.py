@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tokimp.distillation.engines import TransformersEngine
 from tokimp.distillation.evaluate import Evaluation, evaluate, share_interval
 from tokimp.distillation.paired import paired_test
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError
+from tokimp.models.writing import TransformersEngine
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
 from .scripted import ScriptedEngine, Sums, responses_to_sum

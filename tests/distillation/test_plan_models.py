@@ -18,7 +18,7 @@ from tokimp.distillation.distill import distill
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.plan_models import check_models
 from tokimp.errors import PlanError, ResumeError
-from tokimp.model_loading import check_model
+from tokimp.models.loading import check_model
 from tokimp.storage.atomic import write_object
 from tokimp.storage.run_folder import RunFolder
 from tokimp.testing.toy_scorer import AdditiveScorer

@@ -16,7 +16,7 @@ from tokimp.chains.tokenization import tokenize_chain
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import EstimatorError, ObjectiveError
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 

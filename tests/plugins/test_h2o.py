@@ -16,7 +16,7 @@ from tokimp_h2o import H2O
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.errors import EstimatorError
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_attention

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tokimp_transformer_lens import TransformerLensScorer
 
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.contracts.objective import Contrast, Joint
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import UnsupportedError
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import ARCHITECTURES, byte_tokenizer, random_model
 from tokimp.testing.reference import (
     random_chain,

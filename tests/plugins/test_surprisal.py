@@ -11,7 +11,7 @@ from tokimp_surprisal import Surprisal
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.contracts.scorer import SpanLogprobs
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_logprobs

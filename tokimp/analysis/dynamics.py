@@ -17,8 +17,8 @@ from tokimp.analysis.rank_measures import is_constant, mean_ranks, overlap_share
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import Capability, FloatArray
-from tokimp.deletion import score_unit_deletions
 from tokimp.errors import AnalysisError
+from tokimp.models.deletion.plan import score_unit_deletions
 from tokimp.ragged import iterate
 from tokimp.report.dynamics import draw_dynamics, dynamics_table
 

@@ -15,7 +15,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import load_objective
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError, TokenizationError, TokimpError, UnsupportedError
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.ragged import iterate, one_chain
 
 # How far a token's log-probability (nats, mean over a chain) may be from the recorded one: rounding differs between

@@ -8,10 +8,10 @@ import numpy as np
 
 from tokimp.bench.matmul import synchronize
 from tokimp.bench.ways import Way
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
+from tokimp.models.causal_lm import CausalLMScorer
 
 # A step that reuses what the last one cached reads about two thirds of what one does that shares within itself: a
 # candidate that stands before the last deletion, half of them on average, reads only what stands behind it.

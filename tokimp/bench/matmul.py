@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tokimp.forward_work import ModelSize
+from tokimp.models.forward_work import ModelSize
 
 # Side of the large square product, by kind of device (else the last).
 _SIDE = {"cpu": 2048, "": 8192}

@@ -10,12 +10,12 @@ from tokimp.bench.estimate import expected_positions, from_scratch_positions, po
 from tokimp.bench.fidelity import Fidelity, fidelity
 from tokimp.bench.matmul import synchronize
 from tokimp.bench.ways import FAST, Way, estimator_for, scorer_for
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
-from tokimp.memory import peak_memory, reset_peak_memory
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.memory import peak_memory, reset_peak_memory
 
 # The cheapest first, so that a budget is spent on what ends.
 ORDER = (Way.FAST, Way.BETWEEN_STEPS, Way.WITHIN_STEPS, Way.FROM_SCRATCH)
@@ -38,7 +38,7 @@ class WayCost:
     positions
         Token positions passed through the model.
     operations
-        Additions and multiplications (FLOP) of these, `tokimp.forward_work.ForwardWork.operations`.
+        Additions and multiplications (FLOP) of these, `tokimp.models.forward_work.ForwardWork.operations`.
     memory
         Bytes in use at most, weights included; since the process began where the system cannot forget a peak.
     fidelity

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from enum import StrEnum
 
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load_estimator
+from tokimp.models.causal_lm import CausalLMScorer
 
 EXACT = "greedy"
 FAST = "greedy:strategy=fast"

@@ -17,7 +17,7 @@ from tokimp.chains.prompt_format import template_source
 from tokimp.contracts.categorizer import Categorizer
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
-from tokimp.model_loading import load_scorer
+from tokimp.models.loading import load_scorer
 from tokimp.storage.cache_folder import cache_folder
 
 _AROUND = 400  # characters shown before and after the passage

@@ -13,14 +13,14 @@ import torch
 
 from tokimp.bench import FAST, Bench, Way, matmul_rates, measure_chain, surroundings, truncate
 from tokimp.bench.ways import estimator_for
-from tokimp.causal_lm import CausalLMScorer
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.cli.options import Checked, keep_to_one_thread, run_options, tell_of_the_hub
 from tokimp.contracts.registry import load_objective
 from tokimp.errors import ChainError, UnsupportedError
-from tokimp.model_loading import load_scorer
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.loading import load_scorer
 from tokimp.report.costs import draw_growth, matmul_line, notes, way_table
 from tokimp.report.terminal import console_for, print_whole
 

@@ -15,7 +15,7 @@ from tokimp.distillation.forecast import Amount, forecast
 from tokimp.distillation.plan import Plan
 from tokimp.distillation.plan_file import naming
 from tokimp.errors import DistillationError
-from tokimp.model_source import TINY
+from tokimp.models.source import TINY
 from tokimp.report.distillation import accuracy_tables, difference_table, length_table
 from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole
 

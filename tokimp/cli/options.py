@@ -18,10 +18,10 @@ from tokimp.cli.progress_bar import progress_bar
 from tokimp.compare import compare
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load, load_estimator, load_objective
-from tokimp.decoder import Decoder
 from tokimp.errors import TokimpError
-from tokimp.model_loading import load_scorer
-from tokimp.model_source import TINY, asks_the_hub
+from tokimp.models.decoder import Decoder
+from tokimp.models.loading import load_scorer
+from tokimp.models.source import TINY, asks_the_hub
 
 
 class Checked(click.ParamType[str, str]):

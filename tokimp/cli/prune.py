@@ -14,7 +14,7 @@ from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.distillation.prune import Pruning, ready_estimator, write_pruned
 from tokimp.io import load
-from tokimp.model_loading import load_tokenizer
+from tokimp.models.loading import load_tokenizer
 
 
 @click.command()

@@ -58,7 +58,7 @@ class DeletionScores:
     reasoning, answer
         Log-likelihood (nats) of the reasoning still kept and of the answer, [candidate]; their sum is the joint one.
         That of the reasoning may be NaN where the objective's `Objective.spans` leave the reasoning out, so that
-        nothing is computed of it; `tokimp.deletion.score_kept` gives both of one version.
+        nothing is computed of it; `tokimp.models.deletion.plan.score_kept` gives both of one version.
     """
 
     objective: FloatArray

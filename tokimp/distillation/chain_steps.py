@@ -20,7 +20,7 @@ from tokimp.distillation.sample import sample
 from tokimp.distillation.step import Say, Step
 from tokimp.errors import DistillationError, PlanError
 from tokimp.io import load, save
-from tokimp.model_loading import load_scorer, load_tokenizer
+from tokimp.models.loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
 from tokimp.storage.atomic import write_object
 

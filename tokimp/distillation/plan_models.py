@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tokimp.contracts.registry import load
-from tokimp.decoder import Decoder
 from tokimp.distillation.cell_steps import CellStep
 from tokimp.distillation.chain_steps import Ranking, Sampling
 from tokimp.distillation.plan import ModelSpec, Plan
 from tokimp.distillation.step import Say, Step
 from tokimp.errors import PlanError, TokimpError
-from tokimp.model_loading import check_model, load_tokenizer
-from tokimp.model_source import asks_the_hub
+from tokimp.models.decoder import Decoder
+from tokimp.models.loading import check_model, load_tokenizer
+from tokimp.models.source import asks_the_hub
 
 
 def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
-    """Raise `PlanError` where a model that these steps load cannot be, as `tokimp.model_loading.check_model` tells.
+    """Raise `PlanError` where a model that these steps load cannot be, as `tokimp.models.loading.check_model` tells.
 
     The message names every key of the plan at which these steps find the model. Weights are not read. Of what only vLLM
     loads nothing is asked, and of a pruner of another package's scorer, which may have models of its own, the tokenizer

@@ -14,12 +14,12 @@ from typing import Any
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.contracts.registry import load, load_estimator, load_objective
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.distillation.engines import ENGINES
 from tokimp.distillation.evaluate import INTERVALS
 from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
 from tokimp.distillation.sample import sample
 from tokimp.errors import PlanError, TokimpError, did_you_mean
-from tokimp.model_source import TINY
+from tokimp.models.source import TINY
+from tokimp.models.writing import ENGINES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*")
 _LARGEST_SEED = 2**32 - 1

@@ -25,8 +25,8 @@ from tokimp.contracts.trainer import Fit, Trainer
 from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
 from tokimp.distillation.losses import mean_loss, tenth_of
 from tokimp.errors import TrainingError
-from tokimp.fingerprint import model_fingerprint
-from tokimp.model_loading import context_length, load_model, resolve_device
+from tokimp.models.fingerprint import model_fingerprint
+from tokimp.models.loading import context_length, load_model, resolve_device
 from tokimp.storage.atomic import remove_partial, replacing
 from tokimp.storage.run_folder import RunFolder, digest
 

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache
 
-from tokimp.batching import PositionBudget
 from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.fingerprint import model_fingerprint
-from tokimp.forward_work import ForwardWork, model_size
-from tokimp.generation import take_end_tokens
-from tokimp.key_value_cache import can_share_prefix, new_cache
-from tokimp.memory import total_memory
-from tokimp.model_loading import context_length, load_model
-from tokimp.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
+from tokimp.models.batching import PositionBudget
+from tokimp.models.deletion.key_value_pool import can_share_prefix, new_cache
+from tokimp.models.fingerprint import model_fingerprint
+from tokimp.models.forward_work import ForwardWork, model_size
+from tokimp.models.generation import take_end_tokens
+from tokimp.models.loading import context_length, load_model
+from tokimp.models.memory import total_memory
+from tokimp.models.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
 
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
 # positions of a batch, and numbers in a tensor of logits.
@@ -38,7 +38,7 @@ class Decoder(ABC):
 
     A backend writes `_wrap`, `_model`, `_attention_layers`, `_forward`, `_forward_attention`, `_forward_embeddings`
     and `_output_projection`; `_forward_cut` too, where it can cut attention. Parameters and errors as of
-    `tokimp.causal_lm.CausalLMScorer`.
+    `tokimp.models.causal_lm.CausalLMScorer`.
 
     Attributes
     ----------

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from transformers.cache_utils import DynamicCache
 
-from tokimp.deletion_step import DeletionStep, IntArray
-from tokimp.key_value_cache import KeyValuePool
+from tokimp.models.deletion.key_value_pool import KeyValuePool
+from tokimp.models.deletion.step import DeletionStep, IntArray
 
 LogprobArray = npt.NDArray[np.float32]
 

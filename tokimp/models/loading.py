@@ -12,7 +12,7 @@ import torch
 from tokimp.contracts.registry import load
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.model_source import check_weights, line, locate, not_loaded
+from tokimp.models.source import check_weights, line, locate, not_loaded
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,19 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tokimp.attention_knockout import honours_cuts, score_knockouts
-from tokimp.batching import batches_by_length, run_within_memory, single_sequence, split_list
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
-from tokimp.decoder import Decoder
-from tokimp.deletion_pass import DeletionPass
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.forward_work import ForwardWork
-from tokimp.generation import continue_prompts
-from tokimp.key_value_cache import new_cache
-from tokimp.token_logprobs import TokenQueries, gather_logprobs
-from tokimp.value_norms import value_norms
+from tokimp.models.batching import batches_by_length, run_within_memory, single_sequence, split_list
+from tokimp.models.decoder import Decoder
+from tokimp.models.deletion.key_value_pool import new_cache
+from tokimp.models.deletion.reading import DeletionPass
+from tokimp.models.forward_work import ForwardWork
+from tokimp.models.generation import continue_prompts
+from tokimp.models.knockout import honours_cuts, score_knockouts
+from tokimp.models.token_logprobs import TokenQueries, gather_logprobs
+from tokimp.models.value_norms import value_norms
 
 
 class CausalLMScorer(Decoder, Scorer):
@@ -32,7 +32,7 @@ class CausalLMScorer(Decoder, Scorer):
     Parameters
     ----------
     model, device, dtype, tokenizer
-        As for `tokimp.model_loading.load_scorer`. A model object is copied.
+        As for `tokimp.models.loading.load_scorer`. A model object is copied.
     trust_remote_code
         Whether a hub repository may run its own Python code here.
     reuse_kv
@@ -46,7 +46,7 @@ class CausalLMScorer(Decoder, Scorer):
     Raises
     ------
     ScorerError, UnsupportedError
-        As for `tokimp.model_loading.load_scorer`.
+        As for `tokimp.models.loading.load_scorer`.
     """
 
     capabilities = frozenset(Capability)

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
-from tokimp.batching import memory_failure, release_memory, run_within_memory, too_large
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective
 from tokimp.contracts.scorer import DeletionScores, FloatArray
-from tokimp.deletion import DeletionBatch, check_deletions, plan_deletions
-from tokimp.deletion_rows import LogprobArray, ReadRow, RowBank
-from tokimp.deletion_step import DeletionStep, IntArray
-from tokimp.key_value_cache import new_cache, rewind
+from tokimp.models.batching import memory_failure, release_memory, run_within_memory, too_large
+from tokimp.models.deletion.key_value_pool import new_cache, rewind
+from tokimp.models.deletion.plan import DeletionBatch, check_deletions, plan_deletions
+from tokimp.models.deletion.rows import LogprobArray, ReadRow, RowBank
+from tokimp.models.deletion.step import DeletionStep, IntArray
 
 if TYPE_CHECKING:
-    from tokimp.decoder import Decoder
+    from tokimp.models.decoder import Decoder
 
 # Keys and values of a batch's whole rows take memory as well, not only the positions that are read: so many positions
 # in all for each one that may be read.

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tokimp.distillation.engines import WritingEngine
 from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.models.writing import WritingEngine
 from tokimp.storage.digests import model_digest
 
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from tokimp.batching import PositionBudget, batches_by_length, run_within_memory, split_list
 from tokimp.errors import ScorerError
+from tokimp.models.batching import PositionBudget, batches_by_length, run_within_memory, split_list
 
 
 class Generating(Protocol):

@@ -8,13 +8,13 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from tokimp.batching import PositionBudget
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.scorer import Capability, Scorer, SpanLogprobs
 from tokimp.errors import UnsupportedError
-from tokimp.fingerprint import model_fingerprint
-from tokimp.generation import continue_prompts, take_end_tokens
-from tokimp.model_loading import context_length, load_model
+from tokimp.models.batching import PositionBudget
+from tokimp.models.fingerprint import model_fingerprint
+from tokimp.models.generation import continue_prompts, take_end_tokens
+from tokimp.models.loading import context_length, load_model
 
 Engine = Literal["transformers", "vllm"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -40,14 +40,14 @@ class TransformersEngine(WritingEngine):
     Parameters
     ----------
     model, device, dtype, tokenizer, trust_remote_code
-        As of `tokimp.model_loading.load_model`.
+        As of `tokimp.models.loading.load_model`.
     batch_positions
         The most token positions of a batch, those to be written included; it halves when memory runs out.
 
     Raises
     ------
     ScorerError, UnsupportedError
-        As of `tokimp.model_loading.load_model`.
+        As of `tokimp.models.loading.load_model`.
     """
 
     backend = "transformers"
@@ -109,7 +109,7 @@ def load_engine(model: Any, engine: Engine = "transformers", **options: Any) -> 
     engine
         ``transformers``, or ``vllm``, which has to be installed.
     **options
-        As of `TransformersEngine` or `tokimp.distillation.vllm_engine.VllmEngine`: ``device``, ``dtype``, ...
+        As of `TransformersEngine` or `tokimp.models.vllm_writing.VllmEngine`: ``device``, ``dtype``, ...
 
     Raises
     ------
@@ -119,7 +119,7 @@ def load_engine(model: Any, engine: Engine = "transformers", **options: Any) -> 
     if engine == "transformers":
         return TransformersEngine(model, **options)
     if engine == "vllm":
-        from tokimp.distillation.vllm_engine import VllmEngine  # noqa: PLC0415 - vLLM is not part of an installation
+        from tokimp.models.vllm_writing import VllmEngine  # noqa: PLC0415 - vLLM is not part of an installation
 
         return VllmEngine(model, **options)
     raise UnsupportedError(f"there is no engine {engine!r}; engines are {', '.join(ENGINES)}")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tokimp.batching import run_within_memory, split_list
 from tokimp.chains.chain import Ids, TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.models.batching import run_within_memory, split_list
 
 if TYPE_CHECKING:
-    from tokimp.decoder import Decoder
+    from tokimp.models.decoder import Decoder
 
 
 def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -74,7 +74,7 @@ def honours_cuts(forward: Callable[..., torch.Tensor], model: Any, device: str, 
     Parameters
     ----------
     forward
-        Returns logits for ids and the pairs to cut, as `tokimp.decoder.Decoder` describes; with `inputs`.
+        Returns logits for ids and the pairs to cut, as `tokimp.models.decoder.Decoder` describes; with `inputs`.
     model, device
         The model behind it, and where it is.
     """

@@ -1,0 +1,1 @@
+"""The hot path: scores of many deletions, with nothing computed twice."""
