@@ -20,9 +20,9 @@ import xarray as xr
 import tokimp as ti
 from tokimp.chains.datasets.word_problems import annotate, generate
 from tokimp.chains.units import sentence_starts
-from tokimp.ragged import iterate
 from tokimp.report.tables import cost_table
 from tokimp.report.terminal import console_for, print_whole
+from tokimp.results.by_chain import iterate
 
 METHODS = ["greedy", "leave_one_out", "attention_knockout", "gradient", "attention", "h2o", "surprisal", "uniform"]
 CHEAP = ["greedy", "leave_one_out", "uniform"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tokimp.analyze import analyze
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import SchemaError
-from tokimp.io import load, save
+from tokimp.results.io import load, save
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 

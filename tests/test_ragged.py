@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tokimp.analyze import analyze
 from tokimp.errors import SchemaError
-from tokimp.ragged import chain_ids, concatenate, iterate, one_chain, pad, select
-from tokimp.schema import validate
+from tokimp.results.by_chain import chain_ids, concatenate, iterate, one_chain, pad, select
+from tokimp.results.schema import validate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 

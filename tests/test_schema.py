@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import SchemaError
-from tokimp.schema import ATTRIBUTES, VARIABLES, ranks, unstorable, validate
+from tokimp.results.schema import ATTRIBUTES, VARIABLES, ranks, unstorable, validate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 

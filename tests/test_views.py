@@ -12,11 +12,11 @@ from tokimp.chains.chain import Chain
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import EstimatorError, SchemaError
-from tokimp.ragged import concatenate
+from tokimp.results.by_chain import concatenate
+from tokimp.results.views import chain_table, kept_positions, pruned_text, top_units
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
-from tokimp.views import chain_table, kept_positions, pruned_text, top_units
 
 
 def words() -> xr.DataTree:

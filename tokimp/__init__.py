@@ -36,10 +36,10 @@ from tokimp.contracts.registry import (
 from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
 from tokimp.contracts.task import Question, Task
 from tokimp.errors import TokimpError
-from tokimp.io import load, save
 from tokimp.models.loading import load_scorer
-from tokimp.schema import ranks, validate
-from tokimp.views import chain_table, kept_positions, pruned_text, top_units
+from tokimp.results.io import load, save
+from tokimp.results.schema import ranks, validate
+from tokimp.results.views import chain_table, kept_positions, pruned_text, top_units
 
 __version__ = version("tokimp")
 

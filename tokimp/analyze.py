@@ -25,8 +25,8 @@ from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import AnalysisError, TokimpError
 from tokimp.progress import Progress
-from tokimp.provenance import plain_parameters, versions
-from tokimp.schema import validate
+from tokimp.results.provenance import plain_parameters, versions
+from tokimp.results.schema import validate
 
 
 def analyze(

@@ -14,7 +14,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_filler
 from tokimp.contracts.estimator import Importance, IntArray
 from tokimp.contracts.scorer import FloatArray, SpanLogprobs
-from tokimp.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
+from tokimp.results.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
 
 
 @dataclass(frozen=True, slots=True)

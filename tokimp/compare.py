@@ -31,14 +31,14 @@ from tokimp.errors import (
 )
 from tokimp.journal import Journal
 from tokimp.progress import Progress, RemainingTime
-from tokimp.provenance import (
+from tokimp.results.provenance import (
     chain_identity,
     estimator_identities,
     model_identity,
     objective_identity,
     versions,
 )
-from tokimp.schema import unstorable
+from tokimp.results.schema import unstorable
 
 # The largest that numpy's global generator takes.
 _LARGEST_SEED = 2**32 - 1

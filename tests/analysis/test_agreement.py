@@ -24,7 +24,7 @@ from tokimp.analysis.rank_measures import (
 from tokimp.analyze import analyze
 from tokimp.contracts.estimator import Importance
 from tokimp.errors import AnalysisError
-from tokimp.ragged import concatenate, select
+from tokimp.results.by_chain import concatenate, select
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 

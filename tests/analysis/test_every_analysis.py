@@ -22,7 +22,7 @@ from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
-from tokimp.schema import validate
+from tokimp.results.schema import validate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -19,7 +19,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.registry import load_objective
 from tokimp.errors import AnalysisError
-from tokimp.ragged import concatenate, select
+from tokimp.results.by_chain import concatenate, select
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 

@@ -132,7 +132,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> type[LLM]:
     monkeypatch.setitem(sys.modules, "vllm", module)
     version = importlib.metadata.version
     monkeypatch.setattr("tokimp.models.vllm_writing.version", lambda name: "0.0")
-    monkeypatch.setattr("tokimp.provenance.version", lambda name: "0.0" if name == "vllm" else version(name))
+    monkeypatch.setattr("tokimp.results.provenance.version", lambda name: "0.0" if name == "vllm" else version(name))
     return LLM
 
 

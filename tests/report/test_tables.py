@@ -14,8 +14,8 @@ from rich.console import Console
 
 from tokimp.analyze import analyze
 from tokimp.errors import SchemaError
-from tokimp.ragged import concatenate
 from tokimp.report.tables import agreement_table, cost_table, print_report, summary_line
+from tokimp.results.by_chain import concatenate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 

@@ -23,9 +23,9 @@ from tokimp.analysis.rank_measures import (
 )
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.scorer import FloatArray
-from tokimp.ragged import iterate
 from tokimp.report.figures import draw_agreement
 from tokimp.report.tables import agreement_table
+from tokimp.results.by_chain import iterate
 
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 # Why a pair of estimators has no value on a chain.

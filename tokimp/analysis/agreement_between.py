@@ -16,9 +16,9 @@ from tokimp.analysis.bootstrap import mean_intervals
 from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.errors import AnalysisError
-from tokimp.io import load
-from tokimp.ragged import iterate
 from tokimp.report.agreement_groups import agreement_between_table, draw_agreement_between
+from tokimp.results.by_chain import iterate
+from tokimp.results.io import load
 
 # What may differ between the two results, and is named where it does.
 _COMPARED = ("model_id", "objective", "backend", "dtype", "prompt_format", "seed", "device", "scorer")

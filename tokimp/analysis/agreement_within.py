@@ -20,8 +20,8 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.registry import load_categorizer
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.ragged import iterate
 from tokimp.report.agreement_groups import agreement_within_table, draw_agreement_within
+from tokimp.results.by_chain import iterate
 
 KINDS = ("category", "position", "correctness")
 Units = np.ndarray[tuple[int], np.dtype[np.int64]]

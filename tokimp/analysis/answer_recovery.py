@@ -28,9 +28,9 @@ from tokimp.chains.tokenization import SpanEncoder
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.scorer import Capability, FloatArray, Scorer
 from tokimp.errors import AnalysisError
-from tokimp.ragged import iterate
 from tokimp.report.curve_tables import answer_recovery_table
 from tokimp.report.curves import coinciding_references, draw_answer_recovery
+from tokimp.results.by_chain import iterate
 
 REFERENCES = ("chain", "unpruned", "gold")
 Texts = npt.NDArray[np.object_]

@@ -19,8 +19,8 @@ from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import Capability, FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.models.deletion.plan import score_unit_deletions
-from tokimp.ragged import iterate
 from tokimp.report.dynamics import draw_dynamics, dynamics_table
+from tokimp.results.by_chain import iterate
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 LOCAL, FROZEN, RANDOM = "local", "frozen", "random"

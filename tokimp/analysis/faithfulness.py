@@ -27,9 +27,9 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer import Capability, DeletionScores, FloatArray, Scorer
-from tokimp.ragged import iterate
 from tokimp.report.curve_tables import faithfulness_table
 from tokimp.report.curves import draw_faithfulness
+from tokimp.results.by_chain import iterate
 
 CURVES = ("least_first", "most_first")
 # The bins of DeYoung et al. 2020, section 4.2.

@@ -19,8 +19,8 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.ragged import iterate
 from tokimp.report.planted_filler import draw_planted, planted_table
+from tokimp.results.by_chain import iterate
 
 LEVELS = ("unit", "sentence")
 MEASURES = ("auroc", "average_precision")

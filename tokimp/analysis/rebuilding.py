@@ -16,7 +16,7 @@ from tokimp.contracts.registry import load_objective
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError, TokenizationError, TokimpError, UnsupportedError
 from tokimp.models.loading import load_scorer
-from tokimp.ragged import iterate, one_chain
+from tokimp.results.by_chain import iterate, one_chain
 
 # How far a token's log-probability (nats, mean over a chain) may be from the recorded one: rounding differs between
 # devices, a changed prompt or weight moves it by far more.

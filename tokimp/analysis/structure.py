@@ -19,8 +19,8 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.registry import load_categorizer
 from tokimp.contracts.scorer import FloatArray
-from tokimp.ragged import iterate
 from tokimp.report.categories import UNLABELLED, draw_structure, structure_table
+from tokimp.results.by_chain import iterate
 
 
 class Structure(Analysis):

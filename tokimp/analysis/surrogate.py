@@ -24,8 +24,8 @@ from tokimp.chains.questions import question_numbers
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.scorer import Capability, FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.ragged import chain_ids
 from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
+from tokimp.results.by_chain import chain_ids
 from tokimp.surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
 
 

@@ -16,7 +16,7 @@ from tokimp.analysis.surrogate_crossfit import MODELS, Crossfit, Examples, group
 from tokimp.analysis.surrogate_targets import Target
 from tokimp.attention_features import KINDS, FeatureSpace
 from tokimp.contracts.scorer import FloatArray
-from tokimp.ragged import token_slice
+from tokimp.results.by_chain import token_slice
 
 
 @dataclass(frozen=True, slots=True)

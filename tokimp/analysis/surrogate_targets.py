@@ -13,7 +13,7 @@ from tokimp.analysis.agreement import unit_scores
 from tokimp.analysis.rank_measures import mean_ranks
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.ragged import iterate
+from tokimp.results.by_chain import iterate
 
 KINDS = ("deleted", "importance", "path", "rank")
 _LIKELIHOODS = ("joint", "answer", "reasoning")  # objectives whose value of the unpruned chain a result holds

@@ -10,7 +10,7 @@ from tokimp.chains.chain import Chain
 from tokimp.chains.units import token_categories
 from tokimp.contracts.categorizer import Categorizer, categorize_chains
 from tokimp.errors import AnalysisError
-from tokimp.ragged import chain_ids, token_slice
+from tokimp.results.by_chain import chain_ids, token_slice
 
 Labels = npt.NDArray[np.object_]
 

@@ -10,7 +10,7 @@ from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import FloatArray
-from tokimp.schema import ranks
+from tokimp.results.schema import ranks
 
 OVERLAP_AT = 0.5
 

@@ -16,7 +16,7 @@ from tokimp.bench.matmul import MatmulRate
 from tokimp.bench.measurement import ChainCost, WayCost
 from tokimp.contracts.objective import Objective
 from tokimp.models.causal_lm import CausalLMScorer
-from tokimp.provenance import model_identity, objective_identity, versions
+from tokimp.results.provenance import model_identity, objective_identity, versions
 from tokimp.storage.atomic import replacing
 
 

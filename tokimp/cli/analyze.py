@@ -16,9 +16,9 @@ from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.contracts.registry import load as load_plugin
 from tokimp.contracts.registry import load_analysis
-from tokimp.io import load, save
 from tokimp.report.tables import summary_line
 from tokimp.report.terminal import console_for, print_whole
+from tokimp.results.io import load, save
 
 ANALYSIS = Checked("analysis", lambda specification: load_analysis(specification).validate_parameters())
 

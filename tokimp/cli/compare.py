@@ -14,8 +14,8 @@ import xarray as xr
 from tokimp.analyze import analyze
 from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.errors import SchemaError
-from tokimp.io import load, save
 from tokimp.report.tables import print_report
+from tokimp.results.io import load, save
 
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 

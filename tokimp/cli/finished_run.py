@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tokimp.errors import SchemaError
-from tokimp.io import SUFFIXES
+from tokimp.results.io import SUFFIXES
 
 # A cell: an estimator's say on one chain. Beside them lie the chains' own log-probabilities ("-baseline").
 _CELL = re.compile(r"\d{6}-\d{3,}\.npz")

@@ -13,8 +13,8 @@ from click.core import ParameterSource
 from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.distillation.prune import Pruning, ready_estimator, write_pruned
-from tokimp.io import load
 from tokimp.models.loading import load_tokenizer
+from tokimp.results.io import load
 
 
 @click.command()

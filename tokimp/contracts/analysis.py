@@ -118,7 +118,7 @@ class Analysis(Parameterized, ABC):
     --------
     How many of a chain's units each estimator tells apart:
 
-    >>> from tokimp.ragged import iterate
+    >>> from tokimp.results.by_chain import iterate
     >>> class Levels(Analysis):
     ...     name = "levels"
     ...

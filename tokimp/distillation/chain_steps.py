@@ -19,9 +19,9 @@ from tokimp.distillation.prune import ready_estimator, write_pruned
 from tokimp.distillation.sample import sample
 from tokimp.distillation.step import Say, Step
 from tokimp.errors import DistillationError, PlanError
-from tokimp.io import load, save
 from tokimp.models.loading import load_scorer, load_tokenizer
 from tokimp.progress import Progress
+from tokimp.results.io import load, save
 from tokimp.storage.atomic import write_object
 
 _SECONDS_BETWEEN_LINES = 10.0

@@ -17,7 +17,7 @@ from tokimp.contracts.task import Question, Task
 from tokimp.distillation.layout import Layout
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.progress import Progress
-from tokimp.provenance import model_identity, plain_parameters, versions
+from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.run_folder import digest
 

@@ -1,7 +1,7 @@
 r"""Chains shortened to several keep ratios, from one ranking; and what re-tokenising their text does.
 
 How the text is rebuilt from the tokens that are kept: a character of the reasoning stays if every token that covers it
-does (`tokimp.views.pruned_text`), and nothing is put between what stays. So spaces go with the tokens they belong to,
+does (`tokimp.results.views.pruned_text`), and nothing is put between what stays. So spaces go with the tokens they belong to,
 and " 3" and "+" that were apart may come to stand side by side. A student reads that text in its own tokens: its
 tokenizer may join what was two tokens. `retokenization` measures how often, in the pruner's own tokens.
 """
@@ -21,8 +21,8 @@ from tokimp.chains.tokenization import SpanEncoder
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load_estimator, parse_specification
 from tokimp.errors import ChainError
+from tokimp.results.views import kept_positions, pruned_text
 from tokimp.storage.atomic import write_records
-from tokimp.views import kept_positions, pruned_text
 
 
 @dataclass(frozen=True, slots=True)

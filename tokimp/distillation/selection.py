@@ -12,7 +12,7 @@ from tokimp.contracts.task import Question
 from tokimp.distillation.interview import Judged
 from tokimp.distillation.layout import Layout
 from tokimp.errors import DistillationError
-from tokimp.schema import unstorable
+from tokimp.results.schema import unstorable
 
 Record = dict[str, Any]
 

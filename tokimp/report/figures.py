@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from tokimp.errors import SchemaError
-from tokimp.ragged import one_chain
-from tokimp.views import chain_table
+from tokimp.results.by_chain import one_chain
+from tokimp.results.views import chain_table
 
 COLUMNS = 92
 _CHARACTER_INCHES, _LINE_INCHES = 0.088, 0.21

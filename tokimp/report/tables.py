@@ -27,7 +27,7 @@ from tokimp.report.terminal import (
     print_whole,
     table_widths,
 )
-from tokimp.schema import DIAGNOSTIC_PREFIX
+from tokimp.results.schema import DIAGNOSTIC_PREFIX
 
 # Share of a chain's units; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25

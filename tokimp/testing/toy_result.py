@@ -12,7 +12,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_categories
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.scorer import FloatArray, Scorer, SpanLogprobs
-from tokimp.schema import ATTRIBUTES
+from tokimp.results.schema import ATTRIBUTES
 from tokimp.testing.toy_scorer import toy_chain
 
 

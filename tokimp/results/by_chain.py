@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.errors import SchemaError
-from tokimp.schema import validate
+from tokimp.results.schema import validate
 
 # What must be the same for two results to be about the same question.
 SHARED_ATTRIBUTES = ("schema_version", "model_fingerprint", "backend", "dtype", "objective", "prompt_format", "unit")

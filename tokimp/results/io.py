@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.errors import SchemaError
-from tokimp.schema import SCHEMA_VERSION, unstorable, validate
+from tokimp.results.schema import SCHEMA_VERSION, unstorable, validate
 from tokimp.storage.atomic import replacing
 
 SUFFIXES = (".nc", ".zarr")

@@ -8,7 +8,7 @@ import xarray as xr
 
 from tokimp.contracts.estimator import IntArray
 from tokimp.errors import EstimatorError
-from tokimp.ragged import one_chain
+from tokimp.results.by_chain import one_chain
 
 
 def chain_table(tree: xr.DataTree, chain_id: str) -> pd.DataFrame:
