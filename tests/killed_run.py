@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.compare import compare
+from tokimp.compare.compare import compare
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer

@@ -13,9 +13,9 @@ import xarray as xr
 import tokimp as ti
 from tokimp.analysis import Analysis, AnalysisInput
 from tokimp.analysis.rebuilding import load_recorded_scorer, rebuild_chains
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError, ObjectiveError, PluginError, TokimpError, UnsupportedError
-from tokimp.progress import Progress
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 

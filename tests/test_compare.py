@@ -20,7 +20,8 @@ import xarray as xr
 
 from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord
-from tokimp.compare import compare
+from tokimp.compare.compare import compare
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.scorer import Capability, SpanLogprobs
 from tokimp.errors import (
@@ -32,7 +33,6 @@ from tokimp.errors import (
     TokimpError,
     UnsupportedError,
 )
-from tokimp.progress import Progress
 from tokimp.testing import AdditiveScorer
 
 SCRIPT = Path(__file__).parent / "killed_run.py"

@@ -16,7 +16,7 @@ import torch
 import xarray as xr
 
 import tokimp as ti
-from tokimp.cells import estimate
+from tokimp.compare.run_cell import estimate
 from tokimp.contracts.scorer import Scorer
 from tokimp.distillation.distill import distill
 from tokimp.distillation.evaluate import evaluate

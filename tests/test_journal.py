@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokimp.assembly import Baseline, Cell
+from tokimp.compare.assembly import Baseline, Cell
+from tokimp.compare.journal import Journal
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.errors import ResumeError
-from tokimp.journal import Journal
 
 IDENTITY: dict[str, Any] = {"seed": 0, "model": {"id": "m"}, "chains": [{"id": "é", "text": "0"}]}
 CELL = Cell(
@@ -174,7 +174,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from tokimp.journal import Journal
+from tokimp.compare.journal import Journal
 with Journal(Path(sys.argv[1]), {}):
     print("held", flush=True)
     time.sleep(60)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokimp.assembly import Cell
+from tokimp.compare.assembly import Cell
+from tokimp.compare.remaining_time import RemainingTime
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.registry import load_estimator
-from tokimp.progress import RemainingTime
 from tokimp.testing.toy_scorer import toy_chain
 
 

@@ -19,12 +19,12 @@ from tokimp.analysis.rebuilding import (
     recorded_objective,
 )
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import AnalysisError, TokimpError
-from tokimp.progress import Progress
 from tokimp.results.provenance import plain_parameters, versions
 from tokimp.results.schema import validate
 

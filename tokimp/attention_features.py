@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tokimp.assembly import token_units
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.assembly import token_units
 from tokimp.contracts.scorer import FloatArray, Scorer
 
 # What is measured of every unit in every layer and head; `unit_features` says how.

@@ -20,9 +20,9 @@ from tokimp.analysis.surrogate_models import Scaling, Training, fit_ridge
 from tokimp.analysis.surrogate_targets import read_targets
 from tokimp.attention_features import KINDS
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.progress import Progress
 from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
 from tokimp.surrogate import load_surrogate
 from tokimp.testing.toy_result import toy_result

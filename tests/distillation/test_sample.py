@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tokimp.chains.datasets import is_right, load_chains
+from tokimp.compare.remaining_time import Progress
 from tokimp.distillation.sample import SampleReport, sample
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError, TokenizationError
 from tokimp.models.writing import TransformersEngine
-from tokimp.progress import Progress
 
 from .scripted import ScriptedEngine, Sums, sample_sums
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tokimp.assembly import token_units
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
+from tokimp.compare.assembly import token_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import load_objective
 from tokimp.contracts.scorer import Capability, Scorer

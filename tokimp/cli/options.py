@@ -15,7 +15,7 @@ from tokimp.chains.datasets import FORMATS, SkippedRecord, load_chains
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.chains.units import UNITS
 from tokimp.cli.progress_bar import progress_bar
-from tokimp.compare import compare
+from tokimp.compare.compare import compare
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load, load_estimator, load_objective
 from tokimp.errors import TokimpError

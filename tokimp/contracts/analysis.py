@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 import xarray as xr
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.parameters import Parameterized
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError
-from tokimp.progress import Progress
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to print or draw
     from matplotlib.figure import Figure

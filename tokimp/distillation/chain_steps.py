@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.chains.datasets import SkippedRecord, load_chains
-from tokimp.compare import compare
+from tokimp.compare.compare import compare
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.registry import load_estimator, load_task
 from tokimp.distillation.plan import Method, ModelSpec
 from tokimp.distillation.plan_inputs import load_writer, model_identity, questions_digest, task_questions, trust
@@ -20,7 +21,6 @@ from tokimp.distillation.sample import sample
 from tokimp.distillation.step import Say, Step
 from tokimp.errors import DistillationError, PlanError
 from tokimp.models.loading import load_scorer, load_tokenizer
-from tokimp.progress import Progress
 from tokimp.results.io import load, save
 from tokimp.storage.atomic import write_object
 

@@ -14,12 +14,12 @@ from scipy import stats
 
 from tokimp.analysis.bootstrap import mean_interval
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.interview import Asked, Asking, Interview, Judged
 from tokimp.distillation.paired import PairedTest, paired_test
 from tokimp.errors import DistillationError
-from tokimp.progress import Progress
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
 from tokimp.storage.run_folder import RunFolder

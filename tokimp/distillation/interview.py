@@ -11,12 +11,12 @@ from typing import Any
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.layout import Layout
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
-from tokimp.progress import Progress
 from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.run_folder import digest

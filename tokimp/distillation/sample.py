@@ -11,12 +11,12 @@ from typing import Any, Self
 
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.interview import Asking, Interview
 from tokimp.distillation.selection import LengthFilter, Selection, select
 from tokimp.errors import DistillationError
-from tokimp.progress import Progress
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
 from tokimp.storage.run_folder import RunFolder

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tokimp.cells import estimate
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.chains.units import Unit
+from tokimp.compare.run_cell import estimate
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Answer, Joint, Objective
 from tokimp.contracts.scorer import Capability, Scorer

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokimp.assembly import Baseline, Cell
+from tokimp.compare.assembly import Baseline, Cell
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.storage.atomic import replacing

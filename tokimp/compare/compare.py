@@ -10,13 +10,15 @@ from pathlib import Path
 
 import xarray as xr
 
-from tokimp.assembly import Baseline, Cell, build
-from tokimp.cells import estimate, score_unpruned
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.chains.units import Unit, token_categories
+from tokimp.compare.assembly import Baseline, Cell, build
+from tokimp.compare.journal import Journal
+from tokimp.compare.remaining_time import Progress, RemainingTime
+from tokimp.compare.run_cell import estimate, score_unpruned
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.registry import load_estimator, load_objective, plugin_identity
@@ -29,8 +31,6 @@ from tokimp.errors import (
     TokimpError,
     UnsupportedError,
 )
-from tokimp.journal import Journal
-from tokimp.progress import Progress, RemainingTime
 from tokimp.results.provenance import (
     chain_identity,
     estimator_identities,

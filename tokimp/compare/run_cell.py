@@ -12,8 +12,8 @@ from typing import SupportsFloat
 import numpy as np
 import torch
 
-from tokimp.assembly import Baseline, Cell
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.assembly import Baseline, Cell
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer, SpanLogprobs

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokimp.assembly import Cell
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.assembly import Cell
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.scorer import Capability
 
