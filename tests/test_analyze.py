@@ -12,7 +12,7 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.analysis import Analysis, AnalysisInput
-from tokimp.analysis.rebuilding import load_recorded_scorer, rebuild_chains
+from tokimp.analysis.recorded_run import load_recorded_scorer, rebuild_chains
 from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError, ObjectiveError, PluginError, TokimpError, UnsupportedError

@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokimp.analyze import analyze
+from tokimp.analysis.run import analyze
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import SchemaError
 from tokimp.results.io import load, save

@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokimp.analyze import analyze
+from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
 from tokimp.results.by_chain import chain_ids, concatenate, iterate, one_chain, pad, select
 from tokimp.results.schema import validate

@@ -13,7 +13,7 @@ Examples
 from importlib.metadata import version
 
 from tokimp.analysis import Analysis, AnalysisInput
-from tokimp.analyze import analyze
+from tokimp.analysis.run import analyze
 from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord, demo_chains, load_chains
 from tokimp.chains.tokenization import tokenize_chain

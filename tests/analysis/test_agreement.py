@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tokimp.analysis import AnalysisInput
-from tokimp.analysis.agreement import MEASURES, Agreement
-from tokimp.analysis.rank_measures import (
+from tokimp.analysis.agreement.agreement import MEASURES, Agreement
+from tokimp.analysis.run import analyze
+from tokimp.analysis.statistics.rank_measures import (
     chance_overlap_shares,
     overlap_shares,
     position_residuals,
     rank_biased_overlap,
 )
-from tokimp.analyze import analyze
 from tokimp.contracts.estimator import Importance
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import concatenate, select

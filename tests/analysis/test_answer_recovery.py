@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import tokimp as ti
-from tokimp.analysis.answer_recovery import AnswerRecovery, find_opening
+from tokimp.analysis.answer_recovery.answer_recovery import AnswerRecovery, find_opening
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
 from tokimp.contracts.estimator import Importance, Trajectory

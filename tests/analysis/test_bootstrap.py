@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tokimp.analysis.bootstrap import mean_interval
+from tokimp.analysis.statistics.intervals import mean_interval
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tokimp.analysis.chain_correlation import associate, pooled_pearson, pooled_spearman
-from tokimp.analysis.pooled import Resampling, percentile_interval
+from tokimp.analysis.statistics.correlations import associate, pooled_pearson, pooled_spearman
+from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
 from tokimp.contracts.scorer import FloatArray
 
 POOLED, WITHIN = 0, 1

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 import tokimp as ti
-from tokimp.analysis.dynamics import Dynamics
+from tokimp.analysis.dynamics.dynamics import Dynamics
+from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
+from tokimp.analysis.structure.report import draw_structure
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.contracts.analysis import AnalysisInput, Scoring
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.report.categories import draw_structure
 from tokimp.report.curves import draw_faithfulness, line_look
-from tokimp.report.dynamics import draw_dynamics, dynamics_table
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import tokimp as ti
-from tokimp.analysis.pooled import Resampling, pooled_ratio
-from tokimp.analysis.structure import kept_probability
-from tokimp.analysis.uniform_deletion import expected_kept, kept_distribution, pooled_band, variance_of_kept
+from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
+from tokimp.analysis.statistics.uniform_deletion import expected_kept, kept_distribution, pooled_band, variance_of_kept
+from tokimp.analysis.structure.report import draw_structure
+from tokimp.analysis.structure.structure import kept_probability
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError, PluginError, SchemaError
-from tokimp.report.categories import draw_structure
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -13,7 +13,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 import tokimp as ti
-from tokimp.analysis.pooled import Resampling
+from tokimp.analysis.statistics.pooled import Resampling
 from tokimp.analysis.surrogate import Surrogate
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, group_drops
 from tokimp.analysis.surrogate_models import Scaling, Training, fit_ridge

@@ -13,8 +13,8 @@ from matplotlib.container import ErrorbarContainer
 
 import tokimp as ti
 from tokimp.analysis import Analysis
+from tokimp.analysis.agreement.groups_report import MOST_PAIRS, draw_agreement_between, draw_agreement_within
 from tokimp.errors import SchemaError
-from tokimp.report.agreement_groups import MOST_PAIRS, draw_agreement_between, draw_agreement_within
 from tokimp.testing.toy_result import toy_result
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from tokimp.analyze import analyze
+from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
 from tokimp.report.figures import COLUMNS, draw_agreement, draw_chain
 from tokimp.testing.toy_result import toy_result

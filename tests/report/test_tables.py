@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from tokimp.analyze import analyze
+from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
 from tokimp.report.tables import agreement_table, cost_table, print_report, summary_line
 from tokimp.results.by_chain import concatenate

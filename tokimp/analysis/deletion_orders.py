@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from tokimp.analysis.agreement import unit_scores
+from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import FloatArray

@@ -14,8 +14,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.pooled import Resampling
-from tokimp.analysis.rebuilding import known_fingerprint
+from tokimp.analysis.recorded_run import known_fingerprint
+from tokimp.analysis.statistics.pooled import Resampling
 from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp.analysis.surrogate_summary import Testing, summarise
 from tokimp.analysis.surrogate_targets import Target, read_targets
@@ -51,7 +51,7 @@ class Surrogate(Analysis):
 
     ``correlation`` of held-out prediction and target is given four ways, by Pearson and by Spearman: ``pooled`` over
     the units of all chains, or the mean of the chains' own (``within``); as it is, or with position partialled out
-    within each chain (`tokimp.analysis.chain_correlation.associate`). The pooled one is what Singh and Hakkani-Tuer
+    within each chain (`tokimp.analysis.statistics.correlations.associate`). The pooled one is what Singh and Hakkani-Tuer
     (2026) seem to give. Post-deletion likelihoods of different chains differ in level by far more than those of the
     units of one chain, so it says mostly whether the level of a chain can be told, which the length of the chain all
     but does: read it beside ``position``. Whether units can be told apart, the correlation within says.

@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from tokimp.analysis.bootstrap import mean_interval
-from tokimp.analysis.chain_correlation import pooled_pearson
-from tokimp.analysis.pooled import Resampling, percentile_interval
-from tokimp.analysis.rank_measures import is_constant, pearson
+from tokimp.analysis.statistics.correlations import pooled_pearson
+from tokimp.analysis.statistics.intervals import mean_interval
+from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
+from tokimp.analysis.statistics.rank_measures import is_constant, pearson
 from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.estimator import IntArray
@@ -202,7 +202,7 @@ def group_drops(
     resampling
         Of the chains, for the intervals; its seed also seeds the shuffles.
     minimum_units
-        As for `tokimp.analysis.chain_correlation.associate`.
+        As for `tokimp.analysis.statistics.correlations.associate`.
 
     Returns
     -------

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokimp.analysis.chain_correlation import MEASURES, SCOPES, associate
-from tokimp.analysis.pooled import Resampling, pooled_ratio
+from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
+from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
 from tokimp.analysis.surrogate_crossfit import MODELS, Crossfit, Examples, group_drops
 from tokimp.analysis.surrogate_targets import Target
 from tokimp.attention_features import KINDS, FeatureSpace

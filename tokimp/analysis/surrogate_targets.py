@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from tokimp.analysis.agreement import unit_scores
-from tokimp.analysis.rank_measures import mean_ranks
+from tokimp.analysis.agreement.agreement import unit_scores
+from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate

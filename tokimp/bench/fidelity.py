@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson
+from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import FloatArray

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tokimp.analysis.rebuilding import known_fingerprint
+from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.categorizers.llm_cache import LabelCache
 from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
 from tokimp.categorizers.llm_local import LocalModel

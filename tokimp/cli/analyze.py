@@ -9,8 +9,8 @@ import click
 import xarray as xr
 
 from tokimp.analysis import Analysis
-from tokimp.analysis.rebuilding import load_recorded_scorer
-from tokimp.analyze import analyze as run_analysis
+from tokimp.analysis.recorded_run import load_recorded_scorer
+from tokimp.analysis.run import analyze as run_analysis
 from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.cli.progress_bar import progress_bar

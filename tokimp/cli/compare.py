@@ -11,7 +11,7 @@ from typing import Any
 import click
 import xarray as xr
 
-from tokimp.analyze import analyze
+from tokimp.analysis.run import analyze
 from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.errors import SchemaError
 from tokimp.report.tables import print_report

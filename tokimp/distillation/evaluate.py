@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from scipy import stats
 
-from tokimp.analysis.bootstrap import mean_interval
+from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Scorer

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from tokimp.analysis.bootstrap import MeanInterval, mean_interval
+from tokimp.analysis.statistics.intervals import MeanInterval, mean_interval
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import DistillationError
 
@@ -53,7 +53,7 @@ def difference_interval(
     differences
         [question]
     confidence, n_resamples, seed
-        As of `tokimp.analysis.bootstrap.mean_interval`.
+        As of `tokimp.analysis.statistics.intervals.mean_interval`.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def paired_test(
     """Compare two models question by question.
 
     The p-value is that of McNemar (1947, Psychometrika 12), from the exact binomial distribution; the interval is the
-    bootstrap's of `tokimp.analysis.bootstrap.mean_interval`.
+    bootstrap's of `tokimp.analysis.statistics.intervals.mean_interval`.
 
     Parameters
     ----------

@@ -10,9 +10,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement import unit_scores
-from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
+from tokimp.analysis.agreement.agreement import unit_scores
+from tokimp.analysis.agreement.groups_report import agreement_within_table, draw_agreement_within
+from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import is_right
@@ -20,7 +21,6 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.registry import load_categorizer
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.report.agreement_groups import agreement_within_table, draw_agreement_within
 from tokimp.results.by_chain import iterate
 
 KINDS = ("category", "position", "correctness")

@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.rank_measures import (
+from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.rank_measures import (
     chance_overlap_shares,
     is_constant,
     kendall,

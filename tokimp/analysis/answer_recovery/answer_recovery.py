@@ -13,7 +13,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.bootstrap import mean_intervals
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     Units,
@@ -22,6 +21,7 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
+from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
 from tokimp.chains.tokenization import SpanEncoder

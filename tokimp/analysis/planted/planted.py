@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tokimp.analysis.agreement import unit_scores
-from tokimp.analysis.bootstrap import mean_intervals
-from tokimp.analysis.pooled import Resampling, pooled_ratio
-from tokimp.analysis.rank_measures import mean_ranks
+from tokimp.analysis.agreement.agreement import unit_scores
+from tokimp.analysis.planted.report import draw_planted, planted_table
+from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
+from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.units import sentence_starts
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.report.planted_filler import draw_planted, planted_table
 from tokimp.results.by_chain import iterate
 
 LEVELS = ("unit", "sentence")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.analysis.bootstrap import mean_interval
-from tokimp.analysis.pooled import Resampling, percentile_interval
-from tokimp.analysis.rank_measures import is_constant, mean_ranks, pearson, position_residuals
+from tokimp.analysis.statistics.intervals import mean_interval
+from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
+from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import FloatArray
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from tokimp.analysis.rebuilding import (
+from tokimp.analysis.recorded_run import (
     check_capabilities,
     check_chains,
     check_model,

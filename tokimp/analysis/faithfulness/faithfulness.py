@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from scipy.integrate import trapezoid
 
-from tokimp.analysis.bootstrap import mean_intervals
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     DeletionOrder,
@@ -23,6 +22,7 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
+from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.objective import LogprobTensors, Objective, Span

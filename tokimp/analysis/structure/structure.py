@@ -9,17 +9,17 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement import unit_scores
+from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
-from tokimp.analysis.pooled import Resampling, pooled_ratio
-from tokimp.analysis.rank_measures import mean_ranks
+from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
+from tokimp.analysis.statistics.rank_measures import mean_ranks
+from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
+from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structure_table
 from tokimp.analysis.token_labels import Labels, token_labels
-from tokimp.analysis.uniform_deletion import Stratum, pooled_band
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.registry import load_categorizer
 from tokimp.contracts.scorer import FloatArray
-from tokimp.report.categories import UNLABELLED, draw_structure, structure_table
 from tokimp.results.by_chain import iterate
 
 

@@ -10,16 +10,16 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement import unit_scores
-from tokimp.analysis.bootstrap import mean_intervals
+from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
-from tokimp.analysis.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
+from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
+from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import Capability, FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.models.deletion.plan import score_unit_deletions
-from tokimp.report.dynamics import draw_dynamics, dynamics_table
 from tokimp.results.by_chain import iterate
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)

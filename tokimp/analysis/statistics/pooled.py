@@ -78,7 +78,7 @@ def percentile_interval(
 def _ends(found: FloatArray, confidence: float) -> tuple[float, float]:
     """Return the percentiles that enclose what the draws gave, [draw]; NaN where they gave nothing, or always the same.
 
-    Values that are all the same say nothing about their spread (as in `tokimp.analysis.bootstrap.mean_interval`).
+    Values that are all the same say nothing about their spread (as in `tokimp.analysis.statistics.intervals.mean_interval`).
     """
     if not len(found) or np.ptp(found) <= 1e-12 * max(1.0, abs(found[0])):
         return np.nan, np.nan

@@ -1,0 +1,1 @@
+"""How far estimators agree: over all chains, within groups of chains, and between results."""

@@ -1,0 +1,1 @@
+"""Whether a model still gives the answer after pruned reasoning."""

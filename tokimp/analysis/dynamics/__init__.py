@@ -1,0 +1,1 @@
+"""How importance changes as the reasoning gets shorter."""

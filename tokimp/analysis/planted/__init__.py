@@ -1,0 +1,1 @@
+"""Whether an estimator ranks planted filler lowest."""

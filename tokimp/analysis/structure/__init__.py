@@ -1,0 +1,1 @@
+"""Which categories of tokens an estimator keeps."""
