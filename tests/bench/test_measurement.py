@@ -14,7 +14,7 @@ import torch
 from tokimp.bench import Bench, ChainCost, Fidelity, MatmulRate, Way, WayCost, matmul_rates, measure_chain, surroundings
 from tokimp.bench.estimate import expected_positions, from_scratch_positions
 from tokimp.bench.fidelity import fidelity
-from tokimp.bench.ways import estimator_for, scorer_for
+from tokimp.bench.reuse_modes import estimator_for, scorer_for
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.objective import Answer, Joint

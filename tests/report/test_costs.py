@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tokimp.bench import Bench, ChainCost, Fidelity, MatmulRate, Way, WayCost
-from tokimp.report.costs import notes, way_table
+from tokimp.bench.report import notes, way_table
 
 
 def bench_of(gap: float) -> tuple[Bench, ChainCost]:

@@ -5,7 +5,7 @@ from tokimp.bench.growth import truncate
 from tokimp.bench.matmul import MatmulRate, matmul_rates
 from tokimp.bench.measurement import ChainCost, WayCost, measure_chain
 from tokimp.bench.record import Bench, surroundings
-from tokimp.bench.ways import FAST, Way
+from tokimp.bench.reuse_modes import FAST, Way
 
 __all__ = [
     "FAST",

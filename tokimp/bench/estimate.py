@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from tokimp.bench.matmul import synchronize
-from tokimp.bench.ways import Way
+from tokimp.bench.reuse_modes import Way
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from tokimp.bench.estimate import expected_positions, from_scratch_positions, positions_a_second
 from tokimp.bench.fidelity import Fidelity, fidelity
 from tokimp.bench.matmul import synchronize
-from tokimp.bench.ways import FAST, Way, estimator_for, scorer_for
+from tokimp.bench.reuse_modes import FAST, Way, estimator_for, scorer_for
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Objective

@@ -12,7 +12,8 @@ import click
 import torch
 
 from tokimp.bench import FAST, Bench, Way, matmul_rates, measure_chain, surroundings, truncate
-from tokimp.bench.ways import estimator_for
+from tokimp.bench.report import draw_growth, matmul_line, notes, way_table
+from tokimp.bench.reuse_modes import estimator_for
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.chains.tokenization import tokenize_chain
@@ -21,7 +22,6 @@ from tokimp.contracts.registry import load_objective
 from tokimp.errors import ChainError, UnsupportedError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.loading import load_scorer
-from tokimp.report.costs import draw_growth, matmul_line, notes, way_table
 from tokimp.report.terminal import console_for, print_whole
 
 _LENGTHS = "50,100,200"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokimp.bench.estimate import expected_positions
-from tokimp.bench.ways import Way
+from tokimp.bench.reuse_modes import Way
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.registry import load_objective, load_task
 from tokimp.contracts.scorer import Capability

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.bench import Bench, ChainCost, Way, WayCost
-from tokimp.bench.ways import EXACT_PRUNING
+from tokimp.bench.reuse_modes import EXACT_PRUNING
 from tokimp.report.terminal import new_table
 
 _COLUMNS = ("positions", "times fewer", "seconds", "times faster", "GFLOP/s", "of peak", "GiB")
