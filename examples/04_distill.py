@@ -18,9 +18,9 @@ from pathlib import Path
 
 import yaml
 
-from tokimp.distillation.distill import distill
-from tokimp.distillation.forecast import forecast
-from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.distill import distill
+from tokimp.distillation.steps.forecast import forecast
 
 METHODS = {
     "greedy": "greedy:strategy=fast",

@@ -18,10 +18,10 @@ import xarray as xr
 import tokimp as ti
 from tokimp.compare.run_cell import estimate
 from tokimp.contracts.scorer import Scorer
-from tokimp.distillation.distill import distill
-from tokimp.distillation.evaluate import evaluate
-from tokimp.distillation.plan import Plan
-from tokimp.distillation.sample import sample
+from tokimp.distillation.ask.evaluate import evaluate
+from tokimp.distillation.ask.sample import sample
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.distill import distill
 from tokimp.errors import ResumeError
 from tokimp.models.writing import load_engine
 
@@ -72,7 +72,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
         return {**found, "backend": backend[scorer.backend]}
 
     monkeypatch.setitem(ti.compare.__globals__, "versions", versions)
-    monkeypatch.setattr("tokimp.distillation.interview.versions", versions)
+    monkeypatch.setattr("tokimp.distillation.ask.ask.versions", versions)
 
 
 def copy(name: str, to: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokimp.contracts.train_settings import TrainSettings
 from tokimp.contracts.trainer import Fit, Trainer
-from tokimp.distillation.examples import TrainingExample
+from tokimp.distillation.train.examples import TrainingExample
 from tokimp.errors import TrainingError
 
 __all__ = ["TRLTrainer"]

@@ -19,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 
 from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.contracts.trainer import Fit
-from tokimp.distillation.examples import TrainingExample
+from tokimp.distillation.train.examples import TrainingExample
 from tokimp.errors import TrainingError
 from tokimp.models.loading import resolve_device
 from tokimp_trl.order import RedrawnOrder

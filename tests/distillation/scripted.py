@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.contracts.task import Question, Source, Task, draw
-from tokimp.distillation.sample import sample
+from tokimp.distillation.ask.sample import sample
 from tokimp.models.writing import WritingEngine
 from tokimp.testing.random_models import byte_tokenizer
 

@@ -14,11 +14,11 @@ import pytest
 
 import tokimp as ti
 from tokimp.distillation import cell_steps, chain_steps
-from tokimp.distillation import distill as distill_module
-from tokimp.distillation.distill import Distillation, distill, gather
-from tokimp.distillation.evaluate import evaluate
-from tokimp.distillation.grid import cells
-from tokimp.distillation.plan import Method, Plan
+from tokimp.distillation.ask.evaluate import evaluate
+from tokimp.distillation.plan.grid import cells
+from tokimp.distillation.plan.plan import Method, Plan
+from tokimp.distillation.steps import distill as distill_module
+from tokimp.distillation.steps.distill import Distillation, distill, gather
 from tokimp.errors import DistillationError, PlanError, ResumeError
 from tokimp.models.writing import TransformersEngine
 from tokimp.storage.atomic import write_object

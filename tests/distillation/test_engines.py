@@ -14,7 +14,7 @@ import pytest
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import demo_chains
 from tokimp.chains.tokenization import tokenize_chain
-from tokimp.distillation.sample import sample
+from tokimp.distillation.ask.sample import sample
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.loading import load_scorer
 from tokimp.models.writing import TransformersEngine, load_engine

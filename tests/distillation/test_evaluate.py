@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tokimp.distillation.evaluate import Evaluation, evaluate, share_interval
-from tokimp.distillation.paired import paired_test
+from tokimp.distillation.ask.evaluate import Evaluation, evaluate, share_interval
+from tokimp.distillation.ask.paired import paired_test
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError
 from tokimp.models.writing import TransformersEngine

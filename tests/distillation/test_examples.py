@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.tokenization import tokenize_chain
-from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
+from tokimp.distillation.train.examples import TrainingExample, hold_out, training_examples
 from tokimp.errors import TrainingError
 from tokimp.testing.random_models import byte_tokenizer
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokimp as ti
-from tokimp.distillation.forecast import Amount, forecast
-from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.forecast import Amount, forecast
 from tokimp.errors import PlanError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

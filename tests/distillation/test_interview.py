@@ -9,7 +9,7 @@ import pytest
 
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.contracts.task import Question
-from tokimp.distillation.interview import Asking, Interview
+from tokimp.distillation.ask.ask import Asking, Interview
 from tokimp.errors import DistillationError, TaskError, UnsupportedError
 from tokimp.storage.batch_log import BatchLog
 from tokimp.testing import AdditiveScorer

@@ -9,7 +9,7 @@ import pytest
 from tokimp.chains.chain import Chain
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.contracts.task import Question
-from tokimp.distillation.layout import Layout
+from tokimp.distillation.ask.layout import Layout
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import TokenizationError
 from tokimp.testing.random_models import byte_tokenizer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.distillation.losses import mean_loss, tenth_of
+from tokimp.distillation.train.losses import mean_loss, tenth_of
 
 
 @given(

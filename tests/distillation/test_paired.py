@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.distillation.paired import paired_test
+from tokimp.distillation.ask.paired import paired_test
 from tokimp.errors import DistillationError
 
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from tokimp.contracts.train_settings import Lora
-from tokimp.distillation.evaluate import evaluate
-from tokimp.distillation.grid import cells
-from tokimp.distillation.plan import Method, Plan
-from tokimp.distillation.sample import sample
+from tokimp.distillation.ask.evaluate import evaluate
+from tokimp.distillation.ask.sample import sample
+from tokimp.distillation.plan.grid import cells
+from tokimp.distillation.plan.plan import Method, Plan
 from tokimp.errors import PlanError
 
 LEAST: dict[str, Any] = {

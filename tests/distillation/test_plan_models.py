@@ -12,11 +12,11 @@ import yaml
 
 import tokimp as ti
 from tokimp.contracts import registry
-from tokimp.distillation import plan_models
-from tokimp.distillation.cell_steps import steps
-from tokimp.distillation.distill import distill
-from tokimp.distillation.plan import Plan
-from tokimp.distillation.plan_models import check_models
+from tokimp.distillation.plan import models as plan_models
+from tokimp.distillation.plan.models import check_models
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.cell_steps import steps
+from tokimp.distillation.steps.distill import distill
 from tokimp.errors import PlanError, ResumeError
 from tokimp.models.loading import check_model
 from tokimp.storage.atomic import write_object

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tokimp.distillation.results import _test, curve_table, holm, sign_flip_p_value
+from tokimp.distillation.steps.results import _test, curve_table, holm, sign_flip_p_value
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

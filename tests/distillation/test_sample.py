@@ -13,7 +13,7 @@ import pytest
 
 from tokimp.chains.datasets import is_right, load_chains
 from tokimp.compare.remaining_time import Progress
-from tokimp.distillation.sample import SampleReport, sample
+from tokimp.distillation.ask.sample import SampleReport, sample
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError, TokenizationError
 from tokimp.models.writing import TransformersEngine

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tokimp.distillation.plan import Plan
-from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.step import Say, Step
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.schedule import run_steps
+from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError
 
 PLAN = Plan.of(

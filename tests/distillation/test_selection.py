@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokimp.contracts.task import Question
-from tokimp.distillation.interview import Judged
-from tokimp.distillation.layout import Layout
-from tokimp.distillation.selection import LengthFilter, select
+from tokimp.distillation.ask.ask import Judged
+from tokimp.distillation.ask.layout import Layout
+from tokimp.distillation.ask.selection import LengthFilter, select
 from tokimp.errors import DistillationError
 from tokimp.testing.random_models import byte_tokenizer
 

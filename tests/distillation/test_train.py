@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 import tokimp as ti
 from tokimp.contracts.train_settings import Lora, TrainSettings
-from tokimp.distillation.examples import training_examples
-from tokimp.distillation.train import TrainReport, train
+from tokimp.distillation.train.examples import training_examples
+from tokimp.distillation.train.train import TrainReport, train
 from tokimp.errors import ResumeError, ScorerError, TrainingError
 from tokimp.testing.random_models import byte_tokenizer
 

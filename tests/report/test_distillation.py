@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tokimp.report.distillation import accuracy_tables, difference_table, draw_curves, length_table
+from tokimp.distillation.report import accuracy_tables, difference_table, draw_curves, length_table
 
 NAMES = {"student": "s", "teacher": "t", "pruner": "t"}
 

@@ -9,14 +9,14 @@ from click.core import ParameterSource
 from rich.markup import escape
 
 from tokimp.cli.options import keep_to_one_thread
-from tokimp.distillation.distill import Distillation, gather
-from tokimp.distillation.distill import distill as follow
-from tokimp.distillation.forecast import Amount, forecast
-from tokimp.distillation.plan import Plan
-from tokimp.distillation.plan_file import naming
+from tokimp.distillation.plan.file import naming
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.report import accuracy_tables, difference_table, length_table
+from tokimp.distillation.steps.distill import Distillation, gather
+from tokimp.distillation.steps.distill import distill as follow
+from tokimp.distillation.steps.forecast import Amount, forecast
 from tokimp.errors import DistillationError
 from tokimp.models.source import TINY
-from tokimp.report.distillation import accuracy_tables, difference_table, length_table
 from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole
 
 

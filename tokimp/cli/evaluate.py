@@ -9,8 +9,8 @@ import click
 
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.cli.task_options import ask, task_options
-from tokimp.distillation.evaluate import ANSWERS, INTERVALS, Evaluation
-from tokimp.distillation.evaluate import evaluate as evaluate_model
+from tokimp.distillation.ask.evaluate import ANSWERS, INTERVALS, Evaluation
+from tokimp.distillation.ask.evaluate import evaluate as evaluate_model
 
 
 @click.command(epilog="For example: tokimp evaluate word_problems --limit 500 --out runs/student-before")

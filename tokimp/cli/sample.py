@@ -10,8 +10,8 @@ import click
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.cli.task_options import ask, task_options
-from tokimp.distillation.sample import CHAINS, SampleReport
-from tokimp.distillation.sample import sample as sample_chains
+from tokimp.distillation.ask.sample import CHAINS, SampleReport
+from tokimp.distillation.ask.sample import sample as sample_chains
 
 
 @click.command(epilog="For example: tokimp sample word_problems --limit 200 --n 4 --out runs/teacher")

@@ -16,9 +16,9 @@ from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.contracts.registry import load_trainer
 from tokimp.contracts.train_settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
-from tokimp.distillation.losses import tenth_of
-from tokimp.distillation.train import TrainReport
-from tokimp.distillation.train import train as run_training
+from tokimp.distillation.train.losses import tenth_of
+from tokimp.distillation.train.train import TrainReport
+from tokimp.distillation.train.train import train as run_training
 from tokimp.errors import TrainingError
 
 _DEFAULTS = {field.name: field.default for field in fields(TrainSettings)}

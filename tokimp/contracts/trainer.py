@@ -10,7 +10,7 @@ from typing import Any
 
 from tokimp.contracts.parameters import Parameterized
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.distillation.examples import TrainingExample
+from tokimp.distillation.train.examples import TrainingExample
 from tokimp.errors import TrainingError
 
 

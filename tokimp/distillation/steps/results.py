@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from tokimp.contracts.scorer import FloatArray
-from tokimp.distillation.cell_steps import CellStep
-from tokimp.distillation.grid import cells
-from tokimp.distillation.paired import difference_interval, paired_test
-from tokimp.distillation.plan import Plan
+from tokimp.distillation.ask.paired import difference_interval, paired_test
+from tokimp.distillation.plan.grid import cells
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.cell_steps import CellStep
 
 MATCHED = 0.01
 """How far a method's kept share may lie from the mean of all methods at a keep ratio, to count as matched."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tokimp.distillation.plan import Method, ModelSpec, Plan
+from tokimp.distillation.plan.plan import Method, ModelSpec, Plan
 
 
 @dataclass(frozen=True, slots=True)

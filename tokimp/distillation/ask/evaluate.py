@@ -17,8 +17,8 @@ from tokimp.chains.prompt_format import PromptFormat
 from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.interview import Asked, Asking, Interview, Judged
-from tokimp.distillation.paired import PairedTest, paired_test
+from tokimp.distillation.ask.ask import Asked, Asking, Interview, Judged
+from tokimp.distillation.ask.paired import PairedTest, paired_test
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog

@@ -15,7 +15,7 @@ from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.layout import Layout
+from tokimp.distillation.ask.layout import Layout
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog

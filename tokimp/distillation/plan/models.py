@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tokimp.contracts.registry import load
-from tokimp.distillation.cell_steps import CellStep
-from tokimp.distillation.chain_steps import Ranking, Sampling
-from tokimp.distillation.plan import ModelSpec, Plan
-from tokimp.distillation.step import Say, Step
+from tokimp.distillation.plan.plan import ModelSpec, Plan
+from tokimp.distillation.steps.cell_steps import CellStep
+from tokimp.distillation.steps.chain_steps import Ranking, Sampling
+from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import PlanError, TokimpError
 from tokimp.models.decoder import Decoder
 from tokimp.models.loading import check_model, load_tokenizer

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.contracts.registry import load_task
-from tokimp.distillation.chain_steps import Ranking, Sampling
-from tokimp.distillation.evaluate import Evaluation, evaluate
-from tokimp.distillation.grid import Cell, cells
-from tokimp.distillation.plan import Plan
-from tokimp.distillation.plan_inputs import load_writer, model_identity, questions_digest, task_questions
-from tokimp.distillation.step import PLAN, Say, Step
-from tokimp.distillation.train import TrainReport, train
+from tokimp.distillation.ask.evaluate import Evaluation, evaluate
+from tokimp.distillation.plan.grid import Cell, cells
+from tokimp.distillation.plan.inputs import load_writer, model_identity, questions_digest, task_questions
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps.chain_steps import Ranking, Sampling
+from tokimp.distillation.steps.step import PLAN, Say, Step
+from tokimp.distillation.train.train import TrainReport, train
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import write_object
 

@@ -12,11 +12,11 @@ from tokimp.bench.reuse_modes import Way
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.registry import load_objective, load_task
 from tokimp.contracts.scorer import Capability
-from tokimp.distillation.chain_steps import Sampling
-from tokimp.distillation.grid import cells
-from tokimp.distillation.plan import Method, ModelSpec, Plan, QuestionSet
-from tokimp.distillation.plan_inputs import task_questions
+from tokimp.distillation.plan.grid import cells
+from tokimp.distillation.plan.inputs import task_questions
+from tokimp.distillation.plan.plan import Method, ModelSpec, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator
+from tokimp.distillation.steps.chain_steps import Sampling
 from tokimp.errors import PlanError, TokimpError
 
 CHARACTERS_A_TOKEN = 4.0

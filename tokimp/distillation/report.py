@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.distillation.results import GROUP
+from tokimp.distillation.steps.results import GROUP
 from tokimp.report.curves import BAND, PAPER, finish, line_look
 from tokimp.report.terminal import keep_words_whole, new_table
 
@@ -27,7 +27,7 @@ def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
     Parameters
     ----------
     curves
-        Of `tokimp.distillation.results.curve_table`.
+        Of `tokimp.distillation.steps.results.curve_table`.
     """
     for names, pruned, baselines in panels(curves):
         ratios = sorted(pruned["keep_ratio"].unique(), reverse=True)
@@ -137,7 +137,7 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
     Parameters
     ----------
     curves
-        Of `tokimp.distillation.results.curve_table`.
+        Of `tokimp.distillation.steps.results.curve_table`.
     """
     found = list(panels(curves))
     columns = max(1, min(2, len(found)))

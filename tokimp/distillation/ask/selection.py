@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tokimp.contracts.task import Question
-from tokimp.distillation.interview import Judged
-from tokimp.distillation.layout import Layout
+from tokimp.distillation.ask.ask import Judged
+from tokimp.distillation.ask.layout import Layout
 from tokimp.errors import DistillationError
 from tokimp.results.schema import unstorable
 

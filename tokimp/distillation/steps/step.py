@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokimp.distillation.plan import Plan
+from tokimp.distillation.plan.plan import Plan
 from tokimp.errors import ResumeError
 from tokimp.storage.atomic import remove_partial, write_object
 from tokimp.storage.digests import file_digest

@@ -14,9 +14,9 @@ from typing import Any
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.contracts.registry import load, load_estimator, load_objective
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.distillation.evaluate import INTERVALS
-from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
-from tokimp.distillation.sample import sample
+from tokimp.distillation.ask.evaluate import INTERVALS
+from tokimp.distillation.ask.sample import sample
+from tokimp.distillation.plan.parts import Method, ModelSpec, QuestionSet
 from tokimp.errors import PlanError, TokimpError, did_you_mean
 from tokimp.models.source import TINY
 from tokimp.models.writing import ENGINES

@@ -14,8 +14,8 @@ from tokimp.chains.prompt_format import PromptFormat
 from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.interview import Asking, Interview
-from tokimp.distillation.selection import LengthFilter, Selection, select
+from tokimp.distillation.ask.ask import Asking, Interview
+from tokimp.distillation.ask.selection import LengthFilter, Selection, select
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
@@ -143,7 +143,7 @@ def sample(
     max_new_tokens
         Of a response; the task's own number by default.
     min_characters, longest_percentile
-        Of `tokimp.distillation.selection.LengthFilter`. These two may change from call to call in one folder: what was
+        Of `tokimp.distillation.ask.selection.LengthFilter`. These two may change from call to call in one folder: what was
         sampled is filtered anew.
     prompt_format
         As of `tokimp.tokenize_chain`.
@@ -152,7 +152,7 @@ def sample(
     skipped
         Given a list, questions that cannot be asked (longer than the model reads) are put into it and left out.
     origin
-        As of `tokimp.distillation.evaluate.evaluate`.
+        As of `tokimp.distillation.ask.evaluate.evaluate`.
     progress
         Called after every batch.
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from tokimp.distillation.cell_steps import CellStep, steps
-from tokimp.distillation.chain_steps import Sampling
-from tokimp.distillation.grid import cells
-from tokimp.distillation.plan import Plan
-from tokimp.distillation.plan_file import naming
-from tokimp.distillation.plan_inputs import forget_files, task_questions
-from tokimp.distillation.plan_models import check_models
-from tokimp.distillation.results import cell_table, curve_table, difference_table
-from tokimp.distillation.schedule import run_steps
-from tokimp.distillation.step import PLAN, Say, Step
+from tokimp.distillation.plan.file import naming
+from tokimp.distillation.plan.grid import cells
+from tokimp.distillation.plan.inputs import forget_files, task_questions
+from tokimp.distillation.plan.models import check_models
+from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.report import draw_curves
+from tokimp.distillation.steps.cell_steps import CellStep, steps
+from tokimp.distillation.steps.chain_steps import Sampling
+from tokimp.distillation.steps.results import cell_table, curve_table, difference_table
+from tokimp.distillation.steps.schedule import run_steps
+from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
-from tokimp.report.distillation import draw_curves
 from tokimp.storage.atomic import replacing, write_object
 from tokimp.storage.run_folder import RunFolder
 
@@ -33,7 +33,7 @@ class Distillation:
     Attributes
     ----------
     cells, curves, differences
-        The tables of `tokimp.distillation.results`: a row a cell, a row a point of a curve, a row a pair of methods.
+        The tables of `tokimp.distillation.steps.results`: a row a cell, a row a point of a curve, a row a pair of methods.
     missing
         Names of cells that are not finished.
     """

@@ -11,9 +11,9 @@ from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.chains.units import UNITS
 from tokimp.contracts.registry import load_estimator, load_task, load_trainer
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.distillation.plan_file import read_plan_file
-from tokimp.distillation.plan_parts import Method, ModelSpec, QuestionSet
-from tokimp.distillation.plan_reader import PlanReader
+from tokimp.distillation.plan.file import read_plan_file
+from tokimp.distillation.plan.parts import Method, ModelSpec, QuestionSet
+from tokimp.distillation.plan.reader import PlanReader
 from tokimp.errors import PlanError, TokimpError
 
 __all__ = ["Method", "ModelSpec", "Plan", "QuestionSet"]
@@ -38,7 +38,7 @@ class Plan:
     unit, prompt_format
         What is deleted as a whole, and how chains are laid out for pruners.
     sample, evaluate
-        Further arguments of `tokimp.distillation.sample.sample` and `tokimp.distillation.evaluate.evaluate`.
+        Further arguments of `tokimp.distillation.ask.sample.sample` and `tokimp.distillation.ask.evaluate.evaluate`.
     train
         Settings of every training; its seed is that of the cell.
     trainer

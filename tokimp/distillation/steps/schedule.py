@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import torch
 
-from tokimp.distillation.step import Say, Step
+from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, TokimpError
 from tokimp.library_output import quiet_libraries
 

@@ -22,8 +22,8 @@ from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.contracts.registry import load_trainer
 from tokimp.contracts.train_settings import TrainSettings
 from tokimp.contracts.trainer import Fit, Trainer
-from tokimp.distillation.examples import TrainingExample, hold_out, training_examples
-from tokimp.distillation.losses import mean_loss, tenth_of
+from tokimp.distillation.train.examples import TrainingExample, hold_out, training_examples
+from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TrainingError
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.loading import context_length, load_model, resolve_device
@@ -130,7 +130,7 @@ def train(
 ) -> TrainReport:
     """Train a student to write chains' reasoning and answers, given their questions.
 
-    The ids are those that a scorer reads (`tokimp.distillation.examples.training_examples`); the loss counts the
+    The ids are those that a scorer reads (`tokimp.distillation.train.examples.training_examples`); the loss counts the
     reasoning, the answer and what ends the text, never the prompt.
 
     Parameters

@@ -14,11 +14,11 @@ from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.compare.compare import compare
 from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.registry import load_estimator, load_task
-from tokimp.distillation.plan import Method, ModelSpec
-from tokimp.distillation.plan_inputs import load_writer, model_identity, questions_digest, task_questions, trust
+from tokimp.distillation.ask.sample import sample
+from tokimp.distillation.plan.inputs import load_writer, model_identity, questions_digest, task_questions, trust
+from tokimp.distillation.plan.plan import Method, ModelSpec
 from tokimp.distillation.prune import ready_estimator, write_pruned
-from tokimp.distillation.sample import sample
-from tokimp.distillation.step import Say, Step
+from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, PlanError
 from tokimp.models.loading import load_scorer, load_tokenizer
 from tokimp.results.io import load, save

@@ -1,0 +1,1 @@
+"""Questions put to a model, its responses judged, sampled, evaluated and compared."""

@@ -1,0 +1,1 @@
+"""The steps of a plan: done once each, continued after a kill, gathered into results."""
