@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokimp_surrogate.features import KINDS, FeatureSpace, attention_features, unit_features
 
-from tokimp.attention_features import KINDS, FeatureSpace, attention_features, unit_features
 from tokimp.chains.chain import TokenizedChain
 from tokimp.models.loading import load_scorer
 from tokimp.testing import AdditiveScorer, toy_chain

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from sklearn.neural_network import MLPRegressor
+from tokimp_surrogate.features import KINDS, FeatureSpace
+from tokimp_surrogate.fitted import FittedSurrogate, SurrogateHeader, load_surrogate, save_surrogate
+from tokimp_surrogate.regressors import Scaling, Training, fit_network, network_of
 
-from tokimp.analysis.surrogate_models import Scaling, Training, fit_network, network_of
-from tokimp.attention_features import KINDS, FeatureSpace
 from tokimp.errors import EstimatorError
-from tokimp.surrogate import FittedSurrogate, SurrogateHeader, load_surrogate, save_surrogate
 
 SPACE = FeatureSpace(1, 2)
 HEADER = SurrogateHeader(

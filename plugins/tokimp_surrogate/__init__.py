@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tokimp.attention_features import attention_features
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
 from tokimp.storage.digests import file_digest
-from tokimp.surrogate import FittedSurrogate, load_surrogate
+from tokimp_surrogate.features import attention_features
+from tokimp_surrogate.fitted import FittedSurrogate, load_surrogate
 
 __all__ = ["SurrogateEstimator"]
 

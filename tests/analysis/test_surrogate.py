@@ -11,20 +11,20 @@ import pytest
 import xarray as xr
 from hypothesis import given as drawn
 from hypothesis import strategies as st
+from tokimp_surrogate.analysis import Surrogate
+from tokimp_surrogate.crossfit import Examples, Perceptron, crossfit, group_drops
+from tokimp_surrogate.features import KINDS
+from tokimp_surrogate.fitted import load_surrogate
+from tokimp_surrogate.regressors import Scaling, Training, fit_ridge
+from tokimp_surrogate.report import draw_surrogate, group_table, surrogate_table
+from tokimp_surrogate.targets import read_targets
 
 import tokimp as ti
 from tokimp.analysis.statistics.pooled import Resampling
-from tokimp.analysis.surrogate import Surrogate
-from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, crossfit, group_drops
-from tokimp.analysis.surrogate_models import Scaling, Training, fit_ridge
-from tokimp.analysis.surrogate_targets import read_targets
-from tokimp.attention_features import KINDS
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
-from tokimp.surrogate import load_surrogate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -12,12 +12,12 @@ import pytest
 from scipy import stats
 from tokimp_leave_one_out import LeaveOneOut
 from tokimp_surrogate import SurrogateEstimator
+from tokimp_surrogate.fitted import FittedSurrogate, load_surrogate, save_surrogate
 
 import tokimp as ti
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.errors import EstimatorError, ResumeError, UnsupportedError
-from tokimp.surrogate import FittedSurrogate, load_surrogate, save_surrogate
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.toy_result import toy_result
 

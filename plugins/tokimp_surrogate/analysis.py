@@ -16,25 +16,25 @@ from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.analysis.statistics.pooled import Resampling
-from tokimp.analysis.surrogate_crossfit import Examples, Perceptron, are_enough, crossfit
-from tokimp.analysis.surrogate_summary import Testing, summarise
-from tokimp.analysis.surrogate_targets import Target, read_targets
-from tokimp.attention_features import KINDS, FeatureSpace, attention_features
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.scorer import Capability, FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.report.surrogate import draw_surrogate, group_table, surrogate_table
 from tokimp.results.by_chain import chain_ids
-from tokimp.surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
+from tokimp_surrogate.crossfit import Examples, Perceptron, are_enough, crossfit
+from tokimp_surrogate.features import KINDS, FeatureSpace, attention_features
+from tokimp_surrogate.fitted import FittedSurrogate, SurrogateHeader, save_surrogate
+from tokimp_surrogate.report import draw_surrogate, group_table, surrogate_table
+from tokimp_surrogate.summary import Testing, summarise
+from tokimp_surrogate.targets import Target, read_targets
 
 
 class Surrogate(Analysis):
     r"""How well a regression on attention features alone predicts what deletions do, on questions not seen.
 
-    For each unit, attention features (`tokimp.attention_features`: weight received from answer and reasoning, given to
+    For each unit, attention features (`tokimp_surrogate.features`: weight received from answer and reasoning, given to
     prompt, reasoning and itself, entropies and distances, in every layer and head) are to predict a target
-    (`tokimp.analysis.surrogate_targets`): its post-deletion likelihood, the fall of the likelihood, the likelihood
+    (`tokimp_surrogate.targets`): its post-deletion likelihood, the fall of the likelihood, the likelihood
     along a path of deletions, or its rank. Models:
 
     - ``mlp``: a perceptron of two layers of weights, rectified linear units between them;

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import FloatArray
-from tokimp.surrogate import Network
+from tokimp_surrogate.fitted import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 _PATIENCE = 20

@@ -12,11 +12,11 @@ import xarray as xr
 
 from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
-from tokimp.analysis.surrogate_crossfit import MODELS, Crossfit, Examples, group_drops
-from tokimp.analysis.surrogate_targets import Target
-from tokimp.attention_features import KINDS, FeatureSpace
 from tokimp.contracts.scorer import FloatArray
 from tokimp.results.by_chain import token_slice
+from tokimp_surrogate.crossfit import MODELS, Crossfit, Examples, group_drops
+from tokimp_surrogate.features import KINDS, FeatureSpace
+from tokimp_surrogate.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tokimp.attention_features import KINDS, FeatureSpace
 from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import EstimatorError
 from tokimp.storage.atomic import replacing
+from tokimp_surrogate.features import KINDS, FeatureSpace
 
 FORMAT = "tokimp surrogate 2"
 _HEADER = "tokimp_surrogate"
@@ -29,13 +29,13 @@ class SurrogateHeader:
     Attributes
     ----------
     target
-        What it predicts, as `tokimp.analysis.surrogate` names it.
+        What it predicts, as `tokimp_surrogate.analysis` names it.
     sign
         1 where a higher prediction means a more important unit, -1 where it means a less important one.
     objective, unit
         Of the run.
     layers, heads, per_head, kinds
-        Of the features, in the order of the columns (`tokimp.attention_features.FeatureSpace`).
+        Of the features, in the order of the columns (`tokimp_surrogate.features.FeatureSpace`).
     model_id, model_fingerprint, prompt_format
         Whose attention it was fitted on and how chains were laid out, for the record; another model with as many layers
         and heads may be asked.

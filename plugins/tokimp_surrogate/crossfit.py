@@ -13,11 +13,11 @@ from tokimp.analysis.statistics.correlations import pooled_pearson
 from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
 from tokimp.analysis.statistics.rank_measures import is_constant, pearson
-from tokimp.analysis.surrogate_models import Predict, Training, fit_mean, fit_network, fit_ridge
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.scorer import FloatArray
-from tokimp.surrogate import Network
+from tokimp_surrogate.fitted import Network
+from tokimp_surrogate.regressors import Predict, Training, fit_mean, fit_network, fit_ridge
 
 MODELS = ("mlp", "ridge", "position", "mean")
 FEWEST_QUESTIONS = 3
