@@ -7,8 +7,9 @@ categorizer, such as ``llm:model=my-model,url=http://127.0.0.1:8000/v1``.
 
 import sys
 
+from tokimp_categorizers.label_check import confusion_matrix, precision_and_recall
+
 import tokimp as ti
-from tokimp.categorizers.pieces import confusion_matrix, precision_and_recall
 from tokimp.contracts.registry import load_categorizer
 
 source, specification = [*sys.argv[1:], *("demo", "rules")[len(sys.argv) - 1 :]]

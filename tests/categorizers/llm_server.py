@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tokimp.categorizers.llm import LLMCategorizer
-from tokimp.categorizers.rules import RulesCategorizer
+from tokimp_categorizers.llm import LLMCategorizer
+from tokimp_categorizers.rules import RulesCategorizer
+
 from tokimp.chains.chain import Chain
 from tokimp.contracts.categorizer import categorize_chains
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokimp_categorizers.label_check import pieces
+from tokimp_categorizers.llm import LLMCategorizer
 
 import tokimp as ti
-from tokimp.categorizers.llm import LLMCategorizer
-from tokimp.categorizers.pieces import pieces
 from tokimp.chains.chain import Chain
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import CategorizerError

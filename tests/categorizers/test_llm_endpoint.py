@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokimp_categorizers.llm import LLMCategorizer
+from tokimp_categorizers.llm_endpoint import Endpoint
 
-from tokimp.categorizers.llm import LLMCategorizer
-from tokimp.categorizers.llm_endpoint import Endpoint
 from tokimp.errors import CategorizerError
 
 from .llm_server import Reply, Server, ask, right, says

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokimp_categorizers import llm
+from tokimp_categorizers.llm import LLMCategorizer
+from tokimp_categorizers.llm_local import LocalModel
+from tokimp_categorizers.llm_prompt import messages
+from tokimp_categorizers.rules import RulesCategorizer
 
-from tokimp.categorizers import llm
-from tokimp.categorizers.llm import LLMCategorizer
-from tokimp.categorizers.llm_local import LocalModel
-from tokimp.categorizers.llm_prompt import messages
-from tokimp.categorizers.rules import RulesCategorizer
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import CategorizerError, UnsupportedError
 from tokimp.testing import AdditiveScorer

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tokimp.categorizers.llm_prompt import LABELS, AnswerError, correction, messages, read_labels
-from tokimp.categorizers.pieces import pieces
+from tokimp_categorizers.label_check import pieces
+from tokimp_categorizers.llm_prompt import LABELS, AnswerError, correction, messages, read_labels
 
 
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=12), st.randoms())

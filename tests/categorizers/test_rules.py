@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokimp_categorizers.label_check import confusion_matrix, pieces, precision_and_recall
+from tokimp_categorizers.rules import RulesCategorizer
 
 import tokimp as ti
-from tokimp.categorizers.pieces import confusion_matrix, pieces, precision_and_recall
-from tokimp.categorizers.rules import RulesCategorizer
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.contracts.categorizer import Categorizer, categorize_chains
 from tokimp.contracts.registry import load_categorizer

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
-from tokimp.categorizers.llm_prompt import Message
 from tokimp.chains.prompt_format import Piece, template_source
 from tokimp.chains.tokenization import SpanEncoder
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
+from tokimp_categorizers.llm_prompt import Message
 
 
 @dataclass(frozen=True, slots=True)

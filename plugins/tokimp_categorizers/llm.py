@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tokimp.analysis.recorded_run import known_fingerprint
-from tokimp.categorizers.llm_cache import LabelCache
-from tokimp.categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
-from tokimp.categorizers.llm_local import LocalModel
-from tokimp.categorizers.llm_prompt import AnswerError, Message, correction, messages, read_labels
-from tokimp.categorizers.pieces import pieces
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.prompt_format import template_source
 from tokimp.contracts.categorizer import Categorizer
@@ -19,6 +14,11 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp.models.loading import load_scorer
 from tokimp.storage.cache_folder import cache_folder
+from tokimp_categorizers.label_check import pieces
+from tokimp_categorizers.llm_cache import LabelCache
+from tokimp_categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
+from tokimp_categorizers.llm_local import LocalModel
+from tokimp_categorizers.llm_prompt import AnswerError, Message, correction, messages, read_labels
 
 _AROUND = 400  # characters shown before and after the passage
 _TOKENS_A_WORD = 20  # a number, a category and their signs are fewer

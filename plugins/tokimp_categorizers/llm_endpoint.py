@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tokimp.categorizers.llm_prompt import AnswerError, Message
 from tokimp.errors import CategorizerError
+from tokimp_categorizers.llm_prompt import AnswerError, Message
 
 KEY_VARIABLE = "TOKIMP_LLM_KEY"
 _LONGEST_WAIT = 60.0  # seconds, where the server does not say

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from tokimp.categorizers.lexicon import LEXICON, PHRASES, SYMBOLS
-from tokimp.categorizers.pieces import pieces
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.units import sentence_starts
 from tokimp.contracts.categorizer import OTHER, Categorizer
+from tokimp_categorizers.label_check import pieces
+from tokimp_categorizers.lexicon import LEXICON, PHRASES, SYMBOLS
 
 _NUMBER = re.compile(r"\d[\d,.]*$")
 _COUNTING_WORDS = """one two three four five six seven eight nine ten eleven twelve hundred thousand million dozen many

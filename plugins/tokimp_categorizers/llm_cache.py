@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokimp.categorizers.llm_prompt import LABELS
 from tokimp.errors import CategorizerError
 from tokimp.storage.atomic import replacing
+from tokimp_categorizers.llm_prompt import LABELS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Two categorizers of reasoning tokens: by rules, and by a language model."""
