@@ -10,9 +10,9 @@ from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
 from tokimp.models.deletion.plan import score_kept
-from tokimp_greedy.candidates import AllCandidates, Audit, Candidates, NearAndBestCandidates, audited_steps
-from tokimp_greedy.looks import Looks, expected_positions
 from tokimp_greedy.predicted import PredictedCandidates
+from tokimp_greedy.search_width import Looks, expected_positions
+from tokimp_greedy.strategies import AllCandidates, Audit, Candidates, NearAndBestCandidates, audited_steps
 
 EXACT_BELOW = 200
 """Units of a chain below which ``strategy="auto"`` is exact."""

@@ -16,8 +16,8 @@ import torch
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective
 from tokimp.contracts.scorer import FloatArray, Scorer
-from tokimp_greedy.candidates import Audit, Deletion, FastCandidates
-from tokimp_greedy.looks import Looks
+from tokimp_greedy.search_width import Looks
+from tokimp_greedy.strategies import Audit, Deletion, FastCandidates
 
 IntArray = npt.NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import DeletionScores, FloatArray, Scorer
 from tokimp.errors import EstimatorError
 from tokimp.models.deletion.plan import score_unit_deletions
-from tokimp_greedy.looks import Looks
+from tokimp_greedy.search_width import Looks
 
 
 @dataclass(frozen=True, slots=True)
