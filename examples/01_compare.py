@@ -8,7 +8,7 @@ it goes on where it stopped.
 import sys
 
 import tokimp as ti
-from tokimp.report.tables import print_report
+from tokimp.analysis.comparison_report import print_report
 from tokimp.testing import smollm2_folder
 
 source, backend, out, keep_ratio = [*sys.argv[1:], "0.7"][:4]

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import tokimp as ti
-from tokimp.report.figures import draw_agreement, draw_chain
+from tokimp.analysis.agreement.report import draw_agreement
+from tokimp.report.chain_figure import draw_chain
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
 folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 The model has about a million parameters and really reasons: it solves two- to four-step word problems by writing its
 steps out, and fails at them when made to answer at once. That is what makes it worth deleting tokens of its chains.
 
-    python examples/train_tiny.py --out tokimp/datasets/tiny --demo tokimp/datasets/demo_chains.jsonl
+    python examples/train_tiny.py --out tokimp/chains/datasets/tiny --demo tokimp/chains/datasets/demo_chains.jsonl
 
 One thread on purpose: at this size a second one gains little, and the order of additions stays the same.
 """
@@ -426,8 +426,12 @@ MIT, as tokimp.
 def main() -> None:
     """Train, save, evaluate."""
     parser = argparse.ArgumentParser(description="Train the embedded model 'tiny' from nothing.")
-    parser.add_argument("--out", type=Path, default=Path("tokimp/datasets/tiny"), help="folder for model and card")
-    parser.add_argument("--demo", type=Path, default=Path("tokimp/datasets/demo_chains.jsonl"), help="demo chains file")
+    parser.add_argument(
+        "--out", type=Path, default=Path("tokimp/chains/datasets/tiny"), help="folder for model and card"
+    )
+    parser.add_argument(
+        "--demo", type=Path, default=Path("tokimp/chains/datasets/demo_chains.jsonl"), help="demo chains file"
+    )
     parser.add_argument("--rows", type=int, default=ROWS, help="training rows, each seen once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="of the problems trained on, drawn alike")

@@ -12,12 +12,12 @@ Examples
 
 from importlib.metadata import version
 
-from tokimp.analysis import Analysis, AnalysisInput
 from tokimp.analysis.run import analyze
 from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord, demo_chains, load_chains
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.compare.compare import compare
+from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.registry import (

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import Capability, FloatArray, Scorer
+from tokimp.contracts.scorer import Capability, Scorer
 
 __all__ = ["Attention"]
 

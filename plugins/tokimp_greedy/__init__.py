@@ -8,8 +8,8 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.unit_deletions import score_kept
 from tokimp.errors import EstimatorError
-from tokimp.models.deletion.plan import score_kept
 from tokimp_greedy.predicted import PredictedCandidates
 from tokimp_greedy.search_width import Looks, expected_positions
 from tokimp_greedy.strategies import AllCandidates, Audit, Candidates, NearAndBestCandidates, audited_steps

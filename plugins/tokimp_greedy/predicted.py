@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective
-from tokimp.contracts.scorer import FloatArray, Scorer
+from tokimp.contracts.scorer import Scorer
 from tokimp_greedy.search_width import Looks
 from tokimp_greedy.strategies import Audit, Deletion, FastCandidates
-
-IntArray = npt.NDArray[np.int64]
 
 
 class PredictedCandidates(FastCandidates):

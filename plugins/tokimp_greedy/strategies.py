@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import DeletionScores, FloatArray, Scorer
+from tokimp.contracts.scorer import DeletionScores, Scorer
+from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import EstimatorError
-from tokimp.models.deletion.plan import score_unit_deletions
 from tokimp_greedy.search_width import Looks
 
 

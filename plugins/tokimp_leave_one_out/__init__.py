@@ -8,8 +8,8 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import EstimatorError
-from tokimp.models.deletion.plan import score_unit_deletions
 
 __all__ = ["LeaveOneOut"]
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import FloatArray, Scorer
+from tokimp.contracts.scorer import Scorer
 from tokimp.errors import EstimatorError
 from tokimp_llmlingua.rate import Compression, search_rate
 from tokimp_llmlingua.words import Word, token_values

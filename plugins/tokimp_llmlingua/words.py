@@ -8,8 +8,8 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.scorer import FloatArray
 
 Offsets = Sequence[tuple[int, int]]
 

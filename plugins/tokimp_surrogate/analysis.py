@@ -16,9 +16,10 @@ from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.analysis.statistics.pooled import Resampling
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.scorer import Capability, FloatArray
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import chain_ids
 from tokimp_surrogate.crossfit import Examples, Perceptron, are_enough, crossfit

@@ -13,9 +13,8 @@ from tokimp.analysis.statistics.correlations import pooled_pearson
 from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
 from tokimp.analysis.statistics.rank_measures import is_constant, pearson
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.questions import question_numbers
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import FloatArray
 from tokimp_surrogate.fitted import Network
 from tokimp_surrogate.regressors import Predict, Training, fit_mean, fit_network, fit_ridge
 

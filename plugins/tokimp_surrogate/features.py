@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.compare.assembly import token_units
-from tokimp.contracts.scorer import FloatArray, Scorer
+from tokimp.chains.units import token_units
+from tokimp.contracts.scorer import Scorer
 
 # What is measured of every unit in every layer and head; `unit_features` says how.
 KINDS = (

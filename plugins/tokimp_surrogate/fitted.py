@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 from tokimp.errors import EstimatorError
 from tokimp.storage.atomic import replacing
 from tokimp_surrogate.features import KINDS, FeatureSpace

@@ -11,8 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits
 
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp_surrogate.fitted import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)

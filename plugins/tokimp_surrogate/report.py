@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import COLOURS, PAPER, analysis_node, finish
-from tokimp.report.terminal import chains_text, few_chains, interval_text, keep_words_whole, new_table
+from tokimp.report.figure_style import COLOURS, PAPER, finish
+from tokimp.report.terminal import chains_text, few_chains, interval_of, keep_words_whole, new_table
+from tokimp.results.views import analysis_node
 
 _MODELS = {
     "mlp": "attention, perceptron",
@@ -52,9 +53,9 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
         for index, model in enumerate(node["model"].to_numpy()):
             row = of_target.sel(model=model)
             cells = [row.sel(measure=measure, scope=scope, partial=partial) for scope, partial in columns]
-            texts = [_interval(cell, "correlation", used) for cell in cells]
+            texts = [interval_of(cell, "correlation", used) for cell in cells]
             name = escape(str(target)) if not index else ""
-            table.add_row(name, _MODELS.get(str(model), str(model)), *texts, _interval(row, "r_squared", used))
+            table.add_row(name, _MODELS.get(str(model), str(model)), *texts, interval_of(row, "r_squared", used))
         table.add_section()
     chains, units = (sorted({int(count) for count in node[name].to_numpy()}) for name in ("chains_used", "units_used"))
     table.caption = (
@@ -93,7 +94,7 @@ def group_table(result: xr.DataTree) -> list[Table]:
         used = int(of_target["chains_used"])
         for index, group in enumerate(_telling_groups(of_target)):
             cells = [of_target.sel(scope=scope, group=group) for scope in scopes]
-            texts = [_interval(cell, "group_drop", used) for cell in cells]
+            texts = [interval_of(cell, "group_drop", used) for cell in cells]
             table.add_row(escape(str(target)) if not index else "", escape(group), *texts)
         table.add_section()
     table.caption = "of the perceptron on attention, on held-out chains; shuffled among all units, or within each chain"
@@ -188,11 +189,6 @@ def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
     axis.tick_params(axis="x", labelsize=8)
     axis.locator_params(axis="x", nbins=5)
     axis.grid(alpha=0.3)
-
-
-def _interval(cell: xr.Dataset, name: str, used: int) -> str:
-    value, low, high = (float(cell[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return interval_text(value, low, high, used)
 
 
 def _span(counts: list[int]) -> str:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 from tokimp.results.by_chain import token_slice
 from tokimp_surrogate.crossfit import MODELS, Crossfit, Examples, group_drops
 from tokimp_surrogate.features import KINDS, FeatureSpace

@@ -11,7 +11,7 @@ import xarray as xr
 
 from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.statistics.rank_measures import mean_ranks
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate
 

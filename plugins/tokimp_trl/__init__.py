@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.contracts.trainer import Fit, Trainer
-from tokimp.distillation.train.examples import TrainingExample
+from tokimp.contracts.trainer import Fit, Trainer, TrainingExample
 from tokimp.errors import TrainingError
 
 __all__ = ["TRLTrainer"]

@@ -18,8 +18,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from tokimp.contracts.train_settings import Lora, TrainSettings
-from tokimp.contracts.trainer import Fit
-from tokimp.distillation.train.examples import TrainingExample
+from tokimp.contracts.trainer import Fit, TrainingExample
 from tokimp.errors import TrainingError
 from tokimp.models.loading import resolve_device
 from tokimp_trl.order import RedrawnOrder

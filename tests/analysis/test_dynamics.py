@@ -14,13 +14,14 @@ from matplotlib.container import ErrorbarContainer
 import tokimp as ti
 from tokimp.analysis.dynamics.dynamics import Dynamics
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
+from tokimp.analysis.faithfulness.report import draw_faithfulness
 from tokimp.analysis.structure.report import draw_structure
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.contracts.analysis import AnalysisInput, Scoring
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.report.curves import draw_faithfulness, line_look
+from tokimp.report.figure_style import line_look
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 

@@ -6,7 +6,6 @@ import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import tokimp as ti
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Joint
+from tokimp.contracts.registry import plugins
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 from tokimp.results.schema import validate
@@ -40,7 +40,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "structure": {"keep_ratios": [0.5]},
     "surrogate": {"epochs": 2, "hidden": [4], "penalties": [1.0], "permutations": 1, "per_head": False, "folds": 3},
 }
-NAMES = sorted(entry.name for entry in entry_points(group="tokimp.analyses") if entry.value.startswith("tokimp."))
+NAMES = sorted(plugin.name for plugin in plugins("analyses") if plugin.package == "tokimp")
 
 
 class Writer(AdditiveScorer):

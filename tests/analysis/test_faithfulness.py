@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokimp as ti
-from tokimp.analysis import AnalysisInput, Scoring
 from tokimp.analysis.faithfulness.faithfulness import Faithfulness
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.analysis import AnalysisInput, Scoring
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.registry import load_objective
 from tokimp.errors import AnalysisError

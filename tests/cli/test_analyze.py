@@ -9,9 +9,8 @@ import pytest
 import torch
 
 import tokimp as ti
+from tests.cli.conftest import Run
 from tokimp.models.loading import load_model
-
-from .conftest import Run
 
 COMPARE = ("--out", "run", "--estimator", "leave_one_out", "--estimator", "position")
 SMALL = "n_uniform=1,n_resamples=20"

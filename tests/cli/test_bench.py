@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_a_table_and_json(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import tokimp as ti
-
-from .conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_writes_a_valid_result_and_prints_agreement_and_cost(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:

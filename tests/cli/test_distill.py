@@ -7,9 +7,8 @@ from pathlib import Path
 import yaml
 
 import tokimp as ti
+from tests.cli.conftest import Run
 from tokimp.testing.random_models import random_model
-
-from .conftest import Run
 
 
 def _plan(folder: Path, **changes: object) -> Path:

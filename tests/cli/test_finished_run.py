@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
 from tokimp.cli.finished_run import result_file
 from tokimp.errors import SchemaError
-
-from .conftest import Run
 
 COMPARE = ("--out", "run", "--estimator", "leave_one_out", "--estimator", "position")
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
 from tokimp.contracts import registry
-
-from .conftest import Run
 
 
 @pytest.fixture

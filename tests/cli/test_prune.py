@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import tokimp as ti
-
-from .conftest import Run
+from tests.cli.conftest import Run
 
 
 def _records(path: Path) -> list[dict[str, object]]:

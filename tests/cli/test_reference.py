@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from .conftest import Run
+from tests.cli.conftest import Run
 
 DOCS = Path(__file__).parents[2] / "docs"
 

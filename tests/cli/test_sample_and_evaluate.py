@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
 from tokimp.chains.datasets import load_chains
-
-from .conftest import Run
 
 
 def test_chains_are_sampled_and_can_be_compared(tokimp: Run) -> None:

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import tokimp as ti
+from tests.cli.conftest import Run
 from tokimp.testing.random_models import byte_tokenizer, random_model
-
-from .conftest import Run
 
 
 def _student(folder: Path) -> Path:

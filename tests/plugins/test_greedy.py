@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokimp_greedy import EXACT_BELOW, GreedyPruning
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
-from tokimp.contracts.scorer import DeletionScores, FloatArray
+from tokimp.contracts.scorer import DeletionScores
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 

@@ -11,8 +11,8 @@ from scipy.stats import chisquare, kstest
 from tokimp_uniform import Uniform
 
 import tokimp as ti
+from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.objective import Answer, Joint
-from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import EstimatorError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 

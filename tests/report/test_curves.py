@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 import tokimp as ti
+from tokimp.analysis.answer_recovery.report import answer_recovery_table, draw_answer_recovery
+from tokimp.analysis.faithfulness.report import draw_faithfulness, faithfulness_table
 from tokimp.errors import SchemaError
-from tokimp.report.curve_tables import answer_recovery_table, faithfulness_table
-from tokimp.report.curves import draw_answer_recovery, draw_faithfulness
 from tokimp.report.terminal import print_whole
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
+from tokimp.analysis.agreement.report import draw_agreement
 from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
-from tokimp.report.figures import COLUMNS, draw_agreement, draw_chain
+from tokimp.report.chain_figure import COLUMNS, draw_chain
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 

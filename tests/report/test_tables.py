@@ -12,9 +12,11 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
+from tokimp.analysis.agreement.report import agreement_table
+from tokimp.analysis.comparison_report import print_report
 from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
-from tokimp.report.tables import agreement_table, cost_table, print_report, summary_line
+from tokimp.report.tables import cost_table, summary_line
 from tokimp.results.by_chain import concatenate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain

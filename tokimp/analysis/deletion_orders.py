@@ -10,9 +10,8 @@ import numpy as np
 import xarray as xr
 
 from tokimp.analysis.agreement.agreement import unit_scores
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import FloatArray
 
 KEEP_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 Units = tuple[int, ...]

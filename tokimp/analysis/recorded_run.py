@@ -10,7 +10,7 @@ import xarray as xr
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
-from tokimp.compare.assembly import token_units
+from tokimp.chains.units import token_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import load_objective
 from tokimp.contracts.scorer import Capability, Scorer

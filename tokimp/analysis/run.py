@@ -19,9 +19,9 @@ from tokimp.analysis.recorded_run import (
     recorded_objective,
 )
 from tokimp.chains.chain import TokenizedChain
-from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
 from tokimp.contracts.objective import Objective
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import AnalysisError, TokimpError

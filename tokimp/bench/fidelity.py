@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson
+from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import FloatArray
 from tokimp.results.schema import ranks
 
 OVERLAP_AT = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tokimp.contracts.estimator import IntArray
+from tokimp.chains.arrays import IntArray
 
 
 def question_key(question: str, chain_id: str) -> str:

@@ -18,10 +18,22 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from tokimp.chains.chain import Chain
+import numpy as np
+
+from tokimp.chains.arrays import IntArray
+from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.errors import TokenizationError
 
-__all__ = ["UNITS", "Unit", "partition", "sentence_starts", "token_categories", "token_filler", "word_starts"]
+__all__ = [
+    "UNITS",
+    "Unit",
+    "partition",
+    "sentence_starts",
+    "token_categories",
+    "token_filler",
+    "token_units",
+    "word_starts",
+]
 
 Unit = Literal["token", "word", "sentence"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -176,3 +188,11 @@ def token_filler(chain: Chain, offsets: Offsets) -> tuple[float, ...]:
         visible = [place for place in range(start, end) if not chain.reasoning[place].isspace()]
         marks.append(float(2 * len(useless.intersection(visible)) > len(visible)))
     return tuple(marks)
+
+
+def token_units(chain: TokenizedChain) -> IntArray:
+    """Return the index of each reasoning token's unit, [token]."""
+    owner = np.full(len(chain.reasoning_ids), -1, dtype=np.int64)
+    for index, unit in enumerate(chain.units):
+        owner[list(unit)] = index
+    return owner

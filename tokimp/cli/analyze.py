@@ -8,12 +8,12 @@ from typing import Any
 import click
 import xarray as xr
 
-from tokimp.analysis import Analysis
 from tokimp.analysis.recorded_run import load_recorded_scorer
 from tokimp.analysis.run import analyze as run_analysis
 from tokimp.cli.finished_run import result_file
 from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.cli.progress_bar import progress_bar
+from tokimp.contracts.analysis import Analysis
 from tokimp.contracts.registry import load as load_plugin
 from tokimp.contracts.registry import load_analysis
 from tokimp.report.tables import summary_line

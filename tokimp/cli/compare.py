@@ -11,10 +11,10 @@ from typing import Any
 import click
 import xarray as xr
 
+from tokimp.analysis.comparison_report import print_report
 from tokimp.analysis.run import analyze
 from tokimp.cli.options import ESTIMATOR, run, run_options
 from tokimp.errors import SchemaError
-from tokimp.report.tables import print_report
 from tokimp.results.io import load, save
 
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")

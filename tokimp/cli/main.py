@@ -14,12 +14,12 @@ from tokimp.cli.compare import compare
 from tokimp.cli.distill import distill
 from tokimp.cli.doctor import doctor
 from tokimp.cli.evaluate import evaluate
-from tokimp.cli.library_output import quiet_libraries
 from tokimp.cli.plugins import plugins
 from tokimp.cli.prune import prune
 from tokimp.cli.sample import sample
 from tokimp.cli.train import train
 from tokimp.errors import TokimpError
+from tokimp.models.quiet_libraries import quiet_libraries
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tokimp.compare.remaining_time import Progress as Standing
+from tokimp.contracts.progress import Progress as Standing
 
 
 def _duration(seconds: float | None) -> str:

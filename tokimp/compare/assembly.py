@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.chains.units import token_filler
-from tokimp.contracts.estimator import Importance, IntArray
-from tokimp.contracts.scorer import FloatArray, SpanLogprobs
+from tokimp.chains.units import token_filler, token_units
+from tokimp.contracts.estimator import Importance
+from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.results.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
 
 
@@ -39,14 +40,6 @@ def _texts(values: Sequence[str]) -> npt.NDArray[Any]:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
-
-
-def token_units(chain: TokenizedChain) -> IntArray:
-    """Return the index of each reasoning token's unit, [token]."""
-    owner = np.full(len(chain.reasoning_ids), -1, dtype=np.int64)
-    for index, unit in enumerate(chain.units):
-        owner[list(unit)] = index
-    return owner
 
 
 def _trajectory_on_units(importance: Importance, which: str) -> FloatArray:

@@ -17,10 +17,11 @@ from tokimp.chains.tokenization import tokenize_chain
 from tokimp.chains.units import Unit, token_categories
 from tokimp.compare.assembly import Baseline, Cell, build
 from tokimp.compare.journal import Journal
-from tokimp.compare.remaining_time import Progress, RemainingTime
+from tokimp.compare.remaining_time import RemainingTime
 from tokimp.compare.run_cell import estimate, score_unpruned
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective, Span
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_estimator, load_objective, plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import (

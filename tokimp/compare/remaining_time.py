@@ -1,43 +1,14 @@
-"""How far a run has come, and how long the rest will take."""
+"""How long the rest of a run will take."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.assembly import Cell
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.scorer import Capability
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands after a cell.
-
-    Attributes
-    ----------
-    done, total
-        Cells: every estimator on every chain.
-    chain_id, estimator
-        The cell just finished; the estimator by its label.
-    kept
-        Whether it was read from the disk rather than computed.
-    tokens_forwarded
-        Token positions passed through the model for all cells done.
-    seconds_left
-        An estimate; ``None`` until every estimator has finished a chain.
-    """
-
-    done: int
-    total: int
-    chain_id: str
-    estimator: str
-    kept: bool
-    tokens_forwarded: int
-    seconds_left: float | None
-
 
 _ONE_PASS_A_UNIT = {Capability.DELETIONS, Capability.KNOCKOUT}
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 import xarray as xr
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.compare.remaining_time import Progress
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.parameters import Parameterized
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError
 

@@ -9,14 +9,13 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
 
-FloatArray = npt.NDArray[np.floating[Any]]
 AttentionWeights = Literal["pattern", "value_norm"]
 
 
@@ -58,7 +57,7 @@ class DeletionScores:
     reasoning, answer
         Log-likelihood (nats) of the reasoning still kept and of the answer, [candidate]; their sum is the joint one.
         That of the reasoning may be NaN where the objective's `Objective.spans` leave the reasoning out, so that
-        nothing is computed of it; `tokimp.models.deletion.plan.score_kept` gives both of one version.
+        nothing is computed of it; `tokimp.contracts.unit_deletions.score_kept` gives both of one version.
     """
 
     objective: FloatArray

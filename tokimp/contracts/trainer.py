@@ -8,10 +8,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tokimp.chains.chain import Ids
 from tokimp.contracts.parameters import Parameterized
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.distillation.train.examples import TrainingExample
 from tokimp.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """One chain as ids.
+
+    Attributes
+    ----------
+    id
+        The chain's.
+    input_ids
+        Prompt, reasoning, answer and what ends the text, as the model reads them.
+    prompt_length
+        How many of them, from the start, are the prompt; the loss counts those after it only.
+    question
+        The chain's question, by which it is held out or not.
+    """
+
+    id: str
+    input_ids: Ids
+    prompt_length: int
+    question: str
+
+    @property
+    def labels(self) -> list[int]:
+        """The ids, with -100, which no loss counts, for those of the prompt."""
+        return [-100] * self.prompt_length + list(self.input_ids[self.prompt_length :])
 
 
 @dataclass(frozen=True, slots=True)

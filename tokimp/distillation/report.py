@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.distillation.steps.results import GROUP
-from tokimp.report.curves import BAND, PAPER, finish, line_look
+from tokimp.report.figure_style import BAND, PAPER, finish, line_look
 from tokimp.report.terminal import keep_words_whole, new_table
 
 _LEVEL = 0.05

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, Scorer, SpanLogprobs
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.batching import batches_by_length, run_within_memory, single_sequence, split_list
 from tokimp.models.decoder import Decoder

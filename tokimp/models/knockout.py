@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Ids, TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.batching import run_within_memory, split_list
 

@@ -28,7 +28,7 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
         If the name can only be that of a folder or file, and there is none, or none that holds one model.
     """
     if name == TINY:
-        folder = Path(str(files("tokimp").joinpath("datasets", TINY)))
+        folder = Path(str(files("tokimp").joinpath("chains", "datasets", TINY)))
         if not (folder / "config.json").is_file():
             raise ScorerError(
                 f"the embedded model {TINY!r} is missing from this installation of tokimp; reinstall it, or make the "

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
@@ -67,6 +68,26 @@ def interval_text(mean: float, low: float, high: float, n_values: int) -> str:
         return number_text(mean)
     # No space within the brackets: on a narrow terminal the interval goes below the mean in one piece.
     return f"{number_text(mean)} [dim]\\[{number_text(low)},{number_text(high)}][/]"
+
+
+def interval_of(node: xr.Dataset, name: str = "", n_values: int | None = None) -> str:
+    """Return one mean of an analysis's node with its interval, as `interval_text` writes it.
+
+    Parameters
+    ----------
+    node
+        One cell of the node: its variables have no dimension left.
+    name
+        The mean is the variable ``NAME_mean`` or, where there is none, ``NAME``; its interval goes from ``NAME_low`` to
+        ``NAME_high``. An empty name stands for ``mean``, ``low`` and ``high``.
+    n_values
+        How many values the mean is over; the node's ``chains_used`` by default.
+    """
+    count = int(node["chains_used"]) if n_values is None else n_values
+    prefix = f"{name}_" if name else ""
+    mean = f"{prefix}mean" if f"{prefix}mean" in node else name
+    value, low, high = (float(node[variable]) for variable in (mean, f"{prefix}low", f"{prefix}high"))
+    return interval_text(value, low, high, count)
 
 
 def few_chains(n_chains: int) -> bool:

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.errors import SchemaError
 
 SCHEMA_VERSION = 1

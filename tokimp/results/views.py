@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from tokimp.contracts.estimator import IntArray
-from tokimp.errors import EstimatorError
+from tokimp.chains.arrays import IntArray
+from tokimp.errors import EstimatorError, SchemaError
 from tokimp.results.by_chain import one_chain
 
 
@@ -144,3 +144,16 @@ def _row(chain: xr.Dataset, estimator: str) -> int:
     if np.isnan(chain["importance"].to_numpy()[row]).all():
         raise EstimatorError(f"the estimator {estimator!r} says nothing about chain {chain['chain_id'].item()!r}")
     return int(row)
+
+
+def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
+    """Return the node of an analysis.
+
+    Raises
+    ------
+    SchemaError
+        If it has not been run on the result.
+    """
+    if f"/analysis/{name}" not in result.groups:
+        raise SchemaError(f"the result has no {name} yet; run tokimp.analyze(result, {name!r}) on it first")
+    return result[f"analysis/{name}"].to_dataset()

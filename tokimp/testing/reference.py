@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain, Ids, TokenizedChain
-from tokimp.contracts.scorer import FloatArray
 
 
 def random_chain(

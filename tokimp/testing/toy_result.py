@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_categories
 from tokimp.compare.assembly import Baseline, Cell, build
 from tokimp.contracts.estimator import Importance
-from tokimp.contracts.scorer import FloatArray, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.results.schema import ATTRIBUTES
 from tokimp.testing.toy_scorer import toy_chain
 

@@ -8,10 +8,11 @@ from hashlib import sha256
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.units import partition
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, FloatArray, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, Scorer, SpanLogprobs
 
 
 class CharacterTokenizer:

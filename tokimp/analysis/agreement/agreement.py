@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from tokimp.analysis.agreement.report import agreement_table, draw_agreement
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.rank_measures import (
     chance_overlap_shares,
@@ -21,10 +22,8 @@ from tokimp.analysis.statistics.rank_measures import (
     position_residuals,
     rank_biased_overlap,
 )
+from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.scorer import FloatArray
-from tokimp.report.figures import draw_agreement
-from tokimp.report.tables import agreement_table
 from tokimp.results.by_chain import iterate
 
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")

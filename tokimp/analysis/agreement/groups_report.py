@@ -13,16 +13,17 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import COLOURS, MARKERS, PAPER, analysis_node, finish
-from tokimp.report.tables import followers_of_position, followers_text
+from tokimp.analysis.agreement.report import followers_of_position, followers_text
+from tokimp.report.figure_style import COLOURS, MARKERS, PAPER, finish
 from tokimp.report.terminal import (
     FEWEST_FOR_AN_INTERVAL,
     chains_text,
-    interval_text,
+    interval_of,
     keep_words_whole,
     mean_text,
     new_table,
 )
+from tokimp.results.views import analysis_node
 
 # Of more pairs a figure shows those whose groups differ most: more rows than these nobody reads.
 MOST_PAIRS = 15
@@ -48,7 +49,7 @@ def agreement_within_table(result: xr.DataTree, *, partial: bool = False) -> Tab
         table.add_column(escape(str(group)), justify="right")
     for one, other in combinations(node["estimator"].to_numpy().tolist(), 2):
         pair = node.sel(estimator=one, other=other, partial=partial)
-        table.add_row(f"{escape(one)} / {escape(other)}", *(_interval(pair.sel(group=group)) for group in groups))
+        table.add_row(f"{escape(one)} / {escape(other)}", *(interval_of(pair.sel(group=group)) for group in groups))
     table.add_section()
     counts = node["chains_used"].max(("partial", "estimator", "other"))
     table.add_row("[dim]chains[/]", *(str(int(counts.sel(group=group))) for group in groups))
@@ -68,7 +69,7 @@ def agreement_between_table(result: xr.DataTree) -> Table:
     labels = node["common"].to_numpy().tolist()
     for label in labels:
         row = node.sel(common=label)
-        cells = [_interval(row.sel(partial=partial)) for partial in (False, True)]
+        cells = [interval_of(row.sel(partial=partial)) for partial in (False, True)]
         table.add_row(escape(label), *cells, str(int(row["chains_used"].max())))
     itself = {str(label): node["chains_used"].sel(common=label) for label in labels}
     table.caption = _foot(node, itself, "a dash for")
@@ -184,8 +185,3 @@ def _foot(node: xr.Dataset, itself: Mapping[str, xr.DataArray], undefined: str) 
     """Return what the numbers are, and of which estimators (`followers_of_position`) none is left given position."""
     what = mean_text(node.attrs["confidence"], int(node["chains_used"].max()))
     return "; ".join([what, *followers_text(followers_of_position(itself), undefined)])
-
-
-def _interval(cell: xr.Dataset) -> str:
-    mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
-    return interval_text(mean, low, high, int(cell["chains_used"]))

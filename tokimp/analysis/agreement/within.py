@@ -15,11 +15,11 @@ from tokimp.analysis.agreement.groups_report import agreement_within_table, draw
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import is_right
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.registry import load_categorizer
-from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate
 

@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from tokimp.analysis.answer_recovery.report import answer_recovery_table, coinciding_references, draw_answer_recovery
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     Units,
@@ -22,14 +23,13 @@ from tokimp.analysis.deletion_orders import (
     uniform_orders,
 )
 from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
 from tokimp.chains.tokenization import SpanEncoder
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.scorer import Capability, FloatArray, Scorer
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError
-from tokimp.report.curve_tables import answer_recovery_table
-from tokimp.report.curves import coinciding_references, draw_answer_recovery
 from tokimp.results.by_chain import iterate
 
 REFERENCES = ("chain", "unpruned", "gold")

@@ -15,11 +15,11 @@ from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import Capability, FloatArray
+from tokimp.contracts.scorer import Capability
+from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import AnalysisError
-from tokimp.models.deletion.plan import score_unit_deletions
 from tokimp.results.by_chain import iterate
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)

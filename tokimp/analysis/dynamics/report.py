@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import PAPER, analysis_node, finish, line_look
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, chains_text, interval_text, keep_words_whole, new_table
+from tokimp.report.figure_style import PAPER, finish, line_look
+from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of, keep_words_whole, new_table
+from tokimp.results.views import analysis_node
 
 # Of predictions that are no estimator's: greys and markers that `line_look` gives nobody.
 _LOOKS: dict[str, dict[str, Any]] = {
@@ -46,8 +47,11 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
         table.add_column(escape(name), justify="right")
     for ratio in node["context_ratio"].to_numpy():
         cells = [at.sel(predictor=name, context_ratio=ratio) for name in predictors]
-        table.add_row(f"{ratio:.1f}", *(_interval(cell, "overlap") for cell in cells))
-        table.add_row("[dim]correlation[/]", *(_interval(cell, "correlation") for cell in cells))
+        table.add_row(f"{ratio:.1f}", *(interval_of(cell, "overlap", int(cell["overlap_chains"])) for cell in cells))
+        table.add_row(
+            "[dim]correlation[/]",
+            *(interval_of(cell, "correlation", int(cell["correlation_chains"])) for cell in cells),
+        )
     counts = at["overlap_chains"].to_numpy()
     feet = [f"over at most {chains_text(int(counts.max()), node.attrs['confidence'])}"]
     table.caption = "; ".join([*feet, *_reasons_of_dashes(at)])
@@ -109,8 +113,3 @@ def _draw(axis: Axes, node: xr.Dataset, name: str, looks: Mapping[str, dict[str,
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
     axis.invert_xaxis()
-
-
-def _interval(cell: xr.Dataset, name: str) -> str:
-    mean, low, high = (float(cell[f"{name}_{end}"]) for end in ("mean", "low", "high"))
-    return interval_text(mean, low, high, int(cell[f"{name}_chains"]))

@@ -22,13 +22,13 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
+from tokimp.analysis.faithfulness.report import draw_faithfulness, faithfulness_table
 from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import Capability, DeletionScores, FloatArray, Scorer
-from tokimp.report.curve_tables import faithfulness_table
-from tokimp.report.curves import draw_faithfulness
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer
 from tokimp.results.by_chain import iterate
 
 CURVES = ("least_first", "most_first")

@@ -15,10 +15,9 @@ from tokimp.analysis.planted.report import draw_planted, planted_table
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.units import sentence_starts
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate
 

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import COLOURS, MARKERS, PAPER, analysis_node
-from tokimp.report.terminal import few_chains, interval_text, keep_words_whole, mean_text, new_table, number_text
+from tokimp.report.figure_style import COLOURS, MARKERS, PAPER
+from tokimp.report.terminal import few_chains, interval_of, keep_words_whole, mean_text, new_table, number_text
+from tokimp.results.views import analysis_node
 
 _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
 
@@ -31,9 +32,9 @@ def planted_table(result: xr.DataTree) -> Table:
         cells = []
         for measure, level in columns:
             cell = row.sel(measure=measure, level=level)
-            cells.append(_interval(cell, ("mean", "low", "high"), int(cell["chains_used"])))
+            cells.append(interval_of(cell))
         of_row = int(row["chains_used"].max())
-        cells.append(_interval(row, ("within_bands", "within_bands_low", "within_bands_high"), of_row))
+        cells.append(interval_of(row, "within_bands", of_row))
         table.add_row(escape(str(label)), *cells)
     chance = [number_text(float(node["prevalence"].sel(level=level))) for level in ("unit", "sentence")]
     table.add_section()
@@ -66,8 +67,3 @@ def draw_planted(result: xr.DataTree) -> Figure:
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     return figure
-
-
-def _interval(cell: xr.Dataset, names: tuple[str, str, str], used: int) -> str:
-    mean, low, high = (float(cell[name]) for name in names)
-    return interval_text(mean, low, high, used)

@@ -10,8 +10,7 @@ import numpy as np
 from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
-from tokimp.contracts.estimator import IntArray
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 
 MEASURES = ("pearson", "spearman")
 SCOPES = ("pooled", "within")

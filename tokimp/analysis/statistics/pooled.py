@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 
 # Residuals of rank regressions are sums of a few hundred half-integers; what differs by less than this is rounding.
 _DECIMALS = 9

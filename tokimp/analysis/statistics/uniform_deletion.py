@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 
 Stratum = tuple[tuple[int, ...], float]
 

@@ -9,14 +9,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.errors import SchemaError
-from tokimp.report.curves import BAND, PAPER, analysis_node, finish, line_look
+from tokimp.report.figure_style import BAND, PAPER, finish, line_look
 from tokimp.report.terminal import (
     FEWEST_FOR_AN_INTERVAL,
     chains_text,
-    interval_text,
+    interval_of,
     keep_words_whole,
     new_table,
 )
+from tokimp.results.views import analysis_node
 
 UNLABELLED = "(none)"
 
@@ -48,11 +49,11 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
         chains = int(cell["chains_with"])
         reached = [min(chains, int(at["chains_reached"].sel(estimator=label))) for label in labels]
         parts = [cell.sel(estimator=label) for label in labels]
-        shares = [_interval(part, "share", count) for part, count in zip(parts, reached, strict=True)]
+        shares = [interval_of(part, "share", count) for part, count in zip(parts, reached, strict=True)]
         table.add_row(escape(str(category)), str(int(cell["tokens"])), band, *shares)
-        excesses = [_interval(part, "excess", count) for part, count in zip(parts, reached, strict=True)]
+        excesses = [interval_of(part, "excess", count) for part, count in zip(parts, reached, strict=True)]
         table.add_row("[dim]  beyond position[/]", "", "", *excesses)
-        rank = [_interval(part, "mean_rank", chains) for part in parts]
+        rank = [interval_of(part, "mean_rank", chains) for part in parts]
         table.add_row("[dim]  mean rank[/]", "", "", *rank)
     used = sorted({int(count) for count in node["chains_used"].to_numpy()})
     covered = str(used[0]) if len(used) == 1 else f"{used[0]} to {used[-1]}"
@@ -131,8 +132,3 @@ def draw_structure(result: xr.DataTree) -> Figure:
         note += "\na line ends where its estimator stopped deleting"
     finish(figure, axes[0], note)
     return figure
-
-
-def _interval(cell: xr.Dataset, name: str, chains: int) -> str:
-    mean, low, high = (float(np.asarray(cell[f"{name}{end}"])) for end in ("", "_low", "_high"))
-    return interval_text(mean, low, high, chains)

@@ -16,10 +16,9 @@ from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
 from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structure_table
 from tokimp.analysis.token_labels import Labels, token_labels
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.estimator import IntArray
 from tokimp.contracts.registry import load_categorizer
-from tokimp.contracts.scorer import FloatArray
 from tokimp.results.by_chain import iterate
 
 

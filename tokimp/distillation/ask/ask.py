@@ -11,7 +11,7 @@ from typing import Any
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.compare.remaining_time import Progress
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task

@@ -14,7 +14,7 @@ from scipy import stats
 
 from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.compare.remaining_time import Progress
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.ask import Asked, Asking, Interview, Judged

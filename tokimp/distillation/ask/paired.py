@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from tokimp.analysis.statistics.intervals import MeanInterval, mean_interval
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 from tokimp.errors import DistillationError
 
 

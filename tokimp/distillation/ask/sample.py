@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.compare.remaining_time import Progress
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.ask import Asking, Interview

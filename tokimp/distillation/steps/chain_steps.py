@@ -12,7 +12,7 @@ from typing import Any
 
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.compare.compare import compare
-from tokimp.compare.remaining_time import Progress
+from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_estimator, load_task
 from tokimp.distillation.ask.sample import sample
 from tokimp.distillation.plan.inputs import load_writer, model_identity, questions_digest, task_questions, trust

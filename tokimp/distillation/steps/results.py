@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokimp.contracts.scorer import FloatArray
+from tokimp.chains.arrays import FloatArray
 from tokimp.distillation.ask.paired import difference_interval, paired_test
 from tokimp.distillation.plan.grid import cells
 from tokimp.distillation.plan.plan import Plan

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 import torch
 
-from tokimp.cli.library_output import quiet_libraries
 from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, TokimpError
+from tokimp.models.quiet_libraries import quiet_libraries
 
 _QUIET = True
 """Whether this process, as a worker, leaves out tracebacks and what libraries write."""

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from tokimp.chains.chain import Chain, Ids
+from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.questions import question_key
 from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.trainer import TrainingExample
 from tokimp.errors import TokenizationError, TrainingError
 
 _LOTS = 2**64
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingExample:
-    """One chain as ids.
-
-    Attributes
-    ----------
-    id
-        The chain's.
-    input_ids
-        Prompt, reasoning, answer and what ends the text, as the model reads them.
-    prompt_length
-        How many of them, from the start, are the prompt; the loss counts those after it only.
-    question
-        The chain's question, by which it is held out or not.
-    """
-
-    id: str
-    input_ids: Ids
-    prompt_length: int
-    question: str
-
-    @property
-    def labels(self) -> list[int]:
-        """The ids, with -100, which no loss counts, for those of the prompt."""
-        return [-100] * self.prompt_length + list(self.input_ids[self.prompt_length :])
 
 
 def training_examples(

@@ -21,8 +21,8 @@ from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.contracts.registry import load_trainer
 from tokimp.contracts.train_settings import TrainSettings
-from tokimp.contracts.trainer import Fit, Trainer
-from tokimp.distillation.train.examples import TrainingExample, hold_out, training_examples
+from tokimp.contracts.trainer import Fit, Trainer, TrainingExample
+from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TrainingError
 from tokimp.models.fingerprint import model_fingerprint

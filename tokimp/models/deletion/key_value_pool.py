@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-IntArray = npt.NDArray[np.int64]
+from tokimp.chains.arrays import IntArray
 
 _SPARE = 256  # slots added beyond what is needed when a pool grows, which copies it
 

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective
-from tokimp.contracts.scorer import DeletionScores, FloatArray
+from tokimp.contracts.scorer import DeletionScores
 from tokimp.models.batching import memory_failure, release_memory, run_within_memory, too_large
 from tokimp.models.deletion.key_value_pool import new_cache, rewind
 from tokimp.models.deletion.plan import DeletionBatch, check_deletions, plan_deletions
 from tokimp.models.deletion.rows import LogprobArray, ReadRow, RowBank
-from tokimp.models.deletion.step import DeletionStep, IntArray
+from tokimp.models.deletion.step import DeletionStep
 
 if TYPE_CHECKING:
     from tokimp.models.decoder import Decoder
@@ -201,7 +202,8 @@ class _Reading:
         asked = step.asked(step.kept[None])[:, : end + 1]
         logprobs = np.full(asked.shape[1:], np.nan, dtype=np.float32)
         if bank.base is None:
-            past, cache, first, slots = 0, new_cache(), 0, np.zeros(0, dtype=np.int64)
+            past, cache, first = 0, new_cache(), 0
+            slots: IntArray = np.zeros(0, dtype=np.int64)
             text = np.concatenate([step.prompt, ids])
         else:
             past, first, slots = self._prompt + start, self._prompt + bank.base.shared_with(ids), bank.base.slots

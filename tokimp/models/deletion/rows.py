@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from transformers.cache_utils import DynamicCache
 
+from tokimp.chains.arrays import IntArray
 from tokimp.models.deletion.key_value_pool import KeyValuePool
-from tokimp.models.deletion.step import DeletionStep, IntArray
+from tokimp.models.deletion.step import DeletionStep
 
 LogprobArray = npt.NDArray[np.float32]
 

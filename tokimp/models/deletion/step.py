@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import DeletionScores, FloatArray
-
-IntArray = npt.NDArray[np.int64]
+from tokimp.contracts.scorer import DeletionScores
 
 
 class DeletionStep:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Answer, Objective
-from tokimp.contracts.scorer import Capability, FloatArray, Scorer
+from tokimp.contracts.scorer import Capability, Scorer
 
 __all__ = ["InformationGain"]
 

@@ -1,0 +1,281 @@
+"""Agreement: known values, what must not change it, and what is left out."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tokimp.analysis.agreement.agreement import MEASURES, Agreement
+from tokimp.analysis.run import analyze
+from tokimp.analysis.statistics.rank_measures import (
+    chance_overlap_shares,
+    overlap_shares,
+    position_residuals,
+    rank_biased_overlap,
+)
+from tokimp.contracts.analysis import AnalysisInput
+from tokimp.contracts.estimator import Importance
+from tokimp.errors import AnalysisError
+from tokimp.results.by_chain import concatenate, select
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
+
+Scores = list[float]
+
+
+def node_of(result: xr.DataTree, **options: Any) -> xr.Dataset:
+    """Return the agreement of a result, quickly."""
+    return Agreement(**{"n_resamples": 100, **options}).compute(AnalysisInput(result))
+
+
+def one_pair(a: Scores, b: Scores, **options: Any) -> dict[str, float]:
+    """Return the measures of two estimators' agreement on one chain."""
+    node = node_of(toy_result({"a": [a], "b": [b]}), **options)
+    values = node["value"].sel(partial=False, estimator="a", other="b").isel(chain=0)
+    return dict(zip(MEASURES, values.to_numpy().tolist(), strict=True))
+
+
+def test_two_rankings_by_hand() -> None:
+    """Of two rankings of five units that differ in one neighbouring swap, every measure has its hand-computed value."""
+    found = one_pair([1, 2, 3, 4, 5], [1, 2, 3, 5, 4], top_k=1, rbo_p=0.5)
+    assert found["spearman"] == pytest.approx(1 - 6 * 2 / (5 * 24))
+    assert found["kendall"] == pytest.approx((9 - 1) / 10)
+    assert found["top_k_overlap"] == 0
+    # A_d from the top: 0, 1, 1, 1, 1.
+    assert found["rbo"] == pytest.approx(1 / 32 + 1 * (1 / 4 + 1 / 8 + 1 / 16 + 1 / 32))
+
+
+def test_opposite_rankings_by_hand() -> None:
+    """Of a ranking and its reverse, the correlations are -1 and the top of one is the bottom of the other."""
+    found = one_pair([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1], top_k=4, rbo_p=0.9)
+    assert found["spearman"] == pytest.approx(-1)
+    assert found["kendall"] == pytest.approx(-1)
+    assert found["top_k_overlap"] == pytest.approx(2 / 4)
+
+
+def test_ties_by_hand() -> None:
+    """Tau-b corrects for ties, and a tie across the k-th place counts by the probability of either unit being in."""
+    found = one_pair([0, 0, 1, 2, 3], [0, 1, 2, 3, 3], top_k=1)
+    # 8 pairs concordant, none discordant, one tied in each.
+    assert found["kendall"] == pytest.approx(8 / np.sqrt(9 * 9))
+    assert found["top_k_overlap"] == pytest.approx(1 / 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=5),
+    st.sampled_from([0.3, 0.9]),
+)
+def test_overlaps_are_means_over_all_ways_to_break_ties(pairs: list[tuple[int, int]], p: float) -> None:
+    """Top-k overlap and RBO equal their slow twins, averaged over every order that the scores allow."""
+    a, b = np.array(pairs, dtype=float).T
+
+    def orders(scores: Any) -> list[tuple[int, ...]]:
+        permutations = itertools.permutations(range(len(scores)))
+        return [order for order in permutations if (np.diff(scores[list(order)]) <= 0).all()]
+
+    def share(one: tuple[int, ...], other: tuple[int, ...], depth: int) -> float:
+        return len(set(one[:depth]) & set(other[:depth])) / depth
+
+    both = list(itertools.product(orders(a), orders(b)))
+    n = len(a)
+    shares = overlap_shares(a, b)
+    assert shares.tolist() == pytest.approx([np.mean([share(x, y, d) for x, y in both]) for d in range(1, n + 1)])
+    slow = [share(x, y, n) * p**n + (1 - p) / p * sum(share(x, y, d) * p**d for d in range(1, n + 1)) for x, y in both]
+    assert rank_biased_overlap(shares, p) == pytest.approx(np.mean(slow))
+
+
+def test_long_rankings_are_overlapped_in_blocks() -> None:
+    """Rankings longer than a block have the overlaps that sets have."""
+    rng = np.random.default_rng(6)
+    a, b = rng.permutation(np.arange(1200.0)), rng.permutation(np.arange(1200.0))
+    shares = overlap_shares(a, b)
+    for depth in (1, 511, 512, 513, 900, 1200):
+        common = set(np.argsort(-a)[:depth].tolist()) & set(np.argsort(-b)[:depth].tolist())
+        assert shares[depth - 1] == pytest.approx(len(common) / depth)
+
+
+def test_spearman_is_scipys() -> None:
+    """The correlation of mean ranks is scipy's Spearman correlation, ties included."""
+    rng = np.random.default_rng(7)
+    a, b = rng.integers(0, 6, size=(2, 25)).astype(float)
+    assert one_pair(a.tolist(), b.tolist())["spearman"] == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_partial_spearman_is_the_textbook_formula() -> None:
+    """With position partialled out, Spearman is (r_ab - r_ap r_bp) / sqrt((1 - r_ap^2)(1 - r_bp^2))."""
+    rng = np.random.default_rng(0)
+    position = np.arange(30.0)
+    a, b = position + 10 * rng.normal(size=30), position + 10 * rng.normal(size=30)
+    node = node_of(toy_result({"a": [a], "b": [b], "position": [position]}))
+    raw = node["value"].sel(measure="spearman", partial=False).isel(chain=0)
+    ab, ap, bp = (float(raw.sel(estimator=x, other=y)) for x, y in ("ab", ("a", "position"), ("b", "position")))
+    partial = node["value"].sel(measure="spearman", partial=True, estimator="a", other="b").isel(chain=0)
+    assert float(partial) == pytest.approx((ab - ap * bp) / np.sqrt((1 - ap**2) * (1 - bp**2)))
+    assert ab > float(partial)
+
+
+def test_position_has_nothing_left_once_it_is_partialled_out() -> None:
+    """What follows position, forwards or backwards, is undefined with position partialled out, and counted as such."""
+    ramp = np.arange(8.0)
+    node = node_of(toy_result({"a": [ramp % 3], "position": [ramp], "reverse": [-(ramp**3)]}))
+    values = node["value"].sel(partial=True)
+    for name in ("position", "reverse"):
+        assert np.isnan(values.sel(estimator=name)).all()
+        assert (node["chains_undefined"].sel(partial=True, estimator=name) == 1).all()
+    assert not np.isnan(values.sel(estimator="a", other="a")).any()
+
+
+def test_residuals_of_exact_ties_tie() -> None:
+    """Units whose residuals are equal on paper are not told apart by rounding errors."""
+    # Ranks 2 1 4 3 6 5 at positions 1 ... 6: slope 29 / 35, and the residuals are odd about the middle.
+    residuals = position_residuals(np.array([2.0, 1.0, 4.0, 3.0, 6.0, 5.0]))
+    expected = [2 - 3.5 + 2.5 * 29 / 35, 1 - 3.5 + 1.5 * 29 / 35, 4 - 3.5 + 0.5 * 29 / 35]
+    assert residuals.tolist() == pytest.approx([*expected, *[-value for value in reversed(expected)]])
+    # Every second unit ties at the top: symmetric about the middle, so exact opposites stay exact opposites.
+    ties = position_residuals(np.array([0.3, 0.1, 0.1, 0.1, 0.1, 0.3]))
+    assert len(np.unique(ties)) == 2
+    assert len(np.unique(position_residuals(np.arange(300.0) * 0.1))) == 1
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 10**6))
+def test_what_agreement_does_not_depend_on(seed: int) -> None:
+    """Order and names of chains, order of estimators and monotone transforms of scores leave the summary as it is."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(5, 12, size=4)
+    scores = {name: [rng.integers(0, 6, size=n).astype(float) for n in lengths] for name in "abc"}
+    result = toy_result(scores)
+    node = node_of(result)
+
+    def same(other: xr.Dataset) -> bool:
+        names = ["mean", "low", "high", "chains_used", "chains_short", "chains_absent", "chains_undefined"]
+        aligned = other.sel(estimator=node["estimator"], other=node["other"])
+        return all(np.allclose(aligned[name], node[name], rtol=0, atol=1e-12, equal_nan=True) for name in names)
+
+    assert same(node_of(select(result, ["chain-2", "chain-0", "chain-3", "chain-1"])))
+    assert same(node_of(toy_result({name: scores[name] for name in "cab"})))
+    chains = [toy_chain("y" * n, id=f"other {i}") for i, n in enumerate(lengths)]
+    assert same(node_of(toy_result(scores, chains)))
+    assert same(node_of(toy_result({**scores, "a": [np.exp(row) - 7 for row in scores["a"]]})))
+
+
+def test_agreement_is_symmetric_and_an_estimator_agrees_with_itself() -> None:
+    """Every measure is the same both ways, and 1 between an estimator without ties and itself."""
+    rng = np.random.default_rng(4)
+    node = node_of(toy_result({name: [rng.permutation(9).astype(float) for _ in range(3)] for name in "ab"}))
+    value = node["value"].to_numpy()
+    assert np.array_equal(value, value.swapaxes(2, 3))
+    assert np.allclose(value[:, 0, 0, 0], 1)
+
+
+def test_units_count_once_however_many_tokens_they_have() -> None:
+    """Words of different lengths agree as single letters with the same scores do."""
+    words = toy_chain("a bbbbbbbb cc ddd eeee f", unit="word")
+    scores = {"a": [[1.0, 5.0, 2.0, 4.0, 3.0, 0.0]], "b": [[0.0, 1.0, 5.0, 2.0, 3.0, 4.0]]}
+    of_words, of_letters = node_of(toy_result(scores, [words])), node_of(toy_result(scores))
+    assert np.array_equal(of_words["value"], of_letters["value"], equal_nan=True)
+
+
+def test_chains_left_out_are_counted_with_the_reason() -> None:
+    """Too few units, constant importance and an estimator's silence leave a chain out of a pair, each counted apart."""
+    good, flat, short = [1.0, 3.0, 2.0, 5.0, 4.0], [1.0] * 5, [1.0, 2.0]
+    both = toy_result({"a": [good, flat, short], "b": [good, good, short]})
+    silent = toy_result({"a": [good]}, [toy_chain("xxxxx", id="silent")])
+    node = node_of(concatenate([both, silent])).sel(measure="rbo", partial=False, estimator="a", other="b")
+    counts = {name: int(node[f"chains_{name}"]) for name in ("used", "short", "absent", "undefined")}
+    assert counts == {"used": 1, "short": 1, "absent": 1, "undefined": 1}
+    assert float(node["mean"]) == 1
+    assert np.isnan([float(node["low"]), float(node["high"])]).all()
+    assert np.isnan(node["value"].to_numpy()).tolist() == [False, True, True, True]
+
+
+def test_nothing_to_rank_makes_no_noise() -> None:
+    """A single unit, a single chain or only constant importances: NaN and counts, and no warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        single = node_of(toy_result({"a": [[1.0]], "b": [[2.0]]}))
+        flat = node_of(toy_result({"a": [[1.0] * 6], "b": [[1.0] * 6]}))
+    for node, reason in ((single, "chains_short"), (flat, "chains_undefined")):
+        assert np.isnan(node["mean"]).all()
+        assert (node[reason] == 1).all()
+        assert (node["chains_used"] == 0).all()
+    assert np.isnan(single["chance_mean"]).all()
+
+
+def test_one_estimator_has_only_itself() -> None:
+    """A result of one estimator has an agreement, with itself."""
+    node = node_of(toy_result({"a": [[1.0, 2.0, 5.0, 4.0, 3.0]]}))
+    assert node.sizes["estimator"] == node.sizes["other"] == 1
+
+
+def test_greedy_stopped_early_does_not_agree_with_position_for_its_ties() -> None:
+    """Units that greedy pruning left are tied: their place says nothing about the top they share with position."""
+    order = np.array([-1, -1, 0, -1, 1, -1, -1, 2, 3, -1])
+    stopped = Importance(np.where(order < 0, 4.0, order), order)
+    node = node_of(toy_result({"greedy": [stopped], "position": [np.arange(10.0)]}), top_k=2)
+    overlap = node["value"].sel(measure="top_k_overlap", partial=False, estimator="greedy", other="position")
+    # Of position's two, units 8 and 9, only 9 is among the six kept, and in greedy's two with probability 2 / 6.
+    assert overlap.to_numpy().tolist() == pytest.approx([1 / 2 * 2 / 6])
+
+
+def test_chance_is_what_random_rankings_have() -> None:
+    """The chance levels are the means over many random rankings."""
+    rng = np.random.default_rng(5)
+    result = toy_result(
+        {
+            "a": [rng.permutation(np.arange(10.0)) for _ in range(250)],
+            "b": [rng.permutation(np.arange(10.0)) for _ in range(250)],
+        }
+    )
+    node = node_of(result, top_k=0.3)
+    mean = node["mean"].sel(partial=False, estimator="a", other="b")
+    assert np.abs(mean.to_numpy() - node["chance_mean"].to_numpy()).max() < 0.06
+    assert float(node["chance"].sel(measure="top_k_overlap").isel(chain=0)) == pytest.approx(0.3)
+    assert float(node["chance_mean"].sel(measure="rbo")) == pytest.approx(
+        rank_biased_overlap(chance_overlap_shares(10), 0.9)
+    )
+
+
+def test_a_top_of_all_units_is_undefined() -> None:
+    """A number k that covers a whole chain says nothing there."""
+    found = one_pair([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], top_k=5)
+    assert np.isnan(found["top_k_overlap"])
+    assert found["spearman"] == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"top_k": 0},
+        {"top_k": 1.0},
+        {"rbo_p": 1.0},
+        {"confidence": 0},
+        {"n_resamples": 0},
+        {"minimum_units": 1},
+    ],
+)
+def test_options_out_of_range_are_errors(option: dict[str, Any]) -> None:
+    """A parameter that is not allowed is named, with what is."""
+    with pytest.raises(AnalysisError, match=next(iter(option))):
+        analyze(toy_result({"a": [[1.0, 2.0]]}), "agreement", **option)
+
+
+def test_analyze_adds_a_node_and_leaves_the_result_alone() -> None:
+    """`analyze` returns a result with one more node, made anew when asked again, and does not change its argument."""
+    result = toy_result({"a": [[1.0, 2.0, 3.0, 5.0, 4.0]], "b": [[2.0, 1.0, 3.0, 5.0, 4.0]]})
+    analyzed = analyze(result, "agreement", seed=7)
+    assert result.groups == ("/",)
+    assert analyzed["analysis/agreement"].attrs["seed"] == 7
+    assert analyzed.to_dataset().identical(result.to_dataset())
+    again = analyze(analyzed, "agreement", seed=8)
+    assert again["analysis/agreement"].attrs["seed"] == 8
+    assert analyzed["analysis/agreement"].attrs["seed"] == 7

@@ -1,0 +1,110 @@
+"""Correlations over the units of several chains: against slow twins, and what levels and position do to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tokimp.analysis.statistics.correlations import associate, pooled_pearson, pooled_spearman
+from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
+from tokimp.chains.arrays import FloatArray
+
+POOLED, WITHIN = 0, 1
+QUICK = Resampling(n_resamples=50)
+VALUES = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=7)
+
+
+def sides(chains: list[list[tuple[int, int]]]) -> list[tuple[FloatArray, FloatArray]]:
+    """Return the two quantities of each chain."""
+    return [(np.array([a for a, _ in chain], float), np.array([b for _, b in chain], float)) for chain in chains]
+
+
+@settings(max_examples=60)
+@given(chains=st.lists(VALUES, min_size=1, max_size=4), data=st.data())
+def test_resampled_correlations_are_those_of_chains_written_out(
+    chains: list[list[tuple[int, int]]], data: st.DataObject
+) -> None:
+    """Counting a chain as often as it was drawn is the same as writing it down as often, ties included."""
+    assert_as_written_out(
+        chains, data.draw(st.lists(st.integers(0, 3), min_size=len(chains), max_size=len(chains)).filter(any))
+    )
+
+
+def test_a_draw_of_constant_chains_has_no_correlation() -> None:
+    """That all chains together are centred elsewhere leaves nothing but rounding, which is none."""
+    assert_as_written_out([[(0, 0)], [(0, 0)], [(0, 0), (0, 0), (0, 0), (1, 1)], [(0, 0)]], [0, 0, 0, 3])
+
+
+def assert_as_written_out(chains: list[list[tuple[int, int]]], drawn: list[int]) -> None:
+    """Check both correlations of a draw against scipy's of its chains, each written down as often as it was drawn."""
+    pairs = sides(chains)
+    a, b = (np.concatenate([np.tile(pair[side], n) for pair, n in zip(pairs, drawn, strict=True)]) for side in (0, 1))
+    weights = np.array([drawn], dtype=float)
+    for found, slow in ((pooled_pearson, stats.pearsonr), (pooled_spearman, stats.spearmanr)):
+        (value,) = found(pairs, weights)
+        if np.ptp(a) and np.ptp(b):
+            assert value == pytest.approx(float(slow(a, b).statistic), abs=1e-6)
+        else:
+            assert np.isnan(value)
+
+
+def test_levels_of_chains_make_pooled_correlations_and_no_others() -> None:
+    """Where only the level of a chain is predicted, all units together correlate, and within chains nothing does."""
+    generator = np.random.default_rng(0)
+    levels = np.arange(12) * 10.0
+    one = [level + generator.normal(size=30) for level in levels]
+    other = [level + generator.normal(size=30) for level in levels]
+    values = associate(one, other, QUICK).values
+    assert (values[:, POOLED, 0, 0] > 0.9).all()
+    assert (np.abs(values[:, WITHIN, 0, 0]) < 0.2).all()
+    assert (np.abs(values[:, :, 1, 0]) < 0.2).all()
+
+
+def test_what_follows_position_alone_is_nothing_beyond_it() -> None:
+    """Two quantities that rise along the chain correlate; their residuals do not."""
+    generator = np.random.default_rng(1)
+    one, other = ([np.arange(40) + generator.normal(size=40) for _ in range(8)] for _ in range(2))
+    values = associate(one, other, QUICK).values
+    assert (values[:, :, 0, 0] > 0.9).all()
+    assert (np.abs(values[:, :, 1, 0]) < 0.2).all()
+
+
+def test_partial_correlation_is_the_textbook_formula() -> None:
+    """Within a chain it is (r_ab - r_ap r_bp) / sqrt((1 - r_ap^2)(1 - r_bp^2)), by values and by ranks."""
+    a, b = np.random.default_rng(2).normal(size=(2, 25))
+    found = associate([a], [b], QUICK).by_chain
+    for measure, statistic in ((0, stats.pearsonr), (1, stats.spearmanr)):
+        ab, ap, bp = (float(statistic(x, y).statistic) for x, y in ((a, b), (a, range(25)), (b, range(25))))
+        expected = (ab - ap * bp) / np.sqrt((1 - ap**2) * (1 - bp**2))
+        assert found[measure, 0, 0] == pytest.approx(ab)
+        assert found[measure, 1, 0] == pytest.approx(expected)
+
+
+def test_where_nothing_varies_nothing_is_said() -> None:
+    """Constants, exact lines once position is out, short chains: NaN, and no warning; one chain has no interval."""
+    line = np.arange(6.0)
+    values = associate([line * 1e6 + 0.1], [line[::-1] / 3], QUICK).values
+    assert values[:, :, 0, 0] == pytest.approx(-1)
+    assert np.isnan(values[:, :, 1]).all()
+    assert np.isnan(values[..., 1:]).all()
+    assert np.isnan(associate([np.ones(6)], [line], QUICK).values).all()
+    short = associate([line[:4]], [line[:4] ** 2], QUICK)
+    assert np.isnan(short.by_chain).all()
+    assert np.isfinite(short.values[:, POOLED, 0, 0]).all()
+
+
+def test_the_interval_of_a_pooled_correlation_resamples_whole_chains() -> None:
+    """Chains that are copies of one another say nothing of spread; the interval of different ones holds the value."""
+    generator = np.random.default_rng(3)
+    a, b = generator.normal(size=(2, 20))
+    same = associate([a] * 4, [b] * 4, QUICK).values[0, POOLED, 0]
+    assert np.isfinite(same[0])
+    assert np.isnan(same[1:]).all()
+    one = [generator.normal(size=20) for _ in range(9)]
+    other = [values + generator.normal(size=20) for values in one]
+    value, low, high = associate(one, other, QUICK).values[0, POOLED, 0]
+    assert low < value < high
+    assert np.isnan(percentile_interval(lambda weights: weights[:, 0], 1, QUICK)).all()

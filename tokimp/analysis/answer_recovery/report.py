@@ -1,0 +1,111 @@
+"""Table and figure of the answer recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.markup import escape
+from rich.table import Table
+
+from tokimp.report.curves import draw_lines, stopped_early
+from tokimp.report.figure_style import PAPER, finish
+from tokimp.report.terminal import (
+    chains_text,
+    few_chains,
+    keep_words_whole,
+    new_table,
+    number_text,
+)
+from tokimp.results.views import analysis_node
+
+
+def draw_answer_recovery(result: xr.DataTree) -> Figure:
+    """Draw the share of chains whose answer is still given, over the keep ratio; one panel for each reference.
+
+    References for which every number is the same share a panel, which names them all.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    node = analysis_node(result, "answer_recovery")
+    panels = coinciding_references(node)
+    titles = {"chain": "the chain's answer", "unpruned": "the model's answer unpruned", "gold": "the right answer"}
+    figure = Figure(figsize=(1 + 3.8 * len(panels), 4.3), facecolor=PAPER, layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axis, names in zip(row, panels, strict=True):
+        draw_lines(axis, node.sel(reference=names[0]))
+        axis.set_title("\n= ".join(titles.get(name, name) for name in names), fontsize=9)
+        axis.set_ylim(-0.03, 1.03)
+    row[0].set_ylabel("share of chains that give", fontsize=9)
+    finish(figure, row[0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
+    return figure
+
+
+def coinciding_references(node: xr.Dataset) -> list[list[str]]:
+    """Return the references of an answer recovery that any chain has, those that coincide on all chains together."""
+    shares = node[["recovered", "uniform_recovered"]]
+    groups: list[list[str]] = []
+    for name in map(str, node["reference"].to_numpy()):
+        if not int(node["chains_used"].sel(reference=name).max()):
+            continue
+        own = shares.sel(reference=name, drop=True)
+        for group in groups:
+            if own.equals(shares.sel(reference=group[0], drop=True)):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return groups
+
+
+def answer_recovery_table(
+    result: xr.DataTree, reference: str = "chain", ratios: Sequence[float] | None = None
+) -> Table:
+    """Return a table of the share of chains that still give an answer, one row an estimator, one column a keep ratio.
+
+    The foot names the references for which every number is the same.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/answer_recovery``.
+    reference
+        Whose answer: ``chain``, ``unpruned`` or ``gold``.
+    ratios
+        Which keep ratios; all by default.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    whole = analysis_node(result, "answer_recovery")
+    node = whole.sel(reference=reference)
+    whose = {"chain": "the chain's answer", "unpruned": "the model's own unpruned", "gold": "the right answer"}
+    alike = next((names for names in coinciding_references(whole) if reference in names), [])
+    shown = node["keep_ratio"].to_numpy().tolist() if ratios is None else list(ratios)
+    table = new_table(f"Answer recovery: share of chains that give {whose[reference]}, by keep ratio")
+    table.add_column("estimator")
+    for ratio in shown:
+        table.add_column(f"{ratio:g}", justify="right")
+    for label in node["estimator"].to_numpy():
+        means = node["mean"].sel(estimator=label)
+        table.add_row(escape(str(label)), *(number_text(float(means.sel(keep_ratio=ratio))) for ratio in shown))
+    table.add_section()
+    uniform = (number_text(float(node["uniform_mean"].sel(keep_ratio=ratio))) for ratio in shown)
+    table.add_row("[dim]random orders[/]", *uniform)
+    count = int(node["chains_used"].max())
+    feet = [f"over {count} chain{'' if count == 1 else 's'}"]
+    feet.append("too few for intervals" if few_chains(count) else "intervals are in the result and the figure")
+    others = [whose[name] for name in alike if name != reference]
+    if others:
+        feet.insert(1, f"the same numbers hold for {' and '.join(others)}")
+    stopped = stopped_early(node["recovered"])
+    if stopped:
+        feet.append(f"a dash: {stopped} did not delete down to that keep ratio")
+    table.caption = "; ".join(feet)
+    return keep_words_whole(table)

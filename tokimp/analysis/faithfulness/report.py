@@ -1,0 +1,131 @@
+"""Table and figure of the faithfulness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.markup import escape
+from rich.table import Table
+
+from tokimp.errors import SchemaError
+from tokimp.report.curves import draw_lines, stopped_early
+from tokimp.report.figure_style import PAPER, finish
+from tokimp.report.terminal import (
+    chains_text,
+    interval_of,
+    keep_words_whole,
+    mean_text,
+    new_table,
+    number_text,
+)
+from tokimp.results.views import analysis_node
+
+_TITLES = {"least_first": "least important first (insertion curve)", "most_first": "most important first (deletion)"}
+
+_AXES = {
+    "answer": "log P(answer | prompt, kept), nats",
+    "answer_probability": "P(answer | prompt, kept)",
+    "joint": "log P(kept, answer | prompt), nats",
+    "joint_per_token": "log P(kept, answer | prompt), nats a token",
+}
+
+
+def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", "joint_per_token")) -> Figure:
+    """Draw both curves of every estimator: means over chains with their intervals.
+
+    The grey band holds the means of the random orders, from the lowest to the highest draw.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/faithfulness``.
+    measures
+        One row of the figure each.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run, or has no such measure.
+    """
+    node = analysis_node(result, "faithfulness")
+    known = [str(name) for name in node["measure"].to_numpy()]
+    unknown = [measure for measure in measures if measure not in known]
+    if unknown:
+        raise SchemaError(f"the faithfulness has no measure {unknown[0]!r}; it has {', '.join(known)}")
+    curves = [str(name) for name in node["curve"].to_numpy()]
+    size = (10.0, 3.6 * len(measures) + 0.9)
+    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
+    grid = figure.subplots(len(measures), len(curves), squeeze=False, sharey="row")
+    for row, measure in zip(grid, measures, strict=True):
+        of_measure = node.sel(measure=measure)
+        for axis, curve in zip(row, curves, strict=True):
+            draw_lines(axis, of_measure.sel(curve=curve))
+            axis.set_title(_TITLES.get(curve, curve), fontsize=9)
+        row[0].set_ylabel(_AXES.get(measure, measure), fontsize=9)
+    finish(figure, grid[0][0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
+    return figure
+
+
+_MEASURES = {
+    "answer": "log-likelihood of the answer, nats",
+    "answer_probability": "probability of the answer",
+    "joint": "joint log-likelihood, nats",
+    "joint_per_token": "joint log-likelihood, nats a token",
+}
+
+
+def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
+    """Return a table of areas, comprehensiveness and sufficiency, one row an estimator.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/faithfulness``.
+    measure
+        One of its measures.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    node = analysis_node(result, "faithfulness").sel(measure=measure)
+    used = node["chains_used"].max(("curve", "keep_ratio"))
+    shows = mean_text(node.attrs["confidence"], int(used.max()))
+    table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} ({shows})")
+    table.add_column("estimator")
+    headings = ("area, least first (high)", "area, most first (low)", "comprehensiveness (high)", "sufficiency (low)")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for label in node["estimator"].to_numpy():
+        row, count = node.sel(estimator=label), int(used.sel(estimator=label))
+        areas = [interval_of(row.sel(curve=curve), "area", count) for curve in ("least_first", "most_first")]
+        drops = [interval_of(row, name, count) for name in ("comprehensiveness", "sufficiency")]
+        name = escape(str(label)) + (f" [dim](over {count})[/]" if count < node.sizes["chain"] else "")
+        table.add_row(name, *areas, *drops)
+    table.add_section()
+    area, more = _range(node, "uniform_area_"), ("comprehensiveness", "sufficiency")
+    table.add_row("[dim]random orders[/]", area, area, *(_range(node, f"uniform_{name}_") for name in more))
+    feet = [f"over {_chains(node)}", f"of random orders the lowest and highest of {node.sizes['draw']} draws"]
+    stopped = stopped_early(node["value"])
+    if stopped:
+        feet.append(
+            f"{stopped} did not delete down to keep ratio {float(node['keep_ratio'].min()):g}: a curve that is not "
+            "whole has no area, units that were not ranked no rationale; the figure shows how far the curves go"
+        )
+    table.caption = "; ".join(feet)
+    return keep_words_whole(table)
+
+
+def _range(node: xr.Dataset, prefix: str) -> str:
+    mean, low, high = (float(node[f"{prefix}{end}"]) for end in ("mean", "low", "high"))
+    if not np.isfinite(mean) or node.sizes["draw"] < 2:
+        return f"[dim]{number_text(mean)}[/]"
+    return f"[dim]{number_text(mean)} \\[{number_text(low)},{number_text(high)}][/]"
+
+
+def _chains(node: xr.Dataset) -> str:
+    return f"{node.sizes['chain']} chain{'' if node.sizes['chain'] == 1 else 's'}"

@@ -1,1 +1,0 @@
-"""The categorizers that come with tokimp: rules for English, and a language model that is asked."""
