@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray
 from tokimp.errors import AnalysisError
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 
 KINDS = ("deleted", "importance", "path", "rank")
 _LIKELIHOODS = ("joint", "answer", "reasoning")  # objectives whose value of the unpruned chain a result holds

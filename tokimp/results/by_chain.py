@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.errors import SchemaError
 from tokimp.results.schema import validate
 
@@ -47,6 +48,24 @@ def iterate(tree: xr.DataTree) -> Iterator[tuple[str, xr.Dataset]]:
     dataset = tree.to_dataset()
     for index, chain_id in enumerate(chain_ids(tree)):
         yield chain_id, dataset.isel(chain=index, token=token_slice(tree, index))
+
+
+def unit_scores(chain: xr.Dataset) -> FloatArray:
+    """Return each estimator's importance of each unit of a chain: one value a unit, not one a token.
+
+    Parameters
+    ----------
+    chain
+        One chain's part of a result, as `one_chain` and `iterate` give it.
+
+    Returns
+    -------
+    FloatArray
+        [estimator, unit]; NaN on all units where an estimator says nothing about the chain.
+    """
+    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
+    scores: FloatArray = chain["importance"].to_numpy()[:, firsts]
+    return scores
 
 
 def select(tree: xr.DataTree, ids: Sequence[str]) -> xr.DataTree:

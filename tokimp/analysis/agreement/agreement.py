@@ -24,7 +24,7 @@ from tokimp.analysis.statistics.rank_measures import (
 )
 from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 # Why a pair of estimators has no value on a chain.
@@ -185,13 +185,6 @@ class Agreement(Analysis):
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the matrix of mean Spearman correlations, twice."""
         return draw_agreement(result)
-
-
-def unit_scores(chain: xr.Dataset) -> FloatArray:
-    """Return each estimator's importance of each unit of one chain, [estimator, unit]; NaN where it says nothing."""
-    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
-    scores: FloatArray = chain["importance"].to_numpy()[:, firsts]
-    return scores
 
 
 def _tied_share(scores: FloatArray) -> float:

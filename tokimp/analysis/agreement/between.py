@@ -11,13 +11,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.agreement.groups_report import agreement_between_table, draw_agreement_between
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.errors import AnalysisError
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.io import load
 
 # What may differ between the two results, and is named where it does.

@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.agreement.groups_report import agreement_within_table, draw_agreement_within
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
@@ -21,7 +20,7 @@ from tokimp.chains.datasets.correctness import is_right
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 
 KINDS = ("category", "position", "correctness")
 Units = np.ndarray[tuple[int], np.dtype[np.int64]]

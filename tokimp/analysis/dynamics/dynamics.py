@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
 from tokimp.analysis.statistics.intervals import mean_intervals
@@ -20,7 +19,7 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.scorer import Capability
 from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import AnalysisError
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 LOCAL, FROZEN, RANDOM = "local", "frozen", "random"

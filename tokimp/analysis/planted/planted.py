@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.planted.report import draw_planted, planted_table
 from tokimp.analysis.statistics.intervals import mean_intervals
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
@@ -19,7 +18,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.units import sentence_starts
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.errors import AnalysisError
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 
 LEVELS = ("unit", "sentence")
 MEASURES = ("auroc", "average_precision")

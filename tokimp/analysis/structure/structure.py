@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.agreement import unit_scores
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
@@ -19,7 +18,7 @@ from tokimp.analysis.token_labels import Labels, token_labels
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.registry import load_categorizer
-from tokimp.results.by_chain import iterate
+from tokimp.results.by_chain import iterate, unit_scores
 
 
 class Structure(Analysis):
