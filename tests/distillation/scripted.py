@@ -12,7 +12,7 @@ from typing import Any
 
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.distillation.ask.sample import sample
-from tokimp.models.writing import WritingEngine
+from tokimp.models.writing.engine import WritingEngine
 from tokimp.testing.random_models import byte_tokenizer
 
 _REASONING = "We take the first number, count on by the second one, and arrive at what the two of them make together: "

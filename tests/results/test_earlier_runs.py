@@ -24,7 +24,7 @@ from tokimp.distillation.ask.sample import sample
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.distill import distill
 from tokimp.errors import ResumeError
-from tokimp.models.writing import load_engine
+from tokimp.models.writing.load import load_engine
 
 EARLIER = Path(__file__).parents[1] / "fixtures" / "tokimp_0_1_0"
 ESTIMATORS = [

@@ -12,7 +12,7 @@ from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
 from tokimp.contracts.registry import load_task
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.models.writing import ENGINES, Engine, load_engine
+from tokimp.models.writing.load import ENGINES, Engine, load_engine
 
 
 def _check_task(specification: str) -> None:

@@ -14,7 +14,7 @@ from tokimp.distillation.ask.evaluate import Evaluation, evaluate, share_interva
 from tokimp.distillation.ask.paired import paired_test
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError
-from tokimp.models.writing import TransformersEngine
+from tokimp.models.writing.transformers_engine import TransformersEngine
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
 QUESTIONS = Sums().questions(limit=40)

@@ -17,7 +17,7 @@ from tokimp.contracts.progress import Progress
 from tokimp.distillation.ask.sample import SampleReport, sample
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError, TokenizationError
-from tokimp.models.writing import TransformersEngine
+from tokimp.models.writing.transformers_engine import TransformersEngine
 
 FINAL = ("chains.jsonl", "wrong.jsonl", "unsplit.jsonl", "dropped.jsonl", "report.json", "batches.jsonl")
 

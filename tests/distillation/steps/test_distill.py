@@ -21,7 +21,7 @@ from tokimp.distillation.steps import cell_steps, chain_steps
 from tokimp.distillation.steps import distill as distill_module
 from tokimp.distillation.steps.distill import Distillation, distill, gather
 from tokimp.errors import DistillationError, PlanError, ResumeError
-from tokimp.models.writing import TransformersEngine
+from tokimp.models.writing.transformers_engine import TransformersEngine
 from tokimp.storage.atomic import write_object
 
 

@@ -118,7 +118,7 @@ def evaluate(
     Parameters
     ----------
     student
-        A scorer that generates, or what `tokimp.models.writing.load_engine` returns.
+        A scorer that generates, or what `tokimp.models.writing.load.load_engine` returns.
     task
         Reads the responses.
     questions

@@ -129,7 +129,7 @@ def sample(
     questions
         What is asked; ids are unique.
     teacher
-        A scorer that generates, or what `tokimp.models.writing.load_engine` returns.
+        A scorer that generates, or what `tokimp.models.writing.load.load_engine` returns.
     out
         A folder: ``chains.jsonl`` (`tokimp.load_chains` reads it), ``wrong.jsonl`` (likewise, ids ``question#sample``),
         ``unsplit.jsonl``, ``dropped.jsonl`` and ``report.json``. Every finished batch is kept in ``batches.jsonl``: the

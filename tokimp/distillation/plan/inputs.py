@@ -10,7 +10,7 @@ from tokimp.contracts.registry import load_task
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question
 from tokimp.distillation.plan.plan import ModelSpec, QuestionSet
-from tokimp.models.writing import load_engine
+from tokimp.models.writing.load import load_engine
 from tokimp.storage.digests import model_digest
 from tokimp.storage.run_folder import digest
 

@@ -19,7 +19,7 @@ from tokimp.distillation.ask.sample import sample
 from tokimp.distillation.plan.parts import Method, ModelSpec, QuestionSet
 from tokimp.errors import PlanError, TokimpError, did_you_mean
 from tokimp.models.source import TINY
-from tokimp.models.writing import ENGINES
+from tokimp.models.writing.load import ENGINES
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*")
 _LARGEST_SEED = 2**32 - 1

@@ -1,4 +1,4 @@
-"""Writing with vLLM, where it is installed; nothing else of tokimp needs it."""
+"""Write text with vLLM, an optional library that nothing else in tokimp needs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.models.writing import WritingEngine
+from tokimp.models.writing.engine import WritingEngine
 from tokimp.storage.digests import model_digest
 
 
 class VllmEngine(WritingEngine):
     """A model that vLLM runs.
 
-    Texts at a temperature above 0 are seeded prompt by prompt, but vLLM's numbers depend on what shares a batch, so
-    that another release, device or batch may write other texts.
+    At a temperature above 0, each prompt has its own seed. Still, vLLM's numbers depend on which prompts share a
+    batch, so another release, device or batch may write other texts.
 
     Parameters
     ----------
     model
         A hub id or a folder.
     device
-        ``auto``: vLLM runs where it was built for.
+        ``auto`` only: vLLM runs on the device that it was built for.
     dtype
         ``auto``, ``bfloat16``, ``float16`` or ``float32``.
     trust_remote_code
@@ -35,9 +35,9 @@ class VllmEngine(WritingEngine):
     Raises
     ------
     UnsupportedError
-        If vLLM is not installed, or a device is named.
+        If vLLM is not installed, or `device` is not ``auto``.
     ScorerError
-        If it cannot load the model.
+        If vLLM cannot load the model.
     """
 
     backend = "vllm"
@@ -63,7 +63,7 @@ class VllmEngine(WritingEngine):
             self._llm: Any = vllm.LLM(
                 model=str(model), dtype=dtype, trust_remote_code=trust_remote_code, generation_config="vllm", **options
             )
-        # Whatever the model, the memory or the driver lacks shows in an exception of one of many kinds.
+        # vLLM raises many kinds of exceptions: for a bad model, too little memory, an old driver.
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise ScorerError(f"vLLM cannot load {str(model)!r} ({type(error).__name__}: {reason})") from error
@@ -74,17 +74,23 @@ class VllmEngine(WritingEngine):
         self.tokens_forwarded = 0
 
     def fingerprint(self) -> str:
-        """Return a digest of the model's files; of a hub id, of the commit it stands for."""
-        kept = model_digest(self.model_id)
-        if not kept:
+        """Return a digest of the model's files, or of the commit that a hub id stands for.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model is a hub id whose commit vLLM does not tell.
+        """
+        content = model_digest(self.model_id)
+        if not content:
             config = self._llm.llm_engine.model_config.hf_config
             commit = getattr(config, "_commit_hash", None)
             if commit is None:
                 raise UnsupportedError(
                     f"the commit of {self.model_id!r} is not known, so that runs cannot be told apart; give a folder"
                 )
-            kept = f"{self.model_id} {commit}"
-        return hashlib.sha256(f"vllm {version('vllm')} {self.dtype} {kept}".encode()).hexdigest()
+            content = f"{self.model_id} {commit}"
+        return hashlib.sha256(f"vllm {version('vllm')} {self.dtype} {content}".encode()).hexdigest()
 
     def generate(
         self,
@@ -104,17 +110,17 @@ class VllmEngine(WritingEngine):
                 n=repeats,
                 temperature=temperature,
                 max_tokens=max_new_tokens,
-                # vLLM gives the n texts of a prompt seeds of their own, made of this one.
+                # From this seed vLLM makes one for each of the n texts.
                 seed=hash((seed, index)) % 2**31 if temperature else None,
             )
             for index in range(len(prompts))
         ]
-        given = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-        written = self._llm.generate(given, settings, use_tqdm=False)
+        inputs = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        requests = self._llm.generate(inputs, settings, use_tqdm=False)
         texts = []
-        for prompt, request in zip(prompts, written, strict=True):
+        for prompt, request in zip(prompts, requests, strict=True):
             self.tokens_forwarded += len(prompt) + sum(len(output.token_ids) for output in request.outputs)
-            found = [str(output.text) for output in sorted(request.outputs, key=lambda output: output.index)]
-            # All greedy continuations of a prompt are one and the same.
-            texts.append([found[repeat % repeats] for repeat in range(n)])
+            outputs = [str(output.text) for output in sorted(request.outputs, key=lambda output: output.index)]
+            # Without sampling, all continuations of a prompt are equal, so one was written.
+            texts.append([outputs[repeat % repeats] for repeat in range(n)])
         return texts

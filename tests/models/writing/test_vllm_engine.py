@@ -1,4 +1,4 @@
-"""What writes: transformers as it comes, and vLLM's interface, tried on a stand-in with the same calls."""
+"""Writing with vLLM, tried on a stand-in with the same calls."""
 
 from __future__ import annotations
 
@@ -12,70 +12,10 @@ from typing import Any
 import pytest
 
 from tests.distillation.scripted import Sums, responses_to_sum
-from tokimp.chains.chain import Chain
-from tokimp.chains.datasets import demo_chains
-from tokimp.chains.tokenization import tokenize_chain
 from tokimp.distillation.ask.sample import sample
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.models.loading import load_scorer
-from tokimp.models.writing import TransformersEngine, load_engine
-from tokimp.testing.random_models import CONTEXT_LENGTH, byte_tokenizer, random_model
-
-
-def engine(**options: Any) -> TransformersEngine:
-    """Return a small random model behind the engine."""
-    return TransformersEngine(random_model("llama"), tokenizer=byte_tokenizer(), **options)
-
-
-def test_it_writes_what_a_scorer_writes() -> None:
-    """The embedded model writes the same greedy texts without a backend's hooks as with them."""
-    chains = demo_chains(limit=4)
-    plain, hooked = TransformersEngine("tiny"), load_scorer("tiny")
-    prompts = [tokenize_chain(chain, plain.tokenizer).prompt_ids for chain in chains]
-    texts = plain.generate(prompts, max_new_tokens=90)
-    assert texts == hooked.generate(prompts, max_new_tokens=90)
-    assert [text for (text,) in texts] == [f"{chain.reasoning}\n{chain.answer}" for chain in chains]
-    assert plain.fingerprint() == hooked.fingerprint()
-    assert plain.context_length == hooked.context_length
-
-
-def test_texts_do_not_depend_on_the_batch() -> None:
-    """The same seed gives the same texts in batches of any size; another seed gives others."""
-    prompts = [[5, 6, 7], [8, 9], [10] * 9]
-    settings: dict[str, Any] = {"max_new_tokens": 12, "n": 3, "temperature": 1.5}
-    texts = engine().generate(prompts, seed=1, **settings)
-    assert engine(batch_positions=25).generate(prompts, seed=1, **settings) == texts
-    assert engine().generate(prompts, seed=2, **settings) != texts
-
-
-def test_it_writes_and_does_nothing_else() -> None:
-    """Log-probabilities are refused with a word on what gives them; a prompt without room is refused."""
-    small = engine()
-    chain = tokenize_chain(Chain("c", "q", "r", "a"), small.tokenizer)
-    with pytest.raises(UnsupportedError, match=r"'transformers' only writes; tokimp\.load_scorer"):
-        small.logprobs([chain])
-    with pytest.raises(ScorerError, match="leaves no room"):
-        small.generate([[5] * CONTEXT_LENGTH])
-
-
-def test_an_unknown_engine_is_refused() -> None:
-    """The message names the engines there are."""
-    with pytest.raises(UnsupportedError, match="no engine 'llama_cpp'; engines are transformers, vllm"):
-        load_engine("tiny", "llama_cpp")  # type: ignore[arg-type] # what a user might type
-
-
-def test_a_missing_model_is_refused(tmp_path: Path) -> None:
-    """A folder that is not there is an error that names it."""
-    with pytest.raises(ScorerError, match="there is no model folder"):
-        load_engine(str(tmp_path / "none"))
-
-
-# -- vLLM -------------------------------------------------------------------------------------------------------------
-def test_vllm_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where vLLM cannot be imported, the message says what to install, or to take the other engine."""
-    monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(UnsupportedError, match=r"needs vLLM.* pip install vllm .* engine='transformers'"):
-        load_engine("tiny", "vllm")
+from tokimp.models.writing.load import load_engine
+from tokimp.testing.random_models import byte_tokenizer
 
 
 @dataclass
@@ -108,7 +48,7 @@ class LLM:
         return self.tokenizer
 
     def generate(self, prompts: list[dict[str, Any]], sampling_params: list[SamplingParams], use_tqdm: bool) -> Any:
-        """Return a request's outputs a prompt, not in the order of their indices."""
+        """Return one request for each prompt, its outputs not in the order of their indices."""
         assert not use_tqdm
         requests = []
         for prompt, settings in zip(prompts, sampling_params, strict=True):
@@ -130,7 +70,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> type[LLM]:
     monkeypatch.setattr(module, "SamplingParams", SamplingParams, raising=False)
     monkeypatch.setitem(sys.modules, "vllm", module)
     version = importlib.metadata.version
-    monkeypatch.setattr("tokimp.models.vllm_writing.version", lambda name: "0.0")
+    monkeypatch.setattr("tokimp.models.writing.vllm_engine.version", lambda name: "0.0")
     monkeypatch.setattr("tokimp.results.provenance.version", lambda name: "0.0" if name == "vllm" else version(name))
     return LLM
 
@@ -143,7 +83,7 @@ def test_vllm_is_asked_as_it_wants(vllm: type[LLM]) -> None:
     assert (made.context_length, made.dtype, made.backend) == (64, "bfloat16", "vllm")
     prompts = [made.tokenizer("1+2?")["input_ids"], made.tokenizer("3+4?")["input_ids"]]
     texts = made.generate(prompts, n=3, temperature=0.7, seed=3)
-    assert [sorted(each) for each in texts] == [sorted(responses_to_sum(text)) for text in ("1+2?", "3+4?")]
+    assert [sorted(choices) for choices in texts] == [sorted(responses_to_sum(text)) for text in ("1+2?", "3+4?")]
     assert made.tokens_forwarded == sum(map(len, prompts)) + 2 * 3 * 2
     greedy = made.generate(prompts, n=2)
     assert greedy == [[responses_to_sum(text)[0]] * 2 for text in ("1+2?", "3+4?")]
@@ -151,7 +91,7 @@ def test_vllm_is_asked_as_it_wants(vllm: type[LLM]) -> None:
 
 
 def test_vllm_samples_chains(vllm: type[LLM], tmp_path: Path) -> None:
-    """Sampling goes through it like through any other engine, and is told apart by the commit of its model."""
+    """`sample` works with vLLM as with any engine, and the run folder records the commit of its model."""
     task = Sums()
     report = sample(task, task.questions(limit=9), load_engine("owner/model", "vllm"), tmp_path, n=3)
     assert (report.teacher, report.kept, report.sampled) == ("owner/model", 9, 27)
@@ -161,7 +101,7 @@ def test_vllm_samples_chains(vllm: type[LLM], tmp_path: Path) -> None:
 
 
 def test_vllm_knows_a_folder_by_its_files(vllm: type[LLM], tmp_path: Path) -> None:
-    """Of a folder, the digest is of what is in its files."""
+    """A folder's digest changes when its files change."""
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     before = load_engine(tmp_path, "vllm").fingerprint()
     assert load_engine(tmp_path, "vllm").fingerprint() == before

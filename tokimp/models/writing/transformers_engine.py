@@ -1,53 +1,39 @@
-"""What writes the responses of teachers and students: transformers' own generation, or vLLM where it is installed."""
+"""Write text with transformers' own generation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
-from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.scorer import Capability, Scorer, SpanLogprobs
-from tokimp.errors import UnsupportedError
 from tokimp.models.batching import PositionBudget
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.generation import continue_prompts, take_end_tokens
 from tokimp.models.loading import context_length, load_model
+from tokimp.models.writing.engine import WritingEngine
 
-Engine = Literal["transformers", "vllm"]
-ENGINES: tuple[Engine, ...] = get_args(Engine)
-
-# Positions of a batch by kind of device (else the last), those still to be written included: fixed, so that the same
-# run makes the same batches. More than a scorer's, because only prompts pass at once; the rest is memory.
+# Token positions of a batch, prompts and text still to be written together, by kind of device ("" for any other).
+# The numbers are fixed, so that the same run makes the same batches. They are larger than a scorer's, because only the
+# prompts pass through the model at once; the rest of a batch takes memory only.
 _BATCH_POSITIONS = {"cpu": 8192, "": 65536}
 
 
-class WritingEngine(Scorer):
-    """A model that writes and gives no other numbers, so that nothing has to be built around it."""
-
-    capabilities = frozenset({Capability.GENERATION})
-
-    def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
-        """Refuse: whoever wants log-probabilities loads a scorer."""
-        raise UnsupportedError(f"{self.backend!r} only writes; tokimp.load_scorer({self.model_id!r}) scores")
-
-
 class TransformersEngine(WritingEngine):
-    """A model of transformers as it comes, with its own fused attention and without a backend's hooks.
+    """A transformers model that generates with its own fused attention and without a backend's hooks.
 
     Parameters
     ----------
     model, device, dtype, tokenizer, trust_remote_code
-        As of `tokimp.models.loading.load_model`.
+        As for `tokimp.models.loading.load_model`.
     batch_positions
-        The most token positions of a batch, those to be written included; it halves when memory runs out.
+        The most token positions of a batch, those to be written included. It is halved when memory runs out.
 
     Raises
     ------
     ScorerError, UnsupportedError
-        As of `tokimp.models.loading.load_model`.
+        As for `tokimp.models.loading.load_model`.
     """
 
     backend = "transformers"
@@ -77,7 +63,7 @@ class TransformersEngine(WritingEngine):
         return model_fingerprint(self._model)
 
     def fingerprint(self) -> str:
-        """Return a digest of configuration, weights and precision."""
+        """Return a digest of the model's configuration, weights and precision."""
         return self._fingerprint
 
     def tensor(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -97,29 +83,3 @@ class TransformersEngine(WritingEngine):
         return continue_prompts(
             self, self._model, prompts, max_new_tokens=max_new_tokens, n=n, temperature=temperature, seed=seed
         )
-
-
-def load_engine(model: Any, engine: Engine = "transformers", **options: Any) -> Scorer:
-    """Load a model to write with.
-
-    Parameters
-    ----------
-    model
-        A hub id, a folder, a GGUF file, a transformers model object, or ``"tiny"``; for vLLM a hub id or a folder.
-    engine
-        ``transformers``, or ``vllm``, which has to be installed.
-    **options
-        As of `TransformersEngine` or `tokimp.models.vllm_writing.VllmEngine`: ``device``, ``dtype``, ...
-
-    Raises
-    ------
-    ScorerError, UnsupportedError
-        If the model cannot be loaded, or there is no such engine here.
-    """
-    if engine == "transformers":
-        return TransformersEngine(model, **options)
-    if engine == "vllm":
-        from tokimp.models.vllm_writing import VllmEngine  # noqa: PLC0415 - vLLM is not part of an installation
-
-        return VllmEngine(model, **options)
-    raise UnsupportedError(f"there is no engine {engine!r}; engines are {', '.join(ENGINES)}")
