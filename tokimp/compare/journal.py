@@ -46,7 +46,7 @@ class Journal(RunFolder):
         super().__init__(folder, identity, work="cells")
         self._cells = folder / "cells"
 
-    def _prepare(self) -> None:
+    def _make_folders(self) -> None:
         self._cells.mkdir(parents=True, exist_ok=True)
 
     def baseline(self, chain: int) -> Baseline | None:

@@ -15,7 +15,7 @@ from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Scorer
-from tokimp.storage.run_folder import digest
+from tokimp.storage.digests import json_digest
 
 
 def versions(scorer: Scorer) -> dict[str, str]:
@@ -68,7 +68,7 @@ def chain_identity(chain: TokenizedChain) -> dict[str, str]:
         "offsets": chain.reasoning_offsets,
         "units": chain.units,
     }
-    return {"id": chain.id, "text": digest(text), "tokens": digest(tokens)}
+    return {"id": chain.id, "text": json_digest(text), "tokens": json_digest(tokens)}
 
 
 def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:

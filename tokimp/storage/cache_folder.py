@@ -1,13 +1,18 @@
-"""Where tokimp keeps what it would otherwise fetch or ask for again."""
+"""The folder for what tokimp would otherwise download or ask for again."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 
 def cache_folder() -> Path:
-    """Return where such things are kept: ``$TOKIMP_CACHE``, else ``tokimp`` in the user's cache folder."""
+    """Return ``$TOKIMP_CACHE`` if it is set, else the folder that the system gives tokimp for its cache.
+
+    On Linux that is ``$XDG_CACHE_HOME/tokimp``, or ``~/.cache/tokimp``. The folder is not made here.
+    """
     if chosen := os.environ.get("TOKIMP_CACHE"):
         return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "tokimp"
+    return user_cache_path("tokimp", appauthor=False)

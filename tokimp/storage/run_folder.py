@@ -1,11 +1,9 @@
-"""A folder on disk that belongs to one run: locked while at work, and refused to any other run."""
+"""A folder on disk that belongs to one run: locked while the run is at work, and refused to any other run."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,48 +13,48 @@ import filelock
 
 from tokimp.errors import ResumeError
 from tokimp.storage.atomic import remove_partial, replacing
+from tokimp.storage.differences import causes_of_difference, without_keys
+from tokimp.storage.digests import json_digest
 
 FORMAT = 2
-"""Format 1 recorded the class of a plugin (``module:Class``), format 2 records its distribution."""
+"""Format of ``run.json``: 1 recorded the class of a plugin (``module:Class``), 2 records its distribution."""
 
-# What follows from where questions or chains come from, and says less than that does.
-_DRAWN = ("questions[", "number of questions:", "examples:")
-_CHAIN_IDS = re.compile(r"chains\[\d+\]\.tokens:")
-_DIGEST = re.compile(r'"[0-9a-f]{64}"')
-
-
-def digest(content: Any) -> str:
-    """Return the SHA-256 of something JSON can hold, in hexadecimal."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+_ONLY_IN_ONE_FORMAT = {"class", "distribution"}
+_MOST_CAUSES_SHOWN = 8
 
 
 class RunFolder:
-    """A folder that belongs to one run; a context that holds its lock.
+    """A folder that belongs to one run; a context manager that holds the folder's lock.
 
-    ``folder/run.json`` says which run it is. Whoever enters with another identity is refused, and told what differs.
+    ``folder/run.json`` records which run it is. A run with another identity is refused, and told what differs.
 
     Parameters
     ----------
     folder
-        Where the run is kept; made if it is missing.
+        The folder of the run; made on entering if it is missing.
     identity
         Everything that changes the result, as JSON can hold it.
     work
-        What in the folder holds finished work: a file, or a folder with files, of this name.
+        The name, inside the folder, of the file or folder that holds finished work.
     origin
-        Where what the run is about comes from (a file, a seed), as JSON can hold it. It may change as long as the same
-        comes of it: it is no part of the identity, and is named where another run is refused because of it.
+        Where the run's questions or chains come from (a file, a seed), as JSON can hold it. It is no part of the
+        identity: another origin that gives the same questions is the same run. A refusal names it where it explains
+        the difference.
 
     Attributes
     ----------
+    folder
+        The folder of the run.
+    run
+        The digest of the identity. Finished work carries it, so that work of another run is recognised.
     created
-        When the run first started, UTC, ISO 8601; the same after it was continued.
+        When the run first started, UTC, ISO 8601; the same after it was continued. Known once the folder is entered.
 
     Raises
     ------
     ResumeError
-        On entering: if the folder holds another run (the message names what differs), holds the work of an unknown
-        run, or is in use by another process.
+        On entering: if the folder holds another run (the message names what differs), holds finished work of an
+        unknown run, is in use by another process, or cannot be written to.
     """
 
     created: str
@@ -66,18 +64,18 @@ class RunFolder:
     ) -> None:
         self.folder = folder
         self._work = folder / work
-        # What is compared is what JSON gives back, so that tuples and lists are the same on both sides.
+        # Sent through JSON, so that tuples and lists are the same here and in the file.
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
-        self._origin = json.loads(json.dumps(origin))
-        self.run = digest(self._identity)
-        # The operating system lets go of the lock when the process ends, however it ends.
+        self._origin: dict[str, Any] | None = json.loads(json.dumps(origin))
+        self.run = json_digest(self._identity)
+        # The operating system releases the lock when the process ends, however it ends.
         self._lock = filelock.FileLock(folder / ".lock")
 
     def __enter__(self) -> Self:
         if self.folder.exists() and not self.folder.is_dir():
             raise ResumeError(f"{self.folder} is a file; a run is kept in a folder: name another one")
         try:
-            self._prepare()
+            self._make_folders()
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             raise ResumeError(
@@ -86,7 +84,7 @@ class RunFolder:
         except OSError as error:
             raise ResumeError(f"{self.folder} cannot be written to ({error}); use another folder") from error
         try:
-            self._claim()
+            self._start_or_continue()
         except BaseException:
             self._lock.release()
             raise
@@ -97,18 +95,19 @@ class RunFolder:
     ) -> None:
         self._lock.release()
 
-    def _prepare(self) -> None:
-        """Make the folder, and what must be in it."""
+    def _make_folders(self) -> None:
+        """Make the folder, and the folders inside it that the run needs."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def _claim(self) -> None:
+    def _start_or_continue(self) -> None:
+        """Record the run in a new folder, or check that the folder holds this run."""
         manifest = self.folder / "run.json"
-        # Only what this lock protects: a result beside it is written after its run has let go of the lock.
+        # Remove only what the lock protects: a result is written beside it after the lock was released.
         remove_partial(self.folder, manifest.name)
         if self._work.is_dir():
             remove_partial(self._work)
         if manifest.exists():
-            self.created = self._check(manifest)
+            self._continue(manifest)
             return
         if any(self._work.iterdir()) if self._work.is_dir() else self._work.exists():
             raise ResumeError(f"{self._work} holds finished work, but run.json is missing; use another folder")
@@ -119,10 +118,11 @@ class RunFolder:
         with replacing(manifest) as partial:
             partial.write_text(json.dumps(content, indent=1, ensure_ascii=True), encoding="utf-8")
 
-    def _check(self, manifest: Path) -> str:
+    def _continue(self, manifest: Path) -> None:
+        """Take over when the recorded run started, or raise if it is another run."""
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))
-            form, created, before = content["format"], str(content["created"]), content["run"]
+            form, created, recorded = content["format"], str(content["created"]), content["run"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
         if form not in {1, FORMAT}:
@@ -130,66 +130,24 @@ class RunFolder:
                 f"{manifest} was written by another tokimp (format {form}, here {FORMAT}): continue the run with that "
                 "version, or use another folder"
             )
-        now = self._identity
+        identity = self._identity
         if form == 1:
-            # What only one of the formats records is not compared. The finished work names the run as it was recorded.
-            self.run = digest(before)
-            before, now = (_without(content, {"class", "distribution"}) for content in (before, now))
-        found = list(differences(before, now))
-        if found:
-            # Another unit or format changes every chain's ids; naming the cause is enough.
-            causes = [each for each in found if not _CHAIN_IDS.match(each)] or found
-            causes = _by_origin(causes, content.get("origin"), self._origin)
-            # Where more or fewer questions were drawn, what has moved to which place says no more.
-            if any(cause.startswith("number of questions:") for cause in causes):
-                causes = [cause for cause in causes if not cause.startswith("questions[")]
-            # Another name stands for another class; saying both says it twice.
-            renamed = {cause.split(".name:")[0] for cause in causes if ".name:" in cause}
-            causes = [cause for cause in causes if cause.split(".class:")[0] not in renamed or ".class:" not in cause]
-            more = f"; and {len(causes) - 8} more" if len(causes) > 8 else ""
-            remedy = "repeat the earlier call to continue it"
-            if all(cause.startswith("versions.") for cause in causes):
-                remedy = "its numbers are those of the earlier versions: install these again to continue it"
-            raise ResumeError(
-                f"{self.folder} holds another run ({'; '.join(causes[:8])}{more}): {remedy}, "
-                "or use another folder for this one"
-            )
-        return created
+            # The finished work carries the digest of the identity as it was recorded then.
+            self.run = json_digest(recorded)
+            recorded, identity = (without_keys(described, _ONLY_IN_ONE_FORMAT) for described in (recorded, identity))
+        causes = causes_of_difference(recorded, identity, content.get("origin"), self._origin)
+        if causes:
+            raise ResumeError(_refusal(self.folder, causes))
+        self.created = created
 
 
-def _without(content: Any, keys: set[str]) -> Any:
-    """Return something that JSON can hold without the entries of these keys, at any depth."""
-    if isinstance(content, dict):
-        return {name: _without(value, keys) for name, value in content.items() if name not in keys}
-    return [_without(value, keys) for value in content] if isinstance(content, list) else content
-
-
-def _by_origin(causes: list[str], before: Any, now: Any) -> list[str]:
-    """Return the causes with what differs in the origin first, instead of all that follows from it."""
-    others = [cause for cause in causes if not cause.startswith(_DRAWN)]
-    # Where it was not recorded, or differs in name only, it explains nothing.
-    told = list(differences(before, now)) if before and now and len(others) < len(causes) else []
-    return [*told, *others] if told else causes
-
-
-def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Say where two things that JSON can hold differ, and what stood there before and stands there now."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*before, *(key for key in now if key not in before)]:
-            yield from differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(before, list) and isinstance(now, list):
-        if len(before) != len(now):
-            yield f"number of {path}: before {len(before)}, now {len(now)}"
-        for index, (old, new) in enumerate(zip(before, now, strict=False)):
-            yield from differences(old, new, f"{path}[{index}]")
-    # As text, because not-a-number differs from itself.
-    elif json.dumps(before) != json.dumps(now):
-        yield f"{path}: before {_shown(before)}, now {_shown(now)}"
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    if _DIGEST.fullmatch(text):
-        return text[1:9]
-    # Long ones are cut in the middle: the end of a path is what tells files apart.
-    return text if len(text) <= 80 else f"{text[:37]}...{text[-40:]}"
+def _refusal(folder: Path, causes: list[str]) -> str:
+    n_more = len(causes) - _MOST_CAUSES_SHOWN
+    more = f"; and {n_more} more" if n_more > 0 else ""
+    remedy = "repeat the earlier call to continue it"
+    if all(cause.startswith("versions.") for cause in causes):
+        remedy = "its numbers are those of the earlier versions: install these again to continue it"
+    return (
+        f"{folder} holds another run ({'; '.join(causes[:_MOST_CAUSES_SHOWN])}{more}): {remedy}, "
+        "or use another folder for this one"
+    )

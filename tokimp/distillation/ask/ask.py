@@ -19,7 +19,7 @@ from tokimp.distillation.ask.layout import Layout
 from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
-from tokimp.storage.run_folder import digest
+from tokimp.storage.digests import json_digest
 
 Asked = Sequence[tuple[Question, Ids]]
 """Questions, each with its prompt."""
@@ -165,7 +165,7 @@ class Interview:
         return {
             "what": what,
             "task": {**plugin_identity("tasks", task), "parameters": plain_parameters(task.parameters())},
-            "questions": [{"id": each.id, "text": digest([each.text, each.gold, each.system])} for each, _ in asked],
+            "questions": [{"id": each.id, "text": json_digest([each.text, each.gold, each.system])} for each, _ in asked],
             "model": model_identity(self.model, self.model.fingerprint()),
             "prompt_format": self.layout.format,
             "asking": asdict(self._asking),

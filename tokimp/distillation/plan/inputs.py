@@ -11,8 +11,7 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question
 from tokimp.distillation.plan.plan import ModelSpec, QuestionSet
 from tokimp.models.writing.load import load_engine
-from tokimp.storage.digests import model_digest
-from tokimp.storage.run_folder import digest
+from tokimp.storage.digests import json_digest, model_digest
 
 
 @lru_cache(maxsize=8)
@@ -26,7 +25,7 @@ def task_questions(task: str, questions: QuestionSet) -> tuple[Question, ...]:
 @lru_cache(maxsize=8)
 def questions_digest(task: str, questions: QuestionSet) -> str:
     """Return a digest of the questions of a plan."""
-    return digest([[each.id, each.text, each.gold, each.system] for each in task_questions(task, questions)])
+    return json_digest([[each.id, each.text, each.gold, each.system] for each in task_questions(task, questions)])
 
 
 @lru_cache(maxsize=64)

@@ -12,8 +12,8 @@ from typing import Any
 from tokimp.distillation.plan.plan import Plan
 from tokimp.errors import ResumeError
 from tokimp.storage.atomic import remove_partial, write_object
+from tokimp.storage.differences import differences
 from tokimp.storage.digests import file_digest
-from tokimp.storage.run_folder import differences
 
 PLAN = "plan.yaml"
 """The copy of a plan's file in its folder."""

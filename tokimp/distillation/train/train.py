@@ -28,7 +28,8 @@ from tokimp.errors import TrainingError
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.loading import context_length, load_model, resolve_device
 from tokimp.storage.atomic import remove_partial, replacing
-from tokimp.storage.run_folder import RunFolder, digest
+from tokimp.storage.digests import json_digest
+from tokimp.storage.run_folder import RunFolder
 
 REPORT = "report.json"
 _PACKAGES = ("tokimp", "torch", "transformers", "accelerate", "trl", "peft")
@@ -267,7 +268,7 @@ def _identity(report: TrainReport, examples: Sequence[TrainingExample]) -> dict[
     """Return everything that changes what comes out."""
     return {
         "student": report.student_fingerprint,
-        "examples": digest([[each.id, each.input_ids, each.prompt_length] for each in examples]),
+        "examples": json_digest([[each.id, each.input_ids, each.prompt_length] for each in examples]),
         "settings": report.settings,
         "trainer": report.trainer,
         "versions": report.versions,
