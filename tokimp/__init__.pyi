@@ -1,0 +1,157 @@
+from .analysis.run import analyze
+from .chains.arrays import FloatArray, IntArray
+from .chains.chain import CategorySpan, Chain, TokenizedChain
+from .chains.datasets import SkippedRecord, demo_chains, load_chains
+from .chains.tokenization import tokenize_chain
+from .compare.compare import compare
+from .contracts.analysis import Analysis, AnalysisInput, Scoring
+from .contracts.categorizer import Categorizer
+from .contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
+from .contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
+from .contracts.progress import Progress
+from .contracts.registry import (
+    load_analysis,
+    load_categorizer,
+    load_estimator,
+    load_objective,
+    load_task,
+    load_trainer,
+    register_analysis,
+    register_categorizer,
+    register_estimator,
+    register_objective,
+    register_scorer,
+    register_task,
+    register_trainer,
+)
+from .contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from .contracts.task import Question, Task, draw
+from .contracts.train_settings import Lora, TrainSettings
+from .contracts.trainer import Fit, Trainer, TrainingExample
+from .contracts.unit_deletions import score_kept, score_unit_deletions
+from .distillation.ask.evaluate import evaluate
+from .errors import (
+    AnalysisError,
+    CategorizerError,
+    ChainError,
+    DistillationError,
+    EstimatorError,
+    ObjectiveError,
+    PlanError,
+    PluginError,
+    ResumeError,
+    SchemaError,
+    ScorerError,
+    TaskError,
+    TokenizationError,
+    TokimpError,
+    TrainingError,
+    UnsupportedError,
+)
+from .models.causal_lm import CausalLMScorer
+from .models.loading import load_scorer
+from .models.writing.load import load_engine
+from .results.by_chain import iterate
+from .results.io import load, save
+from .results.schema import ranks, validate
+from .results.views import chain_table, kept_positions, pruned_text, top_units
+
+__version__: str
+
+__all__ = [  # noqa: RUF022 - grouped by what a reader looks for
+    # chains
+    "CategorySpan",
+    "Chain",
+    "SkippedRecord",
+    "TokenizedChain",
+    "demo_chains",
+    "load_chains",
+    "tokenize_chain",
+    # scorers
+    "Capability",
+    "CausalLMScorer",
+    "DeletionScores",
+    "Scorer",
+    "SpanLogprobs",
+    "load_scorer",
+    "score_kept",
+    "score_unit_deletions",
+    # objectives
+    "Answer",
+    "Contrast",
+    "Joint",
+    "LogprobTensors",
+    "Objective",
+    "Reasoning",
+    "Span",
+    "load_objective",
+    # estimators
+    "Importance",
+    "ImportanceEstimator",
+    "Trajectory",
+    "load_estimator",
+    "sum_over_units",
+    # comparing and analysing
+    "Analysis",
+    "AnalysisInput",
+    "Progress",
+    "Scoring",
+    "analyze",
+    "compare",
+    "load_analysis",
+    # results
+    "chain_table",
+    "iterate",
+    "kept_positions",
+    "load",
+    "pruned_text",
+    "ranks",
+    "save",
+    "top_units",
+    "validate",
+    # categories
+    "Categorizer",
+    "load_categorizer",
+    # distillation
+    "Fit",
+    "Lora",
+    "Question",
+    "Task",
+    "TrainSettings",
+    "Trainer",
+    "TrainingExample",
+    "draw",
+    "evaluate",
+    "load_engine",
+    "load_task",
+    "load_trainer",
+    # registering a class by name
+    "register_analysis",
+    "register_categorizer",
+    "register_estimator",
+    "register_objective",
+    "register_scorer",
+    "register_task",
+    "register_trainer",
+    # types of arrays
+    "FloatArray",
+    "IntArray",
+    # errors
+    "AnalysisError",
+    "CategorizerError",
+    "ChainError",
+    "DistillationError",
+    "EstimatorError",
+    "ObjectiveError",
+    "PlanError",
+    "PluginError",
+    "ResumeError",
+    "SchemaError",
+    "ScorerError",
+    "TaskError",
+    "TokenizationError",
+    "TokimpError",
+    "TrainingError",
+    "UnsupportedError",
+    "__version__",
+]
