@@ -117,13 +117,13 @@ def test_labelled_characters_become_categories_of_tokens() -> None:
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, fate: str) -> None:
     """A run killed in an estimate or while writing, continued, gives the bytes of an unbroken one."""
     assert run_script(tmp_path / "out", fate) == -signal.SIGKILL
-    before = {path.name for path in (tmp_path / "out" / "cells").glob("*.npz")}
+    stored = {path.name for path in (tmp_path / "out" / "cells").glob("*.npz")}
     estimators = [script.Drawn(), script.Calls(), script.InSequence()]
     seen: list[Progress] = []
     continued = compare(
         script.CHAINS, script.ByteScorer(), estimators, out=tmp_path / "out", seed=3, progress=seen.append
     )
-    assert sum(progress.kept for progress in seen) == sum("baseline" not in name for name in before)
+    assert sum(progress.kept for progress in seen) == sum("baseline" not in name for name in stored)
     unbroken = compare(script.CHAINS, script.ByteScorer(), estimators, out=tmp_path / "unbroken", seed=3)
     assert same_bytes(continued, unbroken)
     assert not list(tmp_path.glob("out/**/*.partial"))
@@ -336,7 +336,7 @@ def test_with_every_record_left_out_the_reasons_are_said() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (Chain("bad", "?", "1" * 50, "1", source="b.jsonl:7"), "54 tokens exceed the 40"),
+        (Chain("bad", "?", "1" * 50, "1", source="b.jsonl:7"), "54 tokens, but ByteScorer reads at most 40"),
         (Chain("bad", "?", "a\0b", "1", source="b.jsonl:7"), "the reasoning holds a NUL character at 1"),
         (Chain("bad", "?", "a\ud800b", "1", source="b.jsonl:7"), "half a surrogate pair at character 1"),
     ],
@@ -361,7 +361,7 @@ def test_a_long_wrong_answer_counts_toward_the_context() -> None:
     """With an objective that reads the wrong answer, the longer of the two answers has to fit."""
     chain = Chain("long", "?", "1", "1", wrong_answer="9" * 50)
     compare([chain], script.ByteScorer(), ["position"])
-    with pytest.raises(ChainError, match="54 tokens exceed the 40"):
+    with pytest.raises(ChainError, match="54 tokens, but ByteScorer reads at most 40"):
         compare([chain], script.ByteScorer(), ["position"], objective="contrast")
 
 
@@ -386,12 +386,15 @@ def test_log_probabilities_that_are_not_finite_are_an_error() -> None:
 def test_progress_counts_and_estimates() -> None:
     """Progress counts every cell up to the last, and has an estimate once each estimator has finished a chain."""
     seen: list[Progress] = []
-    compare(script.CHAINS, script.ByteScorer(), ["position", script.InSequence()], progress=seen.append)
+    result = compare(script.CHAINS, script.ByteScorer(), ["position", script.InSequence()], progress=seen.append)
     assert [progress.done for progress in seen] == [1, 2, 3, 4, 5, 6]
     assert {progress.total for progress in seen} == {6}
     assert seen[0].seconds_left is None
     assert all(progress.seconds_left is not None for progress in seen[1:])
     assert seen[-1].seconds_left == 0
+    in_order_of_work = result["tokens_forwarded"].transpose("chain", "estimator").to_numpy().ravel()
+    assert [progress.tokens_forwarded for progress in seen] == in_order_of_work.cumsum().tolist()
+    assert in_order_of_work.any()
 
 
 def test_a_scorer_without_a_fingerprint_cannot_be_continued(tmp_path: Path) -> None:

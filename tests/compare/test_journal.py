@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokimp.compare.assembly import Baseline, Cell
+from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.compare.journal import Journal
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
@@ -50,13 +50,13 @@ def same_cell(a: Cell | None, b: Cell) -> bool:
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     """Scores, order, trajectory, diagnostics, cost and log-probabilities come back to the bit, in another journal."""
-    baseline = Baseline(SpanLogprobs(np.array([-1.5], np.float32), np.array([-0.1], np.float32)), 0.5, 7)
+    unpruned = UnprunedLogprobs(SpanLogprobs(np.array([-1.5], np.float32), np.array([-0.1], np.float32)), 0.5, 7)
     bare = Cell(Importance(np.array([3.0])), 0.0, 0)
     with Journal(tmp_path, IDENTITY) as journal:
         created = journal.created
-        journal.keep_cell(0, 1, CELL)
-        journal.keep_cell(0, 2, bare)
-        journal.keep_baseline(0, baseline)
+        journal.store_cell(0, 1, CELL)
+        journal.store_cell(0, 2, bare)
+        journal.store_unpruned(0, unpruned)
     with Journal(tmp_path, IDENTITY) as journal:
         assert journal.created == created
         assert same_cell(journal.cell(0, 1), CELL)
@@ -64,13 +64,13 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         assert found is not None
         assert found.importance.order is None
         assert found.importance.trajectory is None
-        again = journal.baseline(0)
+        again = journal.unpruned(0)
         assert again is not None
-        assert again.logprobs.reasoning.tobytes() == baseline.logprobs.reasoning.tobytes()
+        assert again.logprobs.reasoning.tobytes() == unpruned.logprobs.reasoning.tobytes()
         assert again.logprobs.answer.dtype == np.float32
         assert (again.seconds, again.tokens_forwarded) == (0.5, 7)
         assert journal.cell(1, 1) is None
-        assert journal.baseline(1) is None
+        assert journal.unpruned(1) is None
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with one finished cell."""
     folder = tmp_path_factory.mktemp("run")
     with Journal(folder, IDENTITY) as journal:
-        journal.keep_cell(0, 0, CELL)
+        journal.store_cell(0, 0, CELL)
     return folder
 
 
@@ -99,7 +99,7 @@ def test_a_damaged_cell_is_absent_or_unharmed(folder: Path, data: st.DataObject)
         with Journal(folder, IDENTITY) as journal:
             found = journal.cell(0, 0)
             assert found is None or same_cell(found, CELL)
-            journal.keep_cell(0, 0, CELL)
+            journal.store_cell(0, 0, CELL)
             assert same_cell(journal.cell(0, 0), CELL)
     finally:
         path.write_bytes(whole)
@@ -115,11 +115,11 @@ def test_a_cell_that_needs_unpickling_is_not_read(tmp_path: Path) -> None:
 def test_cells_of_other_runs_and_places_are_not_believed(tmp_path: Path) -> None:
     """A cell copied from another run, or renamed within one, is computed again."""
     with Journal(tmp_path / "other", {**IDENTITY, "seed": 1}) as other:
-        other.keep_cell(0, 0, CELL)
+        other.store_cell(0, 0, CELL)
     with Journal(tmp_path / "mine", IDENTITY) as journal:
         shutil.copy(tmp_path / "other/cells/000000-000.npz", tmp_path / "mine/cells/000000-000.npz")
         assert journal.cell(0, 0) is None
-        journal.keep_cell(0, 1, CELL)
+        journal.store_cell(0, 1, CELL)
         shutil.copy(tmp_path / "mine/cells/000000-001.npz", tmp_path / "mine/cells/000000-002.npz")
         assert journal.cell(0, 2) is None
         assert same_cell(journal.cell(0, 1), CELL)
@@ -156,7 +156,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="cannot be written to"), Journal(tmp_path / "file" / "run", IDENTITY):
         pass
     with Journal(tmp_path / "run", IDENTITY) as journal:
-        journal.keep_cell(0, 0, CELL)
+        journal.store_cell(0, 0, CELL)
     manifest = tmp_path / "run" / "run.json"
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**content, "format": 0}))

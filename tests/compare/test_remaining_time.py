@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tokimp.compare.assembly import Cell
+from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.cell import Cell
 from tokimp.compare.remaining_time import RemainingTime
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.registry import load_estimator
@@ -43,3 +46,38 @@ def test_every_estimator_adds_its_time() -> None:
     assert remaining.seconds_left() == pytest.approx(2 * 1 + 2 * 10)
     remaining.add(1, 0, cell(3, 3.0))
     assert remaining.seconds_left() == pytest.approx(1 * 2 + 2 * 10)
+
+
+def seconds_left_by_walking(
+    chains: list[TokenizedChain], exponents: list[int], finished: list[dict[int, Cell]]
+) -> float | None:
+    """Return the seconds left, computed from all cells anew: the slow twin."""
+    total = 0.0
+    for exponent, cells in zip(exponents, finished, strict=True):
+        if not cells:
+            return None
+        if any(cell.importance.order is not None for cell in cells.values()):
+            exponent = 2  # noqa: PLW2901 - what the results show counts
+        weights = [float(len(chain.units) ** exponent * len(chain)) for chain in chains]
+        done = sum(weights[index] for index in cells)
+        left = sum(weight for index, weight in enumerate(weights) if index not in cells)
+        total += left * sum(cell.seconds for cell in cells.values()) / done
+    return total
+
+
+@given(data=st.data())
+def test_running_sums_are_what_walking_over_all_cells_gives(data: st.DataObject) -> None:
+    """After each cell, in any order and whenever a deletion order shows up, the estimate is that of the slow twin."""
+    lengths = data.draw(st.lists(st.integers(1, 60), min_size=1, max_size=6))
+    chains = [toy_chain("x" * length, id=str(index)) for index, length in enumerate(lengths)]
+    estimators = [load_estimator(name) for name in ("position", "leave_one_out", "greedy")]
+    remaining = RemainingTime(chains, estimators)
+    finished: list[dict[int, Cell]] = [{} for _ in estimators]
+    places = [(chain, column) for chain in range(len(chains)) for column in range(len(estimators))]
+    for chain, column in data.draw(st.permutations(places)):
+        seconds = data.draw(st.floats(0, 1e6))
+        new = cell(lengths[chain], seconds, in_sequence=data.draw(st.booleans()))
+        remaining.add(chain, column, new)
+        finished[column][chain] = new
+        assert remaining.seconds_left() == seconds_left_by_walking(chains, [0, 1, 1], finished)
+    assert remaining.seconds_left() == 0

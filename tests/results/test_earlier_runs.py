@@ -17,7 +17,7 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.chains.units import Unit
-from tokimp.compare.run_cell import estimate
+from tokimp.compare.run_cell import run_cell
 from tokimp.contracts.scorer import Scorer
 from tokimp.distillation.ask.evaluate import evaluate
 from tokimp.distillation.ask.sample import sample
@@ -129,9 +129,9 @@ def test_an_earlier_run_of_the_same_version_goes_on(
 
     def counting(*arguments: Any, **options: Any) -> Any:
         computed.append(arguments[2].label)
-        return estimate(*arguments, **options)
+        return run_cell(*arguments, **options)
 
-    monkeypatch.setitem(ti.compare.__globals__, "estimate", counting)
+    monkeypatch.setitem(ti.compare.__globals__, "run_cell", counting)
     folder = copy("interrupted_compare", tmp_path)
     found = ti.compare(
         ti.demo_chains(limit=2), scorers["nnsight"], ESTIMATORS, objective="answer", unit="word", out=folder

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokimp.errors import SchemaError
 from tokimp.results.io import SUFFIXES
 
-# A cell: an estimator's say on one chain. Beside them lie the chains' own log-probabilities ("-baseline").
+# A cell: one estimator on one chain. Beside the cells lie the log-probabilities of the unpruned chains ("-baseline").
 _CELL = re.compile(r"\d{6}-\d{3,}\.npz")
 
 

@@ -1,9 +1,9 @@
-"""Putting a result together from what was found out about each chain."""
+"""Putting a result together from the cells of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,87 +13,61 @@ import xarray as xr
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_filler, token_units
+from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance
-from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.results.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The unpruned chain's log-probabilities, and what they cost (seconds, token positions)."""
-
-    logprobs: SpanLogprobs
-    seconds: float
-    tokens_forwarded: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one estimator said about one chain, and what it cost (seconds, token positions)."""
-
-    importance: Importance
-    seconds: float
-    tokens_forwarded: int
-
-
-def _texts(values: Sequence[str]) -> npt.NDArray[Any]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def _trajectory_on_units(importance: Importance, which: str) -> FloatArray:
-    values = np.full(len(importance.scores), np.nan)
-    if importance.order is not None and importance.trajectory is not None:
-        removed = importance.order >= 0
-        values[removed] = np.asarray(getattr(importance.trajectory, which))[importance.order[removed]]
-    return values
-
-
-def build(
+def build_result(
     *,
     chains: Sequence[TokenizedChain],
     categories: Sequence[Sequence[str]],
-    baselines: Sequence[Baseline],
+    unpruned: Sequence[UnprunedLogprobs],
     labels: Sequence[str],
     cells: Sequence[Sequence[Cell]],
     attributes: Mapping[str, str | int | float],
 ) -> xr.DataTree:
-    """Put a result together from what was found out about each chain.
+    """Put a result together from the cells of a run.
 
     Parameters
     ----------
     chains
         The chains, [chain].
     categories
-        Category of each reasoning token, [chain][token].
-    baselines
-        The unpruned chains' numbers, [chain].
+        The category of each reasoning token, [chain][token]; empty where it has none.
+    unpruned
+        Log-probabilities of the unpruned chains, [chain].
     labels
-        Labels of the estimators, [estimator].
+        The labels of the estimators, [estimator].
     cells
-        What they said, [chain][estimator].
+        The finished cells, [chain][estimator].
     attributes
-        Values of `ATTRIBUTES`; ``schema_version`` is added.
+        A value for each of `tokimp.results.schema.ATTRIBUTES` except ``schema_version``, which is added.
+
+    Returns
+    -------
+    xarray.DataTree
+        See ``docs/schema.md``.
 
     Raises
     ------
     SchemaError
-        If the pieces do not fit together.
+        If chains, cells and attributes do not make a valid result.
     """
     texts = [chain.chain for chain in chains]
     lengths = [len(chain.reasoning_ids) for chain in chains]
     offsets = np.array([span for chain in chains for span in chain.reasoning_offsets], dtype=np.int64).reshape(-1, 2)
-    logprobs = [baseline.logprobs for baseline in baselines]
+    logprobs = [scored.logprobs for scored in unpruned]
     reasoning = np.array([lp.reasoning.sum(dtype=np.float64) for lp in logprobs])
     answer = np.array([lp.answer.sum(dtype=np.float64) for lp in logprobs])
 
-    def per_token(of_cell: Any) -> npt.NDArray[Any]:
-        spread = [
-            np.stack([np.asarray(of_cell(cell.importance))[token_units(chain)] for cell in row])
+    def on_tokens(on_units: Callable[[Importance], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Return a number of each unit, repeated on each of its tokens, [estimator, token]."""
+        by_chain = [
+            np.stack([np.asarray(on_units(cell.importance))[token_units(chain)] for cell in row])
             for chain, row in zip(chains, cells, strict=True)
         ]
-        return np.concatenate(spread, axis=1)
+        return np.concatenate(by_chain, axis=1)
 
     values: dict[str, npt.NDArray[Any]] = {
         "chain_id": _texts([chain.id for chain in chains]),
@@ -109,8 +83,8 @@ def build(
         "full_loglik_joint": reasoning + answer,
         "full_loglik_answer": answer,
         "full_loglik_reasoning": reasoning,
-        "full_seconds": np.array([baseline.seconds for baseline in baselines]),
-        "full_tokens_forwarded": np.array([baseline.tokens_forwarded for baseline in baselines]),
+        "full_seconds": np.array([scored.seconds for scored in unpruned]),
+        "full_tokens_forwarded": np.array([scored.tokens_forwarded for scored in unpruned]),
         "chain_index": np.repeat(np.arange(len(chains)), lengths),
         "position": np.concatenate([np.arange(length) for length in lengths]),
         "unit": np.concatenate([token_units(chain) for chain in chains]),
@@ -120,13 +94,13 @@ def build(
         "token_end": offsets[:, 1],
         "category": _texts([label for chain_labels in categories for label in chain_labels]),
         "logprob": np.concatenate([lp.reasoning for lp in logprobs]),
-        "importance": per_token(lambda importance: importance.scores),
-        "rank": per_token(lambda importance: ranks(importance.scores)),
+        "importance": on_tokens(lambda importance: importance.scores),
+        "rank": on_tokens(lambda importance: ranks(importance.scores)),
         "seconds": np.array([[cell.seconds for cell in row] for row in cells]).T,
         "tokens_forwarded": np.array([[cell.tokens_forwarded for cell in row] for row in cells]).T,
     }
-    for which in LOGLIKS:
-        values[f"loglik_{which}"] = per_token(lambda importance, which=which: _trajectory_on_units(importance, which))
+    for span in LOGLIKS:
+        values[f"loglik_{span}"] = on_tokens(partial(_logliks_on_units, span=span))
     variables = {
         name: (spec.dims, values[name].astype(spec.dtype), _attributes_of(name)) for name, spec in VARIABLES.items()
     }
@@ -144,6 +118,21 @@ def build(
     tree = xr.DataTree(dataset)
     validate(tree)
     return tree
+
+
+def _texts(values: Sequence[str]) -> npt.NDArray[Any]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _logliks_on_units(importance: Importance, span: str) -> FloatArray:
+    """Return the log-likelihood of a span after each unit was deleted, [unit]; NaN for units that were not."""
+    values = np.full(len(importance.scores), np.nan)
+    if importance.order is not None and importance.trajectory is not None:
+        deleted = importance.order >= 0
+        values[deleted] = np.asarray(getattr(importance.trajectory, span))[importance.order[deleted]]
+    return values
 
 
 def _attributes_of(name: str) -> dict[str, str]:

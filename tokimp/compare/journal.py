@@ -1,7 +1,7 @@
-"""What a run has finished, on disk: it can be killed at any moment and continued by the same call.
+"""The finished cells of a run, on disk: the run can be killed at any moment and continued by the same call.
 
-``folder/run.json`` says which run it is; ``folder/cells/`` holds one ``.npz`` a finished cell, a cell being an
-estimator's say on one chain, or the chain's own log-probabilities. File names are made of indices, never of ids.
+``folder/run.json`` records which run it is. ``folder/cells/`` holds one ``.npz`` file for each finished cell, and one
+for the log-probabilities of each chain. File names are made of indices, never of ids, which may hold any character.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokimp.compare.assembly import Baseline, Cell
+from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.storage.atomic import replacing
@@ -23,7 +23,7 @@ from tokimp.storage.run_folder import RunFolder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# What numpy and zipfile raise on files that are cut short, overwritten or not theirs.
+# The errors that numpy and zipfile raise on files that are cut short, overwritten or of another kind.
 _UNREADABLE = (
     OSError,
     EOFError,
@@ -37,9 +37,19 @@ _UNREADABLE = (
 
 
 class Journal(RunFolder):
-    """The finished cells of one run; a context that holds the folder's lock.
+    """The finished cells of one run; a context manager that holds the folder's lock.
 
-    Parameters, attributes and errors are those of `tokimp.storage.run_folder.RunFolder`.
+    Parameters
+    ----------
+    folder
+        The folder of the run; made on entering if it is missing.
+    identity
+        Everything that changes the result, as JSON can hold it.
+
+    Raises
+    ------
+    ResumeError
+        On entering, as `tokimp.storage.run_folder.RunFolder` does.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -49,24 +59,15 @@ class Journal(RunFolder):
     def _make_folders(self) -> None:
         self._cells.mkdir(parents=True, exist_ok=True)
 
-    def baseline(self, chain: int) -> Baseline | None:
-        """Return the log-probabilities kept for a chain, or ``None`` where there are none to be trusted."""
-        arrays = self._read(f"{chain:06d}-baseline")
-        if arrays is None:
-            return None
-        logprobs = SpanLogprobs(arrays["reasoning"], arrays["answer"])
-        return Baseline(logprobs, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
-
-    def keep_baseline(self, chain: int, baseline: Baseline) -> None:
-        """Put a chain's log-probabilities on disk, for good."""
-        self._write(
-            f"{chain:06d}-baseline",
-            {"reasoning": baseline.logprobs.reasoning, "answer": baseline.logprobs.answer, **_cost(baseline)},
-        )
-
     def cell(self, chain: int, estimator: int) -> Cell | None:
-        """Return what is kept of an estimator's say on a chain, or ``None`` where there is nothing to be trusted."""
-        arrays = self._read(f"{chain:06d}-{estimator:03d}")
+        """Return the stored cell, or None if it is missing or damaged.
+
+        Parameters
+        ----------
+        chain, estimator
+            The indices of the chain and of the estimator within the run.
+        """
+        arrays = self._read(_cell_name(chain, estimator))
         if arrays is None:
             return None
         trajectory = None
@@ -76,8 +77,16 @@ class Journal(RunFolder):
         importance = Importance(arrays["scores"], arrays.get("order"), trajectory, diagnostics)
         return Cell(importance, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
 
-    def keep_cell(self, chain: int, estimator: int, cell: Cell) -> None:
-        """Put an estimator's say on a chain on disk, for good."""
+    def store_cell(self, chain: int, estimator: int, cell: Cell) -> None:
+        """Store a cell; once this returns, it survives a kill.
+
+        Parameters
+        ----------
+        chain, estimator
+            The indices of the chain and of the estimator within the run.
+        cell
+            What was computed.
+        """
         importance = cell.importance
         arrays: dict[str, npt.NDArray[Any]] = {"scores": importance.scores, **_cost(cell)}
         if importance.order is not None:
@@ -88,23 +97,50 @@ class Journal(RunFolder):
             arrays["reasoning"] = importance.trajectory.reasoning
         arrays["names"] = np.array(list(importance.diagnostics), dtype=np.str_)
         arrays["values"] = np.array(list(importance.diagnostics.values()), dtype=np.float64)
-        self._write(f"{chain:06d}-{estimator:03d}", arrays)
+        self._write(_cell_name(chain, estimator), arrays)
+
+    def unpruned(self, chain: int) -> UnprunedLogprobs | None:
+        """Return the stored log-probabilities of the chain with this index, or None if they are missing or damaged."""
+        arrays = self._read(_unpruned_name(chain))
+        if arrays is None:
+            return None
+        logprobs = SpanLogprobs(arrays["reasoning"], arrays["answer"])
+        return UnprunedLogprobs(logprobs, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
+
+    def store_unpruned(self, chain: int, unpruned: UnprunedLogprobs) -> None:
+        """Store the log-probabilities of the chain with this index; once this returns, they survive a kill."""
+        logprobs = unpruned.logprobs
+        self._write(
+            _unpruned_name(chain),
+            {"reasoning": logprobs.reasoning, "answer": logprobs.answer, **_cost(unpruned)},
+        )
 
     def _read(self, name: str) -> Arrays | None:
         try:
-            # Reading an entry to its end checks the archive's checksum of it.
+            # Reading an entry of the archive to its end checks its checksum.
             with np.load(self._cells / f"{name}.npz", allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
         except _UNREADABLE:
             return None
-        # A cell copied in from another run, or to another place in this one, is no better than a torn one.
-        mine = arrays.get("run", np.array("")).item() == self.run and arrays.get("name", np.array("")).item() == name
-        return arrays if mine else None
+        # A file copied from another run, or from another place in this one, is no better than a damaged one.
+        belongs_here = (
+            arrays.get("run", np.array("")).item() == self.run and arrays.get("name", np.array("")).item() == name
+        )
+        return arrays if belongs_here else None
 
     def _write(self, name: str, arrays: Arrays) -> None:
         with replacing(self._cells / f"{name}.npz") as partial, partial.open("wb") as stream:
             np.savez(stream, allow_pickle=False, run=np.array(self.run), name=np.array(name), **arrays)
 
 
-def _cost(measured: Baseline | Cell) -> dict[str, npt.NDArray[Any]]:
+def _cell_name(chain: int, estimator: int) -> str:
+    return f"{chain:06d}-{estimator:03d}"
+
+
+def _unpruned_name(chain: int) -> str:
+    # The unpruned chain was once called the baseline. The word stays in file names: existing run folders hold them.
+    return f"{chain:06d}-baseline"
+
+
+def _cost(measured: Cell | UnprunedLogprobs) -> dict[str, npt.NDArray[Any]]:
     return {"seconds": np.array(measured.seconds), "tokens_forwarded": np.array(measured.tokens_forwarded)}

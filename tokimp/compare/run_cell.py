@@ -1,4 +1,4 @@
-"""One cell of a run: what one estimator says about one chain, or the chain's own log-probabilities."""
+"""Computing one cell of a run, an estimator on a chain, and the log-probabilities of an unpruned chain."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy as np
 import torch
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.compare.assembly import Baseline, Cell
+from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.errors import EstimatorError, ScorerError
 
 
-def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> Baseline:
+def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> UnprunedLogprobs:
     """Return the log-probabilities of the unpruned chain, and what they cost.
 
     Raises
     ------
     ScorerError
-        If there is not one finite number a token.
+        If the scorer does not give one finite number for each token of reasoning and answer.
     """
-    before, started = scorer.tokens_forwarded, time.perf_counter()
+    forwarded_at_start, started = scorer.tokens_forwarded, time.perf_counter()
     (logprobs,) = scorer.logprobs([chain])
     seconds = time.perf_counter() - started
     reasoning, answer = (np.asarray(part, dtype=np.float32) for part in (logprobs.reasoning, logprobs.answer))
@@ -42,27 +42,41 @@ def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> Baseline:
             f"{chain.chain.where}: the model {scorer.model_id!r} in {scorer.dtype} gives log-probabilities that are "
             "not finite; use a wider dtype (float32), or look for damaged weights"
         )
-    return Baseline(SpanLogprobs(reasoning, answer), seconds, scorer.tokens_forwarded - before)
+    return UnprunedLogprobs(SpanLogprobs(reasoning, answer), seconds, scorer.tokens_forwarded - forwarded_at_start)
 
 
-def estimate(
+def run_cell(
     chain: TokenizedChain, scorer: Scorer, estimator: ImportanceEstimator, objective: Objective, *, seed: int
 ) -> Cell:
-    """Return what an estimator says about a chain, checked, in the types it is stored in, and what it cost.
+    """Return an estimator's importance of a chain, checked and in the types in which it is stored, and its cost.
 
-    The generators of `random`, numpy and torch start from a seed made of `seed`, the chain's id and the estimator's
-    label, so that no cell depends on what ran before it; they are left as they were found.
+    The global generators of `random`, numpy and torch start from a seed made of `seed`, the chain's id and the
+    estimator's label, so that no cell depends on what ran before it. Afterwards they are as they were.
+
+    Parameters
+    ----------
+    chain
+        The chain, unpruned.
+    scorer
+        The model that the estimator asks.
+    estimator
+        The method that gives the chain's units their importance.
+    objective
+        What deletions are to preserve.
+    seed
+        The seed of the run.
 
     Raises
     ------
     EstimatorError
-        If the estimator raises anything, or what it returns breaks the contract; the message names it and the chain.
+        If the estimator raises any exception, or its result breaks the contract. The message names the estimator and
+        the chain.
     """
-    before, started = scorer.tokens_forwarded, time.perf_counter()
+    forwarded_at_start, started = scorer.tokens_forwarded, time.perf_counter()
     try:
         with _seeded(f"{seed}\n{chain.id}\n{estimator.label}"):
             importance = estimator.estimate(chain, scorer, objective)
-    # An estimator is a stranger's code: whatever it raises, the message says where it happened.
+    # An estimator may be anybody's code: whatever it raises, the message says where it happened.
     except Exception as error:
         raise EstimatorError(
             f"{chain.chain.where}: the estimator {estimator.label!r} failed with {type(error).__name__}: {error}"
@@ -72,11 +86,11 @@ def estimate(
     if not isinstance(importance, Importance):
         raise EstimatorError(f"{where} returned a {type(importance).__name__}; return an Importance")
     check_importance(importance, chain, estimator.label)
-    return Cell(_as_stored(importance, where), seconds, scorer.tokens_forwarded - before)
+    return Cell(_as_stored(importance, where), seconds, scorer.tokens_forwarded - forwarded_at_start)
 
 
 def _as_stored(importance: Importance, where: str) -> Importance:
-    """Bring an importance to the types it has on disk, so that a continued run meets the very same numbers."""
+    """Return an importance in the types it has on disk, so that a continued run meets the very same numbers."""
     for name, value in importance.diagnostics.items():
         if not (isinstance(name, str) and name.isidentifier() and isinstance(value, SupportsFloat)):
             raise EstimatorError(f"{where} has the diagnostic {name!r}: {value!r}; give a name such as 'gap' a number")
@@ -96,9 +110,10 @@ def _as_stored(importance: Importance, where: str) -> Importance:
 
 @contextlib.contextmanager
 def _seeded(text: str) -> Iterator[None]:
+    """Let the global generators start from a seed made of a text, and put them back afterwards."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
     python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - the global generator is what a stranger's code may use
+    numpy_state = np.random.get_state()  # noqa: NPY002 - the global generator is what an estimator's code may use
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             random.seed(seed)

@@ -12,7 +12,7 @@ import numpy as np
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.tokenization import tokenize_chain
 from tokimp.chains.units import Unit
-from tokimp.compare.run_cell import estimate
+from tokimp.compare.run_cell import run_cell
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Answer, Joint, Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -182,7 +182,7 @@ def _estimate(instance: ImportanceEstimator, scorer: Scorer, chain: TokenizedCha
     gate = _RequiredOnly(scorer, instance.requires)
     before = scorer.tokens_forwarded
     try:
-        importance = estimate(chain, gate, instance, objective, seed=0).importance
+        importance = run_cell(chain, gate, instance, objective, seed=0).importance
     except EstimatorError as error:
         raise AssertionError("; ".join([f"{where}: {error}", *gate.trespasses])) from error
     _expect(not gate.trespasses, "; ".join([where, *gate.trespasses]))

@@ -10,7 +10,8 @@ import xarray as xr
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_categories
-from tokimp.compare.assembly import Baseline, Cell, build
+from tokimp.compare.assembly import build_result
+from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.results.schema import ATTRIBUTES
@@ -47,7 +48,9 @@ def toy_result(
     ]
     if chains is None:
         chains = [toy_chain("x" * len(entry.scores), id=f"chain-{i}") for i, entry in enumerate(rows[0])]
-    baselines = [Baseline(_logprobs(chain, scorer), seconds=0.5, tokens_forwarded=len(chain)) for chain in chains]
+    unpruned = [
+        UnprunedLogprobs(_logprobs(chain, scorer), seconds=0.5, tokens_forwarded=len(chain)) for chain in chains
+    ]
     attributes: dict[str, str | int | float] = dict.fromkeys(ATTRIBUTES, "toy")
     attributes.update(seed=0, skipped_count=0, skipped="[]", estimator_parameters="{}", created="2000-01-01T00:00:00")
     attributes.update(objective=objective, unit=chains[0].unit)
@@ -55,10 +58,10 @@ def toy_result(
         attributes.update(model_id=scorer.model_id, backend=scorer.backend, dtype=scorer.dtype, device=scorer.device)
         attributes.update(model_fingerprint=scorer.fingerprint())
     del attributes["schema_version"]
-    return build(
+    return build_result(
         chains=chains,
         categories=[token_categories(chain.chain, chain.reasoning_offsets) for chain in chains],
-        baselines=baselines,
+        unpruned=unpruned,
         labels=list(importances),
         cells=[
             [Cell(row[index], seconds=2.0, tokens_forwarded=10 * len(chain)) for row in rows]
