@@ -1,19 +1,32 @@
-"""What libraries write to standard error, and how to keep it to our own words."""
+"""Keep what libraries write to standard error from a user who did not ask for it."""
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import warnings
-
-from transformers.utils import logging as transformers_logging
 
 _LIBRARIES = ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsight", "trl", "accelerate")
 
 
 def quiet_libraries() -> None:
-    """Keep stderr to our own words: what the libraries have to say is for those who debug."""
+    """Turn off the libraries' warnings and progress bars, whether they are imported already or later.
+
+    Nothing is imported for it: the command line calls this before it knows whether a library is needed at all.
+    """
     warnings.filterwarnings("ignore")
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # transformers has no annotations here
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # likewise
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Both read these variables once, when they are imported.
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if "huggingface_hub" in sys.modules:
+        from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415 - imported already
+
+        disable_progress_bars()
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - imported already
+
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call] # transformers has no annotations
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # likewise
