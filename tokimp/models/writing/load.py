@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tokimp.errors import UnsupportedError
-from tokimp.models.writing.engine import WritingEngine
+
+if TYPE_CHECKING:
+    from tokimp.models.writing.engine import WritingEngine
 
 Engine = Literal["transformers", "vllm"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
