@@ -1,7 +1,9 @@
-# make demo   set up, then compare the four methods on the embedded model and chains
-# make test   set up, then check and test everything
-# make check  set up, then lint, types and import walls only
-# make clean  remove what these targets made
+# make demo      set up, then compare the four methods on the embedded model and chains
+# make test      set up, then check and test everything
+# make check     set up, then lint, types and import walls only
+# make coverage  set up, then test everything and show which lines no test ran
+# make format    set up, then let ruff fix and format
+# make clean     remove what these targets made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
@@ -11,10 +13,10 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml Makefile; pw
 
 # What is set or installed on the machine must not reach the environment.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT
-unexport PYTEST_ADDOPTS PYTEST_PLUGINS MYPYPATH RUFF_CONFIG
+unexport PYTEST_ADDOPTS PYTEST_PLUGINS MYPYPATH RUFF_CONFIG COVERAGE_FILE COVERAGE_RCFILE
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test check format docs clean setup
+.PHONY: demo test check coverage format clean setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -40,12 +42,18 @@ check: setup
 	$(BIN)/lint-imports
 
 # A process for each core, one thread each: small models gain nothing by a second thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST)
+
+# Counting lines makes the tests slower, so `make test` does without. There is no threshold: the number is for reading.
+coverage: setup
+	$(PYTEST) --cov --cov-report=term --cov-report=html
 
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov runs
