@@ -38,13 +38,13 @@ def test_batches_have_rows_of_one_end_within_the_budget(
     """Batches partition the rows; rows of one end together, start at the earliest, and keep to the budget."""
     starts, ends = [start for start, _ in asked], [start + width for start, width in asked]
     plan = plan_deletions(starts, ends, max_positions=budget, call_cost=cost, max_rows=most)
-    assert sorted(index for batch in plan for index in batch.candidates) == list(range(len(asked)))
+    assert sorted(index for batch in plan for index in batch.rows) == list(range(len(asked)))
     for batch in plan:
-        assert batch.start == min(starts[index] for index in batch.candidates)
-        (end,) = {ends[index] for index in batch.candidates}
+        assert batch.start == min(starts[index] for index in batch.rows)
+        (end,) = {ends[index] for index in batch.rows}
         assert batch.width == end - batch.start
-        assert len(batch.candidates) <= most
-        assert len(batch.candidates) == 1 or batch.positions <= budget
+        assert len(batch.rows) <= most
+        assert len(batch.rows) == 1 or batch.positions <= budget
 
 
 @settings(max_examples=40)
@@ -64,7 +64,7 @@ def test_the_plan_is_the_cheapest(starts: list[int], budget: int, cost: int) -> 
             groups = [price(widths[a:b]) for a, b in pairwise(borders)]
             prices.append(sum(group for group in groups if group is not None) if None not in groups else 10**9)
     plan = plan_deletions(starts, [10] * len(starts), max_positions=budget, call_cost=cost)
-    assert sum(cost + len(batch.candidates) * max(1, batch.width) for batch in plan) == min(prices)
+    assert sum(cost + len(batch.rows) * max(1, batch.width) for batch in plan) == min(prices)
 
 
 def test_halves_hold_every_row_and_a_single_row_has_none() -> None:
@@ -125,19 +125,19 @@ def test_a_full_pruning_passes_a_quarter_of_the_positions_that_scoring_from_scra
     """Reading nothing twice passes 4 times fewer positions than the paper's procedure, and deletes the same."""
     prompt, length, answer = 30, 24, 6
     chain, subject = random_chain(prompt, length, answer), scorer()
-    subject.budget.positions, subject.call_cost = (
+    subject.budget.positions, subject.decoder.call_cost = (
         2048,
         8,
     )  # as for a large model, where calls cost little beside positions
     orders, spent = [], []
     for reuse in (True, False):
-        subject.reuse_kv = reuse
+        subject.decoder.reuse_kv = reuse
         kept, order, before = list(range(length)), [], subject.tokens_forwarded
         while kept:
             order.append(kept.pop(int(score_unit_deletions(subject, chain, kept, Joint()).objective.argmax())))
         orders.append(order)
         spent.append(subject.tokens_forwarded - before)
-    subject.reuse_kv = True
+    subject.decoder.reuse_kv = True
     published = sum(n * (prompt + n + answer) for n in range(1, length + 1))
     assert orders[0] == orders[1]
     assert published / spent[0] > 3.5

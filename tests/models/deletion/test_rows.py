@@ -39,7 +39,7 @@ def scorer(architecture: str = "llama", cache_memory: int = 10**8) -> CausalLMSc
     options = {"device": "cpu", "tokenizer": byte_tokenizer(), "cache_memory": cache_memory}
     loaded = load_scorer(plain(architecture), "nnsight", **options)
     assert isinstance(loaded, CausalLMScorer)
-    loaded.call_cost = 0
+    loaded.decoder.call_cost = 0
     return loaded
 
 
@@ -232,14 +232,14 @@ def test_equal_rows_tie_exactly_whatever_was_known_of_them() -> None:
 def test_only_what_is_scored_is_projected(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the objective ``answer`` no logits of the reasoning are formed, but one a call; its likelihood is NaN."""
     subject, chain = scorer(), random_chain(8, 20, 3)
-    forward, projected = subject._forward, []
+    forward, projected = subject.decoder.backend.forward, []
 
     def measured(input_ids: Any, **inputs: Any) -> Any:
         logits = forward(input_ids, **inputs)
         projected.append(logits.shape[1])
         return logits
 
-    monkeypatch.setattr(subject, "_forward", measured)
+    monkeypatch.setattr(subject.decoder.backend, "forward", measured)
     scores = score_unit_deletions(subject, chain, range(20), Answer())
     assert max(projected) == 3
     assert np.isnan(scores.reasoning).all()
@@ -253,7 +253,7 @@ def test_memory_that_runs_out_shrinks_the_bank_and_then_the_batches(monkeypatch:
     expected_order, _, _ = prune(scorer(), chain, Joint())
     subject = load_scorer(plain("llama"), "nnsight", device="cpu", tokenizer=byte_tokenizer())
     assert isinstance(subject, CausalLMScorer)
-    forward, calls = subject._forward, 0
+    forward, calls = subject.decoder.backend.forward, 0
 
     def scarce(input_ids: Any, **inputs: Any) -> Any:
         nonlocal calls
@@ -262,7 +262,7 @@ def test_memory_that_runs_out_shrinks_the_bank_and_then_the_batches(monkeypatch:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(input_ids, **inputs)
 
-    monkeypatch.setattr(subject, "_forward", scarce)
+    monkeypatch.setattr(subject.decoder.backend, "forward", scarce)
     bank = subject._deletions._bank
     before, positions = bank._memory, subject.budget.positions
     assert prune(subject, chain, Joint())[0] == expected_order

@@ -1,8 +1,11 @@
-"""Keys and values of what was read, in a pool of slots: a sequence is a list of slots, so sharing costs no copy.
+"""Stored keys and values, one slot for each token position, so that sequences with a common prefix share its slots.
 
-All layers are plain `DynamicLayer` (all positions kept, no window): a sliding-window layer then masks what lies
-outside its window, as it does without a cache, so any prefix can be cut off and continued exactly. Keys are held as
-they enter attention, turned to their positions, so a slot serves at one position only, whatever the sequence.
+A stored sequence is a list of slots. A slot can be used by many sequences, but only at one position: rotary models
+turn keys to their position before they are stored.
+
+Every cache here consists of plain `DynamicLayer`, which keep all positions, also for models with a sliding window.
+Attention then masks what lies outside the window, as it does without a cache. So any prefix can be cut off and
+continued exactly.
 """
 
 from __future__ import annotations
@@ -15,18 +18,26 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from tokimp.chains.arrays import IntArray
 
-_SPARE = 256  # slots added beyond what is needed when a pool grows, which copies it
+_SPARE = 256  # slots to spare when a pool grows: growing copies the whole pool, so it should be rare
 
 
 def new_cache() -> DynamicCache:
-    """Return an empty cache whose every layer keeps all positions."""
+    """Return an empty cache in which every layer keeps all positions."""
     return DynamicCache()
 
 
 class GatheredLayer(DynamicLayer):
-    """A cache layer whose past was gathered into the front of a buffer with room for what is read next.
+    """A cache layer that begins with stored positions and has room for the positions that are read next.
 
-    What is read is written into that room; `DynamicLayer` would copy the past again at every call.
+    `DynamicLayer` copies all stored positions whenever some are added. This one has a buffer of the final size, of
+    which the first `past` positions are filled, and writes new positions into the rest.
+
+    Parameters
+    ----------
+    keys, values
+        The buffers, [row, position, head, dimension].
+    past
+        How many positions are filled.
     """
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, past: int) -> None:
@@ -38,49 +49,55 @@ class GatheredLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append keys and values, [row, head, position, dimension]; return all there are, in the same layout."""
-        begin = self.get_seq_length()
-        end = begin + key_states.shape[-2]
-        self._keys[:, begin:end] = key_states.transpose(1, 2)
-        self._values[:, begin:end] = value_states.transpose(1, 2)
+        """Append keys and values, [row, head, position, dimension]; return all that are stored, in the same layout."""
+        first = self.get_seq_length()
+        end = first + key_states.shape[-2]
+        self._keys[:, first:end] = key_states.transpose(1, 2)
+        self._values[:, first:end] = value_states.transpose(1, 2)
         return self.rewind(end)
 
     def rewind(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep the first `length` positions; return their keys and values."""
-        keys, values = (each[:, :length].transpose(1, 2) for each in (self._keys, self._values))
+        """Cut back to the first `length` positions; return their keys and values, [row, head, position, dimension]."""
+        keys, values = (buffer[:, :length].transpose(1, 2) for buffer in (self._keys, self._values))
         self.keys, self.values = keys, values
         return keys, values
 
 
 class KeyValuePool:
-    """Slots for the keys and values of one position in every layer, each slot used by any number of sequences."""
+    """Slots that hold the keys and values of one token position in every layer.
+
+    A slot is in use as long as at least one sequence uses it: `allocate` counts the first use, `hold` one more, and
+    `release` one less. A slot that nobody uses is free.
+
+    Attributes
+    ----------
+    position_bytes
+        Memory that one slot takes, in bytes; 0 until something is written.
+    """
 
     def __init__(self) -> None:
-        self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []  # [slot, head, dimension] each
+        self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []  # keys and values, [slot, head, dimension]
         self._uses = np.zeros(0, dtype=np.int64)
         self._free: list[int] = []
         self.position_bytes = 0
 
     @property
     def used(self) -> int:
-        """Slots in use."""
+        """The number of slots in use."""
         return len(self._uses) - len(self._free)
 
     def reserve(self, capacity: int) -> None:
-        """Make room for so many slots in all; what is held stays where it is."""
-        before = len(self._uses)
-        if capacity <= before:
+        """Grow to at least `capacity` slots in all; slots in use keep their number and content."""
+        old_capacity = len(self._uses)
+        if capacity <= old_capacity:
             return
-        for index, pair in enumerate(self._layers):
-            grown = [torch.empty(capacity, *old.shape[1:], dtype=old.dtype, device=old.device) for old in pair]
-            for new, old in zip(grown, pair, strict=True):
-                new[:before] = old
-            self._layers[index] = (grown[0], grown[1])
-        self._uses = np.concatenate([self._uses, np.zeros(capacity - before, dtype=np.int64)])
-        self._free.extend(range(capacity - 1, before - 1, -1))
+        for layer, (keys, values) in enumerate(self._layers):
+            self._layers[layer] = (_grown(keys, capacity), _grown(values, capacity))
+        self._uses = np.concatenate([self._uses, np.zeros(capacity - old_capacity, dtype=np.int64)])
+        self._free.extend(range(capacity - 1, old_capacity - 1, -1))
 
     def allocate(self, count: int) -> IntArray:
-        """Return slots that nobody uses, with one use each; the pool grows if it has to."""
+        """Return `count` free slots, now with one use each; the pool grows if it has to."""
         if count > len(self._free):
             self.reserve(self.used + count + _SPARE)
         slots = np.array([self._free.pop() for _ in range(count)], dtype=np.int64)
@@ -92,72 +109,99 @@ class KeyValuePool:
         self._uses[slots] += 1
 
     def release(self, slots: IntArray) -> None:
-        """Count one use less; slots without any are free."""
+        """Count one use less of each of these slots, and free those without any."""
         self._uses[slots] -= 1
         self._free.extend(slots[self._uses[slots] == 0].tolist())
 
     def write(self, slots: IntArray, cache: DynamicCache, rows: IntArray, positions: IntArray) -> None:
-        """Copy the keys and values at some rows and positions of a cache into slots, one for one."""
+        """Copy keys and values from a cache into slots.
+
+        Parameters
+        ----------
+        slots
+            Where each position goes, [position].
+        cache
+            Where the keys and values are.
+        rows, positions
+            The row and the position in `cache` of each, [position].
+        """
         if not len(slots):
             return
         layers: Any = cache.layers
         device = layers[0].keys.device
-        index, row, position = (torch.from_numpy(each).to(device) for each in (slots, rows, positions))
+        index, row, position = (torch.from_numpy(array).to(device) for array in (slots, rows, positions))
         if not self._layers:
-            self._create(layers)
+            self._create_layers(layers)
         for layer, (keys, values) in zip(layers, self._layers, strict=True):
             keys.index_copy_(0, index, layer.keys.transpose(1, 2)[row, position])
             values.index_copy_(0, index, layer.values.transpose(1, 2)[row, position])
 
-    def _create(self, layers: Any) -> None:
-        for layer in layers:
-            pair = [each[0].transpose(0, 1)[:0] for each in (layer.keys, layer.values)]
-            empty = [each.new_empty(len(self._uses), *each.shape[1:]) for each in pair]
-            self._layers.append((empty[0], empty[1]))
-            self.position_bytes += sum(each.element_size() * each.shape[1:].numel() for each in pair)
+    def _create_layers(self, cache_layers: Any) -> None:
+        for layer in cache_layers:
+            # A cache holds [row, head, position, dimension], the pool [slot, head, dimension].
+            keys, values = (
+                tensor.new_empty(len(self._uses), tensor.shape[1], tensor.shape[3])
+                for tensor in (layer.keys, layer.values)
+            )
+            self._layers.append((keys, values))
+            self.position_bytes += sum(tensor.element_size() * tensor.shape[1:].numel() for tensor in (keys, values))
 
     def gather(self, slots: IntArray, room: int) -> DynamicCache:
-        """Return a cache of rows made of slots, [row, position], with room for so many more positions."""
+        """Return a cache with copies of stored positions, and room for more.
+
+        Parameters
+        ----------
+        slots
+            [row, position]
+        room
+            How many more positions can be added to each row.
+        """
         rows, past = slots.shape
-        # The room is filled with copies of slot 0, which are overwritten: one pass makes the whole buffer.
-        whole = np.concatenate([slots, np.zeros((rows, room), dtype=np.int64)], axis=1).ravel()
-        index = torch.from_numpy(whole).to(self._layers[0][0].device)
+        # Fill the room with copies of slot 0, to be overwritten: a single indexing then makes the whole buffer.
+        with_room = np.concatenate([slots, np.zeros((rows, room), dtype=np.int64)], axis=1).ravel()
+        index = torch.from_numpy(with_room).to(self._layers[0][0].device)
         cache = DynamicCache()
         for pair in self._layers:
-            keys, values = (each.index_select(0, index).view(rows, past + room, *each.shape[1:]) for each in pair)
+            keys, values = (stored.index_select(0, index).view(rows, past + room, *stored.shape[1:]) for stored in pair)
             cache.layers.append(GatheredLayer(keys, values, past))
         return cache
 
 
+def _grown(stored: torch.Tensor, capacity: int) -> torch.Tensor:
+    larger = torch.empty(capacity, *stored.shape[1:], dtype=stored.dtype, device=stored.device)
+    larger[: len(stored)] = stored
+    return larger
+
+
 def rewind(cache: DynamicCache, length: int) -> None:
-    """Cut a gathered cache back to its first `length` positions; what is read next overwrites the rest."""
+    """Cut a gathered cache back to its first `length` positions; positions that are read next overwrite the rest."""
     layers: Any = cache.layers
     for layer in layers:
         layer.rewind(length)
 
 
 def can_share_prefix(model: Any, device: str) -> bool:
-    """Tell whether a model gives the same logits when it continues a prefix cut out of a longer one's cache.
+    """Return whether a model gives the same logits when it continues a prefix taken from a longer sequence's cache.
 
-    Models with attention alone do. Recurrent and hybrid ones keep a state that cannot be cut back; transformers marks
-    most of them, and for the rest (and for models from elsewhere) it is tried on nine tokens, through a pool.
+    Models that consist of attention do. Recurrent and hybrid models keep a state that cannot be cut back to a prefix.
+    Transformers marks most of these; the others show when they are tried, on nine tokens that go through a pool.
     """
     if getattr(model, "_is_stateful", False):
         return False
     size = model.get_input_embeddings().weight.shape[0]
     ids = torch.arange(3, 12, device=device).remainder(size)[None]
-    cache, pool, first = new_cache(), KeyValuePool(), np.arange(4, dtype=np.int64)
+    cache, pool, positions = new_cache(), KeyValuePool(), np.arange(4, dtype=np.int64)
     with torch.no_grad():
         whole = model(ids, use_cache=False).logits.float()
         try:
             model(ids[:, :7], past_key_values=cache, use_cache=True)
             slots = pool.allocate(4)
-            pool.write(slots, cache, np.zeros(4, dtype=np.int64), first)
+            pool.write(slots, cache, np.zeros(4, dtype=np.int64), positions)
             continued = model(ids[:, 4:], past_key_values=pool.gather(slots[None], 5), use_cache=True).logits.float()
-        # A model that keeps something else in its cache fails in ways of its own.
+        # A model that keeps something else in its cache fails with any of these.
         except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return False
-    # The spread of the logits is the measure, so that rounding in half precision passes and a wrong state does not.
+    # Compare with the spread of the logits: rounding in half precision is far below it, a wrong state is not.
     tolerance = 0.1 if model.dtype.itemsize == 2 else 1e-3
     error, spread = (continued - whole[:, 4:]).norm(), (whole - whole.mean(dim=-1, keepdim=True))[:, 4:].norm()
     return bool(error <= tolerance * spread)

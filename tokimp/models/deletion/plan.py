@@ -1,4 +1,4 @@
-"""Deletions grouped into batches that pass few token positions through the model in few calls."""
+"""Group rows into batches, so that few calls pass few token positions through the model."""
 
 from __future__ import annotations
 
@@ -8,104 +8,111 @@ from itertools import pairwise
 
 import numpy as np
 
+from tokimp.chains.arrays import IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.errors import ScorerError
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionBatch:
-    """Deletions that are scored together: rows of one length, no masks and no padding.
+    """Rows that are read together. They have one length, so they need no masks and no padding.
 
     Attributes
     ----------
     start
-        Where the rows start, an index into their reasoning: what precedes it was read before. -1 is the last token
-        of the prompt.
+        The first token that is read of every row, an index into the reasoning that is left. Everything before it is
+        stored. -1 is the last token of the prompt.
     width
-        Token positions of a row.
-    candidates
-        Indices of the deletions, by where they would have to start alone.
+        Token positions that are read of each row.
+    rows
+        Indices of the rows, in the order of where each would start on its own.
     """
 
     start: int
     width: int
-    candidates: tuple[int, ...]
+    rows: tuple[int, ...]
 
     @property
     def positions(self) -> int:
-        """Token positions of the whole batch."""
-        return self.width * len(self.candidates)
+        """Token positions that are read of all rows together."""
+        return self.width * len(self.rows)
 
     def halves(self) -> tuple[DeletionBatch, DeletionBatch] | None:
-        """Return the two halves, with rows as they are; ``None`` of a single row."""
-        middle = len(self.candidates) // 2
+        """Return two batches with half of the rows each, or ``None`` if there is only one row."""
+        middle = len(self.rows) // 2
         if not middle:
             return None
-        left, right = self.candidates[:middle], self.candidates[middle:]
+        left, right = self.rows[:middle], self.rows[middle:]
         return DeletionBatch(self.start, self.width, left), DeletionBatch(self.start, self.width, right)
 
 
 def check_deletions(chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]]) -> None:
-    """Raise `ScorerError` unless `kept` is an ascending part of the reasoning and every candidate a part of `kept`."""
+    """Check that `kept` ascends within the reasoning, and that every candidate is a part of `kept`.
+
+    Raises
+    ------
+    ScorerError
+        If not; the message names the chain and the deletion.
+    """
     where, length = chain.chain.where, len(chain.reasoning_ids)
     if any(a >= b for a, b in pairwise(kept)) or (kept and not 0 <= kept[0] <= kept[-1] < length):
         raise ScorerError(f"{where}: kept positions must ascend and lie between 0 and {length - 1}")
-    there = set(kept)
+    kept_positions = set(kept)
     for index, candidate in enumerate(candidates):
-        if len(set(candidate)) < len(candidate) or not there.issuperset(candidate):
+        if len(set(candidate)) < len(candidate) or not kept_positions.issuperset(candidate):
             raise ScorerError(f"{where}: deletion {index} {tuple(candidate)} must name kept positions, each once")
 
 
 def plan_deletions(
     starts: Sequence[int], ends: Sequence[int], *, max_positions: int, call_cost: int, max_rows: int | None = None
 ) -> list[DeletionBatch]:
-    """Group deletions into batches that pass as few token positions through the model as is worth the calls.
+    """Group rows into the batches that cost least: token positions that are read, plus `call_cost` for each batch.
 
-    Rows of a batch end at the same place and start where the earliest of them does. Among neighbours, sorted by where
-    they start, the groups are chosen to minimise the token positions plus `call_cost` a batch (dynamic programming
-    over the groups' borders; exact).
+    All rows of a batch end at the same place, and all start where the earliest of them has to. A larger batch saves
+    calls, but reads its later rows from further left than they need. The rows of one end are sorted by where they
+    start, and the sorted list is cut into groups at the lowest cost there is (exact, by dynamic programming).
 
     Parameters
     ----------
     starts
-        For each deletion, the place in its row from which on it has to be read.
+        For each row, the place from which it has to be read.
     ends
-        For each deletion, the place where reading ends.
+        For each row, the place where reading ends.
     max_positions
-        The most token positions of a batch of several rows.
+        The most token positions of a batch. A single row may exceed it.
     call_cost
         Token positions that take about as long as the fixed cost of one call of the model.
     max_rows
-        The most rows of a batch; as many as `max_positions` allows by default.
+        The most rows of a batch; by default as many as `max_positions` allows.
 
     Returns
     -------
     list of DeletionBatch
-        Ordered by end, the latest first, then by start; each deletion in exactly one.
+        Each row is in exactly one batch. Batches are ordered by end, the latest first, then by start.
     """
     batches: list[DeletionBatch] = []
-    for stop in sorted(set(ends), reverse=True):
-        group = sorted((i for i, end in enumerate(ends) if end == stop), key=lambda i: starts[i])
-        widths = np.array([stop - starts[i] for i in group])
-        for begin, end in _cheapest_groups(widths, max_positions, call_cost, max_rows or len(group)):
-            batches.append(DeletionBatch(starts[group[begin]], int(widths[begin]), tuple(group[begin:end])))
+    for common_end in sorted(set(ends), reverse=True):
+        rows = sorted((row for row, end in enumerate(ends) if end == common_end), key=lambda row: starts[row])
+        widths = np.array([common_end - starts[row] for row in rows])
+        for first, stop in _cheapest_groups(widths, max_positions, call_cost, max_rows or len(rows)):
+            batches.append(DeletionBatch(starts[rows[first]], int(widths[first]), tuple(rows[first:stop])))
     return batches
 
 
-def _cheapest_groups(
-    widths: np.ndarray[tuple[int], np.dtype[np.int64]], limit: int, cost: int, max_rows: int
-) -> list[tuple[int, int]]:
-    count = len(widths)
-    best = np.zeros(count + 1, dtype=np.int64)  # of the rows from here on
-    rows = np.ones(count, dtype=np.int64)  # of the batch that begins here
-    for begin in range(count - 1, -1, -1):
-        width = max(1, int(widths[begin]))
-        most = max(1, min(count - begin, limit // width, max_rows))
-        totals = cost + width * np.arange(1, most + 1) + best[begin + 1 : begin + most + 1]
-        rows[begin] = int(totals.argmin()) + 1
-        best[begin] = totals[rows[begin] - 1]
-    groups, begin = [], 0
-    while begin < count:
-        groups.append((begin, begin + int(rows[begin])))
-        begin += int(rows[begin])
+def _cheapest_groups(widths: IntArray, max_positions: int, call_cost: int, max_rows: int) -> list[tuple[int, int]]:
+    """Return the borders (first, stop) of the groups of rows, sorted from wide to narrow, that cost least together."""
+    n_rows = len(widths)
+    lowest_cost = np.zeros(n_rows + 1, dtype=np.int64)  # of all rows from this one on
+    group_size = np.ones(n_rows, dtype=np.int64)  # of the group that begins with this row, at the lowest cost
+    for first in range(n_rows - 1, -1, -1):
+        width = max(1, int(widths[first]))
+        largest = max(1, min(n_rows - first, max_positions // width, max_rows))
+        costs = call_cost + width * np.arange(1, largest + 1) + lowest_cost[first + 1 : first + largest + 1]
+        group_size[first] = int(costs.argmin()) + 1
+        lowest_cost[first] = costs[group_size[first] - 1]
+    groups, first = [], 0
+    while first < n_rows:
+        stop = first + int(group_size[first])
+        groups.append((first, stop))
+        first = stop
     return groups

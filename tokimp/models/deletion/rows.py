@@ -1,4 +1,4 @@
-"""Rows that were read, and what of them the next step need not read again."""
+"""Rows that were read, stored so that the next step can continue from them."""
 
 from __future__ import annotations
 
@@ -10,62 +10,96 @@ from transformers.cache_utils import DynamicCache
 
 from tokimp.chains.arrays import IntArray
 from tokimp.models.deletion.key_value_pool import KeyValuePool
-from tokimp.models.deletion.step import DeletionStep
+from tokimp.models.deletion.step import Deletion, DeletionStep
 
 LogprobArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadRow:
-    """A prompt with some reasoning whose keys and values are held, and what was predicted along it.
+class StoredRow:
+    """A prompt with some reasoning: where its keys and values are stored, and what was predicted along it.
 
     Attributes
     ----------
     ids
-        Of the reasoning, [token].
+        The reasoning, [token].
     slots
-        Of prompt and reasoning, in a `KeyValuePool`, [position].
-    asked, logprobs
-        At each boundary (before each token of reasoning, and after the last), the ids whose log-probability was asked
-        for, and these, in nats; NaN where it is not known. [token + 1, choice]
+        Slots of prompt and reasoning in a `KeyValuePool`, [position].
+    next_ids
+        At each boundary (before each token of the reasoning, and after the last one), the ids of tokens that may come
+        next, [token + 1, choice]; see `DeletionStep.next_ids`.
+    logprobs
+        Their log-probabilities in nats, [token + 1, choice]; NaN where not known.
     """
 
     ids: IntArray
     slots: IntArray
-    asked: IntArray
+    next_ids: IntArray
     logprobs: LogprobArray
 
     def shared_with(self, ids: IntArray) -> int:
-        """Return how many tokens this row and some ids have in common, from the first on."""
-        length = min(len(self.ids), len(ids))
-        differs = self.ids[:length] != ids[:length]
-        return int(differs.argmax()) if differs.any() else length
+        """Return how many tokens this row and `ids` have in common, counted from the first."""
+        return common_prefix(self.ids, ids)
 
-    def known(self, asked: IntArray) -> LogprobArray:
-        """Return the log-probabilities of ids, [boundary, choice], at the row's first boundaries; NaN if not known."""
-        count = len(asked)
-        same = self.asked[:count, None, :] == asked[:, :, None]
-        values: LogprobArray = np.where(same, self.logprobs[:count, None, :], np.float32(np.nan))
-        return np.fmax.reduce(values, axis=2)  # type: ignore[no-any-return] # fmax leaves NaN aside
+    def known_logprobs(self, next_ids: IntArray) -> LogprobArray:
+        """Return the log-probabilities of `next_ids` at the row's first boundaries.
 
-    def cut(self, length: int, prompt: int) -> ReadRow:
-        """Return the first `length` tokens of the row."""
-        end = length + 1
-        return ReadRow(self.ids[:length], self.slots[: prompt + length], self.asked[:end], self.logprobs[:end])
+        Parameters
+        ----------
+        next_ids
+            Ids, [boundary, choice].
+
+        Returns
+        -------
+        LogprobArray
+            Nats, [boundary, choice]; NaN for an id whose log-probability is not known there.
+        """
+        count = len(next_ids)
+        is_same = self.next_ids[:count, None, :] == next_ids[:, :, None]  # [boundary, choice, choice of this row]
+        values: LogprobArray = np.where(is_same, self.logprobs[:count, None, :], np.float32(np.nan))
+        return np.fmax.reduce(values, axis=2)  # type: ignore[no-any-return] # fmax ignores NaN
+
+    def cut(self, length: int, prompt_length: int) -> StoredRow:
+        """Return the row's first `length` tokens of reasoning, as a row."""
+        boundaries = length + 1
+        return StoredRow(
+            self.ids[:length],
+            self.slots[: prompt_length + length],
+            self.next_ids[:boundaries],
+            self.logprobs[:boundaries],
+        )
+
+
+def common_prefix(first: IntArray, second: IntArray) -> int:
+    """Return how many ids two sequences have in common, counted from the first one.
+
+    Examples
+    --------
+    >>> common_prefix(np.array([5, 6, 7]), np.array([5, 6, 8, 9]))
+    2
+    """
+    length = min(len(first), len(second))
+    differs = first[:length] != second[:length]
+    return int(differs.argmax()) if differs.any() else length
 
 
 class RowBank:
-    """What was read in the last steps: the chain as it is kept (the base), and the rows that deletions left.
+    """The rows stored from the last steps, within a limit of memory: the base, and what deletions left.
 
-    A row is found again by what was deleted, and used as far as its ids agree: nothing is assumed of the order in
-    which deletions are asked for. The keys and values that rows share are held once.
+    A row is found again by its deletion, and used as far as its ids agree with the new row's. So nothing is assumed
+    about the order in which deletions are asked for. Keys and values that rows share are stored once.
 
     Attributes
     ----------
     pool
         Keys and values.
     base
-        What is kept, as far as it was read; ``None`` before anything was.
+        The chain that is kept, as far as it was read; ``None`` before anything was read.
+
+    Parameters
+    ----------
+    cache_memory
+        The most bytes of keys and values to store. The base is stored in any case.
     """
 
     def __init__(self, cache_memory: int) -> None:
@@ -73,101 +107,124 @@ class RowBank:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything that is stored."""
         self.pool = KeyValuePool()
-        self.base: ReadRow | None = None
+        self.base: StoredRow | None = None
         self._prompt = np.zeros(0, dtype=np.int64)
-        self._rows: dict[tuple[int, ...], ReadRow] = {}
+        self._rows: dict[Deletion, StoredRow] = {}
 
     def begin(self, step: DeletionStep) -> None:
-        """Make the row that agrees most with what is kept now the base, and drop what can serve no more.
+        """Prepare for a step: find its base among the stored rows, and drop the rows that it cannot use.
 
-        After a step of greedy pruning that is the row of the unit that went, so nothing of the base is read again.
+        The new base is the stored row that agrees longest with the chain that is kept now. After a step of greedy
+        pruning that is the row of the deletion that was made, so nothing of the base has to be read again.
+
+        Everything is dropped where another chain begins. So a run's cost and rounding do not depend on earlier runs.
         """
         if self.base is None or step.nothing_deleted or not np.array_equal(self._prompt, step.prompt):
             self.clear()
             self._prompt = step.prompt
             return
-        ids, before = step.ids(step.kept), self.base
-        best = max([before, *self._rows.values()], key=lambda row: row.shared_with(ids))
-        self.base = best.cut(best.shared_with(ids), len(self._prompt))
+        kept_ids, old_base = step.ids(step.kept), self.base
+        closest = max([old_base, *self._rows.values()], key=lambda row: row.shared_with(kept_ids))
+        self.base = closest.cut(closest.shared_with(kept_ids), len(self._prompt))
         self.pool.hold(self.base.slots)
-        self.pool.release(before.slots)
+        self.pool.release(old_base.slots)
         kept = set(step.kept.tolist())
-        for candidate in [candidate for candidate in self._rows if not kept.issuperset(candidate)]:
-            self._drop(candidate)
+        for deletion in [deletion for deletion in self._rows if not kept.issuperset(deletion)]:
+            self._drop(deletion)
 
-    def row(self, candidate: tuple[int, ...]) -> ReadRow | None:
-        """Return the row last read for a deletion, if it is still held."""
-        return self._rows.get(candidate)
+    def row(self, deletion: Deletion) -> StoredRow | None:
+        """Return the row that was last read for a deletion, or ``None`` if it is not stored."""
+        return self._rows.get(deletion)
 
-    def keep_base(self, base: ReadRow, cache: DynamicCache, first: int) -> None:
-        """Hold a longer base: new slots from its position `first` on (prompt included), read from row 0 of a cache."""
+    def store_base(self, base: StoredRow, cache: DynamicCache, first: int) -> None:
+        """Replace the base by a longer one.
+
+        Parameters
+        ----------
+        base
+            The new base. Its slots cover at least the positions before `first`; the others get new slots.
+        cache
+            The keys and values of the new base, in row 0.
+        first
+            The first position, prompt included, whose keys and values are new.
+        """
         count = len(self._prompt) + len(base.ids) - first
-        shared, slots = base.slots[:first], self.pool.allocate(count)
-        self.pool.write(slots, cache, np.zeros(count, dtype=np.int64), np.arange(first, first + count))
-        self.pool.hold(shared)
+        shared_slots, new_slots = base.slots[:first], self.pool.allocate(count)
+        self.pool.write(new_slots, cache, np.zeros(count, dtype=np.int64), np.arange(first, first + count))
+        self.pool.hold(shared_slots)
         if self.base is not None:
             self.pool.release(self.base.slots)
-        self.base = ReadRow(base.ids, np.concatenate([shared, slots]), base.asked, base.logprobs)
+        self.base = StoredRow(base.ids, np.concatenate([shared_slots, new_slots]), base.next_ids, base.logprobs)
 
-    def learn(self, ids: IntArray, asked: IntArray, logprobs: LogprobArray) -> None:
-        """Add to the base the prediction of the token by which a row departs from it, as other rows may need it."""
+    def add_prediction(self, ids: IntArray, next_ids: IntArray, logprobs: LogprobArray) -> None:
+        """Add to the base what a row predicted where it leaves the base, as other rows may need it.
+
+        Parameters
+        ----------
+        ids
+            The row's reasoning, [token].
+        next_ids, logprobs
+            The row's own, [boundary, choice].
+        """
         assert self.base is not None  # noqa: S101 - rows are read after the base
-        place = self.base.shared_with(ids)
-        here = self.base.logprobs[place]
-        here[(self.base.asked[place] == asked[place, 0]) & np.isnan(here)] = logprobs[place, 0]
+        boundary = self.base.shared_with(ids)
+        known = self.base.logprobs[boundary]
+        known[(self.base.next_ids[boundary] == next_ids[boundary, 0]) & np.isnan(known)] = logprobs[boundary, 0]
 
     def reserve(self, positions: int) -> None:
-        """Make room for this many positions beside the base, as far as memory for rows goes."""
-        base = 0 if self.base is None else len(self.base.slots)
-        self.pool.reserve(min(base + positions, self._limit))
+        """Make room for this many positions beside the base, as far as the memory limit allows."""
+        base_positions = 0 if self.base is None else len(self.base.slots)
+        self.pool.reserve(min(base_positions + positions, self._max_positions))
 
-    def keep_rows(self, rows: dict[tuple[int, ...], ReadRow], first: list[int], cache: DynamicCache) -> None:
-        """Hold rows read in one batch, as many as there is room for.
+    def store_rows(self, rows: dict[Deletion, StoredRow], first: list[int], cache: DynamicCache) -> None:
+        """Store rows that were read in one batch, as many as there is room for.
 
         Parameters
         ----------
         rows
-            By what was deleted. The slots are those of the row's source, as far as the two agree.
+            The rows by their deletion. The slots are those of a row's source, as far as the two agree.
         first
-            For each row the first position (prompt included) that is new.
+            For each row, the first position, prompt included, that does not agree with its source.
         cache
             Keys and values of the batch, one row for each of `rows`, in their order.
         """
-        slots, places, positions = [], [], []
-        for place, ((candidate, row), begin) in enumerate(zip(rows.items(), first, strict=True)):
-            self.pool.hold(row.slots[:begin])
-            self._drop(candidate)  # its end is read anew; the slots that stay are held
+        new_slots, cache_rows, cache_positions = [], [], []
+        for cache_row, ((deletion, row), begin) in enumerate(zip(rows.items(), first, strict=True)):
+            shared_slots = row.slots[:begin]
+            self.pool.hold(shared_slots)
+            self._drop(deletion)  # the older version of this row; slots that it shares with the new one are held
             count = len(self._prompt) + len(row.ids) - begin
-            if not candidate or self.pool.used + count > self._limit:
-                self.pool.release(row.slots[:begin])
+            if not deletion or self.pool.used + count > self._max_positions:
+                self.pool.release(shared_slots)
                 continue
-            new = self.pool.allocate(count)
-            whole = np.concatenate([row.slots[:begin], new])
-            self._rows[candidate] = ReadRow(row.ids, whole, row.asked, row.logprobs)
-            slots.append(new)
-            places.append(np.full(count, place))
-            positions.append(np.arange(begin, begin + count))
-        if slots:
-            self.pool.write(np.concatenate(slots), cache, np.concatenate(places), np.concatenate(positions))
+            slots = self.pool.allocate(count)
+            self._rows[deletion] = StoredRow(row.ids, np.concatenate([shared_slots, slots]), row.next_ids, row.logprobs)
+            new_slots.append(slots)
+            cache_rows.append(np.full(count, cache_row))
+            cache_positions.append(np.arange(begin, begin + count))
+        if new_slots:
+            self.pool.write(
+                np.concatenate(new_slots), cache, np.concatenate(cache_rows), np.concatenate(cache_positions)
+            )
 
     def give_up_memory(self) -> bool:
-        """Drop everything, and hold at most half as much from now on; return whether any row was held."""
-        held = bool(self._rows)
-        if held:
+        """Drop everything, and store at most half as much from now on; return whether any row was stored."""
+        had_rows = bool(self._rows)
+        if had_rows:
             self._memory = min(self._memory, self.pool.used * self.pool.position_bytes) // 2
         prompt = self._prompt
         self.clear()
         self._prompt = prompt
-        return held
+        return had_rows
 
     @property
-    def _limit(self) -> int:
-        """The most positions held, the base's included."""
+    def _max_positions(self) -> int:
+        """The most positions that may be stored, the base's included."""
         return self._memory // max(1, self.pool.position_bytes)
 
-    def _drop(self, candidate: tuple[int, ...]) -> None:
-        row = self._rows.pop(candidate, None)
+    def _drop(self, deletion: Deletion) -> None:
+        row = self._rows.pop(deletion, None)
         if row is not None:
             self.pool.release(row.slots)

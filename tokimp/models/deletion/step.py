@@ -1,4 +1,4 @@
-"""One step of scoring deletions: what is asked, as ids, and the scores as they come in."""
+"""One step of scoring deletions: the rows it asks for, as token ids, and their scores as they come in."""
 
 from __future__ import annotations
 
@@ -12,35 +12,43 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer import DeletionScores
 
+Deletion = tuple[int, ...]
+"""Positions of the reasoning tokens that are deleted, ascending."""
+
 
 class DeletionStep:
-    """The versions of a chain that a step asks for, each a row of reasoning ids followed by the answer.
+    """The shortened chains (rows) that a step asks for: what is left of the reasoning, then the answer.
 
-    Versions with the same ids (of one of two equal neighbours, say) are one row, so they tie exactly, however rows are
-    batched and whatever was known of them before.
+    Two deletions that leave the same ids, such as those of two equal neighbours, share one row. So they tie exactly,
+    whatever the batches are and whatever was stored of them before.
 
     Attributes
     ----------
-    prompt, answer, wrong
-        Ids; `wrong` is ``None`` unless the objective reads a wrong answer. Where reading stops early, the one token
-        that comes next stands for the answer.
+    prompt
+        Ids, [token].
+    answer
+        Ids, [token]. If reading stops early, the one token that comes next stands in for the answer.
+    wrong_answer
+        Ids, [token]; ``None`` unless the objective needs a wrong answer.
     reads_reasoning
-        Whether the objective reads the log-probabilities of the reasoning; if not, they are not computed.
+        Whether the objective needs the log-probabilities of the reasoning. If not, they are not computed.
     nothing_deleted
-        Whether the whole reasoning is kept: a run over the chain begins.
+        Whether the whole reasoning is kept, as at the start of a pruning.
     kept
-        Positions of the reasoning that is kept.
-    candidates
-        For each row the positions that are deleted, ascending: the identity of the row from one step to the next.
+        Positions of the reasoning that is kept, ascending, [kept token].
+    deletions
+        For each row, what is deleted from `kept`. A row is recognised by this from one step to the next.
     rows
-        For each row the positions of the reasoning that is left, as far as it is read.
+        For each row, the positions of the reasoning that is left, as far as it is read, [token left].
+    waiting
+        Indices of the rows that have no scores yet.
 
     Parameters
     ----------
     chain, kept, candidates, objective
-        As of `tokimp.contracts.scorer.Scorer.score_deletions`.
+        As for `tokimp.contracts.scorer.Scorer.score_deletions`.
     until
-        How many of the kept tokens are read; ``None`` for all, and the answer.
+        How many of the kept tokens are read; ``None`` reads all of them, and the answer.
     """
 
     def __init__(
@@ -53,105 +61,126 @@ class DeletionStep:
     ) -> None:
         self._objective = objective
         self._reasoning = np.array(chain.reasoning_ids, dtype=np.int64)
-        self._unit = -1 - np.arange(len(self._reasoning))  # a token of no unit is one of its own
+        self._unit_of = -1 - np.arange(len(self._reasoning))  # a token outside all units is a unit of its own
         for index, unit in enumerate(chain.units):
-            self._unit[list(unit)] = index
+            self._unit_of[list(unit)] = index
         self.prompt = np.array(chain.prompt_ids, dtype=np.int64)
-        self._read = len(kept) if until is None else min(until, len(kept))
-        following = chain.answer_ids if self._read == len(kept) else [chain.reasoning_ids[kept[self._read]]]
+        self._n_read = len(kept) if until is None else min(until, len(kept))
+        following = chain.answer_ids if self._n_read == len(kept) else [chain.reasoning_ids[kept[self._n_read]]]
         self.answer = np.array(following, dtype=np.int64)
-        self.wrong = None
+        self.wrong_answer = None
         if Span.WRONG_ANSWER in objective.spans:
-            self.wrong = np.array(chain.wrong_answer_ids, dtype=np.int64)
+            self.wrong_answer = np.array(chain.wrong_answer_ids, dtype=np.int64)
         self.reads_reasoning = Span.REASONING in objective.spans
         self.nothing_deleted = len(kept) == len(chain.reasoning_ids)
         self.kept = np.array(kept, dtype=np.int64)
-        self.candidates: list[tuple[int, ...]] = []
+        self.deletions: list[Deletion] = []
         self.rows: list[IntArray] = []
-        self._row_of = [0] * len(candidates)
-        self._left: list[IntArray] = []
-        self._find_rows(candidates)
-        self._found = np.full((3, len(self.rows)), np.nan)
-        self._length = len(kept) + len(chain.answer_ids)
-        self._logprobs: dict[int, tuple[FloatArray, FloatArray]] = {}
+        self._row_of_candidate = [0] * len(candidates)
+        self._left_by_candidate: list[IntArray] = []
+        self._make_rows(candidates)
+        self._scores = np.full((3, len(self.rows)), np.nan)  # objective, reasoning, answer
+        self._width = len(kept) + len(chain.answer_ids)
+        self._logprobs_of_row: dict[int, tuple[FloatArray, FloatArray]] = {}
         self.waiting = set(range(len(self.rows)))
 
-    def _find_rows(self, candidates: Sequence[Sequence[int]]) -> None:
-        there = np.zeros(len(self._reasoning), dtype=bool)
-        there[self.kept[: self._read]] = True
-        first: dict[bytes, int] = {}
+    def _make_rows(self, candidates: Sequence[Sequence[int]]) -> None:
+        is_left = np.zeros(len(self._reasoning), dtype=bool)
+        is_left[self.kept[: self._n_read]] = True
+        row_of_ids: dict[bytes, int] = {}
         for index, candidate in enumerate(candidates):
             deleted = list(candidate)
-            there[deleted] = False
-            row = np.flatnonzero(there)
-            there[deleted] = True
-            self._left.append(row)
-            same = first.setdefault(self.ids(row).tobytes(), len(self.rows))
-            if same == len(self.rows):
-                self.rows.append(row)
-                self.candidates.append(tuple(sorted(deleted)))
-            self._row_of[index] = same
+            is_left[deleted] = False
+            left = np.flatnonzero(is_left)
+            is_left[deleted] = True
+            self._left_by_candidate.append(left)
+            row = row_of_ids.setdefault(self.ids(left).tobytes(), len(self.rows))
+            if row == len(self.rows):
+                self.rows.append(left)
+                self.deletions.append(tuple(sorted(deleted)))
+            self._row_of_candidate[index] = row
 
     def ids(self, positions: IntArray) -> IntArray:
-        """Return the reasoning's ids at some positions."""
+        """Return the ids of the reasoning at some positions, in their shape."""
         return self._reasoning[positions]
 
     def text(self, positions: IntArray) -> IntArray:
-        """Return the last token of the prompt, the reasoning at `positions`, [row, left], and the answer."""
-        count = len(positions)
-        before, after = np.tile(self.prompt[-1:], (count, 1)), np.tile(self.answer, (count, 1))
-        return np.concatenate([before, self.ids(positions), after], axis=1)
+        """Return the last token of the prompt, the reasoning that is left, and the answer, as ids.
 
-    def asked(self, positions: IntArray) -> IntArray:
-        """Return what is to be predicted along rows of reasoning at `positions`, [row, left].
-
-        At each boundary (before each token of reasoning and answer) the token that follows, and beside it the token
-        that would follow were the unit there deleted: a later step starts reading where a deletion was, and finds the
-        prediction of its first token here. Before the answer, that of a wrong answer counts as such too.
+        Parameters
+        ----------
+        positions
+            Positions of the reasoning that is left, [row, token left].
 
         Returns
         -------
         IntArray
-            [row, left + answer token, choice]; the token that follows is choice 0.
+            [row, 1 + token left + answer token]
         """
-        count, left = positions.shape
-        unit = self._unit[positions]
-        last = np.ones((count, left), dtype=bool)  # of a run of one unit's tokens
-        last[:, :-1] = unit[:, 1:] != unit[:, :-1]
-        ends = np.where(last, np.arange(left), left)
-        after = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1] + 1
-        answers = [self.answer] if self.wrong is None else [self.answer, self.wrong]
-        asked = np.empty((count, left + len(self.answer), 1 + len(answers)), dtype=np.int64)
-        asked[:, left:] = self.answer[:, None]
-        asked[:, :left, 0] = self.ids(positions)
+        n_rows = len(positions)
+        last_of_prompt, answer = np.tile(self.prompt[-1:], (n_rows, 1)), np.tile(self.answer, (n_rows, 1))
+        return np.concatenate([last_of_prompt, self.ids(positions), answer], axis=1)
+
+    def next_ids(self, positions: IntArray) -> IntArray:
+        """Return the tokens whose log-probabilities are needed at each boundary, now or in a later step.
+
+        Before each token of the reasoning these are the token that follows (choice 0), and the token that comes next
+        if the unit that follows is deleted (choice 1). A later step that makes this deletion continues from here, and
+        finds the prediction of its first token. What comes next after the last unit is the answer. If the objective
+        needs a wrong answer, choice 2 is like choice 1, with the wrong answer in place of the answer.
+
+        Before the first token of the answer the choices are the first tokens of the answers; before the others, the
+        token of the answer itself.
+
+        Parameters
+        ----------
+        positions
+            Positions of the reasoning that is left, [row, token left].
+
+        Returns
+        -------
+        IntArray
+            Ids, [row, token left + answer token, choice].
+        """
+        n_rows, n_left = positions.shape
+        unit = self._unit_of[positions]
+        is_last_of_unit = np.ones((n_rows, n_left), dtype=bool)
+        is_last_of_unit[:, :-1] = unit[:, 1:] != unit[:, :-1]
+        # For each token, the place after its unit: the nearest end of a unit at or right of it, plus one.
+        unit_ends = np.where(is_last_of_unit, np.arange(n_left), n_left)
+        place_after_unit = np.minimum.accumulate(unit_ends[:, ::-1], axis=1)[:, ::-1] + 1
+        answers = [self.answer] if self.wrong_answer is None else [self.answer, self.wrong_answer]
+        next_ids = np.empty((n_rows, n_left + len(self.answer), 1 + len(answers)), dtype=np.int64)
+        next_ids[:, n_left:] = self.answer[:, None]
+        next_ids[:, :n_left, 0] = self.ids(positions)
         for choice, answer in enumerate(answers, start=1):
-            asked[:, left, choice] = answer[0]
-            following = np.concatenate([self.ids(positions), np.full((count, 1), answer[0])], axis=1)
-            asked[:, :left, choice] = np.take_along_axis(following, after, axis=1)
-        return asked
+            next_ids[:, n_left, choice] = answer[0]
+            left_and_answer = np.concatenate([self.ids(positions), np.full((n_rows, 1), answer[0])], axis=1)
+            next_ids[:, :n_left, choice] = np.take_along_axis(left_and_answer, place_after_unit, axis=1)
+        return next_ids
 
     def store(self, rows: Sequence[int], logprobs: LogprobTensors) -> None:
-        """Keep the scores of some rows."""
-        chosen = list(rows)
-        self._found[0, chosen] = self._objective.evaluate(logprobs).numpy()
-        self._found[1, chosen] = logprobs.reasoning.sum(dim=-1, dtype=torch.float64).numpy()
-        self._found[2, chosen] = logprobs.answer.sum(dim=-1, dtype=torch.float64).numpy()
-        self._logprobs |= dict(
-            zip(chosen, zip(logprobs.reasoning.numpy(), logprobs.answer.numpy(), strict=True), strict=True)
+        """Store the log-probabilities of some rows, given by index, and the scores they make."""
+        indices = list(rows)
+        self._scores[0, indices] = self._objective.evaluate(logprobs).numpy()
+        self._scores[1, indices] = logprobs.reasoning.sum(dim=-1, dtype=torch.float64).numpy()
+        self._scores[2, indices] = logprobs.answer.sum(dim=-1, dtype=torch.float64).numpy()
+        self._logprobs_of_row |= dict(
+            zip(indices, zip(logprobs.reasoning.numpy(), logprobs.answer.numpy(), strict=True), strict=True)
         )
-        self.waiting.difference_update(chosen)
+        self.waiting.difference_update(indices)
 
     @property
     def scores(self) -> DeletionScores:
-        """The scores, one for each deletion asked for, in their order."""
-        return DeletionScores(*self._found[:, self._row_of])
+        """The scores, one for each candidate, in their order; NaN for rows still waiting."""
+        return DeletionScores(*self._scores[:, self._row_of_candidate])
 
     @property
     def logprobs(self) -> FloatArray:
-        """What was predicted of the tokens that are left, [deletion, kept token + answer token]; NaN where not read."""
-        found = np.full((len(self._left), self._length), np.nan, dtype=np.float32)
-        for values, row, left in zip(found, self._row_of, self._left, strict=True):
-            reasoning, answer = self._logprobs[row]
-            values[np.searchsorted(self.kept, left)] = reasoning
-            values[self._read : self._read + len(answer)] = answer
-        return found
+        """Log-probabilities in nats, [candidate, kept token + answer token]; NaN where deleted or not read."""
+        values = np.full((len(self._left_by_candidate), self._width), np.nan, dtype=np.float32)
+        for value, row, left in zip(values, self._row_of_candidate, self._left_by_candidate, strict=True):
+            reasoning, answer = self._logprobs_of_row[row]
+            value[np.searchsorted(self.kept, left)] = reasoning
+            value[self._n_read : self._n_read + len(answer)] = answer
+        return values
