@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.chains.chain import CategorySpan, Chain
-from tokimp.chains.prompt_format import template_source
+from tokimp.chains.chat_template import template_source
 from tokimp.contracts.categorizer import Categorizer
+from tokimp.contracts.constraints import Number, Optional, Text, TrueOrFalse, WholeNumber
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp.models.loading import load_scorer
@@ -70,6 +71,19 @@ class LLMCategorizer(Categorizer):
     """
 
     name: ClassVar[str] = "llm"
+    constraints = {
+        "model": Text("the name of a model", may_be_empty=True),
+        "url": Text("a server's address", may_be_empty=True),
+        "key_variable": Text("the name of an environment variable"),
+        "words": WholeNumber(1),
+        "retries": WholeNumber(0),
+        "timeout": Number(0),
+        "wait": Number(0),
+        "temperature": Optional(Number(0)),
+        "json_mode": TrueOrFalse(),
+        "cache": Text("a folder", may_be_empty=True),
+        "backend": Text("the name of a scorer"),
+    }
 
     def __init__(
         self,
@@ -101,6 +115,16 @@ class LLMCategorizer(Categorizer):
         self.scorer = scorer
         self._local: LocalModel | None = None
 
+    def validate_parameters(self) -> None:
+        """Raise `CategorizerError` if there is no model to ask, there are two, or a parameter is not allowed."""
+        super().validate_parameters()
+        if self.url and self.scorer is not None:
+            raise CategorizerError("both a url and a scorer were given; give one of them")
+        if not self.model and self.scorer is None:
+            raise CategorizerError(
+                "it has no model to ask; give llm:model=NAME,url=http://host:port/v1, or model=FOLDER"
+            )
+
     def categorize(self, chain: Chain) -> tuple[CategorySpan, ...]:
         """Return one span for each number, word and sign of the reasoning.
 
@@ -113,7 +137,7 @@ class LLMCategorizer(Categorizer):
         found = list(pieces(chain.reasoning))
         spans: list[CategorySpan] = []
         try:
-            self._check()
+            self.validate_parameters()
             for begin in range(0, len(found), self.words):
                 part = found[begin : begin + self.words]
                 labels = self._labels(chain, part)
@@ -202,20 +226,3 @@ class LLMCategorizer(Categorizer):
                     raise CategorizerError(f"{self.model!r} cannot be loaded ({error}); name another model") from error
             self._local = LocalModel(scorer, _TOKENS_A_WORD * self.words)
         return self._local
-
-    def _check(self) -> None:
-        """Raise `CategorizerError` if there is nobody to ask, or a number is out of its range."""
-        if self.url and self.scorer is not None:
-            raise CategorizerError("both a url and a scorer were given; give one of them")
-        if not self.model and self.scorer is None:
-            raise CategorizerError(
-                "it has no model to ask; give llm:model=NAME,url=http://host:port/v1, or model=FOLDER"
-            )
-        for name, least in (("words", 1), ("retries", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise CategorizerError(f"{name}={value!r} is not allowed; give a whole number of at least {least}")
-        for name in ("timeout", "wait"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-                raise CategorizerError(f"{name}={value!r} is not allowed; give a number of seconds")

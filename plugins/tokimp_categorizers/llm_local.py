@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
-from tokimp.chains.prompt_format import Piece, template_source
-from tokimp.chains.tokenization import SpanEncoder
+from tokimp.chains.chain_text import Piece
+from tokimp.chains.chat_template import template_source
+from tokimp.chains.span_encoder import SpanEncoder
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp_categorizers.llm_prompt import Message

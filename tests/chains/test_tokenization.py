@@ -16,7 +16,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import SpanEncoder, tokenize_chain
+from tokimp.chains.span_encoder import SpanEncoder
+from tokimp.chains.tokenization import tokenize_chain
 from tokimp.errors import TokenizationError
 
 CORPUS = [

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tokimp.chains.tokenization import SpanEncoder
+from tokimp.chains.span_encoder import SpanEncoder
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load_estimator, parse_specification
 from tokimp.errors import ChainError

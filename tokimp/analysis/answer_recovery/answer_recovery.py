@@ -22,12 +22,13 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
-from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.intervals import RESAMPLING, mean_intervals
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
-from tokimp.chains.tokenization import SpanEncoder
+from tokimp.chains.span_encoder import SpanEncoder
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import ListOf, Number, Optional, WholeNumber
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate
@@ -70,6 +71,12 @@ class AnswerRecovery(Analysis):
 
     name = "answer_recovery"
     requires = frozenset({Capability.LOGPROBS, Capability.GENERATION})
+    constraints = {
+        "keep_ratios": ListOf(Number(0, 1), fewest=1, ascending=True),
+        "n_uniform": WholeNumber(1),
+        "max_new_tokens": Optional(WholeNumber(1)),
+        **RESAMPLING,
+    }
 
     def __init__(
         self,
@@ -87,19 +94,6 @@ class AnswerRecovery(Analysis):
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
-
-    def validate_parameters(self) -> None:
-        """Raise `AnalysisError` for a ratio or number out of its range."""
-        ratios = self.keep_ratios
-        numbers = isinstance(ratios, list | tuple) and all(isinstance(ratio, int | float) for ratio in ratios)
-        if not numbers or not ratios or list(ratios) != sorted({ratio for ratio in ratios if 0 <= ratio <= 1}):
-            raise self.invalid_parameter("keep_ratios", "a list of at least one share in [0, 1], ascending")
-        for name in ("n_uniform", "n_resamples", "max_new_tokens"):
-            value = getattr(self, name)
-            if (name, value) != ("max_new_tokens", None) and (not isinstance(value, int) or value < 1):
-                raise self.invalid_parameter(name, "a whole number of at least 1")
-        if not 0 < self.confidence < 1:
-            raise self.invalid_parameter("confidence", "a number between 0 and 1")
 
     def compute(self, given: AnalysisInput) -> xr.Dataset:
         """Return the node that ``docs/schema.md`` describes."""

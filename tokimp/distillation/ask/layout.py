@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from tokimp.chains.chain import Chain, Ids
-from tokimp.chains.prompt_format import ChainText, PromptFormat, choose
-from tokimp.chains.tokenization import SpanEncoder, lay_out
+from tokimp.chains.chain_text import ChainText
+from tokimp.chains.prompt_format import PromptFormat, choose
+from tokimp.chains.span_encoder import SpanEncoder
+from tokimp.chains.tokenization import lay_out
 from tokimp.contracts.task import Question, Task
 from tokimp.errors import TokenizationError
 
