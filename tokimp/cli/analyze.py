@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import xarray as xr
 
-from tokimp.analysis.recorded_run import load_recorded_scorer
-from tokimp.analysis.run import analyze as run_analysis
-from tokimp.cli.finished_run import result_file
-from tokimp.cli.options import Checked, keep_to_one_thread, tell_of_the_hub
-from tokimp.cli.progress_bar import progress_bar
-from tokimp.contracts.analysis import Analysis
-from tokimp.contracts.registry import load as load_plugin
-from tokimp.contracts.registry import load_analysis
-from tokimp.report.tables import summary_line
-from tokimp.report.terminal import console_for, print_whole
-from tokimp.results.io import load, save
+from tokimp.cli.options import DEVICE, SPECIFICATION, TRUST_REMOTE_CODE, typed
+from tokimp.cli.plugin_name import ANALYSIS, BACKEND
 
-ANALYSIS = Checked("analysis", lambda specification: load_analysis(specification).validate_parameters())
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tokimp.contracts.analysis import Analysis
 
 
 @click.command(epilog="tokimp plugins lists the analyses; docs/analyses.md says what each one means.")
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
-@click.argument("name", metavar="NAME[:PARAMETER=VALUE,...]", type=ANALYSIS)
-@click.option("--model", help="Ask this model instead of the run's, for which the chains must have the same tokens.")
-@click.option(
-    "--backend",
-    type=Checked("backend", lambda name: load_plugin("scorers", name)),
-    metavar="NAME",
-    help="Scorer plugin.  [default: the run's]",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.argument("name", metavar=SPECIFICATION, type=ANALYSIS)
+@click.option("--model", help="Ask this model instead of the run's. The chains must have the same tokens for it.")
+@click.option("--backend", type=BACKEND, metavar="NAME", help="Scorer plugin.  [default: the run's]")
+@DEVICE
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")
-@click.option("--trust-remote-code", is_flag=True, help="Let the model's repository run its own code.")
+@TRUST_REMOTE_CODE
 def analyze(run: Path, name: str, **options: Any) -> None:
-    """Analyse a finished RUN: the numbers go into its result, a figure (PNG and SVG) beside it.
+    """Analyse a finished RUN: add the numbers to its result, and write a figure (PNG and SVG) beside it.
 
-    RUN is a folder of tokimp compare, or a result file. Analyses that ask the model again load it as the run did, and
-    make the chains again from the result; they stop where either is no longer the same.
+    RUN is the folder of a tokimp compare, or a result file. Some analyses ask the model again. They load it as the run
+    did, make the chains again from the result, and stop if either is no longer the same.
     """
+    from tokimp.analysis.run import analyze as run_analysis
+    from tokimp.cli.finished_run import result_file
+    from tokimp.cli.lines import save_figure
+    from tokimp.contracts.registry import load_analysis
+    from tokimp.results.io import load, save
+
     path, analysis = result_file(run), load_analysis(name)
     result = load(path)
     if not analysis.requires:
@@ -50,32 +44,24 @@ def analyze(run: Path, name: str, **options: Any) -> None:
     else:
         analyzed = _ask_model(result, analysis, **options)
     save(analyzed, path)
-    tables = analysis.tables(analyzed)
-    asked = _other_model(analyzed, analysis)
-    if tables:
-        console = console_for(tables)
-        console.print(summary_line(analyzed), highlight=False, markup=False)
-        if asked:
-            click.echo(asked)
-        for table in tables:
-            print_whole(console, table)
-    elif asked:
-        click.echo(asked)
+    _print(analyzed, analysis)
     click.echo(f"\nresult: {path} (/analysis/{analysis.name})")
     figure = analysis.figure(analyzed)
     if figure is None:
         return
     stem = analysis.name if path.stem == "results" else f"{path.stem}-{analysis.name}"
-    for suffix in (".png", ".svg"):
-        drawn = path.with_name(stem + suffix)
-        figure.savefig(drawn, dpi=160)
+    for drawn in save_figure(figure, path.parent, stem):
         click.echo(f"figure: {drawn}")
 
 
 def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **options: Any) -> xr.DataTree:
-    name = model or str(result.attrs["model_id"])
-    keep_to_one_thread(name)
-    tell_of_the_hub(name, options["backend"] or str(result.attrs["backend"]))
+    """Run an analysis that asks a model: the run's own, or the one that was named."""
+    from tokimp.analysis.recorded_run import load_recorded_scorer
+    from tokimp.analysis.run import analyze as run_analysis
+    from tokimp.cli.model_preparation import prepare_model
+    from tokimp.cli.progress_bar import progress_bar
+
+    prepare_model(model or str(result.attrs["model_id"]), options["backend"] or str(result.attrs["backend"]))
     if not options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         del options["trust_remote_code"]
@@ -84,8 +70,22 @@ def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **
         return run_analysis(result, analysis, scorer=scorer, same_model=model is None, progress=progress)
 
 
+def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:
+    """Print the tables of an analysis, and which model it asked if that was not the run's own."""
+    from tokimp.report.tables import summary_line
+    from tokimp.report.terminal import console_for, print_whole
+
+    tables = analysis.tables(analyzed)
+    if tables:
+        console_for(tables).print(summary_line(analyzed), highlight=False, markup=False)
+    if other := _other_model(analyzed, analysis):
+        click.echo(other)
+    for table in tables:
+        print_whole(console_for(tables), table)
+
+
 def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
-    """Return which model an analysis has asked where it was not the run's own; empty where it was, or none was."""
+    """Return a line that names the model an analysis asked; empty if it was the run's own, or no model was asked."""
     asked, own = analyzed[f"analysis/{analysis.name}"].attrs, analyzed.attrs
     if not analysis.requires:
         return ""
@@ -100,14 +100,6 @@ def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
 
 
 def _refuse_model_options(analysis: Analysis) -> None:
-    """Raise where a model is named for an analysis that asks none."""
-    context = click.get_current_context()
-    typed = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if isinstance(parameter, click.Option)
-        and parameter.name in {"model", "backend", "device", "dtype", "trust_remote_code"}
-        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if typed:
-        raise click.UsageError(f"the analysis {analysis.name!r} asks no model; leave out {', '.join(typed)}")
+    """Raise if a model is named for an analysis that asks none."""
+    if options := typed({"model", "backend", "device", "dtype", "trust_remote_code"}):
+        raise click.UsageError(f"the analysis {analysis.name!r} asks no model; leave out {', '.join(options)}")

@@ -1,28 +1,25 @@
-"""``tokimp bench``: what pruning costs on a model, a device and a chain of one's own."""
+"""``tokimp bench``: what greedy pruning costs on a model, a device and a chain of one's own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
 
-from tokimp.bench import FAST, Bench, Way, matmul_rates, measure_chain, surroundings, truncate
-from tokimp.bench.report import draw_growth, matmul_line, notes, way_table
-from tokimp.bench.reuse_modes import estimator_for
-from tokimp.chains.chain import Chain
-from tokimp.chains.datasets import SkippedRecord, load_chains
-from tokimp.chains.tokenization import tokenize_chain
-from tokimp.cli.options import Checked, keep_to_one_thread, run_options, tell_of_the_hub
-from tokimp.contracts.registry import load_objective
+from tokimp.bench.reuse_modes import FAST, ReuseMode, estimator_for
+from tokimp.cli.options import SPECIFICATION, run_options
+from tokimp.cli.plugin_name import PluginName
 from tokimp.errors import ChainError, UnsupportedError
-from tokimp.models.causal_lm import CausalLMScorer
-from tokimp.models.loading import load_scorer
-from tokimp.report.terminal import console_for, print_whole
+
+if TYPE_CHECKING:
+    from tokimp.bench.record import Bench
+    from tokimp.chains.chain import Chain
+    from tokimp.chains.datasets import SkippedRecord
+    from tokimp.models.causal_lm import CausalLMScorer
 
 _LENGTHS = "50,100,200"
 
@@ -42,41 +39,48 @@ class Lengths(click.ParamType[tuple[int, ...], str]):
 
 @click.command(epilog="docs/performance.md says what the columns mean, and what was measured.")
 @run_options
-@click.option("--chain", "ids", multiple=True, metavar="ID", help="Measure this chain; give it once for each.")
+@click.option("--chain", "ids", multiple=True, metavar="ID", help="Measure this chain; give the option once for each.")
 @click.option(
-    "--lengths", type=Lengths(), metavar="N,N,...", help="Cut the chain to so many reasoning tokens each time."
+    "--lengths",
+    type=Lengths(),
+    metavar="N,N,...",
+    help="Measure each chain several times, cut to these numbers of reasoning tokens.",
 )
 @click.option(
     "--way",
     "ways",
     multiple=True,
-    default=[str(way) for way in Way],
+    default=[str(mode) for mode in ReuseMode],
     show_default=True,
-    type=click.Choice([str(way) for way in Way]),
-    help="What to measure; give it once for each.",
+    type=click.Choice([str(mode) for mode in ReuseMode]),
+    help="What to measure; give the option once for each.",
 )
 @click.option(
     "--fast",
     default=FAST,
     show_default=True,
-    type=Checked("estimator", lambda name: estimator_for(Way.FAST, 0.0, name)),
-    metavar="NAME[:PARAMETER=VALUE,...]",
+    type=PluginName("estimator", lambda name: estimator_for(ReuseMode.FAST, 0.0, name)),
+    metavar=SPECIFICATION,
     help="The estimator of the way 'fast'.",
 )
 @click.option(
-    "--keep-ratio", default=0.0, show_default=True, type=click.FloatRange(0, 1, max_open=True), help="Where to stop."
+    "--keep-ratio",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the reasoning units at which pruning stops.",
 )
 @click.option(
     "--budget",
     default=600.0,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Seconds for all; what is expected to take longer is skipped, and said so.",
+    help="Seconds for everything. What would take longer is skipped, and a line says so.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for bench.json, and from two lengths on a figure of how the cost grows.",
+    help="Folder for bench.json and, with two or more lengths, a figure of how the cost grows.",
 )
 def bench(
     *,
@@ -92,13 +96,24 @@ def bench(
     """Measure what greedy pruning of a chain costs: from scratch, exact, and fast.
 
     Measures the first of CHAINS, or those that --chain or --limit name. Prints token positions, seconds, ratios to
-    scoring from scratch, share of the device's measured matrix-multiply rate, memory and fidelity. Every way is
-    estimated before it runs. bench.json is written anew after each chain.
+    scoring from scratch, share of the device's measured matrix-multiply rate, memory and fidelity. How long a way will
+    take is estimated before it runs. bench.json is written anew after each chain.
     """
+    import torch
+
+    from tokimp.bench.matmul import matmul_rates
+    from tokimp.bench.measurement import measure_chain
+    from tokimp.bench.record import Bench, surroundings
+    from tokimp.bench.report import matmul_line, mode_table, notes
+    from tokimp.bench.truncation import truncate
+    from tokimp.chains.tokenization import tokenize_chain
+    from tokimp.cli.model_preparation import prepare_model
+    from tokimp.contracts.registry import load_objective
+    from tokimp.report.terminal import console_for, print_whole
+
     began = time.perf_counter()
     chosen = _chains(ids, options)
-    keep_to_one_thread(options["model"])
-    tell_of_the_hub(options["model"], options["backend"])
+    prepare_model(options["model"], options["backend"])
     scorer = _scorer(options)
     objective = load_objective(options["objective"])
     unit, prompt_format = options["unit"], options["prompt_format"]
@@ -118,25 +133,29 @@ def bench(
             scorer,
             chain,
             objective,
-            ways=[Way(way) for way in ways],
+            modes=[ReuseMode(way) for way in ways],
             keep_ratio=keep_ratio,
             budget=left,
             fast=fast,
             say=lambda line: click.echo(line, err=True),
         )
         measured = replace(measured, chains=(*measured.chains, cost))
-        table = way_table(measured, cost)
+        table = mode_table(measured, cost)
         print_whole(console_for([table]), table)
         for line in notes(measured, cost):
             click.echo(line)
         if out is not None:
             measured.save(out / "bench.json")
-    for path in _written(measured, out, draw=len({cost.reasoning_tokens for cost in measured.chains}) > 1):
-        click.echo(f"written: {path}")
+    if out is not None:
+        for path in [out / "bench.json", *_draw(measured, out)]:
+            click.echo(f"written: {path}")
 
 
 def _chains(ids: Sequence[str], options: dict[str, Any]) -> list[Chain]:
     """Return the chains named, or as many of the first as --limit says, or the first."""
+    from tokimp.chains.datasets import load_chains
+    from tokimp.cli.lines import echo_left_out
+
     skipped: list[SkippedRecord] | None = [] if options["skip_bad"] else None
     loaded = load_chains(
         options["chains"],
@@ -147,7 +166,7 @@ def _chains(ids: Sequence[str], options: dict[str, Any]) -> list[Chain]:
         split=options["split"],
     )
     for record in skipped or ():
-        click.echo(f"left out: {record.where}: {record.reason}", err=True)
+        echo_left_out(record.reason, record.where)
     by_id = {chain.id: chain for chain in loaded}
     missing = [name for name in ids if name not in by_id]
     if missing:
@@ -156,6 +175,9 @@ def _chains(ids: Sequence[str], options: dict[str, Any]) -> list[Chain]:
 
 
 def _scorer(options: dict[str, Any]) -> CausalLMScorer:
+    from tokimp.models.causal_lm import CausalLMScorer
+    from tokimp.models.loading import load_scorer
+
     names = ("backend", "device", "dtype", "trust_remote_code")
     scorer = load_scorer(options["model"], **{name: options[name] for name in names})
     if not isinstance(scorer, CausalLMScorer):
@@ -166,13 +188,11 @@ def _scorer(options: dict[str, Any]) -> CausalLMScorer:
     return scorer
 
 
-def _written(measured: Bench, out: Path | None, *, draw: bool) -> Iterator[Path]:
-    """Yield the files of a folder, after drawing how cost grows where there are several lengths."""
-    if out is None:
-        return
-    yield out / "bench.json"
-    if draw:
-        figure = draw_growth(measured)
-        for suffix in (".png", ".svg"):
-            figure.savefig(out / f"bench{suffix}", dpi=160)
-            yield out / f"bench{suffix}"
+def _draw(measured: Bench, out: Path) -> list[Path]:
+    """Draw how the cost grows if chains of several lengths were measured; return the files written."""
+    from tokimp.bench.report import draw_growth
+    from tokimp.cli.lines import save_figure
+
+    if len({cost.reasoning_tokens for cost in measured.chains}) < 2:
+        return []
+    return save_figure(draw_growth(measured), out, "bench")

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
-from rich.markup import escape
 
-from tokimp.cli.options import keep_to_one_thread
-from tokimp.distillation.plan.file import naming
-from tokimp.distillation.plan.plan import Plan
-from tokimp.distillation.report import accuracy_tables, difference_table, length_table
-from tokimp.distillation.steps.distill import Distillation, gather
-from tokimp.distillation.steps.distill import distill as follow
-from tokimp.distillation.steps.forecast import Amount, forecast
-from tokimp.errors import DistillationError
-from tokimp.models.source import TINY
-from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole
+from tokimp.cli.options import typed
+
+if TYPE_CHECKING:
+    from tokimp.distillation.steps.distill import Distillation
+    from tokimp.distillation.steps.forecast import Amount
 
 
-@click.command(epilog="docs/distillation.md says what stands in a plan, and what in DIR.")
+@click.command(epilog="docs/distillation.md says what a plan may contain, and what the folder of the run holds.")
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--out",
@@ -28,22 +22,23 @@ from tokimp.report.terminal import console_for, keep_words_whole, new_table, pri
     help="Folder of the run.  [default: runs/ and the plan's name]",
 )
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that work at once.")
-@click.option("--estimate", is_flag=True, help="Say what the plan takes, and run nothing.")
+@click.option("--estimate", is_flag=True, help="Say how much work the plan is, and run nothing.")
 @click.option(
     "--reasoning-tokens",
     default=150.0,
     show_default=True,
     type=click.FloatRange(min=1),
-    help="Of --estimate: of a chain, where none are sampled yet; no more than a response may have.",
+    help="With --estimate: tokens of a chain's reasoning, where no chains are sampled yet; at most what a response "
+    "may have.",
 )
 @click.option(
     "--question-tokens",
     default=100.0,
     show_default=True,
     type=click.FloatRange(min=1),
-    help="Of --estimate: of a question, where they are not at hand.",
+    help="With --estimate: tokens of a question, where the questions are not at hand.",
 )
-@click.option("--cell", metavar="NAME", help="Do this cell alone, with what it needs.")
+@click.option("--cell", metavar="NAME", help="Do only this cell, and what it needs.")
 @click.option("--redo", is_flag=True, help="Do the cell again, even if it is finished.")
 def distill(
     *,
@@ -56,14 +51,23 @@ def distill(
     cell: str | None,
     redo: bool,
 ) -> None:
-    """Compare methods of pruning by what students learn of the chains they shortened, as PLAN (YAML) says.
+    """Compare methods of pruning by what students learn from the shortened chains, as PLAN (YAML) says.
 
     Chains are sampled from teachers, ranked once by each method and cut to every keep ratio; students are trained on
-    them and evaluated. Everything finished is kept in DIR: the same command continues a run that was killed, and a
-    plan may be given more methods, ratios, seeds or models. Needs the extra 'distill'.
+    them and evaluated. Everything finished is kept in the folder of the run: after a kill, the same command continues.
+    A plan may be given more methods, ratios, seeds or models later. Needs the extra 'distill'.
     """
     if redo and cell is None:
         raise click.UsageError("--redo is about one cell; name it with --cell")
+    from tokimp.cli.model_preparation import keep_to_one_thread
+    from tokimp.distillation.plan.file import naming
+    from tokimp.distillation.plan.plan import Plan
+    from tokimp.distillation.steps.distill import distill as follow
+    from tokimp.distillation.steps.distill import gather
+    from tokimp.distillation.steps.forecast import forecast
+    from tokimp.errors import DistillationError
+    from tokimp.models.source import TINY
+
     followed = Plan.load(plan)
     folder = out or Path("runs") / plan.stem
     if estimate:
@@ -73,32 +77,40 @@ def distill(
         return
     if all(spec.model == TINY for spec in (*followed.teachers, *followed.pruners)):
         keep_to_one_thread(TINY)
-    debug = click.get_current_context().get_parameter_source("debug") is ParameterSource.COMMANDLINE
+    quiet = not typed({"debug"})
     try:
-        found = follow(
-            plan, folder, jobs=jobs, only=cell, redo=redo, say=lambda line: click.echo(line, err=True), quiet=not debug
+        distillation = follow(
+            plan, folder, jobs=jobs, only=cell, redo=redo, say=lambda line: click.echo(line, err=True), quiet=quiet
         )
     except DistillationError:
+        # Some cells failed: show what the others came to before saying so.
         _print(gather(followed, folder), folder)
         raise
-    _print(found, folder)
+    _print(distillation, folder)
 
 
-def _print(found: Distillation, folder: Path) -> None:
-    if not len(found.cells):
+def _print(distillation: Distillation, folder: Path) -> None:
+    from tokimp.distillation.report import accuracy_tables, difference_table, length_table
+    from tokimp.report.terminal import console_for, print_whole
+
+    if not len(distillation.cells):
         return
-    tables = [*accuracy_tables(found.curves), length_table(found.curves)]
-    if len(found.differences):
-        tables.append(difference_table(found.differences))
+    tables = [*accuracy_tables(distillation.curves), length_table(distillation.curves)]
+    if len(distillation.differences):
+        tables.append(difference_table(distillation.differences))
     console = console_for(tables)
     for table in tables:
         print_whole(console, table)
-    if found.missing:
-        click.echo(f"{len(found.missing)} cells are missing, {found.missing[0]} first")
+    if distillation.missing:
+        click.echo(f"{len(distillation.missing)} cells are missing, {distillation.missing[0]} first")
     click.echo(f"\nresult: {folder / 'results.json'}, cells.csv, curves.csv, differences.csv, curves.png, curves.svg")
 
 
 def _print_forecast(amounts: list[Amount]) -> None:
+    from rich.markup import escape
+
+    from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole
+
     table = new_table("What the plan takes (estimates, before anything runs)")
     for heading in ("what", "whose"):
         table.add_column(heading)

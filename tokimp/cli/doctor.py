@@ -6,47 +6,17 @@ import platform
 from importlib.metadata import PackageNotFoundError, requires, version
 
 import click
-import torch
-from huggingface_hub import is_offline_mode
-from packaging.requirements import Requirement
-from rich.console import Console
-from rich.table import Table
-
-from tokimp.contracts import registry
-
-
-def _requirements() -> list[tuple[str, str, str]]:
-    """Return name, installed version and what is wrong with it, of everything that tokimp depends on."""
-    rows = []
-    for text in requires("tokimp") or []:
-        requirement = Requirement(text)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            installed = version(requirement.name)
-        except PackageNotFoundError:
-            rows.append((requirement.name, "-", f"missing: pip install '{requirement}'"))
-            continue
-        fits = requirement.specifier.contains(installed, prereleases=True)
-        rows.append((requirement.name, installed, "" if fits else f"tokimp wants {requirement.specifier}"))
-    return rows
-
-
-def _devices() -> list[tuple[str, str]]:
-    """Return each device that torch can compute on, described; the first is what ``auto`` takes."""
-    rows = []
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        rows.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
-    if torch.backends.mps.is_available():
-        rows.append(("mps", "Apple GPU"))
-    rows.append(("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} torch threads"))
-    return rows
 
 
 @click.command()
 def doctor() -> None:
-    """Print versions, devices and what is missing; exit status 1 if anything is."""
+    """Print versions and devices, and say what is missing; exit status 1 if anything is."""
+    from huggingface_hub import is_offline_mode
+    from rich.console import Console
+    from rich.table import Table
+
+    from tokimp.contracts import registry
+
     packages, devices = Table(box=None, pad_edge=False), Table(box=None, pad_edge=False)
     for heading in ("package", "version", "problem"):
         packages.add_column(heading, overflow="fold")
@@ -71,3 +41,36 @@ def doctor() -> None:
         click.echo(f"  {problem}")
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _requirements() -> list[tuple[str, str, str]]:
+    """Return every package that tokimp depends on: its name, its installed version, and what is wrong with it."""
+    from packaging.requirements import Requirement
+
+    rows = []
+    for text in requires("tokimp") or []:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            rows.append((requirement.name, "-", f"missing: pip install '{requirement}'"))
+            continue
+        fits = requirement.specifier.contains(installed, prereleases=True)
+        rows.append((requirement.name, installed, "" if fits else f"tokimp wants {requirement.specifier}"))
+    return rows
+
+
+def _devices() -> list[tuple[str, str]]:
+    """Return each device that torch can compute on, and what it is; ``auto`` takes the first."""
+    import torch
+
+    rows = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        rows.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
+    if torch.backends.mps.is_available():
+        rows.append(("mps", "Apple GPU"))
+    rows.append(("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} torch threads"))
+    return rows

@@ -1,69 +1,81 @@
-"""``tokimp evaluate``: how many questions of a task a model answers right, and whether more than another does."""
+"""``tokimp evaluate``: how many questions of a task a model answers right, and whether it is more than another."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokimp.cli.progress_bar import progress_bar
-from tokimp.cli.task_options import ask, task_options
-from tokimp.distillation.ask.evaluate import ANSWERS, INTERVALS, Evaluation
-from tokimp.distillation.ask.evaluate import evaluate as evaluate_model
+from tokimp.cli.options import task_options
+from tokimp.distillation.ask.share_interval import INTERVALS
+
+if TYPE_CHECKING:
+    from tokimp.distillation.ask.evaluate import Evaluation
 
 
 @click.command(epilog="For example: tokimp evaluate word_problems --limit 500 --out runs/student-before")
 @task_options(split="test")
 @click.option(
-    "--interval", default="wilson", show_default=True, type=click.Choice(INTERVALS), help="Of the accuracy, 95 %."
+    "--interval",
+    default="wilson",
+    show_default=True,
+    type=click.Choice(INTERVALS),
+    help="How the 95 % interval of the accuracy is found.",
 )
 @click.option(
     "--before",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Compare with the evaluation in this folder, question by question.",
+    help="Compare with the evaluation in this folder of an earlier run, question by question.",
 )
 @click.option(
     "--batch-questions",
     default=256,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Questions answered together, and kept together.",
+    help="Questions that are answered together, and kept on disk together.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
 def evaluate(out: Path, before: Path | None, **options: Any) -> None:
-    """Let a model answer the questions of TASK, and count the right ones.
+    """Let a model answer the questions of TASK, and count the right answers.
 
-    TASK is gsm8k, math, mmlu_pro, word_problems, or another package's (tokimp plugins). SOURCE is a JSONL file or a hub
-    id; the task's own by default. Answers are in DIR/answers.jsonl, numbers in DIR/evaluation.json; every finished
-    batch is kept, so the same command continues a run that was killed.
+    TASK is gsm8k, math, mmlu_pro, word_problems, or a plugin of another package (see tokimp plugins). SOURCE is a JSONL
+    file or a hub id; by default the task's own. The folder of the run holds answers.jsonl, and the numbers in
+    evaluation.json. Every finished batch is kept: after a kill, the same command continues.
     """
+    from tokimp.cli.ask import ask
+    from tokimp.cli.progress_bar import progress_bar
+    from tokimp.distillation.ask.evaluate import ANSWERS, Evaluation
+    from tokimp.distillation.ask.evaluate import evaluate as evaluate_model
+
     names = ("prompt_format", "max_new_tokens", "interval", "batch_questions")
     settings = {name: options.pop(name) for name in names}
     origin = {name: options[name] for name in ("source", "split", "limit", "seed")}
     task, questions, student = ask(**options)
     with progress_bar("evaluating") as progress:
-        found = evaluate_model(
+        evaluation = evaluate_model(
             student, task, questions, out, before=before, origin=origin, progress=progress, **settings
         )
-    _print(found)
+    _print(evaluation)
     if before is not None:
-        _print_comparison(found, Evaluation.load(before))
+        _print_comparison(evaluation, Evaluation.load(before))
     click.echo(f"answers: {out / ANSWERS}")
 
 
-def _print(found: Evaluation) -> None:
-    length = "no reasoning" if found.reasoning_tokens is None else f"{found.reasoning_tokens:.1f} reasoning tokens"
+def _print(evaluation: Evaluation) -> None:
+    tokens = evaluation.reasoning_tokens
+    length = "no reasoning" if tokens is None else f"{tokens:.1f} reasoning tokens"
     click.echo(
-        f"{found.task} by {found.model_id}: {found.accuracy:.1%} of {found.n} right "
-        f"[{found.low:.1%}, {found.high:.1%}]; {length} on average; {found.unparsed:.1%} without an answer"
+        f"{evaluation.task} by {evaluation.model_id}: {evaluation.accuracy:.1%} of {evaluation.n} right "
+        f"[{evaluation.low:.1%}, {evaluation.high:.1%}]; {length} on average; "
+        f"{evaluation.unparsed:.1%} without an answer"
     )
 
 
-def _print_comparison(found: Evaluation, before: Evaluation) -> None:
-    test = found.against(before)
+def _print_comparison(evaluation: Evaluation, earlier: Evaluation) -> None:
+    test = evaluation.against(earlier)
     click.echo(
-        f"before ({before.model_id}): {before.accuracy:.1%}; difference {test.difference:+.1%} "
+        f"before ({earlier.model_id}): {earlier.accuracy:.1%}; difference {test.difference:+.1%} "
         f"[{test.low:+.1%}, {test.high:+.1%}]; right only now {test.only_first}, only before {test.only_second}; "
         f"McNemar p = {test.p_value:.2g}"
     )

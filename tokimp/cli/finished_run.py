@@ -1,4 +1,4 @@
-"""The result of a finished run, and what is said of a run that has none yet."""
+"""Find the result of a finished run, or say how far the run has come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def result_file(run: Path) -> Path:
     Raises
     ------
     SchemaError
-        If there is none; of a run that is not finished the message says how far it is.
+        If there is none. If the run is not finished, the message says how far it is.
     """
     if run.suffix in SUFFIXES:
         return run
@@ -34,14 +34,14 @@ def result_file(run: Path) -> Path:
 
 
 def _unfinished(run: Path) -> str:
-    """Return what is said of a folder with a run's cells and no result; empty where it holds none."""
+    """Return how far the run in a folder has come; empty if the folder holds no cells of a run."""
     cells = run / "cells"
     try:
         identity = json.loads((run / "run.json").read_text(encoding="utf-8"))["run"]
         wanted = len(identity["chains"]) * len(identity["estimators"])
         done = sum(_CELL.fullmatch(path.name) is not None for path in cells.iterdir())
     except (OSError, ValueError, KeyError, TypeError):
-        # No folder of a comparison, or a damaged one: what it was to become is not known.
+        # Not the folder of a comparison, or a damaged one: nobody knows how many cells it was to have.
         return ""
     if done >= wanted:
         return (

@@ -1,49 +1,41 @@
-"""``tokimp``: the command group, and the one place where errors become exit statuses."""
+"""``tokimp``: runs the command line, and is the one place where errors become exit statuses."""
 
-from __future__ import annotations
-
+# What else this module needs is imported in its functions, so that Ctrl-C is in hand before anything slow happens.
 import sys
-import traceback
 
-import click
-
-from tokimp import __version__
-from tokimp.cli.analyze import analyze
-from tokimp.cli.bench import bench
-from tokimp.cli.compare import compare
-from tokimp.cli.distill import distill
-from tokimp.cli.doctor import doctor
-from tokimp.cli.evaluate import evaluate
-from tokimp.cli.plugins import plugins
-from tokimp.cli.prune import prune
-from tokimp.cli.sample import sample
-from tokimp.cli.train import train
-from tokimp.errors import TokimpError
-from tokimp.models.quiet_libraries import quiet_libraries
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="tokimp")
-def cli() -> None:
-    """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""
-
-
-for command in (compare, analyze, sample, prune, train, evaluate, distill, bench, plugins, doctor):
-    command.params.append(
-        click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.")
-    )
-    cli.add_command(command)
+from tokimp.cli import interrupts
 
 
 def main() -> None:
-    """Run the command line: exit status 0 done, 2 wrong usage, 1 anything else with one line on stderr."""
+    """Run the command line.
+
+    The exit status is 0 when all is done, 2 for wrong usage, 130 after Ctrl-C, and 1 for anything else that went
+    wrong. All but the first put one line on standard error.
+    """
     debug = "--debug" in sys.argv[1:]
     if not debug:
-        quiet_libraries()
-    sys.exit(_run(debug=debug))
+        interrupts.end_imports_at_once()
+    try:
+        status = _run(debug=debug)
+    except KeyboardInterrupt:
+        # Ctrl-C before the command began, or a second time.
+        if debug:
+            _print_traceback()
+        status = interrupts.report()
+    if not debug:
+        interrupts.end_at_once()
+    sys.exit(status)
 
 
 def _run(*, debug: bool) -> int:
+    import click
+
+    from tokimp.cli.commands import cli
+    from tokimp.errors import TokimpError
+    from tokimp.models.quiet_libraries import quiet_libraries
+
+    if not debug:
+        quiet_libraries()
     try:
         # Outside standalone mode click returns the status that a command asked to exit with.
         return cli.main(prog_name="tokimp", standalone_mode=False) or 0
@@ -55,19 +47,25 @@ def _run(*, debug: bool) -> int:
         # The reader of our output has gone (tokimp plugins | head); there is nobody left to tell.
         sys.stderr.close()
         return 1
-    # The last line of defence: whatever went wrong becomes one line, and the traceback is one option away.
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - see above
+    except (interrupts.Interrupted, click.Abort):
         if debug:
-            traceback.print_exc()
-        click.echo(f"tokimp: {' '.join(_message(error).split())}", err=True)
+            _print_traceback()
+        return interrupts.report()
+    # Whatever else went wrong becomes one line; --debug shows the traceback.
+    except Exception as error:  # noqa: BLE001 - said above
+        if debug:
+            _print_traceback()
+        if isinstance(error, click.ClickException):
+            message = error.format_message()
+        elif isinstance(error, TokimpError):
+            message = str(error)
+        else:
+            message = f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)"
+        click.echo(f"tokimp: {' '.join(message.split())}", err=True)
         return 1
 
 
-def _message(error: BaseException) -> str:
-    if isinstance(error, click.Abort | KeyboardInterrupt):
-        return "interrupted; what is finished is kept, and the same command goes on from there"
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    if isinstance(error, TokimpError):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)"
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()

@@ -1,101 +1,69 @@
-"""What several commands share: the options that say what is scored on which chains and model, and the run itself."""
+"""Options that several commands share, and the groups of them that the commands take."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
-import torch
-import xarray as xr
 
-from tokimp.chains.datasets import FORMATS, SkippedRecord, load_chains
+from tokimp.chains.datasets import FORMATS
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.chains.units import UNITS
-from tokimp.cli.progress_bar import progress_bar
-from tokimp.compare.compare import compare
-from tokimp.contracts.estimator import ImportanceEstimator
-from tokimp.contracts.registry import load, load_estimator, load_objective
-from tokimp.errors import TokimpError
-from tokimp.models.decoder import Decoder
-from tokimp.models.loading import load_scorer
-from tokimp.models.source import TINY, asks_the_hub
+from tokimp.cli.plugin_name import BACKEND, OBJECTIVE, TASK
+from tokimp.models.writing.load import ENGINES
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-class Checked(click.ParamType[str, str]):
-    """Text that names a plugin, with parameters where it has some; a wrong name is wrong usage.
+SPECIFICATION = "NAME[:PARAMETER=VALUE,...]"
+"""How the help shows a plugin that may have parameters."""
 
-    Parameters
-    ----------
-    name
-        What it names, for messages.
-    load
-        Called with the text; its errors are the reasons for which the text is refused.
-    """
+MODEL_HELP = "Hub id, local folder, GGUF file, or 'tiny'."
+PROMPT_FORMAT_HELP = "Layout of question, reasoning and answer."
 
-    def __init__(self, name: str, load: Callable[[str], object]) -> None:
-        self.name = name
-        self._load = load
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text as it is, once what it names has been loaded."""
-        try:
-            self._load(value)
-        except TokimpError as error:
-            message = str(error)
-            if isinstance(param, click.Option) and param.multiple and self._lists_several(value):
-                message += f"; to name several, give {param.opts[0]} once for each"
-            self.fail(message, param, ctx)
-        return value
-
-    def _lists_several(self, value: str) -> bool:
-        """Whether a text that names nothing is meant as a list of names; commas stand between parameters too."""
-        return "," in value.partition("=")[0] or any(map(self._names_one, value.split(",")[1:]))
-
-    def _names_one(self, value: str) -> bool:
-        try:
-            self._load(value.strip())
-        except TokimpError:
-            return False
-        return True
-
-
-ESTIMATOR = Checked("estimator", lambda specification: load_estimator(specification).validate_parameters())
-_DECORATORS: list[Callable[[Any], Any]] = [
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+TRUST_REMOTE_CODE = click.option(
+    "--trust-remote-code", is_flag=True, help="Let the model's repository run its own code."
+)
+_MODEL = click.option("--model", default="tiny", show_default=True, help=MODEL_HELP)
+_DTYPE = click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16.")
+_PROMPT_FORMAT = click.option(
+    "--prompt-format",
+    default="auto",
+    show_default=True,
+    type=click.Choice(PROMPT_FORMATS),
+    help=PROMPT_FORMAT_HELP,
+)
+_SEED = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of all random numbers."
+)
+_RUN_OPTIONS: tuple[Decorator, ...] = (
     click.argument("chains", default="demo"),
-    click.option("--model", default="tiny", show_default=True, help="Hub id, local folder, GGUF file, or 'tiny'."),
+    _MODEL,
     click.option(
         "--backend",
         default="transformer_lens",
         show_default=True,
-        type=Checked("backend", lambda name: load("scorers", name)),
+        type=BACKEND,
         metavar="NAME",
-        help="Scorer plugin (tokimp plugins).",
+        help="Scorer plugin (see tokimp plugins).",
     ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-    click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."),
-    click.option("--trust-remote-code", is_flag=True, help="Let the model's repository run its own code."),
+    DEVICE,
+    _DTYPE,
+    TRUST_REMOTE_CODE,
     click.option(
         "--objective",
         default="joint",
         show_default=True,
-        type=Checked("objective", load_objective),
+        type=OBJECTIVE,
         metavar="NAME",
-        help="joint, answer, reasoning, contrast, ...",
+        help="What deletions are to preserve: joint, answer, reasoning, contrast, ...",
     ),
     click.option(
         "--unit", default="token", show_default=True, type=click.Choice(UNITS), help="What is deleted as a whole."
     ),
-    click.option(
-        "--prompt-format",
-        default="auto",
-        show_default=True,
-        type=click.Choice(PROMPT_FORMATS),
-        help="How question, reasoning and answer are laid out.",
-    ),
-    click.option("--limit", type=click.IntRange(min=1), help="Use the first N chains only."),
+    _PROMPT_FORMAT,
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains."),
     click.option(
         "--format",
         "record_format",
@@ -106,88 +74,74 @@ _DECORATORS: list[Callable[[Any], Any]] = [
     ),
     click.option("--split", default="test", show_default=True, help="Split of a hub dataset."),
     click.option("--keep-calculator", is_flag=True, help="Keep GSM8K's calculator notes (<<2+3=5>>)."),
-    click.option("--skip-bad", is_flag=True, help="Leave bad chains out, counted and listed, instead of stopping."),
-    click.option(
-        "--seed",
-        default=0,
-        show_default=True,
-        type=click.IntRange(0, 2**32 - 1),
-        help="Of everything that draws at random.",
-    ),
-]
+    click.option("--skip-bad", is_flag=True, help="Leave bad chains out and list them, instead of stopping."),
+    _SEED,
+)
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that `run` takes."""
-    for decorate in reversed(_DECORATORS):
+    """Give a command the argument CHAINS and the options that `tokimp.cli.run.run` takes."""
+    return _decorate(function, _RUN_OPTIONS)
+
+
+def task_options(split: str) -> Decorator:
+    """Give a command the arguments TASK and SOURCE, and the options that `tokimp.cli.ask.ask` takes.
+
+    Parameters
+    ----------
+    split
+        The default of ``--split``.
+    """
+    decorators = (
+        click.argument("task", type=TASK, metavar="TASK[:PARAMETER=VALUE,...]"),
+        click.argument("source", required=False),
+        _MODEL,
+        click.option(
+            "--engine",
+            default="transformers",
+            show_default=True,
+            type=click.Choice(ENGINES),
+            help="Library that writes the responses.",
+        ),
+        DEVICE,
+        _DTYPE,
+        TRUST_REMOTE_CODE,
+        _PROMPT_FORMAT,
+        click.option(
+            "--split",
+            default=split,
+            show_default=True,
+            help="train or test. Of files, only those of MMLU-Pro are divided.",
+        ),
+        click.option(
+            "--limit",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Ask only N questions, drawn (or made) by the seed.",
+        ),
+        _SEED,
+        click.option(
+            "--max-new-tokens",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Longest response, in tokens.  [default: the task's own]",
+        ),
+    )
+    return lambda function: _decorate(function, decorators)
+
+
+def _decorate(function: Callable[..., Any], decorators: Sequence[Decorator]) -> Callable[..., Any]:
+    for decorate in reversed(decorators):
         function = decorate(function)
     return function
 
 
-def run(
-    doing: str,
-    estimators: Sequence[str | ImportanceEstimator],
-    out: Path,
-    *,
-    chains: str,
-    model: str,
-    backend: str,
-    device: str,
-    dtype: str,
-    objective: str,
-    unit: Any,
-    prompt_format: Any,
-    limit: int | None,
-    record_format: Any,
-    split: str,
-    seed: int,
-    trust_remote_code: bool,
-    keep_calculator: bool,
-    skip_bad: bool,
-) -> xr.DataTree:
-    """Rank chains as the options say, with a progress bar that says what is being done."""
-    # Chains before the model: a mistake in a file is found before the weights take their time.
-    skipped: list[SkippedRecord] | None = [] if skip_bad else None
-    loaded = load_chains(
-        chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
-    )
-    keep_to_one_thread(model)
-    tell_of_the_hub(model, backend)
-    scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-    with progress_bar(doing) as progress:
-        return compare(
-            loaded,
-            scorer,
-            estimators,
-            objective=objective,
-            unit=unit,
-            prompt_format=prompt_format,
-            out=out,
-            skipped=skipped,
-            seed=seed,
-            progress=progress,
-        )
-
-
-def tell_of_the_hub(model: str, backend: str | None = None) -> None:
-    """Say on standard error that a model is looked for on the hub: it takes a while to find that there is none.
-
-    Nothing is said of what is here or was fetched before, nor where `backend` is a scorer with models of its own.
-    """
-    try:
-        asks = asks_the_hub(model) and (backend is None or issubclass(load("scorers", backend), Decoder))
-    except TokimpError:
-        # What is wrong with the name, of model or backend, is said by what loads it.
-        return
-    if asks:
-        click.echo(
-            f"no folder or file {model!r} is here: looking for it on the hub (a minute or so, if that is out of reach)",
-            err=True,
-        )
-
-
-def keep_to_one_thread(model: str) -> None:
-    """Let torch compute on one thread, if the model is the embedded one and the environment does not say otherwise."""
-    if model == TINY and "OMP_NUM_THREADS" not in os.environ:
-        # A second thread saves so small a model a sixth of its time on a free core, and costs a multiple on a busy one.
-        torch.set_num_threads(1)
+def typed(names: set[str]) -> list[str]:
+    """Return which of some parameters of the command were typed, as the user knows them: ``--model``, ``CHAINS``."""
+    context = click.get_current_context()
+    return [
+        parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+        for parameter in context.command.params
+        if parameter.name in names
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    ]

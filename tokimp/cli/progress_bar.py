@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tokimp.contracts.progress import Progress as Standing
+from tokimp.contracts.progress import Progress
 
 
 def _duration(seconds: float | None) -> str:
@@ -20,51 +20,56 @@ def _duration(seconds: float | None) -> str:
 
 
 @contextmanager
-def progress_bar(doing: str) -> Iterator[Callable[[Standing], None]]:
-    """Show a bar on stderr, and yield what is to be called after each finished cell.
+def progress_bar(doing: str) -> Iterator[Callable[[Progress], None]]:
+    """Show a bar on standard error, and yield a function to call after each finished cell.
 
-    Where stderr is no terminal, a line is written at every tenth of the way instead.
+    If standard error is no terminal, a line is written at every tenth of the way instead.
+
+    Parameters
+    ----------
+    doing
+        What is under way: ``comparing``.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(console, doing)
         return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeElapsedColumn(),
+        rich_progress.TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with rich_progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(doing, total=None, left="")
 
-        def show(standing: Standing) -> None:
+        def show(progress: Progress) -> None:
             bar.update(
                 task,
-                description=f"{doing} {standing.chain_id} by {standing.estimator}",
-                completed=standing.done,
-                total=standing.total,
-                left=_duration(standing.seconds_left),
+                description=f"{doing} {progress.chain_id} by {progress.estimator}",
+                completed=progress.done,
+                total=progress.total,
+                left=_duration(progress.seconds_left),
             )
 
         yield show
 
 
-def _lines(console: Console, doing: str) -> Callable[[Standing], None]:
+def _lines(console: Console, doing: str) -> Callable[[Progress], None]:
     shown = -1
 
-    def show(standing: Standing) -> None:
+    def show(progress: Progress) -> None:
         nonlocal shown
-        if standing.kept:
-            # What an earlier run finished is news once, when it is all there is.
-            if standing.done == standing.total:
-                console.print(f"{doing}: {standing.total} of {standing.total} were done already", highlight=False)
+        if progress.kept:
+            # Cells of an earlier run are worth a line only if nothing else is left to do.
+            if progress.done == progress.total:
+                console.print(f"{doing}: {progress.total} of {progress.total} were done already", highlight=False)
             return
-        tenth = 10 * standing.done // standing.total
+        tenth = 10 * progress.done // progress.total
         if tenth > shown:
             shown = tenth
-            line = f"{doing}: {standing.done} of {standing.total} done, {_duration(standing.seconds_left)}"
+            line = f"{doing}: {progress.done} of {progress.total} done, {_duration(progress.seconds_left)}"
             console.print(line, highlight=False, soft_wrap=True)
 
     return show

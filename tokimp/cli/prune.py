@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import xarray as xr
-from click.core import ParameterSource
 
-from tokimp.cli.finished_run import result_file
-from tokimp.cli.options import ESTIMATOR, run, run_options
-from tokimp.distillation.prune import Pruning, ready_estimator, write_pruned
-from tokimp.models.loading import load_tokenizer
-from tokimp.results.io import load
+from tokimp.cli.options import SPECIFICATION, run_options, typed
+from tokimp.cli.plugin_name import ESTIMATOR
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tokimp.distillation.prune import Pruning
 
 
 @click.command()
 @run_options
 @click.option(
     "--estimator",
-    metavar="NAME[:PARAMETER=VALUE,...]",
+    metavar=SPECIFICATION,
     help="The method whose ranks decide.  [default: greedy; of a finished run, its only one]",
 )
 @click.option(
@@ -31,7 +31,7 @@ from tokimp.results.io import load
     default=(0.5,),
     show_default="0.5",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of the reasoning units to keep; give it once for each.",
+    help="Share of the reasoning units to keep; give the option once for each.",
 )
 @click.option(
     "--run",
@@ -43,29 +43,32 @@ from tokimp.results.io import load
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="The JSONL file to write; with several ratios each has its own, OUT-RATIO.jsonl.",
+    help="The JSONL file to write; with several ratios, one file each, OUT-RATIO.jsonl.",
 )
 def prune(
     estimator: str | None, keep_ratios: tuple[float, ...], finished: Path | None, out: Path, **options: Any
 ) -> None:
     """Write CHAINS with their reasoning shortened to one or more keep ratios, as JSONL.
 
-    All ratios are cut from one ranking. What is finished is kept beside OUT, in OUT.run: the same command continues
-    a run that was killed. A chain of which nothing would be left is an error; with --skip-bad it is left out and
-    listed. Besides the text, the ids of the tokens kept are written. Printed is the share of the reasoning tokens
-    that stays, a mean over chains, with --unit word or sentence first that of the units; and how often the text,
-    tokenised anew, gives other ids (not with --run, which loads no model).
+    All ratios are cut from one ranking. What is finished is kept beside OUT, in OUT.run: after a kill, the same command
+    continues. If nothing would be left of a chain, that is an error; with --skip-bad the chain is left out and listed.
+
+    Each line holds the shortened text and the ids of the tokens kept. The command prints which share of the reasoning
+    tokens (and of the words or sentences, with --unit) stays, as a mean over chains. It also prints how often the
+    text, tokenised anew, gives other ids; not with --run, which loads no model.
     """
-    names = [f"{ratio:g}" for ratio in set(keep_ratios)]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise click.UsageError(
-            f"two keep ratios would write the same file, OUT-{twice}; give ratios that differ in their first six digits"
-        )
+    from tokimp.cli.finished_run import result_file
+    from tokimp.cli.lines import echo_left_out
+    from tokimp.cli.run import run
+    from tokimp.distillation.prune import ready_estimator, write_pruned
+    from tokimp.models.loading import load_tokenizer
+    from tokimp.results.io import load
+
+    _refuse_ratios_of_one_file(keep_ratios)
     out.parent.mkdir(parents=True, exist_ok=True)
     if finished is not None:
         skip_bad = options.pop("skip_bad")
-        _refuse_run_options(options)
+        _refuse_run_options(set(options))
         result = load(result_file(finished))
         label = estimator or _only_estimator(result)
     else:
@@ -75,7 +78,7 @@ def prune(
         result, label = run("pruning", [method], out.with_name(out.name + ".run"), **options), method.label
     skipped = json.loads(result.attrs["skipped"])
     for record in skipped:
-        click.echo(f"left out: {record['where']}: {record['reason']}", err=True)
+        echo_left_out(record["reason"], record["where"])
     tokenizer = None
     if finished is None:
         tokenizer = load_tokenizer(options["model"], trust_remote_code=options["trust_remote_code"])
@@ -84,12 +87,12 @@ def prune(
         path = out if len(ratios) == 1 else out.with_name(f"{out.stem}-{ratio:g}{out.suffix or '.jsonl'}")
         pruning = write_pruned(result, label, ratio, path, tokenizer=tokenizer, skip_empty=skip_bad)
         for reason in pruning.left_out:
-            click.echo(f"left out: {reason}", err=True)
+            echo_left_out(reason)
         click.echo(_line(pruning, path, len(skipped)))
 
 
 def _line(pruning: Pruning, path: Path, skipped: int) -> str:
-    """Return what is said of a file that was written."""
+    """Return the line that says what a written file holds."""
     left_out = skipped + len(pruning.left_out)
     line = f"{pruning.chains} chains written to {path}" + (f", {left_out} left out" if left_out else "")
     tokens = f"{pruning.kept_share:.1%} of their reasoning tokens"
@@ -111,13 +114,17 @@ def _only_estimator(result: xr.DataTree) -> str:
     return labels[0]
 
 
-def _refuse_run_options(options: dict[str, Any]) -> None:
-    """Raise where options of a new run are given beside a finished one."""
-    context = click.get_current_context()
-    typed = [
-        "CHAINS" if isinstance(parameter, click.Argument) else parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in options and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    ]
-    if typed:
-        raise click.UsageError(f"--run takes chains and ranks from a finished run; leave out {', '.join(typed)}")
+def _refuse_ratios_of_one_file(keep_ratios: tuple[float, ...]) -> None:
+    """Raise if two different ratios have the same file name."""
+    names = [f"{ratio:g}" for ratio in set(keep_ratios)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise click.UsageError(
+            f"two keep ratios would write the same file, OUT-{twice}; give ratios that differ in their first six digits"
+        )
+
+
+def _refuse_run_options(names: set[str]) -> None:
+    """Raise if options of a new run are typed beside a finished one."""
+    if options := typed(names):
+        raise click.UsageError(f"--run takes chains and ranks from a finished run; leave out {', '.join(options)}")

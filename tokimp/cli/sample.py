@@ -1,29 +1,34 @@
-"""``tokimp sample``: a teacher's chains, of which the first right one of each question is kept."""
+"""``tokimp sample``: a teacher writes chains, and the first right one of each question is kept."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokimp.chains.datasets import SkippedRecord
-from tokimp.cli.progress_bar import progress_bar
-from tokimp.cli.task_options import ask, task_options
-from tokimp.distillation.ask.sample import CHAINS, SampleReport
-from tokimp.distillation.ask.sample import sample as sample_chains
+from tokimp.cli.options import task_options
+
+if TYPE_CHECKING:
+    from tokimp.chains.datasets import SkippedRecord
+    from tokimp.distillation.ask.sample import SampleReport
 
 
 @click.command(epilog="For example: tokimp sample word_problems --limit 200 --n 4 --out runs/teacher")
 @task_options(split="train")
-@click.option("--n", default=10, show_default=True, type=click.IntRange(min=1), help="Responses to a question.")
+@click.option("--n", default=10, show_default=True, type=click.IntRange(min=1), help="Responses to each question.")
 @click.option(
-    "--temperature", default=0.7, show_default=True, type=click.FloatRange(min=0), help="Of the sampling; 0 for none."
+    "--temperature",
+    default=0.7,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Sampling temperature; 0 always takes the most likely token.",
 )
 @click.option(
     "--per-round",
     type=click.IntRange(min=1),
-    help="Write K at a time, and ask a question no more once one is right.  [default: all N at once]",
+    metavar="K",
+    help="Write K responses at a time, and stop asking a question once one is right.  [default: all at once]",
 )
 @click.option(
     "--min-characters",
@@ -44,17 +49,27 @@ from tokimp.distillation.ask.sample import sample as sample_chains
     default=64,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Questions written together, and kept together.",
+    help="Questions whose responses are written together, and kept on disk together.",
 )
-@click.option("--skip-bad", is_flag=True, help="Leave out questions longer than the model reads, counted and listed.")
+@click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out and list questions that are too long for the model, instead of stopping.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run.")
 def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     """Let a teacher write chains for the questions of TASK, and keep the first right one of each.
 
-    TASK is gsm8k, math, mmlu_pro, word_problems, or another package's (tokimp plugins). SOURCE is a JSONL file or a hub
-    id; the task's own by default. Chains are in DIR/chains.jsonl, and wrong, unsplittable and dropped ones beside it;
-    every finished batch is kept, so the same command continues a run that was killed.
+    TASK is gsm8k, math, mmlu_pro, word_problems, or a plugin of another package (see tokimp plugins). SOURCE is a JSONL
+    file or a hub id; by default the task's own. The folder of the run holds chains.jsonl, and beside it the wrong,
+    unsplittable and dropped chains. Every finished batch is kept: after a kill, the same command continues.
     """
+    from tokimp.cli.ask import ask
+    from tokimp.cli.lines import echo_left_out
+    from tokimp.cli.progress_bar import progress_bar
+    from tokimp.distillation.ask.sample import CHAINS
+    from tokimp.distillation.ask.sample import sample as sample_chains
+
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
     prompt_format, max_new_tokens = options.pop("prompt_format"), options.pop("max_new_tokens")
     names = ("n", "temperature", "per_round", "min_characters", "longest_percentile", "batch_questions")
@@ -70,13 +85,13 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
             prompt_format=prompt_format,
             max_new_tokens=max_new_tokens,
             skipped=skipped,
-            # The seed is one of the sampling itself.
+            # The seed is passed above: the sampling itself uses it.
             origin={name: options[name] for name in ("source", "split", "limit")},
             progress=progress,
             **settings,
         )
     for record in skipped or []:
-        click.echo(f"left out: {record.reason}", err=True)
+        echo_left_out(record.reason)
     _print(report)
     click.echo(f"chains: {out / CHAINS}")
 

@@ -7,26 +7,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
-import numpy as np
-from scipy import stats
-
-from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.ask import Asked, Asking, Interview, Judged
 from tokimp.distillation.ask.paired import PairedTest, paired_test
+from tokimp.distillation.ask.share_interval import INTERVALS, Interval, share_interval
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
 from tokimp.storage.run_folder import RunFolder
 
 ANSWERS, EVALUATION = "answers.jsonl", "evaluation.json"
-Interval = Literal["wilson", "bootstrap"]
-INTERVALS: tuple[Interval, ...] = get_args(Interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,24 +224,6 @@ def _summarise(
         tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.batches),
         right={question.id: answer.right for (question, _), answer in zip(asked, answers, strict=True)},
     )
-
-
-def share_interval(
-    right: Sequence[bool], *, interval: Interval = "wilson", confidence: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Return the interval of a share.
-
-    Where all answers are right, or none is, the bootstrap knows no spread, and its interval is the share itself.
-
-    >>> low, high = share_interval([True] * 9 + [False])
-    >>> round(low, 3), round(high, 3)
-    (0.596, 0.982)
-    """
-    if interval == "wilson":
-        found = stats.binomtest(sum(right), len(right)).proportion_ci(confidence, method="wilson")
-        return float(found.low), float(found.high)
-    mean = mean_interval(np.array(right, dtype=np.float64), confidence=confidence, seed=seed)
-    return (mean.mean, mean.mean) if np.isnan(mean.low) else (mean.low, mean.high)
 
 
 def _record(asked: tuple[Question, Any], answer: Judged, tokens: int | None) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""The command group: each command's name, where it is defined, and what it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tokimp.cli.interrupts import Interrupted
+from tokimp.cli.lazy_command import LazyCommand
+
+COMMANDS = [
+    LazyCommand("analyze", "tokimp.cli.analyze:analyze", "Analyse a finished comparison; write numbers and a figure."),
+    LazyCommand("bench", "tokimp.cli.bench:bench", "Measure what greedy pruning costs on a model and a device."),
+    LazyCommand("compare", "tokimp.cli.compare:compare", "Rank reasoning tokens by several methods; do they agree?"),
+    LazyCommand("distill", "tokimp.cli.distill:distill", "Compare pruning methods by what students learn."),
+    LazyCommand("doctor", "tokimp.cli.doctor:doctor", "Show versions and devices, and say what is missing."),
+    LazyCommand(
+        "evaluate", "tokimp.cli.evaluate:evaluate", "Count the questions of a task that a model answers right."
+    ),
+    LazyCommand("plugins", "tokimp.cli.plugins:plugins", "List all plugins, and why any of them failed to load."),
+    LazyCommand("prune", "tokimp.cli.prune:prune", "Shorten the reasoning of chains to one or more keep ratios."),
+    LazyCommand("sample", "tokimp.cli.sample:sample", "Let a teacher write chains; keep the right ones."),
+    LazyCommand("train", "tokimp.cli.train:train", "Fine-tune a student on chains."),
+]
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; Ctrl-C during it is raised as `Interrupted`."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted from interrupt
+
+
+@click.group(
+    cls=_Group,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="tokimp COMMAND --help explains a command.",
+)
+@click.version_option(package_name="tokimp", prog_name="tokimp")
+def cli() -> None:
+    """Find out which tokens of a model's reasoning its answer rests on, and whether the methods agree."""

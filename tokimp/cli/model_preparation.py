@@ -1,0 +1,54 @@
+"""What commands do before they load a model."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+
+def prepare_model(model: str, backend: str | None = None) -> None:
+    """Let the embedded model compute on one thread, and say if a model is looked for on the hub.
+
+    Parameters
+    ----------
+    model
+        The model's name, as typed.
+    backend
+        The scorer plugin that is to load it, if one does.
+    """
+    keep_to_one_thread(model)
+    _tell_of_the_hub(model, backend)
+
+
+def keep_to_one_thread(model: str) -> None:
+    """Let torch compute on one thread, if the model is the embedded one and the environment does not say otherwise."""
+    import torch
+
+    from tokimp.models.source import TINY
+
+    if model == TINY and "OMP_NUM_THREADS" not in os.environ:
+        # A second thread saves so small a model a sixth of its time on a free core, and costs a multiple on a busy one.
+        torch.set_num_threads(1)
+
+
+def _tell_of_the_hub(model: str, backend: str | None) -> None:
+    """Say on standard error that a model is looked for on the hub: it takes a while to find that there is none.
+
+    Nothing is said of a model that is here or was fetched before, nor if `backend` is a scorer with models of its own.
+    """
+    from tokimp.contracts.registry import load
+    from tokimp.errors import TokimpError
+    from tokimp.models.causal_lm import CausalLMScorer
+    from tokimp.models.source import asks_the_hub
+
+    try:
+        asks = asks_the_hub(model) and (backend is None or issubclass(load("scorers", backend), CausalLMScorer))
+    except TokimpError:
+        # The code that loads the model says what is wrong with its name, or with the backend's.
+        return
+    if asks:
+        click.echo(
+            f"no folder or file {model!r} is here: looking for it on the hub (a minute or so, if that is out of reach)",
+            err=True,
+        )

@@ -1,0 +1,81 @@
+"""Rank chains as the options of ``tokimp compare`` and ``tokimp prune`` say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokimp.cli.model_preparation import prepare_model
+from tokimp.cli.progress_bar import progress_bar
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tokimp.chains.datasets import SkippedRecord
+    from tokimp.contracts.estimator import ImportanceEstimator
+
+
+def run(
+    doing: str,
+    estimators: Sequence[str | ImportanceEstimator],
+    out: Path,
+    *,
+    chains: str,
+    model: str,
+    backend: str,
+    device: str,
+    dtype: str,
+    objective: str,
+    unit: Any,
+    prompt_format: Any,
+    limit: int | None,
+    record_format: str,
+    split: str,
+    seed: int,
+    trust_remote_code: bool,
+    keep_calculator: bool,
+    skip_bad: bool,
+) -> xr.DataTree:
+    """Rank chains as the options say.
+
+    Parameters
+    ----------
+    doing
+        What the progress bar calls it: ``comparing``.
+    estimators
+        By which methods.
+    out
+        Folder of the run.
+    chains, model, ...
+        The options of `tokimp.cli.options.run_options`.
+
+    Returns
+    -------
+    xarray.DataTree
+        The result.
+    """
+    from tokimp.chains.datasets import load_chains
+    from tokimp.compare.compare import compare
+    from tokimp.models.loading import load_scorer
+
+    # Chains before the model: a mistake in a file is found before the weights take their time.
+    skipped: list[SkippedRecord] | None = [] if skip_bad else None
+    loaded = load_chains(
+        chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
+    )
+    prepare_model(model, backend)
+    scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    with progress_bar(doing) as progress:
+        return compare(
+            loaded,
+            scorer,
+            estimators,
+            objective=objective,
+            unit=unit,
+            prompt_format=prompt_format,
+            out=out,
+            skipped=skipped,
+            seed=seed,
+            progress=progress,
+        )
