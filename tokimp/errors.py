@@ -20,6 +20,10 @@ class ScorerError(TokimpError):
     """A model cannot be loaded, or cannot give a number that is asked of it."""
 
 
+class ContextLengthError(ChainError, ScorerError):
+    """A chain or a prompt is longer than what a model reads: which, how long it is, and what the model takes."""
+
+
 class UnsupportedError(ScorerError):
     """A scorer or architecture lacks a capability: which one, and what to use instead."""
 

@@ -42,14 +42,14 @@ def test_every_position_that_passes_through_the_model_is_counted(monkeypatch: py
     """tokens_forwarded is rows times positions of every forward pass, padding included, whatever is asked for."""
     scorer = load()
     seen = 0
-    decoder = scorer._model.model.forward
+    decoder = scorer.model.model.forward
 
     def counting(*arguments: Any, **inputs: Any) -> Any:
         nonlocal seen
         seen += (arguments[0] if arguments else inputs["input_ids"]).numel()
         return decoder(*arguments, **inputs)
 
-    monkeypatch.setattr(scorer._model.model, "forward", counting)
+    monkeypatch.setattr(scorer.model.model, "forward", counting)
     chains = [random_chain(3, 9, 2, wrong_answer=4), random_chain(5, 4, 1, seed=1)]
     calls = [
         lambda: scorer.logprobs(chains),
@@ -103,7 +103,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(
     expected = scorer.deletion_scores(chain, range(14), candidates, Contrast())
     lengths = [random_chain(4, length, 1, seed=length) for length in (9, 3, 5)]
     plenty = scorer.logprobs(lengths)
-    forward, failures = scorer._forward, 0
+    forward, failures = scorer.decoder.backend.forward, 0
 
     def scarce(input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
         nonlocal failures
@@ -112,7 +112,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(input_ids, **inputs)
 
-    monkeypatch.setattr(scorer, "_forward", scarce)
+    monkeypatch.setattr(scorer.decoder.backend, "forward", scarce)
     np.testing.assert_allclose(scorer.deletion_scores(chain, range(14), candidates, Contrast()), expected, atol=1e-4)
     assert failures > 0
     assert scorer.budget.positions <= 45
@@ -131,8 +131,8 @@ def test_a_chain_that_does_not_fit_alone_is_one_clear_error(
     def scarce(*arguments: Any, **inputs: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    for name in ("_forward", "_forward_attention", "_forward_embeddings"):
-        monkeypatch.setattr(scorer, name, scarce)
+    for name in ("forward", "forward_attention", "forward_embeddings"):
+        monkeypatch.setattr(scorer.decoder.backend, name, scarce)
     chain = random_chain(3, 4, 1)
     for call in (
         lambda: scorer.logprobs([chain]),
@@ -148,7 +148,7 @@ def test_a_chain_that_does_not_fit_alone_is_one_clear_error(
 def test_logits_in_pieces_are_the_same_and_cost_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """No tensor of logits exceeds its budget; pieces change neither log-probabilities nor positions passed."""
     whole, pieces = load(), load(logits_budget=300 * 7)
-    largest, forward = 0, pieces._forward
+    largest, forward = 0, pieces.decoder.backend.forward
 
     def measured(input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
         nonlocal largest
@@ -156,7 +156,7 @@ def test_logits_in_pieces_are_the_same_and_cost_the_same(monkeypatch: pytest.Mon
         largest = max(largest, logits.numel())
         return logits
 
-    monkeypatch.setattr(pieces, "_forward", measured)
+    monkeypatch.setattr(pieces.decoder.backend, "forward", measured)
     chains = [random_chain(4, 20, 2), random_chain(6, 11, 3, seed=1)]
     for expected, found in zip(whole.logprobs(chains), pieces.logprobs(chains), strict=True):
         np.testing.assert_allclose(found.reasoning, expected.reasoning, atol=1e-4)
@@ -252,7 +252,7 @@ def test_generation_stays_within_the_context(scorer: CausalLMScorer) -> None:
     texts = learned.generate(prompts, max_new_tokens=20)
     assert texts[1] == learned.generate(prompts[1:], max_new_tokens=20)[0]
     assert texts[0] == learned.generate(prompts[:1], max_new_tokens=3)[0]
-    with pytest.raises(ScorerError, match="prompt 0 has 128 tokens"):
+    with pytest.raises(ScorerError, match="prompt 0: 128 tokens and one to write"):
         learned.generate([random_chain(CONTEXT_LENGTH, 1, 1).prompt_ids])
     with pytest.raises(ScorerError, match="no tokens"):
         learned.generate([[]])

@@ -182,8 +182,8 @@ def test_layers_without_attention_are_refused(backend: str) -> None:
 @every_backend
 def test_a_hook_that_changes_nothing_is_found_out(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a backend shows attention but does not let it be changed, the scorer does not claim the capability."""
-    kind = type(scorer("llama", backend))
-    monkeypatch.setattr(kind, "_forward_cut", lambda self, ids, cut, **inputs: self._forward(ids, **inputs))
+    kind = type(scorer("llama", backend).decoder.backend)
+    monkeypatch.setattr(kind, "forward_cut", lambda self, ids, cut, **inputs: self.forward(ids, **inputs))
     subject = load_scorer(random_model("llama"), backend, device="cpu", tokenizer=byte_tokenizer())
     assert frozenset(Capability) - subject.capabilities == {Capability.KNOCKOUT}
 
@@ -191,8 +191,8 @@ def test_a_hook_that_changes_nothing_is_found_out(backend: str, monkeypatch: pyt
 @every_backend
 def test_a_backend_need_not_cut_attention(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend that does not write the operation loads as ever, without the capability."""
-    kind = type(scorer("llama", backend))
-    monkeypatch.delattr(kind, "_forward_cut")
+    kind = type(scorer("llama", backend).decoder.backend)
+    monkeypatch.delattr(kind, "forward_cut")
     subject = load_scorer(random_model("llama"), backend, device="cpu", tokenizer=byte_tokenizer())
     assert frozenset(Capability) - subject.capabilities == {Capability.KNOCKOUT}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokimp_transformer_lens import TransformerLensScorer
+from tokimp_transformer_lens.backend import TransformerLensBackend
 
 from tokimp.contracts.objective import Contrast, Joint
 from tokimp.contracts.scorer import Capability
@@ -73,7 +73,7 @@ def test_deletions_score_what_the_shortened_ids_score(
 ) -> None:
     """With and without shared keys and values, a deletion scores what a forward pass over the remaining ids does."""
     subject, model = scorer(architecture, backend), plain(architecture)
-    monkeypatch.setattr(subject, "reuse_kv", reuse_kv)
+    monkeypatch.setattr(subject.decoder, "reuse_kv", reuse_kv)
     chain = random_chain(4, 16, 3, wrong_answer=2)
     assert chain.wrong_answer_ids is not None
     for kept in (list(range(16)), [1, 4, 5, 9, 15], [7]):
@@ -196,7 +196,7 @@ def test_fingerprints_are_equal_on_both_backends() -> None:
 def test_an_exception_leaves_no_hook_behind(backend: str) -> None:
     """After a failure in the midst of a forward pass, the numbers and the module's hooks are as before."""
     subject, chain = scorer("llama", backend), random_chain(4, 12, 3)
-    modules = list(subject._model.modules())
+    modules = list(subject.model.modules())
 
     def hooks() -> int:
         return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
@@ -209,7 +209,7 @@ def test_an_exception_leaves_no_hook_behind(backend: str) -> None:
     with pytest.raises(ArithmeticError, match="on purpose"):
         subject.attention(chain, reduce=fail)
     with pytest.raises(ArithmeticError, match="on purpose"):
-        subject._forward_embeddings(torch.tensor([chain.input_ids]), fail)
+        subject.decoder.backend.forward_embeddings(torch.tensor([chain.input_ids]), fail)
     assert hooks() == count
     np.testing.assert_array_equal(subject.attention(chain), before)
 
@@ -222,7 +222,7 @@ def test_nnsight_shows_eager_attention_of_a_model_with_fused_attention() -> None
     assert isinstance(subject, CausalLMScorer)
     chain = random_chain(4, 16, 3)
     np.testing.assert_allclose(subject.attention(chain), reference_attention(plain("llama"), chain), atol=1e-5)
-    assert subject._model.config._attn_implementation == "sdpa"
+    assert subject.model.config._attn_implementation == "sdpa"
     kept = list(range(16))
     fused = subject.deletion_scores(chain, kept, [[0], [7], [15]], Joint())
     eager = scorer("llama", "nnsight").deletion_scores(chain, kept, [[0], [7], [15]], Joint())
@@ -272,14 +272,14 @@ def test_a_model_that_the_bridge_computes_otherwise_is_refused(
     scale: float | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrapped model whose logits differ from transformers', or that fails, is an error before any number is given."""
-    forward = TransformerLensScorer._forward
+    forward = TransformerLensBackend.forward
 
-    def wrong(self: TransformerLensScorer, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
+    def wrong(self: TransformerLensBackend, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
         if scale is None:
             raise RuntimeError("expected m1 and m2 to have the same dtype")
         return forward(self, input_ids, **inputs) * scale
 
-    monkeypatch.setattr(TransformerLensScorer, "_forward", wrong)
+    monkeypatch.setattr(TransformerLensBackend, "forward", wrong)
     with pytest.raises(UnsupportedError, match=f"{message}.*backend='nnsight' or dtype='float32'"):
         load_scorer(random_model("llama"), "transformer_lens", device="cpu", tokenizer=byte_tokenizer())
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from tokimp.contracts.context_length import check_prompt_fits
 from tokimp.errors import ScorerError
 from tokimp.models.batching import PositionBudget, batches_by_length, run_within_memory, split_list
 
@@ -160,12 +161,5 @@ def _settings(**fields: Any) -> GenerationConfig:
 def _room(scorer: Generating, index: int, prompt: Sequence[int], wanted: int) -> int:
     if not prompt:
         raise ScorerError(f"prompt {index} has no tokens; give it at least one")
-    if scorer.context_length is None:
-        return wanted
-    room = scorer.context_length - len(prompt)
-    if room < 1:
-        raise ScorerError(
-            f"prompt {index} has {len(prompt)} tokens and leaves no room to write in the {scorer.context_length} that "
-            f"{scorer.model_id} reads; shorten it"
-        )
-    return min(wanted, room)
+    check_prompt_fits(f"prompt {index}", len(prompt), scorer)
+    return wanted if scorer.context_length is None else min(wanted, scorer.context_length - len(prompt))

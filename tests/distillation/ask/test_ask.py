@@ -11,7 +11,7 @@ from tests.distillation.scripted import ScriptedEngine, Sums
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.contracts.task import Question
 from tokimp.distillation.ask.ask import Asking, Interview
-from tokimp.errors import DistillationError, TaskError, UnsupportedError
+from tokimp.errors import ContextLengthError, DistillationError, TaskError, UnsupportedError
 from tokimp.storage.batch_log import BatchLog
 from tokimp.testing import AdditiveScorer
 
@@ -86,7 +86,7 @@ def test_a_question_that_cannot_be_asked_is_refused_or_left_out() -> None:
     engine = ScriptedEngine(context_length=12)
     held = interview(engine, Asking())
     long = Question("long", "1+1" * 20, "2")
-    with pytest.raises(DistillationError, match=r"question 'long': its prompt of \d+ tokens leaves no room in the 12"):
+    with pytest.raises(ContextLengthError, match=r"question 'long': \d+ tokens and one to write, but .* at most 12"):
         held.prepare([*QUESTIONS, long])
     skipped: list[SkippedRecord] = []
     assert [question for question, _ in held.prepare([*QUESTIONS, long], skipped)] == QUESTIONS

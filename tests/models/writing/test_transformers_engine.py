@@ -47,5 +47,5 @@ def test_it_writes_and_does_nothing_else() -> None:
     chain = tokenize_chain(Chain("c", "q", "r", "a"), small.tokenizer)
     with pytest.raises(UnsupportedError, match=r"'transformers' only writes; tokimp\.load_scorer"):
         small.logprobs([chain])
-    with pytest.raises(ScorerError, match="leaves no room"):
+    with pytest.raises(ScorerError, match="tokens and one to write"):
         small.generate([[5] * CONTEXT_LENGTH])

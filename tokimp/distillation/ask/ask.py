@@ -11,12 +11,13 @@ from typing import Any
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.contracts.context_length import check_prompt_fits
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.layout import Layout
-from tokimp.errors import DistillationError, TaskError, TokenizationError, UnsupportedError
+from tokimp.errors import ContextLengthError, DistillationError, TaskError, TokenizationError, UnsupportedError
 from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.digests import json_digest
@@ -131,7 +132,7 @@ class Interview:
 
         Raises
         ------
-        DistillationError, TokenizationError
+        ContextLengthError, DistillationError, TokenizationError
             If there is no question, two have one id, or one cannot be turned into ids or leaves the model no room.
         """
         found: dict[str, tuple[Question, Ids]] = {}
@@ -140,7 +141,7 @@ class Interview:
                 raise DistillationError(f"two questions have the id {question.id!r}; give each an id of its own")
             try:
                 found[question.id] = (question, self._prompt(question))
-            except (DistillationError, TokenizationError) as error:
+            except (ContextLengthError, TokenizationError) as error:
                 if skipped is None:
                     raise
                 skipped.append(SkippedRecord(f"question {question.id!r}", question.id, str(error)))
@@ -151,12 +152,7 @@ class Interview:
 
     def _prompt(self, question: Question) -> Ids:
         ids = self.layout.prompt(question)
-        most = self.model.context_length
-        if most is not None and len(ids) >= most:
-            raise DistillationError(
-                f"question {question.id!r}: its prompt of {len(ids)} tokens leaves no room in the {most} that "
-                f"{self.model.model_id} reads; leave it out (--skip-bad), or shorten it"
-            )
+        check_prompt_fits(f"question {question.id!r}", len(ids), self.model)
         return ids
 
     def identity(self, what: str, asked: Asked) -> dict[str, Any]:

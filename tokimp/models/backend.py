@@ -1,0 +1,154 @@
+"""The backend: how a decoder runs, and how its attention and embeddings are seen and changed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tokimp.errors import UnsupportedError
+from tokimp.models.loading import LoadedModel
+
+
+class Backend(ABC):
+    """A way to run a transformers decoder and to reach inside it.
+
+    A subclass runs one loaded model, which it owns and may change. It must write `forward` and `forward_embeddings`.
+    The rest is optional: a backend that shows attention writes `attention_layers`, `forward_attention` and
+    `output_projection`, one that can take attention away writes `forward_cut`. What is left out, the scorer does not
+    claim to have. A scorer names its backend in `CausalLMScorer.backend_class`.
+
+    The keyword arguments ``inputs`` (``past_key_values``, ``use_cache``, ``logits_to_keep``) are meant for the model
+    and must reach it unchanged. With ``logits_to_keep`` a model may return the logits of the last positions only.
+
+    Parameters
+    ----------
+    loaded
+        The model, its tokenizer and where they are.
+
+    Attributes
+    ----------
+    model
+        The transformers model.
+
+    Raises
+    ------
+    UnsupportedError
+        If the backend does not know the model's architecture.
+
+    Examples
+    --------
+    A whole backend on torch's own hooks, for models whose modules have the names of llama's:
+
+    >>> from contextlib import ExitStack
+    >>> class HookBackend(Backend):
+    ...     def __init__(self, loaded):
+    ...         super().__init__(loaded)
+    ...         self.layers = loaded.model.model.layers
+    ...         self.attention_layers = frozenset(range(len(self.layers)))
+    ...
+    ...     def forward(self, input_ids, **inputs):
+    ...         return self.model(input_ids, **inputs).logits
+    ...
+    ...     def forward_embeddings(self, input_ids, substitute, **inputs):
+    ...         embedding = self.model.get_input_embeddings()
+    ...         with embedding.register_forward_hook(lambda module, arguments, output: substitute(output)):
+    ...             return self.forward(input_ids, **inputs)
+    ...
+    ...     def forward_attention(self, input_ids, layers, visit, **inputs):
+    ...         with ExitStack() as hooks:
+    ...             for layer in layers:
+    ...                 show = lambda module, arguments, output, layer=layer: visit(layer, output[1])
+    ...                 hooks.enter_context(self.layers[layer].self_attn.register_forward_hook(show))
+    ...             self.forward(input_ids, **inputs)
+    ...
+    ...     def output_projection(self, layer):
+    ...         return self.layers[layer].self_attn.o_proj
+
+    A scorer with this backend, on a small random model (whose attention is "eager": fused kernels form no weights):
+
+    >>> from tokimp.models.causal_lm import CausalLMScorer
+    >>> class HookScorer(CausalLMScorer):
+    ...     backend = "hooks"
+    ...     backend_class = HookBackend
+    >>> from tokimp.testing import check_scorer
+    >>> from tokimp.testing.random_models import byte_tokenizer, random_model
+    >>> scorer = HookScorer(random_model("llama"), device="cpu", tokenizer=byte_tokenizer())
+    >>> check_scorer(scorer)
+    >>> from tokimp.contracts.scorer import Capability
+    >>> [capability.value for capability in Capability if capability not in scorer.capabilities]
+    ['knockout']
+    """
+
+    attention_layers: frozenset[int] = frozenset()
+    """The layers that have attention weights to show."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.model: Any = loaded.model
+
+    @abstractmethod
+    def forward(self, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        """Return the logits of ids, [batch, position, vocabulary].
+
+        Parameters
+        ----------
+        input_ids
+            [batch, position]
+        **inputs
+            Passed to the model.
+        """
+
+    @abstractmethod
+    def forward_embeddings(
+        self, input_ids: torch.Tensor, substitute: Callable[[torch.Tensor], torch.Tensor], **inputs: Any
+    ) -> torch.Tensor:
+        """Return the logits when other embeddings take the place of the tokens' own.
+
+        Parameters
+        ----------
+        input_ids
+            [batch, position]
+        substitute
+            Maps the output of the token-embedding module, [batch, position, d_model], to what the model reads instead.
+            Gradients must flow through it.
+        **inputs
+            Passed to the model.
+        """
+
+    def forward_attention(
+        self, input_ids: torch.Tensor, layers: frozenset[int], visit: Callable[[int, torch.Tensor], None], **inputs: Any
+    ) -> None:
+        """Run the model and show the attention weights of some layers, each as soon as the layer has run.
+
+        Parameters
+        ----------
+        input_ids
+            [batch, position]
+        layers
+            Some of `attention_layers`.
+        visit
+            Called with a layer and its weights, [batch, head, query, key].
+        **inputs
+            Passed to the model.
+        """
+        raise UnsupportedError(f"{type(self).__name__} shows no attention")
+
+    def output_projection(self, layer: int) -> torch.nn.Module:
+        """Return the module that maps a layer's concatenated heads to the residual stream."""
+        raise UnsupportedError(f"{type(self).__name__} shows no output projection; use weights='pattern'")
+
+    def forward_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        """Return the logits without some of the attention, in all layers and heads.
+
+        Parameters
+        ----------
+        input_ids
+            [batch, position]
+        cut
+            True where a query may not attend to a key, [batch, query, key].
+        **inputs
+            Passed to the model.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot cut attention")
