@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from tokimp.bench import Bench, ChainCost, Fidelity, MatmulRate, Way, WayCost
-from tokimp.bench.report import notes, way_table
+from tokimp.bench.fidelity import Fidelity
+from tokimp.bench.matmul import MatmulRate
+from tokimp.bench.measurement import ChainCost, ModeCost
+from tokimp.bench.record import Bench
+from tokimp.bench.report import mode_table, notes
+from tokimp.bench.reuse_modes import ReuseMode
 
 
 def bench_of(gap: float) -> tuple[Bench, ChainCost]:
@@ -14,12 +18,12 @@ def bench_of(gap: float) -> tuple[Bench, ChainCost]:
     exact = Fidelity(True, 1.0, 0.0, 10.0, 1.0, 0.5)
     near = Fidelity(True, 1.0, gap, 10.0, 1.0, 0.5)
     ran = {"expected_seconds": 1.0, "expected_positions": 9.0, "seconds": 2.0, "positions": 8, "operations": 50}
-    ways = (
-        WayCost(Way.FROM_SCRATCH, skipped="about 9 s expected, 1 s left of 10 s"),
-        WayCost(Way.BETWEEN_STEPS, **ran, memory=2**30, fidelity=exact),  # type: ignore[arg-type] # numbers, as above
-        WayCost(Way.FAST, **ran, memory=2**30, fidelity=near),  # type: ignore[arg-type] # likewise
+    modes = (
+        ModeCost(ReuseMode.FROM_SCRATCH, skipped="about 9 s expected, 1 s left of 10 s"),
+        ModeCost(ReuseMode.BETWEEN_STEPS, **ran, memory=2**30, fidelity=exact),  # type: ignore[arg-type] # numbers, as above
+        ModeCost(ReuseMode.FAST, **ran, memory=2**30, fidelity=near),  # type: ignore[arg-type] # likewise
     )
-    chain = ChainCost("demo-00", 3, 4, 5, 4, 16.0, ways)
+    chain = ChainCost("demo-00", 3, 4, 5, 4, 16.0, modes)
     return Bench({}, {}, (MatmulRate("square", 1, 1, 1, 100.0),), (chain,)), chain
 
 
@@ -28,13 +32,13 @@ def test_a_gap_that_rounds_to_nothing_has_no_sign(gap: float, shown: str) -> Non
     """A fast run that ends higher than the exact one by less than is shown has a gap of 0.0%; others keep theirs."""
     console = Console(width=200)
     with console.capture() as captured:
-        console.print(way_table(*bench_of(gap)))
+        console.print(mode_table(*bench_of(gap)))
     fast = next(line for line in captured.get().splitlines() if line.split()[:1] == ["fast"])
     assert fast.split()[-3] == shown
 
 
-def test_the_exact_way_is_named_as_an_estimator() -> None:
-    """Below the table stands which estimator does what the way between steps does, and what was skipped."""
+def test_the_exact_mode_is_named_as_an_estimator() -> None:
+    """Below the table stands which estimator does what the mode between steps does, and what was skipped."""
     assert notes(*bench_of(0.0)) == [
         "between-steps is what greedy:strategy=exact does",
         "from-scratch: skipped, about 9 s expected, 1 s left of 10 s",

@@ -1,4 +1,4 @@
-"""How close one pruning of a chain is to the exact one."""
+"""How close a pruning of a chain comes to the exact one."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ OVERLAP_AT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """A pruning beside the exact one of the same chain.
+    """A pruning compared with the exact pruning of the same chain.
 
     Attributes
     ----------
     same_order
-        Whether the same units went at the same steps.
+        Whether both deleted the same units at the same steps.
     spearman
-        Of the two importances; NaN where one is constant.
+        Spearman correlation of the two importances; NaN where one is constant.
     mean_gap
-        What was left is less likely than in the exact run by so many nats, on average over the steps.
+        By how many nats the remaining chain is less likely than in the exact run: the mean over the steps.
     exact_range
-        Nats between the most and the least likely that the exact run saw, the unpruned chain included: what the gap
-        is to be seen beside.
+        Nats between the greatest and the least likelihood along the exact run, the unpruned chain included; it gives
+        the gap its scale.
     kept_overlap
         Share of the units kept by the exact run that this one keeps too, at the keep ratio `overlap_at`.
     overlap_at
-        0.5, or where both runs stopped, if that is higher.
+        0.5, or the keep ratio at which both runs stopped, if that is higher.
     """
 
     same_order: bool
@@ -45,48 +45,57 @@ class Fidelity:
 
 
 def likelihoods(trajectory: Trajectory, objective: Objective) -> FloatArray:
-    """Return the likelihood along a run that an objective is about: joint for those that are no single likelihood."""
+    """Return the log-likelihood that an objective is about, along a run, [step], nats.
+
+    It is the joint one for objectives that are neither the answer's nor the reasoning's likelihood.
+    """
     name = objective.name if objective.name in {"answer", "reasoning"} else "joint"
     values: FloatArray = getattr(trajectory, name)
     return values
 
 
 def fidelity(
-    found: Importance, exact: Importance, unpruned: float, objective: Objective, keep_ratio: float = 0.0
+    pruning: Importance, exact: Importance, unpruned: float, objective: Objective, keep_ratio: float = 0.0
 ) -> Fidelity:
     """Compare a pruning with the exact one.
 
     Parameters
     ----------
-    found, exact
+    pruning, exact
         Two prunings of one chain to the same keep ratio, with order and trajectory.
     unpruned
-        The likelihood of the whole chain, of the kind that `likelihoods` returns.
+        The log-likelihood of the whole chain, of the kind that `likelihoods` returns, nats.
     objective
         What both preserve.
     keep_ratio
-        Where both stop.
+        Share of the units at which both stop.
+
+    Raises
+    ------
+    ValueError
+        If one of them has no order or no trajectory, and so is no pruning.
     """
-    if found.order is None or exact.order is None or found.trajectory is None or exact.trajectory is None:
+    if pruning.order is None or exact.order is None or pruning.trajectory is None or exact.trajectory is None:
         raise ValueError("only prunings, with order and trajectory, can be compared")
-    along, reference = (likelihoods(run.trajectory, objective) for run in (found, exact) if run.trajectory is not None)
-    seen = np.append(reference, unpruned)
-    at = max(OVERLAP_AT, keep_ratio)
-    constant = is_constant(found.scores) or is_constant(exact.scores)
+    along, along_exact = (likelihoods(trajectory, objective) for trajectory in (pruning.trajectory, exact.trajectory))
+    exact_and_unpruned = np.append(along_exact, unpruned)
+    overlap_at = max(OVERLAP_AT, keep_ratio)
+    constant = is_constant(pruning.scores) or is_constant(exact.scores)
     return Fidelity(
-        same_order=np.array_equal(found.order, exact.order),
-        spearman=float("nan") if constant else pearson(mean_ranks(found.scores), mean_ranks(exact.scores)),
-        mean_gap=float(np.mean(reference - along)) if len(reference) else 0.0,
-        exact_range=float(seen.max() - seen.min()),
-        kept_overlap=_kept_overlap(found.scores, exact.scores, at),
-        overlap_at=at,
+        same_order=np.array_equal(pruning.order, exact.order),
+        spearman=float("nan") if constant else pearson(mean_ranks(pruning.scores), mean_ranks(exact.scores)),
+        mean_gap=float(np.mean(along_exact - along)) if len(along_exact) else 0.0,
+        exact_range=float(exact_and_unpruned.max() - exact_and_unpruned.min()),
+        kept_overlap=_kept_overlap(pruning.scores, exact.scores, overlap_at),
+        overlap_at=overlap_at,
     )
 
 
-def _kept_overlap(found: FloatArray, exact: FloatArray, keep_ratio: float) -> float:
-    count = len(exact)
-    kept = int(count * keep_ratio)
-    if not kept:
+def _kept_overlap(scores: FloatArray, exact_scores: FloatArray, keep_ratio: float) -> float:
+    """Return the share of the units kept by importance in both, [unit] each; NaN where no unit is kept."""
+    n_units = len(exact_scores)
+    n_kept = int(n_units * keep_ratio)
+    if not n_kept:
         return float("nan")
-    first, second = (set(np.flatnonzero(ranks(scores) >= count - kept).tolist()) for scores in (found, exact))
-    return len(first & second) / kept
+    kept, kept_by_exact = (set(np.flatnonzero(ranks(s) >= n_units - n_kept).tolist()) for s in (scores, exact_scores))
+    return len(kept & kept_by_exact) / n_kept

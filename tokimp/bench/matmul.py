@@ -1,4 +1,4 @@
-"""The rate at which a device multiplies matrices: what the scoring loop's rate is a share of."""
+"""The rate at which a device multiplies matrices, of which the scoring loop's rate is a share."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 
 from tokimp.models.forward_work import ModelSize
 
-# Side of the large square product, by kind of device (else the last).
-_SIDE = {"cpu": 2048, "": 8192}
+# Rows and columns of the large square product.
+_SIDE_ON_CPU, _SIDE_ON_OTHERS = 2048, 8192
 _REPETITIONS, _LEAST_SECONDS = 5, 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class MatmulRate:
-    """How fast one product of matrices, [rows, inner] by [inner, columns], was at best.
+    """The best rate measured for one product of matrices, [rows, inner] by [inner, columns].
 
     Attributes
     ----------
     name
         ``square`` or ``mlp``.
     rows, inner, columns
-        The matrices' sizes.
+        Sizes of the matrices.
     operations_per_second
-        Additions and multiplications (FLOP) a second; the fastest of several runs.
+        Additions and multiplications (FLOP) a second, in the fastest of several runs.
     """
 
     name: str
@@ -36,20 +36,22 @@ class MatmulRate:
 
 
 def matmul_rates(device: str, dtype: torch.dtype, size: ModelSize, rows: int) -> list[MatmulRate]:
-    """Measure two products in a precision: a large square one, and one as in the model's MLP for a full batch.
+    """Measure two products: a large square one, and one as in the model's MLP for a full batch.
 
     Threads are torch's own, as in the scoring loop.
 
     Parameters
     ----------
-    device, dtype
-        Where, and in which precision.
+    device
+        Device on which to multiply.
+    dtype
+        Precision of the matrices.
     size
-        Of the model.
+        Size of the model, whose MLP gives the second product its shape.
     rows
         Token positions of a full batch.
     """
-    side = _SIDE.get(torch.device(device).type, _SIDE[""])
+    side = _SIDE_ON_CPU if torch.device(device).type == "cpu" else _SIDE_ON_OTHERS
     shapes = {"square": (side, side, side), "mlp": (rows, size.hidden, size.intermediate)}
     return [MatmulRate(name, *shape, _best_rate(device, dtype, shape)) for name, shape in shapes.items()]
 
@@ -71,7 +73,7 @@ def _best_rate(device: str, dtype: torch.dtype, shape: tuple[int, int, int]) -> 
 
 
 def synchronize(device: str) -> None:
-    """Wait until a device has done what it was given, so that a clock read next counts it."""
+    """Wait until a device has finished its work, so that a clock read next counts it."""
     kind = torch.device(device).type
     if kind == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Pruning one chain in several ways, each estimated before it is run, and what each cost and found."""
+"""Measuring what pruning one chain costs in each reuse mode, and how close it comes to the exact run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from tokimp.bench.estimate import expected_positions, from_scratch_positions, positions_a_second
 from tokimp.bench.fidelity import Fidelity, fidelity
 from tokimp.bench.matmul import synchronize
-from tokimp.bench.reuse_modes import FAST, Way, estimator_for, scorer_for
+from tokimp.bench.reuse_modes import FAST, ReuseMode, estimator_for, scorer_for
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Objective
@@ -17,37 +17,37 @@ from tokimp.errors import UnsupportedError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.memory import peak_memory, reset_peak_memory
 
-# The cheapest first, so that a budget is spent on what ends.
-ORDER = (Way.FAST, Way.BETWEEN_STEPS, Way.WITHIN_STEPS, Way.FROM_SCRATCH)
+# The cheapest first, so that a budget is spent on runs that end within it.
+ORDER = (ReuseMode.FAST, ReuseMode.BETWEEN_STEPS, ReuseMode.WITHIN_STEPS, ReuseMode.FROM_SCRATCH)
 
 
 @dataclass(frozen=True, slots=True)
-class WayCost:
-    """One way of pruning one chain.
+class ModeCost:
+    """What pruning one chain cost in one reuse mode.
 
     Attributes
     ----------
-    way
-        Which.
+    mode
+        The reuse mode.
     expected_seconds, expected_positions
-        As estimated before it ran; ``None`` where the way is not possible.
+        Estimates made before the run; ``None`` where the model does not allow the mode.
     skipped
-        Why it was not run; empty if it was. All that follows is ``None`` then.
+        Why the mode was not run; empty if it was. If it was skipped, all that follows is ``None`` or empty.
     seconds
-        Of the pruning alone, model and chain in memory.
+        Seconds of the pruning alone, with model and chain in memory.
     positions
         Token positions passed through the model.
     operations
-        Additions and multiplications (FLOP) of these, `tokimp.models.forward_work.ForwardWork.operations`.
+        Their additions and multiplications (FLOP), as `tokimp.models.forward_work.ForwardWork.operations` counts them.
     memory
-        Bytes in use at most, weights included; since the process began where the system cannot forget a peak.
+        Peak memory in bytes, weights included; on systems that cannot reset the peak, since the process began.
     fidelity
-        Beside an exact run of the same chain; ``None`` where none was affordable.
+        Comparison with an exact run of the same chain; ``None`` where no exact run was made.
     diagnostics
-        What the estimator says of its run (of fast greedy pruning, its audit).
+        What the estimator reports about its run, such as the audit of fast greedy pruning.
     """
 
-    way: Way
+    mode: ReuseMode
     expected_seconds: float | None = None
     expected_positions: float | None = None
     skipped: str = ""
@@ -61,16 +61,16 @@ class WayCost:
 
 @dataclass(frozen=True, slots=True)
 class ChainCost:
-    """All ways of pruning one chain.
+    """What pruning one chain cost in every reuse mode.
 
     Attributes
     ----------
     chain_id, prompt_tokens, reasoning_tokens, answer_tokens, units
         The chain and its sizes.
     from_scratch_positions
-        Token positions of the published procedure, counted: `tokimp.bench.estimate.from_scratch_positions`.
-    ways
-        In the order of `Way`.
+        Token positions that the published procedure reads (`tokimp.bench.estimate.from_scratch_positions`).
+    modes
+        The costs, in the order of `ReuseMode`.
     """
 
     chain_id: str
@@ -79,7 +79,7 @@ class ChainCost:
     answer_tokens: int
     units: int
     from_scratch_positions: float
-    ways: tuple[WayCost, ...]
+    modes: tuple[ModeCost, ...]
 
 
 def measure_chain(
@@ -87,31 +87,35 @@ def measure_chain(
     chain: TokenizedChain,
     objective: Objective,
     *,
-    ways: Sequence[Way] = ORDER,
+    modes: Sequence[ReuseMode] = ORDER,
     keep_ratio: float = 0.0,
     budget: float = float("inf"),
     fast: str = FAST,
     say: Callable[[str], None] = lambda _: None,
 ) -> ChainCost:
-    """Prune a chain in several ways, and return what each cost and how close it came to the exact run.
+    """Prune a chain in several reuse modes, and return what each cost and how close it came to the exact run.
 
-    Each way has caches and counts of its own. A short trial of each gives its speed, from which its seconds are
-    estimated; the cheapest begins, and a way that would not end within what is left of the budget is skipped.
+    Each mode has caches and counts of its own. A short trial measures its speed, from which its seconds are estimated.
+    The cheapest mode runs first. A mode that is expected to take longer than what is left of the budget is skipped.
 
     Parameters
     ----------
     scorer
         The model.
-    chain, objective, keep_ratio
-        What is pruned, what is preserved, and the share of units at which to stop.
-    ways
-        Which to measure.
+    chain
+        The chain to prune.
+    objective
+        What the pruning preserves.
+    modes
+        The modes to measure.
+    keep_ratio
+        Share of the units at which to stop.
     budget
-        Seconds for all ways together; estimates decide, so that a run may end later.
+        Seconds for all modes together. Estimates decide what runs, so the whole may take longer.
     fast
-        Specification of the estimator of `Way.FAST`.
+        Specification of the estimator of `ReuseMode.FAST`.
     say
-        Told what begins, and what is skipped and why.
+        Called with a line of text when a mode begins or is skipped.
 
     Raises
     ------
@@ -121,25 +125,25 @@ def measure_chain(
     began = time.perf_counter()
     objective.check(chain)
     pruning = _Pruning(scorer, chain, objective, keep_ratio, fast)
-    costs: dict[Way, WayCost] = {}
-    found: dict[Way, Importance] = {}
-    for way in (way for way in ORDER if way in ways):
-        cost = pruning.expect(way)
+    costs: dict[ReuseMode, ModeCost] = {}
+    prunings: dict[ReuseMode, Importance] = {}
+    for mode in (mode for mode in ORDER if mode in modes):
+        cost = pruning.expect(mode)
         left = budget - (time.perf_counter() - began)
         if cost.expected_seconds is not None and cost.expected_seconds > left:
-            seconds = f"about {cost.expected_seconds:.0f} s expected, {max(0.0, left):.0f} s left of {budget:.0f} s"
-            cost = replace(cost, skipped=seconds)
+            reason = f"about {cost.expected_seconds:.0f} s expected, {max(0.0, left):.0f} s left of {budget:.0f} s"
+            cost = replace(cost, skipped=reason)
         if cost.skipped:
-            say(f"{chain.chain.id}: {way} skipped: {cost.skipped}")
+            say(f"{chain.chain.id}: {mode} skipped: {cost.skipped}")
         else:
-            say(f"{chain.chain.id}: {way}, about {cost.expected_seconds:.0f} s")
-            found[way], cost = pruning.run(cost)
-        costs[way] = cost
-    exact = next((found[way] for way in reversed(ORDER) if way in found and way.exact), None)
+            say(f"{chain.chain.id}: {mode}, about {cost.expected_seconds:.0f} s")
+            prunings[mode], cost = pruning.run(cost)
+        costs[mode] = cost
+    exact = next((prunings[mode] for mode in reversed(ORDER) if mode in prunings and mode.exact), None)
     if exact is not None:
-        unpruned = _unpruned(scorer, chain, objective)
-        for way, importance in found.items():
-            costs[way] = replace(costs[way], fidelity=fidelity(importance, exact, unpruned, objective, keep_ratio))
+        unpruned = _unpruned_likelihood(scorer, chain, objective)
+        for mode, importance in prunings.items():
+            costs[mode] = replace(costs[mode], fidelity=fidelity(importance, exact, unpruned, objective, keep_ratio))
     return ChainCost(
         chain_id=chain.chain.id,
         prompt_tokens=len(chain.prompt_ids),
@@ -147,13 +151,13 @@ def measure_chain(
         answer_tokens=len(chain.answer_ids),
         units=len(chain.units),
         from_scratch_positions=from_scratch_positions(chain, keep_ratio),
-        ways=tuple(costs[way] for way in Way if way in costs),
+        modes=tuple(costs[mode] for mode in ReuseMode if mode in costs),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Pruning:
-    """What all ways have in common."""
+    """A pruning that can be run in any mode: model, chain, objective, and where it stops."""
 
     scorer: CausalLMScorer
     chain: TokenizedChain
@@ -161,17 +165,20 @@ class _Pruning:
     keep_ratio: float
     fast: str
 
-    def expect(self, way: Way) -> WayCost:
+    def expect(self, mode: ReuseMode) -> ModeCost:
         try:
-            own = scorer_for(way, self.scorer)
+            own = scorer_for(mode, self.scorer)
         except UnsupportedError as error:
-            return WayCost(way, skipped=str(error))
-        estimator = estimator_for(way, self.keep_ratio, self.fast)
-        positions = expected_positions(way, self.chain, self.keep_ratio, estimator, self.objective, shares=own.reuse_kv)
-        return WayCost(way, positions / positions_a_second(own, self.chain, self.objective), positions)
+            return ModeCost(mode, skipped=str(error))
+        estimator = estimator_for(mode, self.keep_ratio, self.fast)
+        positions = expected_positions(
+            mode, self.chain, self.keep_ratio, estimator, self.objective, shares=own.reuse_kv
+        )
+        return ModeCost(mode, positions / positions_a_second(own, self.chain, self.objective), positions)
 
-    def run(self, cost: WayCost) -> tuple[Importance, WayCost]:
-        own, estimator = scorer_for(cost.way, self.scorer), estimator_for(cost.way, self.keep_ratio, self.fast)
+    def run(self, cost: ModeCost) -> tuple[Importance, ModeCost]:
+        """Prune in the mode of an estimated cost; return the importance, and the cost with what was measured."""
+        own, estimator = scorer_for(cost.mode, self.scorer), estimator_for(cost.mode, self.keep_ratio, self.fast)
         reset_peak_memory(own.device)
         begin = time.perf_counter()
         importance = estimator.estimate(self.chain, own, self.objective)
@@ -187,7 +194,8 @@ class _Pruning:
         )
 
 
-def _unpruned(scorer: CausalLMScorer, chain: TokenizedChain, objective: Objective) -> float:
+def _unpruned_likelihood(scorer: CausalLMScorer, chain: TokenizedChain, objective: Objective) -> float:
+    """Return the log-likelihood of the whole chain, of the kind that `fidelity.likelihoods` returns, nats."""
     logprobs = scorer.logprobs([chain])[0]
     reasoning, answer = float(logprobs.reasoning.sum()), float(logprobs.answer.sum())
     return {"answer": answer, "reasoning": reasoning}.get(objective.name, reasoning + answer)

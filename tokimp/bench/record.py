@@ -1,4 +1,4 @@
-"""All that one benchmark measured, with where it was measured, as JSON."""
+"""What one benchmark measured and where it was measured, written as JSON."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from typing import Any
 import torch
 
 from tokimp.bench.matmul import MatmulRate
-from tokimp.bench.measurement import ChainCost, WayCost
+from tokimp.bench.measurement import ChainCost, ModeCost
 from tokimp.contracts.objective import Objective
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.results.provenance import model_identity, objective_identity, versions
 from tokimp.storage.atomic import replacing
 
+# Files of earlier versions have these keys, and so have the programs that read them.
+_KEYS = {"mode": "way", "modes": "ways"}
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What was measured.
+    """One benchmark.
 
     Attributes
     ----------
     surroundings
-        Model, objective, versions, device and threads: `surroundings`.
+        Model, objective, versions, device and threads, as `surroundings` returns them.
     settings
-        What was asked for: keep ratio, budget, unit, estimator of the fast way.
+        What was asked for: keep ratio, budget, unit, estimator of the fast mode.
     matmul
-        Rates of the device, measured in the same run.
+        Rates at which the device multiplied matrices in the same run.
     chains
-        One entry a chain, or a length of one.
+        One entry for each chain, or for each length to which a chain was cut.
     """
 
     surroundings: dict[str, Any]
@@ -41,19 +44,23 @@ class Bench:
     matmul: tuple[MatmulRate, ...]
     chains: tuple[ChainCost, ...]
 
-    def share_of_peak(self, cost: WayCost) -> float | None:
-        """Return a way's operations a second as a share of the fastest matrix product measured."""
+    def share_of_peak(self, cost: ModeCost) -> float | None:
+        """Return a mode's operations a second as a share of the fastest matrix product measured."""
         if not cost.seconds or cost.operations is None:
             return None
         return cost.operations / cost.seconds / max(rate.operations_per_second for rate in self.matmul)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, dictionaries, texts and numbers; what is not a number is ``None``."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
-        for chain, entry in zip(self.chains, plain["chains"], strict=True):
-            for cost, way in zip(chain.ways, entry["ways"], strict=True):
-                way["share_of_peak"] = self.share_of_peak(cost)
+        chains = [{_KEYS.get(name, name): value for name, value in asdict(chain).items()} for chain in self.chains]
+        for chain, entry in zip(self.chains, chains, strict=True):
+            entry["ways"] = [self._cost_entry(cost) for cost in chain.modes]
+        plain: dict[str, Any] = _without_nan({**asdict(self), "chains": chains})
         return plain
+
+    def _cost_entry(self, cost: ModeCost) -> dict[str, Any]:
+        entry = {_KEYS.get(name, name): value for name, value in asdict(cost).items()}
+        return {**entry, "share_of_peak": self.share_of_peak(cost)}
 
     def save(self, path: Path) -> None:
         """Write the JSON file, whole or not at all."""
@@ -63,16 +70,15 @@ class Bench:
 
 
 def surroundings(scorer: CausalLMScorer, objective: Objective) -> dict[str, Any]:
-    """Return what the figures depend on beside the code."""
+    """Return what the figures depend on besides the code: model, objective, versions, processor and threads."""
     on_gpu = torch.device(scorer.device).type == "cuda"
+    processor = platform.processor() or platform.machine()
     return {
         **model_identity(scorer, scorer.fingerprint()),
         "objective": objective_identity(objective),
         "parameters": scorer.size.parameters + scorer.size.projection,
         "versions": versions(scorer),
-        "processor": torch.cuda.get_device_name(scorer.device)
-        if on_gpu
-        else platform.processor() or platform.machine(),
+        "processor": torch.cuda.get_device_name(scorer.device) if on_gpu else processor,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }

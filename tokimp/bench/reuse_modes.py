@@ -1,33 +1,34 @@
-"""The ways of pruning that are measured: what each reuses, and the estimator that does it."""
+"""How much each measured run of greedy pruning reuses, with the scorer and the estimator that do it."""
 
 from __future__ import annotations
 
 import inspect
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from tokimp.contracts.estimator import ImportanceEstimator
-from tokimp.contracts.registry import load_estimator
-from tokimp.models.causal_lm import CausalLMScorer
+if TYPE_CHECKING:
+    from tokimp.contracts.estimator import ImportanceEstimator
+    from tokimp.models.causal_lm import CausalLMScorer
 
 EXACT = "greedy"
 FAST = "greedy:strategy=fast"
 EXACT_PRUNING = f"{EXACT}:strategy=exact"
-"""The estimator that prunes as `Way.BETWEEN_STEPS` does, for whoever wants the ranks and no measurement."""
+"""The estimator that prunes as `ReuseMode.BETWEEN_STEPS` does, for whoever wants the ranks and no measurement."""
 
 
-class Way(StrEnum):
-    """How every step's candidates are scored.
+class ReuseMode(StrEnum):
+    """What greedy pruning reuses when it scores the candidates of a step.
 
     Attributes
     ----------
     FROM_SCRATCH
-        Every candidate as a whole sequence, as published; in batches of rows of one length, without a cache.
+        Nothing: every candidate is read as a whole sequence, as published, in batches of one length without a cache.
     WITHIN_STEPS
-        The candidates of a step share the keys and values of what precedes them.
+        The candidates of one step share the keys and values of the tokens that precede them.
     BETWEEN_STEPS
-        Steps share as well: a candidate is read only from where its past is new.
+        Steps share keys and values as well: a candidate is read only from the first token whose prefix changed.
     FAST
-        Not every candidate at every step; not the same order.
+        Not every candidate is scored at every step, so the order may differ from the exact one.
     """
 
     FROM_SCRATCH = "from-scratch"
@@ -38,31 +39,34 @@ class Way(StrEnum):
     @property
     def exact(self) -> bool:
         """Whether every candidate is scored at every step, so that the order is that of the paper's procedure."""
-        return self is not Way.FAST
+        return self is not ReuseMode.FAST
 
 
-def scorer_for(way: Way, scorer: CausalLMScorer) -> CausalLMScorer:
-    """Return a scorer of the same loaded model that works in one way, with counts of its own.
+def scorer_for(mode: ReuseMode, scorer: CausalLMScorer) -> CausalLMScorer:
+    """Return a scorer of the same loaded model that reuses what a mode allows, with counts of its own.
 
     Raises
     ------
     UnsupportedError
-        If the way needs keys and values that this architecture cannot share.
+        If the mode needs keys and values that this architecture cannot share.
     """
-    if way is Way.FAST:
+    if mode is ReuseMode.FAST:
         return scorer.reusing(reuse_kv=scorer.reuse_kv)
-    return scorer.reusing(reuse_kv=way is not Way.FROM_SCRATCH, cache_memory=0 if way is Way.WITHIN_STEPS else None)
+    cache_memory = 0 if mode is ReuseMode.WITHIN_STEPS else None
+    return scorer.reusing(reuse_kv=mode is not ReuseMode.FROM_SCRATCH, cache_memory=cache_memory)
 
 
-def estimator_for(way: Way, keep_ratio: float, fast: str = FAST) -> ImportanceEstimator:
-    """Return the estimator of a way.
+def estimator_for(mode: ReuseMode, keep_ratio: float, fast: str = FAST) -> ImportanceEstimator:
+    """Return the estimator that a mode runs.
 
     Parameters
     ----------
-    way, keep_ratio
-        Which, and where it stops.
+    mode
+        The mode.
+    keep_ratio
+        Share of the units at which the pruning stops.
     fast
-        Specification of the estimator of `Way.FAST`; one that takes ``keep_ratio``.
+        Specification of the estimator of `ReuseMode.FAST`; it must take ``keep_ratio``.
 
     Raises
     ------
@@ -71,12 +75,14 @@ def estimator_for(way: Way, keep_ratio: float, fast: str = FAST) -> ImportanceEs
     EstimatorError
         If a parameter's value is not allowed.
     """
-    specification = fast if way is Way.FAST else EXACT
-    named = type(load_estimator(specification))
-    given = [f"keep_ratio={keep_ratio}"]
-    if way.exact and "strategy" in inspect.signature(named).parameters:
-        given.append("strategy=exact")
+    from tokimp.contracts.registry import load_estimator  # noqa: PLC0415 - slow, and --help needs only the names above
+
+    specification = fast if mode is ReuseMode.FAST else EXACT
+    estimator_class = type(load_estimator(specification))
+    parameters = [f"keep_ratio={keep_ratio}"]
+    if mode.exact and "strategy" in inspect.signature(estimator_class).parameters:
+        parameters.append("strategy=exact")
     separator = "," if "=" in specification else ":"
-    estimator = load_estimator(separator.join([specification, ",".join(given)]))
+    estimator = load_estimator(separator.join([specification, ",".join(parameters)]))
     estimator.validate_parameters()
     return estimator

@@ -1,8 +1,9 @@
-"""Agreement of estimators in parts of the data: by category of token, by position, on right and on wrong chains."""
+"""Agreement of estimators within groups: by category of token, by position, on right and on wrong chains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -10,49 +11,57 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.groups_report import agreement_within_table, draw_agreement_within
-from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.agreement.within_report import agreement_within_table, draw_agreement_within
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import is_right
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import OneOf, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate, unit_scores
 
 KINDS = ("category", "position", "correctness")
-Units = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class AgreementWithin(Analysis):
-    """Spearman correlation of every two estimators within groups of units, or of chains.
+    """Spearman correlation of every two estimators within groups of units or of chains.
 
-    - ``by=category``: among the units of a chain that have one category (that of most of the unit's tokens);
-    - ``by=position``: among the units of one of `bands` equal stretches of a chain, named ``0.0-0.2`` and so on;
-    - ``by=correctness``: among all units, of the chains whose answer is right and of those whose answer is wrong, by
-      the rule of the data (chains without a right answer to compare with are left out).
+    - ``by=category``: the units of a chain that have the same category (a unit has that of most of its tokens);
+    - ``by=position``: the units in the same of `bands` equal stretches of a chain, named ``0-0.2`` and so on;
+    - ``by=correctness``: all units of the chains whose answer is right, and of those whose answer is wrong, by the rule
+      of the data. Chains without a right answer to compare with are left out.
 
-    A chain's value is the correlation of the ranks of the group's units (ties share their mean), as they are, and with
-    position partialled out within the group. Chains with fewer than `minimum_units` in a group, and those on which an
-    estimator is constant there, have none. Means over chains, BCa bootstrap intervals, chains resampled.
+    A chain's value is the correlation of the ranks of the group's units (ties share their mean), as they are and with
+    position partialled out within the group. A chain has no value where it has fewer than `minimum_units` units in the
+    group, or where an estimator is constant there. Means are over chains, with BCa bootstrap intervals, chains
+    resampled.
 
     Parameters
     ----------
     by
-        ``category``, ``position`` or ``correctness``.
+        What makes the groups: ``category``, ``position`` or ``correctness``.
     categorizer
-        Of ``by=category``: specification of a categorizer (``rules``); empty: the chain file's categories.
+        With ``by=category``: specification of a categorizer, such as ``rules``; if empty, the categories of the chain
+        file are used.
     bands
-        Of ``by=position``: stretches of a chain.
+        With ``by=position``: number of stretches of a chain.
     confidence, n_resamples, seed
-        Of the bootstrap.
+        Settings of the bootstrap.
     minimum_units
-        At least 3: two units agree or do not.
+        Fewest units of a group in a chain; at least 3, since two units can only agree or disagree.
     """
 
     name = "agreement_within"
+    constraints = {
+        "by": OneOf(*KINDS),
+        "bands": WholeNumber(1),
+        **RESAMPLING,
+        "minimum_units": WholeNumber(3),
+    }
 
     def __init__(
         self,
@@ -74,71 +83,59 @@ class AgreementWithin(Analysis):
         self.minimum_units = minimum_units
 
     def validate_parameters(self) -> None:
-        """Raise `AnalysisError` for an unknown grouping, or a probability or number out of its range."""
-        if self.by not in KINDS:
-            raise self.invalid_parameter("by", " or ".join(repr(kind) for kind in KINDS))
-        if not 0 < self.confidence < 1:
-            raise self.invalid_parameter("confidence", "a number between 0 and 1")
-        for name, least in (("bands", 1), ("n_resamples", 1), ("minimum_units", 3)):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
-                raise self.invalid_parameter(name, f"a whole number, {least} or more")
+        """Raise `AnalysisError` for a value that is not allowed, and `PluginError` for an unknown categorizer."""
+        super().validate_parameters()
         if self.categorizer:
-            load_categorizer(self.categorizer)
+            load_categorizer(self.categorizer).validate_parameters()
 
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return the node that ``docs/schema.md`` describes.
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/agreement_within``, as ``docs/schema.md`` describes it.
 
         Raises
         ------
         AnalysisError
             If there are no groups: no token has a category, or no chain has a right answer to compare with.
         """
-        result = given.result
-        labels = result["estimator"].to_numpy().tolist()
-        grouped = [list(self._groups(result, index, chain)) for index, chain in enumerate(self._chains(result))]
-        groups = sorted({group for chain in grouped for group, _ in chain})
+        result = inputs.result
+        labels = result["estimator"].to_numpy()
+        groups_by_chain = [list(self._groups(result, index, chain)) for index, chain in enumerate(self._chains(result))]
+        groups = sorted({group for chain_groups in groups_by_chain for group, _ in chain_groups})
         if not groups:
             raise AnalysisError("no chain has a right answer ('gold') to compare its answer with")
-        values = np.full((len(groups), 2, len(labels), len(labels), len(grouped)), np.nan)
+        values = np.full((len(groups), 2, len(labels), len(labels), len(groups_by_chain)), np.nan)
         for index, (_, chain) in enumerate(iterate(result)):
             scores = unit_scores(chain)
-            for group, units in grouped[index]:
+            for group, units in groups_by_chain[index]:
                 if len(units) < self.minimum_units:
                     continue
-                for partial, standing in enumerate((mean_ranks, position_residuals)):
-                    found = _correlations([standing(row[units]) for row in scores])
-                    values[groups.index(group), partial, :, :, index] = found
-        mean, low, high = mean_intervals(
-            values, confidence=self.confidence, n_resamples=self.n_resamples, seed=self.seed
-        )
+                for partial, ranked_by in enumerate((mean_ranks, position_residuals)):
+                    correlations = _correlations([ranked_by(row[units]) for row in scores])
+                    values[groups.index(group), partial, :, :, index] = correlations
+        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("group", "partial", "estimator", "other")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation in a group of a chain"}),
-                "mean": (dims, mean, {"long_name": "mean over the chains used"}),
-                "low": (dims, low, {"long_name": "lower end of the mean's interval"}),
-                "high": (dims, high, {"long_name": "upper end of the mean's interval"}),
+                **mean_variables(dims, values, resampling),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
             },
             coords={
                 "group": np.array(groups, dtype=object),
                 "partial": [False, True],
                 "estimator": result["estimator"].variable,
-                "other": ("other", np.array(labels, dtype=object)),
+                "other": ("other", labels),
             },
             attrs={
                 "by": self.by,
                 "categorizer": self.categorizer,
-                "confidence": self.confidence,
-                "n_resamples": self.n_resamples,
-                "seed": self.seed,
+                **asdict(resampling),
                 "minimum_units": self.minimum_units,
-                "interval": "BCa bootstrap of the mean, chains resampled",
+                "interval": INTERVAL_OF_MEANS,
             },
         )
 
     def _chains(self, result: xr.DataTree) -> list[xr.Dataset]:
-        """Return the chains, their tokens labelled anew if that is asked for."""
+        """Return the chains; with ``by=category``, each with the category that its tokens are to be grouped by."""
         if self.by != "category":
             return [chain for _, chain in iterate(result)]
         labels = token_labels(result, load_categorizer(self.categorizer) if self.categorizer else None, self.name)
@@ -146,25 +143,25 @@ class AgreementWithin(Analysis):
         parts = np.split(labels, ends[:-1])
         return [chain.assign(category=("token", part)) for (_, chain), part in zip(iterate(result), parts, strict=True)]
 
-    def _groups(self, result: xr.DataTree, index: int, chain: xr.Dataset) -> Iterator[tuple[str, Units]]:
-        """Yield each group of a chain and its units."""
-        units = chain["unit"].to_numpy()
-        every = np.arange(int(units.max()) + 1)
+    def _groups(self, result: xr.DataTree, index: int, chain: xr.Dataset) -> Iterator[tuple[str, IntArray]]:
+        """Yield the name of each group of a chain, and the indices of its units."""
+        token_unit = chain["unit"].to_numpy()
+        units = np.arange(int(token_unit.max()) + 1)
         if self.by == "correctness":
             names = ("chain_id", "question", "reasoning", "answer", "gold")
             chain_id, question, reasoning, answer, gold = (str(result[name].to_numpy()[index]) for name in names)
             right = is_right(Chain(chain_id, question, reasoning, answer, gold=gold or None))
             if right is not None:
-                yield ("right" if right else "wrong"), every
+                yield ("right" if right else "wrong"), units
         elif self.by == "position":
-            band = every * self.bands // len(every)
+            band = units * self.bands // len(units)
             for number in range(self.bands):
                 yield f"{number / self.bands:.2g}-{(number + 1) / self.bands:.2g}", np.flatnonzero(band == number)
         else:
-            labels = chain["category"].to_numpy().astype(str)
-            commonest = np.array([_commonest(labels[units == unit]) for unit in every])
-            for label in sorted(set(commonest.tolist()) - {""}):
-                yield label, np.flatnonzero(commonest == label)
+            categories = chain["category"].to_numpy().astype(str)
+            unit_category = np.array([_commonest(categories[token_unit == unit]) for unit in units])
+            for category in sorted(set(unit_category.tolist()) - {""}):
+                yield category, np.flatnonzero(unit_category == category)
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the mean correlation of every pair in every group, as it is and with position partialled out."""
@@ -173,19 +170,20 @@ class AgreementWithin(Analysis):
         return [agreement_within_table(result, partial=partial) for partial in (False, True)]
 
     def figure(self, result: xr.DataTree) -> Figure | None:
-        """Return the mean correlation of pairs in every group; nothing of a lone estimator."""
+        """Return the mean correlation of pairs in every group; nothing for one estimator."""
         return draw_agreement_within(result) if result.sizes["estimator"] > 1 else None
 
 
-def _correlations(standings: list[FloatArray]) -> FloatArray:
-    found = np.full((len(standings), len(standings)), np.nan)
-    for one, other in combinations_with_replacement(range(len(standings)), 2):
-        a, b = standings[one], standings[other]
+def _correlations(ranks: list[FloatArray]) -> FloatArray:
+    """Return Pearson's correlation of every two rows, [row, row]; NaN where one is constant or has NaN."""
+    correlations = np.full((len(ranks), len(ranks)), np.nan)
+    for one, other in combinations_with_replacement(range(len(ranks)), 2):
+        a, b = ranks[one], ranks[other]
         if not (np.isnan(a).any() or np.isnan(b).any() or is_constant(a) or is_constant(b)):
-            found[one, other] = found[other, one] = pearson(a, b)
-    return found
+            correlations[one, other] = correlations[other, one] = pearson(a, b)
+    return correlations
 
 
 def _commonest(labels: np.ndarray[tuple[int], np.dtype[np.str_]]) -> str:
-    """Return the label of most tokens, the first of equally common ones."""
+    """Return the label that most tokens have, [token]; of equally common ones the first."""
     return max(dict.fromkeys(labels.tolist()), key=labels.tolist().count)

@@ -12,10 +12,11 @@ from rich.table import Table
 
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
-from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.intervals import RESAMPLING, mean_intervals
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import ListOf, Number, Text, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import AnalysisError
@@ -61,6 +62,13 @@ class Dynamics(Analysis):
 
     name = "dynamics"
     requires = frozenset({Capability.DELETIONS})
+    constraints = {
+        "path": Text("the label of an estimator with a deletion path", may_be_empty=True),
+        "context_ratios": ListOf(Number(above=0, most=1), fewest=1),
+        "next_units": ListOf(WholeNumber(1), fewest=1),
+        "draws": WholeNumber(1),
+        **RESAMPLING,
+    }
 
     def __init__(
         self,
@@ -80,20 +88,6 @@ class Dynamics(Analysis):
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
-
-    def validate_parameters(self) -> None:
-        """Raise `AnalysisError` for a ratio, probability or number out of its range."""
-        ratios = self.context_ratios
-        if isinstance(ratios, str) or not ratios or not all(0 < ratio <= 1 for ratio in ratios):
-            raise self.invalid_parameter("context_ratios", "a list of numbers above 0 and at most 1")
-        counts = self.next_units
-        if isinstance(counts, str) or not counts or not all(isinstance(k, int) and k > 0 for k in counts):
-            raise self.invalid_parameter("next_units", "a list of positive whole numbers")
-        if not 0 < self.confidence < 1:
-            raise self.invalid_parameter("confidence", "a number between 0 and 1")
-        for name in ("draws", "n_resamples"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise self.invalid_parameter(name, "a positive whole number")
 
     def compute(self, given: AnalysisInput) -> xr.Dataset:
         """Return the node that ``docs/schema.md`` describes.

@@ -1,4 +1,4 @@
-"""Table and figure of the faithfulness."""
+"""Table and figure of the faithfulness: curves, areas, comprehensiveness and sufficiency."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _AXES = {
 def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", "joint_per_token")) -> Figure:
     """Draw both curves of every estimator: means over chains with their intervals.
 
-    The grey band holds the means of the random orders, from the lowest to the highest draw.
+    The grey band spans the means of the random orders, from the lowest to the highest draw.
 
     Parameters
     ----------
     result
         A result with the node ``/analysis/faithfulness``.
     measures
-        One row of the figure each.
+        The measures to draw; each has a row of the figure.
 
     Raises
     ------
@@ -60,9 +60,8 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
     figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
     grid = figure.subplots(len(measures), len(curves), squeeze=False, sharey="row")
     for row, measure in zip(grid, measures, strict=True):
-        of_measure = node.sel(measure=measure)
         for axis, curve in zip(row, curves, strict=True):
-            draw_lines(axis, of_measure.sel(curve=curve))
+            draw_lines(axis, node.sel(measure=measure, curve=curve))
             axis.set_title(_TITLES.get(curve, curve), fontsize=9)
         row[0].set_ylabel(_AXES.get(measure, measure), fontsize=9)
     finish(figure, grid[0][0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
@@ -85,7 +84,7 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
     result
         A result with the node ``/analysis/faithfulness``.
     measure
-        One of its measures.
+        The measure to show.
 
     Raises
     ------
@@ -107,9 +106,14 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
         name = escape(str(label)) + (f" [dim](over {count})[/]" if count < node.sizes["chain"] else "")
         table.add_row(name, *areas, *drops)
     table.add_section()
-    area, more = _range(node, "uniform_area_"), ("comprehensiveness", "sufficiency")
-    table.add_row("[dim]random orders[/]", area, area, *(_range(node, f"uniform_{name}_") for name in more))
-    feet = [f"over {_chains(node)}", f"of random orders the lowest and highest of {node.sizes['draw']} draws"]
+    uniform_area = _range_text(node, "uniform_area_")
+    uniform_drops = [_range_text(node, f"uniform_{name}_") for name in ("comprehensiveness", "sufficiency")]
+    table.add_row("[dim]random orders[/]", uniform_area, uniform_area, *uniform_drops)
+    count = node.sizes["chain"]
+    feet = [
+        f"over {count} chain{'' if count == 1 else 's'}",
+        f"of random orders the lowest and highest of {node.sizes['draw']} draws",
+    ]
     stopped = stopped_early(node["value"])
     if stopped:
         feet.append(
@@ -120,12 +124,9 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
     return keep_words_whole(table)
 
 
-def _range(node: xr.Dataset, prefix: str) -> str:
+def _range_text(node: xr.Dataset, prefix: str) -> str:
+    """Return the mean of the random orders, with the lowest and the highest draw where there are several."""
     mean, low, high = (float(node[f"{prefix}{end}"]) for end in ("mean", "low", "high"))
     if not np.isfinite(mean) or node.sizes["draw"] < 2:
         return f"[dim]{number_text(mean)}[/]"
     return f"[dim]{number_text(mean)} \\[{number_text(low)},{number_text(high)}][/]"
-
-
-def _chains(node: xr.Dataset) -> str:
-    return f"{node.sizes['chain']} chain{'' if node.sizes['chain'] == 1 else 's'}"

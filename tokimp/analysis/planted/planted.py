@@ -11,12 +11,13 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tokimp.analysis.planted.report import draw_planted, planted_table
-from tokimp.analysis.statistics.intervals import mean_intervals
+from tokimp.analysis.statistics.intervals import RESAMPLING, mean_intervals
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.units import sentence_starts
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate, unit_scores
 
@@ -50,20 +51,13 @@ class Planted(Analysis):
     """
 
     name = "planted"
+    constraints = {"bands": WholeNumber(1), **RESAMPLING}
 
     def __init__(self, *, bands: int = 5, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0) -> None:
         self.bands = bands
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
-
-    def validate_parameters(self) -> None:
-        """Raise `AnalysisError` for a probability or number out of its range."""
-        if not 0 < self.confidence < 1:
-            raise self.invalid_parameter("confidence", "a number between 0 and 1")
-        for name in ("bands", "n_resamples"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise self.invalid_parameter(name, "a positive whole number")
 
     def compute(self, given: AnalysisInput) -> xr.Dataset:
         """Return the node that ``docs/schema.md`` describes.

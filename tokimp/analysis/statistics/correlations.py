@@ -1,35 +1,42 @@
-"""Correlation of two quantities of units: over all units pooled, and within chains; with and without position."""
+"""Correlations of two quantities of units: pooled over all chains or within chains, as they are or given position."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from tokimp.analysis.statistics.intervals import mean_interval
-from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
-from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
+from tokimp.analysis.statistics.intervals import Resampling, mean_interval
+from tokimp.analysis.statistics.pooled import percentile_interval
+from tokimp.analysis.statistics.rank_measures import (
+    is_constant,
+    mean_ranks,
+    pearson,
+    position_residuals,
+    regression_residuals,
+)
 from tokimp.chains.arrays import FloatArray, IntArray
 
 MEASURES = ("pearson", "spearman")
 SCOPES = ("pooled", "within")
 _DECIMALS = 9
-_PIECE = 2**22  # numbers held at once while resampling
-_ROUNDING = 1e-12  # of a sum of squares
-Moments = FloatArray
+_NUMBERS_AT_ONCE = 2**22  # held while resampling
+_ROUNDING = 1e-12  # error of a sum of squares, relative to it
 
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """Correlations of two quantities, each with an interval.
+    """Correlations of two quantities, with their intervals.
 
     Attributes
     ----------
     values
-        [measure, scope, partial, (value, low, high)], in the order of `MEASURES`, `SCOPES`, and no, yes.
+        [measure, scope, partial, (value, low, high)], in the order of `MEASURES`, of `SCOPES`, and of position kept
+        and partialled out.
     by_chain
-        What ``within`` is the mean of, [measure, partial, chain]; NaN on chains that have no value.
+        The correlation within each chain, [measure, partial, chain], of which ``within`` is the mean; NaN on chains
+        that have no value.
     """
 
     values: FloatArray
@@ -39,30 +46,31 @@ class Association:
 def associate(
     one: Sequence[FloatArray], other: Sequence[FloatArray], resampling: Resampling, minimum_units: int = 5
 ) -> Association:
-    """Return how two quantities of the units of several chains go together.
+    """Return how strongly two quantities of units are correlated over several chains.
 
-    - ``pooled``: the correlation over the units of all chains together. Chains that differ in level make for much of
-      it. The interval is a percentile bootstrap interval, whole chains resampled.
-    - ``within``: the mean over chains of the correlation within each; levels play no part. BCa interval of the mean.
+    - ``pooled``: the correlation over the units of all chains together. It depends strongly on differences in level
+      between chains. Its interval is a percentile bootstrap interval, whole chains resampled.
+    - ``within``: the mean over chains of the correlation within a chain. Differences in level play no part. Its
+      interval is a BCa interval of the mean.
 
-    With position partialled out, each quantity is regressed, within each chain, on the unit's index (least squares
-    with an intercept) and the residuals are correlated: ``pooled`` those of all chains together, which leaves the
-    chains' levels out as well; ``within`` chain by chain, where Spearman's is that of the ranks' residuals, the partial
-    Spearman correlation given position.
+    To partial position out, each quantity is regressed within each chain on the unit's index (least squares with an
+    intercept), and the residuals are correlated. ``pooled`` correlates the residuals of all chains together, which
+    removes differences in level as well. ``within`` correlates them chain by chain; for Spearman the ranks are
+    regressed, which gives the partial Spearman correlation given position.
 
     Parameters
     ----------
     one, other
-        For each chain, [unit], in the order of the units.
+        The two quantities: for each chain, [unit], in the order of the units.
     resampling
-        Of the chains.
+        How chains are resampled.
     minimum_units
         Chains with fewer units have no correlation within.
 
     Returns
     -------
     Association
-        NaN where a quantity is constant, or, of an interval, where there are fewer than two chains.
+        Correlations are NaN where a quantity is constant; intervals also where there are fewer than two chains.
     """
     values = np.full((len(MEASURES), len(SCOPES), 2, 3), np.nan)
     by_chain = np.full((len(MEASURES), 2, len(one)), np.nan)
@@ -77,23 +85,18 @@ def associate(
         for partial in (0, 1):
             resampled = [(_values(a, partial), _values(b, partial)) for a, b in pairs]
             values[measure, 0, partial] = _pooled(resampled, resampling, ranked=bool(measure))
-            interval = mean_interval(
-                by_chain[measure, partial],
-                confidence=resampling.confidence,
-                n_resamples=resampling.n_resamples,
-                seed=resampling.seed,
-            )
+            interval = mean_interval(by_chain[measure, partial], **asdict(resampling))
             values[measure, 1, partial] = interval.mean, interval.low, interval.high
     return Association(values, by_chain)
 
 
 def pooled_pearson(pairs: Sequence[tuple[FloatArray, FloatArray]], weights: FloatArray) -> FloatArray:
-    """Return Pearson's correlation over the units of all chains, each chain counted as often as it was drawn, [draw].
+    """Return Pearson's correlation over the units of all chains, for each draw of chains, [draw].
 
     Parameters
     ----------
     pairs
-        Two quantities of each chain, [unit] each.
+        The two quantities of each chain, [unit] each.
     weights
         How often each chain was drawn, [draw, chain].
     """
@@ -103,23 +106,31 @@ def pooled_pearson(pairs: Sequence[tuple[FloatArray, FloatArray]], weights: Floa
 
 
 def pooled_spearman(pairs: Sequence[tuple[FloatArray, FloatArray]], weights: FloatArray) -> FloatArray:
-    """Return Spearman's, as `pooled_pearson` returns Pearson's: units are ranked anew among those of each draw."""
+    """Return Spearman's correlation as `pooled_pearson` returns Pearson's, with units ranked anew within each draw."""
     chain = np.repeat(np.arange(len(pairs)), [len(a) for a, _ in pairs])
     sides = [np.unique(np.concatenate(side), return_inverse=True)[1] for side in zip(*pairs, strict=True)]
-    found = np.empty(len(weights))
-    step = max(1, _PIECE // len(chain))
+    correlations = np.empty(len(weights))
+    step = max(1, _NUMBERS_AT_ONCE // len(chain))
     for begin in range(0, len(weights), step):
         counts = weights[begin : begin + step, chain]
         ranks = [_weighted_ranks(side, counts) for side in sides]
         total = counts.sum(axis=1, keepdims=True)
         a, b = (rank - (counts * rank).sum(axis=1, keepdims=True) / total for rank in ranks)
         products = np.stack([(counts * x * y).sum(axis=1) for x, y in ((a, a), (b, b), (a, b))], axis=1)
-        found[begin : begin + step] = _ratio(products[:, 2], products[:, 0], products[:, 1])
-    return found
+        correlations[begin : begin + step] = _correlation(products[:, 2], products[:, 0], products[:, 1])
+    return correlations
 
 
 def _weighted_ranks(level: IntArray, counts: FloatArray) -> FloatArray:
-    """Return mean ranks, [draw, unit], of units at ordered levels, each there as often as it is counted."""
+    """Return mean ranks, [draw, unit], of units that occur several times.
+
+    Parameters
+    ----------
+    level
+        The place of each unit's value among the different values, [unit].
+    counts
+        How often each unit occurs, [draw, unit].
+    """
     order = np.argsort(level, kind="stable")
     _, firsts = np.unique(level[order], return_index=True)
     held = np.add.reduceat(counts[:, order], firsts, axis=1)
@@ -139,16 +150,12 @@ def _pooled(
 
 
 def _values(values: FloatArray, partial: int) -> FloatArray:
-    """Return values as they are, or what is left of them once their place in the chain is known."""
+    """Return values as they are, or the residuals of their regression on position, [unit]."""
     if not partial:
         return values
-    place = np.arange(len(values)) - (len(values) - 1) / 2
-    square = place @ place
-    centred = values - values.mean()
-    slope = place @ centred / square if square else 0.0
     scale = float(np.abs(values).max()) or 1.0
-    # Relative to the values' size: what differs by less than this is rounding.
-    residuals: FloatArray = np.round((centred - slope * place) / scale, _DECIMALS) * scale + 0.0
+    # Rounded relative to the size of the values: smaller differences are rounding errors.
+    residuals: FloatArray = np.round(regression_residuals(values) / scale, _DECIMALS) * scale + 0.0
     return residuals
 
 
@@ -161,18 +168,22 @@ def _defined(statistic: Callable[[FloatArray, FloatArray], float], a: FloatArray
 
 
 def _moments(a: FloatArray, b: FloatArray) -> list[float]:
+    """Return number, sums, sums of squares and sum of products of two quantities, [unit] each."""
     return [len(a), a.sum(), b.sum(), a @ a, b @ b, a @ b]
 
 
-def _from_moments(moments: Moments) -> FloatArray:
+def _from_moments(moments: FloatArray) -> FloatArray:
+    """Return the correlations, [draw], that follow from sums of `_moments`, [draw, moment]."""
     n, sum_a, sum_b, aa, bb, ab = moments.T
     square_a, square_b = aa - sum_a**2 / n, bb - sum_b**2 / n
-    # Rounding leaves a little of a constant quantity: a millionth of its size is none of its spread.
+    # Rounding errors give a constant quantity a small spread: up to a millionth of its size counts as none.
     square_a, square_b = (np.where(s > _ROUNDING * m, s, 0) for s, m in ((square_a, aa), (square_b, bb)))
-    return _ratio(ab - sum_a * sum_b / n, square_a, square_b)
+    return _correlation(ab - sum_a * sum_b / n, square_a, square_b)
 
 
-def _ratio(product: FloatArray, square_a: FloatArray, square_b: FloatArray) -> FloatArray:
+def _correlation(product: FloatArray, square_a: FloatArray, square_b: FloatArray) -> FloatArray:
+    """Return correlations from sums of products and of squares of centred quantities; NaN where a square is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: FloatArray = np.where((square_a > 0) & (square_b > 0), product / np.sqrt(square_a * square_b), np.nan)
-    return np.clip(found, -1, 1)
+        defined = (square_a > 0) & (square_b > 0)
+        correlations: FloatArray = np.where(defined, product / np.sqrt(square_a * square_b), np.nan)
+    return np.clip(correlations, -1, 1)

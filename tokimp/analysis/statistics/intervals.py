@@ -1,19 +1,50 @@
-"""How sure one can be of a mean over chains: bootstrap intervals."""
+"""Means over chains with bootstrap intervals, and the node variables that hold them."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy import stats
 
 from tokimp.chains.arrays import FloatArray
+from tokimp.contracts.constraints import Constraint, Number, WholeNumber
+
+RESAMPLING: Mapping[str, Constraint] = MappingProxyType(
+    {"confidence": Number(above=0, below=1), "n_resamples": WholeNumber(1), "seed": WholeNumber(0)}
+)
+"""Which values the parameters of a bootstrap may have, for `Analysis.constraints`."""
+
+
+INTERVAL_OF_MEANS = "BCa bootstrap of the mean, chains resampled"
+"""How `mean_variables` computes intervals, in words: the attribute ``interval`` of a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How chains are resampled.
+
+    Attributes
+    ----------
+    confidence
+        Confidence of the intervals, between 0 and 1.
+    n_resamples
+        How often the chains are drawn.
+    seed
+        Seed of the draws.
+    """
+
+    confidence: float = 0.95
+    n_resamples: int = 2000
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MeanInterval:
-    """A mean, and the interval that holds it with the confidence asked for; NaN where there is none."""
+    """A mean with its confidence interval; NaN where there is none."""
 
     mean: float
     low: float
@@ -32,22 +63,22 @@ def mean_interval(
     Parameters
     ----------
     values
-        [value]; NaN ones are left out.
+        [value]; NaN is left out.
     confidence
-        Of the interval, between 0 and 1.
+        Confidence of the interval, between 0 and 1.
     n_resamples
         How often the values are resampled.
     seed
-        Of the resampling.
+        Seed of the resampling.
 
     Returns
     -------
     MeanInterval
-        All NaN without values. With one value, or values that are all the same, nothing can be said about their
-        spread: the interval is NaN.
+        Everything is NaN if there are no values. The interval is NaN for one value, and for values that are all the
+        same, which say nothing about their spread.
     """
     # Sorted, so that the order of the values does not matter. Rounded, because BCa counts how many resampled means lie
-    # below the mean: rounding errors of the last bit would move the interval.
+    # below the mean, and a rounding error in the last bit would move the interval.
     known = np.sort(np.round(values[~np.isnan(values)], 12))
     if not len(known):
         return MeanInterval(np.nan, np.nan, np.nan)
@@ -55,9 +86,9 @@ def mean_interval(
     if len(known) == 1 or np.ptp(known) <= 1e-12 * max(1.0, abs(mean)):
         return MeanInterval(mean, np.nan, np.nan)
     with warnings.catch_warnings():
-        # An interval that does not exist is NaN and is documented to be; the warning would say no more.
+        # The interval is then NaN, as documented; the warning would add nothing.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
+        bootstrap = stats.bootstrap(
             (known,),
             np.mean,
             confidence_level=confidence,
@@ -65,15 +96,51 @@ def mean_interval(
             method="BCa",
             rng=np.random.default_rng(seed),
         )
-    return MeanInterval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return MeanInterval(mean, float(bootstrap.confidence_interval.low), float(bootstrap.confidence_interval.high))
 
 
-def mean_intervals(
-    values: FloatArray, *, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return `mean_interval` along the last dimension: means, lower and upper ends, [...] each."""
-    found = np.full((3, *values.shape[:-1]), np.nan)
+def mean_intervals(values: FloatArray, resampling: Resampling) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return `mean_interval` along the last dimension, the chains.
+
+    Parameters
+    ----------
+    values
+        [..., chain].
+    resampling
+        How chains are resampled.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Means, lower ends and upper ends, [...] each.
+    """
+    intervals = np.full((3, *values.shape[:-1]), np.nan)
     for where in np.ndindex(*values.shape[:-1]):
-        interval = mean_interval(values[where], confidence=confidence, n_resamples=n_resamples, seed=seed)
-        found[(slice(None), *where)] = interval.mean, interval.low, interval.high
-    return found[0], found[1], found[2]
+        interval = mean_interval(values[where], **asdict(resampling))
+        intervals[(slice(None), *where)] = interval.mean, interval.low, interval.high
+    return intervals[0], intervals[1], intervals[2]
+
+
+def mean_variables(
+    dims: tuple[str, ...], values: FloatArray, resampling: Resampling, prefix: str = ""
+) -> dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]]:
+    """Return means over chains and their intervals as variables of a node.
+
+    Parameters
+    ----------
+    dims
+        Names of the dimensions before the last one.
+    values
+        [..., chain], with `dims` for the dots.
+    resampling
+        How chains are resampled.
+    prefix
+        Put before the names of the variables, which are ``mean``, ``low`` and ``high``.
+    """
+    long_names = {
+        "mean": "mean over the chains used",
+        "low": "lower end of the mean's interval",
+        "high": "upper end of the mean's interval",
+    }
+    parts = zip(long_names.items(), mean_intervals(values, resampling), strict=True)
+    return {f"{prefix}{name}": (dims, part, {"long_name": long_name}) for (name, long_name), part in parts}

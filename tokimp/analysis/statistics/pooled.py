@@ -1,22 +1,13 @@
-"""What is pooled over chains, such as shares of tokens, and how sure one can be of it: chains are drawn, not tokens."""
+"""Quantities pooled over chains, such as shares of tokens, with intervals for which whole chains are resampled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from tokimp.analysis.statistics.intervals import Resampling
 from tokimp.chains.arrays import FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """How chains are drawn again: confidence of the interval, number of draws, seed."""
-
-    confidence: float = 0.95
-    n_resamples: int = 2000
-    seed: int = 0
 
 
 def pooled_ratio(
@@ -24,23 +15,23 @@ def pooled_ratio(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the sum of one quantity over the sum of another, with percentile bootstrap intervals, chains resampled.
 
-    A ratio of sums is not the mean of the chains' ratios: a chain counts as much as what it holds.
+    A ratio of sums is not the mean of the chains' ratios: a chain with a large denominator counts for more.
 
     Parameters
     ----------
     numerator, denominator
-        [chain, ...]; a chain where either is NaN counts nothing.
+        [chain, ...]; a chain counts nothing where either is NaN.
     resampling
-        Of the chains.
+        How chains are resampled.
 
     Returns
     -------
     tuple of numpy.ndarray
-        Ratio, lower and upper end, [...]; NaN where the denominators sum to nothing, the ends also where fewer than two
-        chains hold anything or all draws give the same.
+        Ratio, lower end and upper end, [...] each. All are NaN where the denominators add up to 0. The ends are also
+        NaN where fewer than two chains have a denominator, and where all draws give the same ratio.
     """
     flat = [np.asarray(values, dtype=np.float64).reshape(len(values), -1) for values in (numerator, denominator)]
-    found = np.full((3, flat[0].shape[1]), np.nan)
+    ratios = np.full((3, flat[0].shape[1]), np.nan)
     draws: dict[int, FloatArray] = {}
     for column, (top, bottom) in enumerate(zip(flat[0].T, flat[1].T, strict=True)):
         known = ~(np.isnan(top) | np.isnan(bottom))
@@ -49,9 +40,9 @@ def pooled_ratio(
             continue
         if count not in draws:
             draws[count] = _draws(count, resampling)
-        found[:, column] = _one_ratio(top[known], bottom[known], draws[count], resampling.confidence)
+        ratios[:, column] = _one_ratio(top[known], bottom[known], draws[count], resampling.confidence)
     shape = numerator.shape[1:]
-    return found[0].reshape(shape), found[1].reshape(shape), found[2].reshape(shape)
+    return ratios[0].reshape(shape), ratios[1].reshape(shape), ratios[2].reshape(shape)
 
 
 def percentile_interval(
@@ -62,28 +53,34 @@ def percentile_interval(
     Parameters
     ----------
     statistic
-        Called with how often each chain was drawn, [draw, chain]; returns its value for each draw.
+        Called with how often each chain was drawn, [draw, chain]; returns the statistic of each draw, [draw].
     n_chains
-        Among which is drawn; with fewer than two, and where all draws give the same, the ends are NaN.
+        Number of chains to draw from.
     resampling
-        How.
+        How chains are resampled.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end; NaN for fewer than two chains, and where all draws give the same value.
     """
     if n_chains < 2:
         return np.nan, np.nan
-    found = statistic(_draws(n_chains, resampling))
+    values = statistic(_draws(n_chains, resampling))
     # A draw of one chain alone may leave nothing to correlate.
-    return _ends(found[np.isfinite(found)], resampling.confidence)
+    return _ends(values[np.isfinite(values)], resampling.confidence)
 
 
-def _ends(found: FloatArray, confidence: float) -> tuple[float, float]:
-    """Return the percentiles that enclose what the draws gave, [draw]; NaN where they gave nothing, or always the same.
+def _ends(values: FloatArray, confidence: float) -> tuple[float, float]:
+    """Return the percentiles between which the draws' values lie with some confidence.
 
-    Values that are all the same say nothing about their spread (as in `tokimp.analysis.statistics.intervals.mean_interval`).
+    They are NaN where there is no value, and where all values are the same, which says nothing about their spread
+    (as in `tokimp.analysis.statistics.intervals.mean_interval`).
     """
-    if not len(found) or np.ptp(found) <= 1e-12 * max(1.0, abs(found[0])):
+    if not len(values) or np.ptp(values) <= 1e-12 * max(1.0, abs(values[0])):
         return np.nan, np.nan
     tail = (1 - confidence) / 2
-    low, high = np.quantile(found, [tail, 1 - tail]).tolist()
+    low, high = np.quantile(values, [tail, 1 - tail]).tolist()
     return low, high
 
 
@@ -94,15 +91,16 @@ def _draws(count: int, resampling: Resampling) -> FloatArray:
 
 
 def _one_ratio(top: FloatArray, bottom: FloatArray, draws: FloatArray, confidence: float) -> tuple[float, float, float]:
+    """Return a ratio of sums and the ends of its interval, from what each chain adds to both, [chain]."""
     total = bottom.sum()
     if not total:
         return (np.nan,) * 3
     ratio = float(top.sum() / total)
     if (bottom != 0).sum() < 2:
         return ratio, np.nan, np.nan
-    # Sorted, so that the order of the chains does not matter; rounded, so that no last bit decides.
+    # Sorted, so that the order of the chains does not matter; rounded, so that rounding errors do not decide the order.
     order = np.lexsort((np.round(bottom, 9), np.round(top, 9)))
     below = draws @ bottom[order]
-    # A draw may miss every chain that holds something; it says nothing.
-    says = below != 0
-    return ratio, *_ends((draws @ top[order])[says] / below[says], confidence)
+    # A draw that misses every chain with a denominator has no ratio.
+    has_ratio = below != 0
+    return ratio, *_ends((draws @ top[order])[has_ratio] / below[has_ratio], confidence)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
+from tokimp.analysis.statistics.intervals import RESAMPLING
 from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
@@ -17,6 +18,7 @@ from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structu
 from tokimp.analysis.token_labels import Labels, token_labels
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.results.by_chain import iterate, unit_scores
 
@@ -57,6 +59,11 @@ class Structure(Analysis):
     """
 
     name = "structure"
+    constraints = {
+        "keep_ratios": ListOf(Number(above=0, most=1), fewest=1),
+        "bands": WholeNumber(1),
+        **RESAMPLING,
+    }
 
     def __init__(
         self,
@@ -76,17 +83,10 @@ class Structure(Analysis):
         self.seed = seed
 
     def validate_parameters(self) -> None:
-        """Raise `AnalysisError` for a ratio, probability or number out of its range, or an unknown categorizer."""
-        ratios = self.keep_ratios
-        if isinstance(ratios, str) or not ratios or not all(0 < ratio <= 1 for ratio in ratios):
-            raise self.invalid_parameter("keep_ratios", "a list of numbers above 0 and at most 1")
-        if not 0 < self.confidence < 1:
-            raise self.invalid_parameter("confidence", "a number between 0 and 1")
-        for name in ("bands", "n_resamples"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise self.invalid_parameter(name, "a positive whole number")
+        """Raise `AnalysisError` for a value that is not allowed, and `PluginError` for an unknown categorizer."""
+        super().validate_parameters()
         if self.categorizer:
-            load_categorizer(self.categorizer)
+            load_categorizer(self.categorizer).validate_parameters()
 
     def compute(self, given: AnalysisInput) -> xr.Dataset:
         """Return the node that ``docs/schema.md`` describes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokimp.bench.estimate import expected_positions
-from tokimp.bench.reuse_modes import Way
+from tokimp.bench.reuse_modes import ReuseMode
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.registry import load_objective, load_task
 from tokimp.contracts.scorer import Capability
@@ -193,7 +193,7 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
             ratio = float(estimator.parameters()["keep_ratio"])
             objective = load_objective(method.objective)
             steps = expected_positions(
-                Way.FAST, _stand_in(lengths, TOKENS_A_UNIT[plan.unit]), ratio, estimator, objective, shares=True
+                ReuseMode.FAST, _stand_in(lengths, TOKENS_A_UNIT[plan.unit]), ratio, estimator, objective, shares=True
             )
             return whole + steps, f"every step down to keep ratio {ratio:g} (an estimate)"
         return whole + units * (lengths.reasoning / 2 + lengths.answer), "every single deletion (an estimate)"

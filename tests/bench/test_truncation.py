@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.bench import truncate
+from tokimp.bench.truncation import truncate
 from tokimp.errors import ChainError
 from tokimp.testing.toy_scorer import toy_chain
 

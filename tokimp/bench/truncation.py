@@ -1,4 +1,4 @@
-"""A chain cut short, to see how cost grows with length."""
+"""Chains cut short, to see how cost grows with length."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+"""The measures of faithfulness: numbers that are read off each version of a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tokimp.analysis.deletion_orders import Units, positions_of
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.scorer import DeletionScores, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The measures of the versions of a chain: four likelihoods, and the run's objective if it is none of these.
+
+    Attributes
+    ----------
+    objective
+        The objective of the run.
+    """
+
+    objective: Objective
+
+    @property
+    def _has_own(self) -> bool:
+        return self.objective.name not in {"answer", "joint"}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the measures."""
+        own = [self.objective.name] if self._has_own else []
+        return ["answer", "answer_probability", "joint", "joint_per_token", *own]
+
+    @property
+    def comparable(self) -> list[bool]:
+        """Whether each measure can be compared between versions of different lengths."""
+        own = [Span.REASONING not in self.objective.spans] if self._has_own else []
+        return [True, True, False, True, *own]
+
+    def score(self, scorer: Scorer, chain: TokenizedChain, versions: Iterable[Units]) -> FloatArray:
+        """Return the measures of versions of a chain, each given by the units it keeps, [measure, version].
+
+        Likelihoods are in nats.
+        """
+        everything = range(len(chain.reasoning_ids))
+        kept = [positions_of(chain, units) for units in versions]
+        deleted = [sorted(set(everything).difference(positions)) for positions in kept]
+        scores: DeletionScores = scorer.score_deletions(
+            chain, list(everything), deleted, _WithLikelihoods(self.objective)
+        )
+        joint = scores.reasoning + scores.answer
+        lengths = np.array([len(positions) + len(chain.answer_ids) for positions in kept])
+        rows = [scores.answer, np.exp(scores.answer), joint, joint / lengths]
+        return np.stack([*rows, scores.objective] if self._has_own else rows)
+
+
+class _WithLikelihoods(Objective):
+    """An objective that also asks the scorer for the likelihoods of reasoning and answer."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self.name = objective.name  # type: ignore[misc] # a class attribute of others; here that of the wrapped one
+        self.spans = objective.spans | {Span.REASONING, Span.ANSWER}  # type: ignore[misc] # likewise
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Return the wrapped objective's values, [version]."""
+        return self._objective(logprobs)
