@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -168,8 +169,7 @@ def _variable_problems(variable: xr.DataArray, spec: Variable) -> Iterator[str]:
 
 def _ragged_problems(dataset: xr.Dataset) -> Iterator[str]:
     for name in ("chain_id", "estimator"):
-        values = dataset[name].to_numpy().tolist()
-        repeated = sorted({value for value in values if values.count(value) > 1})
+        repeated = sorted(value for value, count in Counter(dataset[name].to_numpy().tolist()).items() if count > 1)
         if repeated:
             yield f"{name!r} {repeated[0]!r} occurs more than once"
     lengths = dataset["reasoning_length"].to_numpy()

@@ -1,0 +1,79 @@
+"""Atomic writes: a reader meets the old content or the new, never a torn one, and nothing is left lying about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tokimp.storage.atomic import remove_partial, replacing, write_object, write_records
+
+
+def test_a_file_is_replaced_only_when_it_is_whole(tmp_path: Path) -> None:
+    """While the new content is written the old one can be read; afterwards there is the new one and nothing else."""
+    path = tmp_path / "file"
+    path.write_text("old")
+    with replacing(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+        assert partial.parent == path.parent
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_with_all_that_is_in_it(tmp_path: Path) -> None:
+    """Files of the old folder are gone, those of the new one are there."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    with replacing(folder) as partial:
+        (partial / "deep").mkdir(parents=True)
+        (partial / "deep" / "new").write_text("new")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "folder",
+        "folder/deep",
+        "folder/deep/new",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_write_that_fails_leaves_things_as_they_were(tmp_path: Path, kind: str) -> None:
+    """If writing raises, the old content stays and what was half written is removed."""
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail() -> None:
+        with replacing(path) as partial:
+            if kind == "folder":
+                partial.mkdir()
+            (partial / "inside" if kind == "folder" else partial).write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_leftovers_are_removed_by_name(tmp_path: Path) -> None:
+    """What an interrupted write of one file left is removed; leftovers of others, and finished files, stay."""
+    names = [".a.1.partial", ".b.2.partial", "a", "b"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    (tmp_path / ".a.3.partial").mkdir()
+    remove_partial(tmp_path, "a")
+    assert {path.name for path in tmp_path.iterdir()} == {".b.2.partial", "a", "b"}
+    remove_partial(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_records_and_objects_are_json_in_utf_8(tmp_path: Path) -> None:
+    """Records stand one a line, whatever line breaks their texts hold; letters are written as they are."""
+    records = [{"text": "a\nb\u2028é"}, {"n": 1}]
+    write_records(tmp_path / "records.jsonl", records)
+    content = (tmp_path / "records.jsonl").read_text("utf-8")
+    assert [json.loads(line) for line in content.split("\n")[:-1]] == records
+    assert "é" in content
+    write_object(tmp_path / "object.json", {"text": "é", "list": [1, 2]})
+    assert json.loads((tmp_path / "object.json").read_text("utf-8")) == {"text": "é", "list": [1, 2]}
