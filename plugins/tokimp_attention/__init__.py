@@ -10,6 +10,7 @@ import torch
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import ListOf, OneOf, Optional, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -66,6 +67,13 @@ class Attention(ImportanceEstimator):
 
     name = "attention"
     requires = frozenset({Capability.ATTENTION})
+    constraints = {
+        "query": OneOf(*QUERIES),
+        "weights": OneOf(*WEIGHTS),
+        "layers": Optional(ListOf(WholeNumber(), fewest=1, distinct=True)),
+        "heads": Optional(ListOf(WholeNumber(), fewest=1, distinct=True)),
+        "aggregate": OneOf(*AGGREGATES),
+    }
 
     def __init__(
         self,
@@ -82,13 +90,8 @@ class Attention(ImportanceEstimator):
         self.aggregate = aggregate
 
     def validate_parameters(self) -> None:
-        """Raise `EstimatorError` if a parameter is none of its choices, or they do not go together."""
-        for parameter, choices in (("query", QUERIES), ("weights", WEIGHTS), ("aggregate", AGGREGATES)):
-            if getattr(self, parameter) not in choices:
-                raise self.invalid_parameter(parameter, f"one of {', '.join(choices)}")
-        for parameter, indices in (("layers", self.layers), ("heads", self.heads)):
-            if indices is not None and not _are_distinct_indices(indices):
-                raise self.invalid_parameter(parameter, "a list of different whole numbers, such as [0,1], or null")
+        """Raise `EstimatorError` if a parameter is not allowed, or two do not go together."""
+        super().validate_parameters()
         if self.weights == "rollout" and self.aggregate != "mean":
             raise self.invalid_parameter("aggregate", "mean: rollout is defined on the mean over heads")
 
@@ -123,12 +126,6 @@ class Attention(ImportanceEstimator):
         if not all(-len(layer) <= head < len(layer) for head in self.heads):
             raise self.invalid_parameter("heads", f"indices of heads of a model that has {len(layer)} a layer")
         return layer[list(self.heads)].float()
-
-
-def _are_distinct_indices(value: object) -> bool:
-    if not isinstance(value, list | tuple | range) or len(value) == 0:
-        return False
-    return all(isinstance(i, int) and not isinstance(i, bool) for i in value) and len(set(value)) == len(value)
 
 
 def attention_received(weights: torch.Tensor, chain: TokenizedChain, query: str) -> torch.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import OneOf, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -65,6 +66,11 @@ class Gradient(ImportanceEstimator):
 
     name = "gradient"
     requires = frozenset({Capability.GRADIENTS})
+    constraints = {
+        "method": OneOf(*METHODS),
+        "steps": WholeNumber(1),
+        "baseline": OneOf(*BASELINES),
+    }
 
     def __init__(
         self,
@@ -77,14 +83,6 @@ class Gradient(ImportanceEstimator):
         self.method = method
         self.steps = steps
         self.baseline = baseline
-
-    def validate_parameters(self) -> None:
-        """Raise `EstimatorError` if the method or the baseline is unknown, or the steps are no positive number."""
-        for parameter, choices in (("method", METHODS), ("baseline", BASELINES)):
-            if getattr(self, parameter) not in choices:
-                raise self.invalid_parameter(parameter, f"one of {', '.join(choices)}")
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise self.invalid_parameter("steps", "a whole number of at least 1")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return each unit's importance by the gradient of `objective`, [unit].

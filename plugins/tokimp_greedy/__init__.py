@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import Number, OneOf, Optional, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
@@ -74,6 +75,14 @@ class GreedyPruning(ImportanceEstimator):
 
     name = "greedy"
     requires = frozenset({Capability.DELETIONS})
+    constraints = {
+        "keep_ratio": Number(0, below=1),
+        "strategy": OneOf("auto", "exact", "fast"),
+        "window": Optional(WholeNumber(0)),
+        "beam": Optional(WholeNumber(1)),
+        "horizon": Optional(WholeNumber(0)),
+        "audit": WholeNumber(0),
+    }
 
     def __init__(
         self,
@@ -91,20 +100,6 @@ class GreedyPruning(ImportanceEstimator):
         self.beam = beam
         self.horizon = horizon
         self.audit = audit
-
-    def validate_parameters(self) -> None:
-        """Raise `EstimatorError` if the keep ratio is not in [0, 1), the strategy unknown, or a number negative."""
-        is_number = isinstance(self.keep_ratio, int | float) and not isinstance(self.keep_ratio, bool)
-        if not is_number or not 0 <= self.keep_ratio < 1:
-            raise self.invalid_parameter("keep_ratio", "a number from 0 up to, not including, 1")
-        if self.strategy not in {"auto", "exact", "fast"}:
-            raise self.invalid_parameter("strategy", "'auto', 'exact' or 'fast'")
-        for name, least in (("window", 0), ("beam", 1), ("horizon", 0), ("audit", 0)):
-            value = getattr(self, name)
-            if name != "audit" and value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise self.invalid_parameter(name, f"a whole number, {least} or more")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the step at which each unit goes, [unit], with order and trajectory.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import TrueOrFalse
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -43,14 +44,10 @@ class H2O(ImportanceEstimator):
 
     name = "h2o"
     requires = frozenset({Capability.ATTENTION})
+    constraints = {"normalise": TrueOrFalse()}
 
     def __init__(self, normalise: bool = False) -> None:
         self.normalise = normalise
-
-    def validate_parameters(self) -> None:
-        """Raise `EstimatorError` if `normalise` is neither true nor false."""
-        if not isinstance(self.normalise, bool):
-            raise self.invalid_parameter("normalise", "true or false")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the attention accumulated on each unit, [unit]; `objective` is not used.

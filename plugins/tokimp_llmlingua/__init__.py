@@ -11,6 +11,7 @@ import numpy as np
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import Number, Optional, Text
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer
@@ -56,6 +57,10 @@ class LLMLingua(ImportanceEstimator):
     """
 
     name = "llmlingua"
+    constraints = {
+        "model": Text("a folder with LLMLingua-2's weights, or a hub id"),
+        "keep_ratio": Optional(Number(above=0, most=1)),
+    }
 
     def __init__(self, model: str = PUBLISHED, keep_ratio: float | None = None) -> None:
         self.model = model
@@ -63,11 +68,7 @@ class LLMLingua(ImportanceEstimator):
 
     def validate_parameters(self) -> None:
         """Raise `EstimatorError` if a parameter is not allowed, or package or weights are missing."""
-        ratio = self.keep_ratio
-        if ratio is not None and (isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 < ratio <= 1):
-            raise self.invalid_parameter("keep_ratio", "a number above 0 and up to 1, or null")
-        if not isinstance(self.model, str) or not self.model:
-            raise self.invalid_parameter("model", "a folder with LLMLingua-2's weights, or a hub id")
+        super().validate_parameters()
         _check_available(self.model)
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:

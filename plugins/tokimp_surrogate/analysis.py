@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +14,12 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
+from tokimp.analysis.statistics.intervals import RESAMPLING
 from tokimp.analysis.statistics.pooled import Resampling
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import ListOf, Number, Text, TrueOrFalse, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import chain_ids
@@ -90,6 +91,19 @@ class Surrogate(Analysis):
 
     name = "surrogate"
     requires = frozenset({Capability.ATTENTION})
+    constraints = {
+        "targets": ListOf(Text("KIND:ESTIMATOR, such as rank:greedy")),
+        "hidden": ListOf(WholeNumber(1), fewest=1),
+        "penalties": ListOf(Number(0), fewest=1),
+        "epochs": WholeNumber(1),
+        "folds": WholeNumber(2),
+        "per_head": TrueOrFalse(),
+        "permutations": WholeNumber(0),
+        "minimum_units": WholeNumber(3),
+        "save": Text("a file in a folder that is there", may_be_empty=True),
+        "save_target": Text("one of the targets", may_be_empty=True),
+        **RESAMPLING,
+    }
 
     def __init__(
         self,
@@ -123,26 +137,9 @@ class Surrogate(Analysis):
         self.seed = seed
 
     def validate_parameters(self) -> None:
-        """Raise `AnalysisError` for a value out of its range, or a file that cannot be written."""
-        whole = {"epochs": 1, "folds": 2, "permutations": 0, "minimum_units": 3, "n_resamples": 1, "seed": 0}
-        for name, least in whole.items():
-            if not _is_whole(getattr(self, name), least):
-                raise self.invalid_parameter(name, f"a whole number of at least {least}")
-        lists: dict[str, tuple[Callable[[Any], bool], str]] = {
-            "targets": (lambda name: isinstance(name, str), 'KIND:ESTIMATOR, such as ["rank:greedy"]'),
-            "hidden": (lambda width: _is_whole(width, 1), "positive whole numbers, such as [64]"),
-            "penalties": (lambda number: isinstance(number, int | float) and number >= 0, "numbers such as [1, 10]"),
-        }
-        for name, (is_right, of) in lists.items():
-            given = getattr(self, name)
-            empty = name == "targets" and not given
-            if not empty and not (isinstance(given, list | tuple) and given and all(map(is_right, given))):
-                raise self.invalid_parameter(name, f"a list of {of}")
-        if not 0 < self.confidence < 1:
-            raise self.invalid_parameter("confidence", "a number between 0 and 1")
-        if not isinstance(self.per_head, bool):
-            raise self.invalid_parameter("per_head", "true or false")
-        if not isinstance(self.save, str) or (self.save and not Path(self.save).absolute().parent.is_dir()):
+        """Raise `AnalysisError` for a value that is not allowed, or a file that cannot be written."""
+        super().validate_parameters()
+        if self.save and not Path(self.save).absolute().parent.is_dir():
             raise self.invalid_parameter("save", "a file in a folder that is there")
         if self.save_target and not self.save:
             raise self.invalid_parameter("save_target", "it with save=FILE, or leave it out")
@@ -266,7 +263,3 @@ def _has(target: Target) -> npt.NDArray[np.bool_]:
 def _known(target: Target) -> int:
     """Return how many chains have a target."""
     return int(_has(target).sum())
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer
@@ -36,14 +37,10 @@ class Uniform(ImportanceEstimator):
     """
 
     name = "uniform"
+    constraints = {"seed": WholeNumber()}
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-
-    def validate_parameters(self) -> None:
-        """Raise `EstimatorError` if the seed is no whole number."""
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool):
-            raise self.invalid_parameter("seed", "a whole number")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return a random number for each unit, [unit]; neither scorer nor objective is asked.

@@ -119,7 +119,7 @@ def test_parameters_that_are_not_stored() -> None:
 
 
 def test_every_value_is_allowed_unless_a_class_says_otherwise() -> None:
-    """Validation does nothing by default, and `invalid_parameter` says which value of which parameter is wrong."""
+    """A class without constraints allows any value, and `invalid_parameter` names the wrong value's parameter."""
     Described(size="anything").validate_parameters()
     error = Described(size="anything").invalid_parameter("size", "a number")
     assert isinstance(error, EstimatorError)

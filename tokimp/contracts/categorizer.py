@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.contracts.parameters import Parameterized
 from tokimp.errors import CategorizerError
 
 # The six of Singh and Hakkani-Tuer (2026), and what could not be told.
@@ -15,7 +15,7 @@ CATEGORIES = ("symbolic_math", "verbal_math", "entity_name", "coreference", "gra
 OTHER = "other"
 
 
-class Categorizer(ABC):
+class Categorizer(Parameterized, ABC):
     """Labels the characters of a reasoning text; the one class a new way to do so subclasses.
 
     A subclass has a `name` and writes `categorize`. ``__init__`` stores its parameters and does nothing else, so that
@@ -41,7 +41,7 @@ class Categorizer(ABC):
     (CategorySpan(start=3, end=5, label='symbolic_math'),)
     """
 
-    name: ClassVar[str]
+    _error = CategorizerError
 
     @abstractmethod
     def categorize(self, chain: Chain) -> tuple[CategorySpan, ...]:

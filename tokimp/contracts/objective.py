@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.parameters import Parameterized
 from tokimp.errors import ObjectiveError
 
 
@@ -47,7 +48,7 @@ class LogprobTensors:
         return LogprobTensors(self.reasoning.cpu(), self.answer.cpu(), wrong_answer)
 
 
-class Objective(ABC):
+class Objective(Parameterized, ABC):
     """The number that deletions are to preserve; higher means better preserved.
 
     A subclass names itself and the spans it reads, and turns their log-probabilities into one number a version. It
@@ -65,7 +66,7 @@ class Objective(ABC):
     [-1.0, -0.5]
     """
 
-    name: ClassVar[str]
+    _error = ObjectiveError
     spans: ClassVar[frozenset[Span]] = frozenset({Span.REASONING, Span.ANSWER})
 
     @abstractmethod

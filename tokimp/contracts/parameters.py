@@ -1,42 +1,84 @@
-"""Parameters that can be read back: what estimators and analyses share."""
+"""Parameters that can be read back and checked: what all plugins except scorers share."""
 
 from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tokimp.contracts.constraints import Constraint
 from tokimp.errors import TokimpError
 
 
 class Parameterized:
     """A class whose ``__init__`` only stores its parameters, each under its own name (scikit-learn's habit).
 
-    So an instance can be described, compared and stored by them, and asked for by name: ``greedy:keep_ratio=0.5``.
+    An instance can therefore be described, compared and stored by its parameters, and asked for by name:
+    ``greedy:keep_ratio=0.5``. Which values are allowed is declared in `constraints` and checked before any work starts,
+    not in ``__init__``.
 
     Attributes
     ----------
     name
         What it is called.
+    constraints
+        Which values a parameter may have, by the parameter's name; one that is not named here may have any value.
+
+    Examples
+    --------
+    >>> from tokimp.contracts.constraints import Number, OneOf
+    >>> class Blur(Parameterized):
+    ...     name = "blur"
+    ...     constraints = {"width": Number(above=0), "shape": OneOf("flat", "round")}
+    ...
+    ...     def __init__(self, width=1.0, shape="flat"):
+    ...         self.width = width
+    ...         self.shape = shape
+    >>> Blur(shape="round").label
+    'blur:shape=round'
+    >>> Blur(width=-2).validate_parameters()
+    Traceback (most recent call last):
+    tokimp.errors.TokimpError: blur: width=-2 is not allowed; give a number above 0
     """
 
     name: ClassVar[str]
+    constraints: ClassVar[Mapping[str, Constraint]] = MappingProxyType({})
     _error: ClassVar[type[TokimpError]] = TokimpError  # what its own mistakes are raised as
 
     def validate_parameters(self) -> None:
-        """Raise `invalid_parameter` if a parameter's value is not allowed; the default allows every value.
+        """Raise `invalid_parameter` for the first parameter whose value its constraint does not allow.
 
-        It is called before any work starts, because ``__init__`` only stores.
+        It is called before any work starts. A class with a rule about several parameters, or about files and packages,
+        overrides it and calls ``super().validate_parameters()`` first.
         """
+        parameters = self.parameters()
+        for parameter, constraint in self.constraints.items():
+            if parameter not in parameters:
+                known = ", ".join(parameters) or "none"
+                raise self._error(
+                    f"{type(self).__name__}.constraints names {parameter!r}, which is no parameter of __init__; "
+                    f"those are: {known}"
+                )
+            if not constraint.allows(parameters[parameter]):
+                raise self.invalid_parameter(parameter, str(constraint))
 
     def invalid_parameter(self, parameter: str, allowed: str) -> TokimpError:
         """Return the error that names a parameter, its value, and what is `allowed` instead."""
         return self._error(f"{self.name}: {parameter}={getattr(self, parameter)!r} is not allowed; give {allowed}")
 
     def parameters(self) -> dict[str, Any]:
-        """Return the values of ``__init__``'s parameters, by name."""
+        """Return the values of ``__init__``'s parameters, by name.
+
+        Raises
+        ------
+        TokimpError
+            If ``__init__`` does not store a parameter under its own name, or takes any number of them. Each contract
+            raises its own subclass, such as `EstimatorError`.
+        """
         signature = inspect.signature(type(self))
         for name, parameter in signature.parameters.items():
             if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
@@ -49,7 +91,7 @@ class Parameterized:
     def label(self) -> str:
         """The name, and those parameters that differ from their defaults: ``greedy:keep_ratio=0.5``.
 
-        `tokimp.contracts.registry` reads it back where the parameters are such as JSON can write.
+        `tokimp.contracts.specification` reads it back if JSON can write the parameters.
         """
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         changed = [
@@ -60,20 +102,28 @@ class Parameterized:
         return f"{self.name}:{','.join(changed)}" if changed else self.name
 
     def __repr__(self) -> str:
-        """Show the class and its parameters."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.parameters().items())
-        return f"{type(self).__name__}({shown})"
+        """Show the class and its parameters; ``...`` stands for one that ``__init__`` did not store."""
+        names = inspect.signature(type(self)).parameters
+        shown = [f"{name}={getattr(self, name)!r}" if hasattr(self, name) else f"{name}=..." for name in names]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def _parameter_text(value: Any) -> str:
-    """Write a parameter's value as `tokimp.contracts.registry.parse_specification` reads it."""
-    # Of plain text the reader takes what stands up to a comma, without white space around it.
+    """Write a parameter's value as `tokimp.contracts.specification.parse_specification` reads it."""
+    # The reader takes plain text up to a comma, and without white space around it.
     if isinstance(value, str) and "," not in value and value == value.strip():
         try:
             json.loads(value)
         except json.JSONDecodeError:
             return value
     try:
-        return json.dumps(value, separators=(",", ":"))
+        return json.dumps(value, separators=(",", ":"), default=_python_scalar)
     except TypeError:
         return repr(value)
+
+
+def _python_scalar(value: Any) -> Any:
+    """Return numpy's scalar as Python's, so that equal parameters give equal labels."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"JSON cannot write a {type(value).__name__}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokimp.chains.datasets import load_chains
 from tokimp.chains.datasets.correctness import same_value, split_answer
+from tokimp.contracts.constraints import Text
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 
@@ -34,6 +35,7 @@ class Gsm8k(Task):
     """
 
     name = "gsm8k"
+    constraints = {"instruction": Text(may_be_empty=True)}
 
     def __init__(self, instruction: str = INSTRUCTION) -> None:
         self.instruction = instruction

@@ -9,6 +9,7 @@ from tokimp.chains.datasets.correctness import read_value, same_value
 from tokimp.chains.datasets.records import Record, Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.chains.units import sentence_starts
+from tokimp.contracts.constraints import Text
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 
@@ -40,6 +41,7 @@ class Math(Task):
     """
 
     name = "math"
+    constraints = {"instruction": Text(may_be_empty=True)}
 
     def __init__(self, instruction: str = INSTRUCTION) -> None:
         self.instruction = instruction

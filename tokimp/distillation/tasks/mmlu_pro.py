@@ -10,6 +10,7 @@ from tokimp.chains.datasets.mmlu_pro import asked
 from tokimp.chains.datasets.records import Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.chains.units import sentence_starts
+from tokimp.contracts.constraints import Number, Text
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
 
@@ -41,15 +42,11 @@ class MmluPro(Task):
     """
 
     name = "mmlu_pro"
+    constraints = {"instruction": Text(may_be_empty=True), "test_share": Number(above=0, below=1)}
 
     def __init__(self, instruction: str = INSTRUCTION, test_share: float = 0.2) -> None:
         self.instruction = instruction
         self.test_share = test_share
-
-    def validate_parameters(self) -> None:
-        """Refuse a share that leaves one side empty."""
-        if not 0 < self.test_share < 1:
-            raise self.invalid_parameter("test_share", "a number between 0 and 1")
 
     def questions(
         self, source: Source | None = None, *, limit: int | None = None, seed: int = 0, split: str = "test"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tokimp.chains.datasets.correctness import same_value, split_answer
 from tokimp.chains.datasets.word_problems import generate
+from tokimp.contracts.constraints import ListOf, WholeNumber
 from tokimp.contracts.task import Question, Source, Task
 from tokimp.errors import TaskError
 
@@ -29,14 +30,10 @@ class WordProblems(Task):
     name = "word_problems"
     # The longest chain that is made, its line "#### 42" included, takes about 90 of the embedded model's tokens.
     max_new_tokens = 160
+    constraints = {"steps": ListOf(WholeNumber(2, 4), fewest=1)}
 
     def __init__(self, steps: Sequence[int] = (2, 3, 4)) -> None:
         self.steps = steps
-
-    def validate_parameters(self) -> None:
-        """Refuse numbers of steps that are not made."""
-        if not self.steps or not set(self.steps) <= {2, 3, 4}:
-            raise self.invalid_parameter("steps", "a list of numbers from 2 to 4, such as [2,3]")
 
     def questions(
         self, source: Source | None = None, *, limit: int | None = None, seed: int = 0, split: str = "test"

@@ -6,6 +6,7 @@ import numpy as np
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import OneOf
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Answer, Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -39,17 +40,11 @@ class InformationGain(ImportanceEstimator):
 
     name = "information_gain"
     requires = frozenset({Capability.DELETIONS})
+    constraints = {"direction": OneOf("forward", "backward", "both"), "of": OneOf("answer", "objective")}
 
     def __init__(self, direction: str = "forward", of: str = "answer") -> None:
         self.direction = direction
         self.of = of
-
-    def validate_parameters(self) -> None:
-        """Raise `EstimatorError` unless both parameters are among the values that the class names."""
-        if self.direction not in {"forward", "backward", "both"}:
-            raise self.invalid_parameter("direction", "forward, backward or both")
-        if self.of not in {"answer", "objective"}:
-            raise self.invalid_parameter("of", "answer or objective")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return each unit's gain, [unit], in nats, with the gain of the whole reasoning as a diagnostic."""
