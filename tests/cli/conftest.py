@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,12 +34,19 @@ def tokimp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     monkeypatch.setenv("COLUMNS", "160")
     # A model that is not there is said to be missing at once, not after the hub has been tried again and again.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    # The command changes these for its whole process, which here is that of the tests.
+    for variable in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(variable, os.environ.get(variable, ""))
+    on_interrupt = signal.getsignal(signal.SIGINT)
 
     def run(*arguments: str | Path) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["tokimp", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
+        try:
+            with pytest.raises(SystemExit) as stopped:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, on_interrupt)
         written = capsys.readouterr()
         code = stopped.value.code
         return Outcome(code if isinstance(code, int) else 0, written.out, written.err)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.distillation.scripted import ScriptedEngine, Sums, responses_to_sum
-from tokimp.distillation.ask.evaluate import Evaluation, evaluate, share_interval
+from tokimp.distillation.ask.evaluate import Evaluation, evaluate
 from tokimp.distillation.ask.paired import paired_test
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import DistillationError, ResumeError
@@ -133,18 +133,6 @@ def test_a_damaged_evaluation_is_not_read(tmp_path: Path, damage: str) -> None:
     (tmp_path / "answers.jsonl").write_text("\n".join(lines[:-1]), encoding="utf-8")
     with pytest.raises(DistillationError, match=r"answers\.jsonl has 39 questions and evaluation\.json 40"):
         Evaluation.load(tmp_path)
-
-
-def test_wilsons_interval_is_the_formula() -> None:
-    """The interval is Wilson's, worked out by hand; the bootstrap's is near it for a share in the middle."""
-    n, share, z = 200, 0.4, 1.959963984540054
-    right = [True] * 80 + [False] * 120
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / (1 + z**2 / n)
-    assert share_interval(right) == pytest.approx((middle - half, middle + half))
-    assert share_interval(right, interval="bootstrap") == pytest.approx((middle - half, middle + half), abs=0.02)
-    assert share_interval([True] * 9, interval="bootstrap") == (1, 1)
-    assert share_interval([True] * 9)[1] == 1
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
