@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.figure_style import COLOURS, PAPER, finish
-from tokimp.report.terminal import chains_text, few_chains, interval_of, keep_words_whole, new_table
+from tokimp.report.number_texts import chains_text, few_chains, interval_of
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 _MODELS = {

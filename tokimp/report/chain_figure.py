@@ -1,4 +1,4 @@
-"""Figures of a result: a chain with its tokens shaded by rank, and the agreement of its estimators."""
+"""A figure of one chain: its reasoning once for each estimator, the tokens shaded by rank."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from tokimp.report.figure_style import INK, PAPER, SILENT
 from tokimp.results.by_chain import one_chain
 from tokimp.results.views import chain_table
 
 COLUMNS = 92
 _CHARACTER_INCHES, _LINE_INCHES = 0.088, 0.21
-_INK, _PAPER, _SILENT = "#1c1c1c", "#ffffff", "#d9d9d9"
 
 
 def draw_chain(result: xr.DataTree, chain_id: str) -> Figure:
     """Draw the reasoning of one chain once for each estimator, the tokens it ranks highest darkest.
 
-    A chain of which an estimator says nothing is grey.
+    If an estimator says nothing about the chain, its tokens are grey.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def draw_chain(result: xr.DataTree, chain_id: str) -> Figure:
     estimators = [str(name) for name in result.to_dataset()["estimator"].to_numpy()]
     lines = cells[-1][1] + 1
     height = len(estimators) * (lines + 1.9) * _LINE_INCHES
-    figure = Figure(figsize=(COLUMNS * _CHARACTER_INCHES + 0.4, height), facecolor=_PAPER)
+    figure = Figure(figsize=(COLUMNS * _CHARACTER_INCHES + 0.4, height), facecolor=PAPER)
     axes = figure.subplots(len(estimators), 1, squeeze=False)[:, 0]
     for axis, estimator in zip(axes, estimators, strict=True):
         rank = table[f"rank_{estimator}"].to_numpy(dtype=float)
@@ -85,7 +85,7 @@ def _draw_cells(axis: Axes, cells: Sequence[tuple[int, int, int, str]], level: S
     shade = mpl.colormaps["YlOrRd"]
     for token, line, column, text in cells:
         value = float(level[token])
-        color = shade(value * 0.85) if value >= 0 else _SILENT
+        color = shade(value * 0.85) if value >= 0 else SILENT
         axis.add_patch(Rectangle((column, line), len(text), 0.92, facecolor=color, linewidth=0))
         for offset, character in enumerate(text):
             # One character at a time keeps the grid exact whatever the font; a "$" is text, not mathematics.
@@ -97,7 +97,7 @@ def _draw_cells(axis: Axes, cells: Sequence[tuple[int, int, int, str]], level: S
                 fontsize=8.5,
                 ha="center",
                 va="center",
-                color=_PAPER if value > 0.75 else _INK,
+                color=PAPER if value > 0.75 else INK,
                 parse_math=False,
             )
 
@@ -106,4 +106,4 @@ def _prepare(axis: Axes, title: str, lines: int) -> None:
     axis.set_xlim(0, COLUMNS)
     axis.set_ylim(lines, 0)
     axis.axis("off")
-    axis.set_title(title, loc="left", fontsize=9, fontweight="bold", color=_INK, pad=3, parse_math=False)
+    axis.set_title(title, loc="left", fontsize=9, fontweight="bold", color=INK, pad=3, parse_math=False)

@@ -8,10 +8,20 @@ from matplotlib.axes import Axes
 from rich.markup import escape
 
 from tokimp.report.figure_style import BAND, line_look
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL
 
 
 def draw_lines(axis: Axes, node: xr.Dataset) -> None:
+    """Draw one line for each estimator, with intervals, over the band of random orders.
+
+    Parameters
+    ----------
+    axis
+        The panel to draw on.
+    node
+        The part of an analysis's node for one panel: ``mean``, ``low``, ``high`` and ``chains_used``
+        [estimator, keep_ratio], and ``uniform_mean``, ``uniform_low`` and ``uniform_high`` [keep_ratio].
+    """
     ratios = node["keep_ratio"].to_numpy()
     low, high = (node[f"uniform_{end}"].to_numpy() for end in ("low", "high"))
     axis.fill_between(ratios, low, high, color=BAND, linewidth=0, label="random orders")
@@ -41,8 +51,20 @@ def draw_lines(axis: Axes, node: xr.Dataset) -> None:
 
 
 def stopped_early(value: xr.DataArray) -> str:
-    """Return the estimators that have a value of some chain at some keep ratios only, as text; empty where none has."""
+    """Return the estimators that did not delete down to every keep ratio on some chain, as text for a table.
+
+    Parameters
+    ----------
+    value
+        Values [estimator, keep_ratio, ...]; NaN where an estimator did not delete down to the keep ratio.
+
+    Returns
+    -------
+    str
+        Their labels, joined by "and"; empty if every estimator has a value at all keep ratios or at none.
+    """
     known = value.notnull()
-    part = known.any("keep_ratio") & ~known.all("keep_ratio")
-    others = [dim for dim in part.dims if dim != "estimator"]
-    return " and ".join(escape(str(label)) for label in value["estimator"].to_numpy()[part.any(others).to_numpy()])
+    partly_known = known.any("keep_ratio") & ~known.all("keep_ratio")
+    other_dims = [dim for dim in partly_known.dims if dim != "estimator"]
+    labels = value["estimator"].to_numpy()[partly_known.any(other_dims).to_numpy()]
+    return " and ".join(escape(str(label)) for label in labels)

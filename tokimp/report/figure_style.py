@@ -7,15 +7,19 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; markers tell lines apart in print, and dashes those
-# that get a colour once more.
+# Colour-blind readers can tell Okabe and Ito's colours apart. Markers tell lines apart in print, and dashes tell apart
+# the lines that share a colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B6F47")
 
 MARKERS = "osD^vPX*"
 
 _DASHES = ("-", "--", ":", "-.")
 
-BAND, PAPER = "#c8c8c8", "#ffffff"
+INK, PAPER = "#1c1c1c", "#ffffff"
+BAND = "#c8c8c8"
+"""The band that random orders span."""
+SILENT = "#d9d9d9"
+"""A place where an estimator says nothing."""
 
 
 def line_look(index: int) -> dict[str, Any]:
@@ -33,12 +37,22 @@ def line_look(index: int) -> dict[str, Any]:
 
 
 def finish(figure: Figure, first: Axes, note: str) -> None:
-    """Give a figure a heading and one legend, of the lines of its first panel; none where no line has a label."""
+    """Give a figure a heading, and one legend below all panels.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    first
+        The panel whose labelled lines make the legend; without any there is no legend.
+    note
+        The heading.
+    """
     figure.suptitle(note, fontsize=9, parse_math=False)
     handles, labels = first.get_legend_handles_labels()
     if not labels:
         return
-    # Inches, of a column of the legend; more columns than fit would be cut off at both sides.
+    # The width of a column of the legend, in inches: more columns than fit would be cut off at both sides.
     widest = 0.7 + 0.07 * max(map(len, labels))
     columns = max(1, min(4, len(labels), int(figure.get_figwidth() / widest)))
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)

@@ -8,15 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.chains.arrays import FloatArray, IntArray
-from tokimp.report.terminal import (
-    keep_words_whole,
-    new_table,
-)
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.schema import DIAGNOSTIC_PREFIX
 
 
 def cost_table(result: xr.DataTree) -> Table:
-    """Return a table of what each estimator cost: seconds and token positions, in all and a chain."""
+    """Return a table of what each estimator cost: seconds and token positions, in all and per chain."""
     dataset = result.to_dataset()
     table = new_table("Cost (positions: token positions passed through the model)")
     labels = dataset["estimator"].to_numpy().tolist()
@@ -25,8 +22,8 @@ def cost_table(result: xr.DataTree) -> Table:
         table.add_column(heading, justify="right")
     for row, label in enumerate(labels):
         seconds = dataset["seconds"].to_numpy()[row]
-        said = ~np.isnan(seconds)
-        _add_cost(table, escape(label), seconds[said], dataset["tokens_forwarded"].to_numpy()[row][said])
+        covered = ~np.isnan(seconds)
+        _add_cost(table, escape(label), seconds[covered], dataset["tokens_forwarded"].to_numpy()[row][covered])
     table.add_section()
     _add_cost(
         table,
@@ -38,7 +35,7 @@ def cost_table(result: xr.DataTree) -> Table:
 
 
 def diagnostics_table(result: xr.DataTree) -> Table:
-    """Return a table of what estimators say about their own scores: median and largest size over chains."""
+    """Return a table of the diagnostics that estimators give: the median and the largest size over chains."""
     dataset = result.to_dataset()
     table = new_table("Diagnostics (what the methods say of their own scores)")
     for heading in ("estimator", "diagnostic"):
@@ -55,7 +52,7 @@ def diagnostics_table(result: xr.DataTree) -> Table:
 
 
 def summary_line(result: xr.DataTree) -> str:
-    """Return one line: chains, tokens, records left out, model, backend, objective and unit."""
+    """Return one line about a result: chains, tokens, records left out, model, backend, objective and unit."""
     attributes = result.attrs
     lengths = result["reasoning_length"].to_numpy()
     shortest, longest = int(lengths.min()), int(lengths.max())

@@ -13,15 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.errors import SchemaError
-from tokimp.report.chain_figure import _INK, _PAPER, _SILENT
-from tokimp.report.terminal import (
-    FEWEST_FOR_AN_INTERVAL,
-    interval_of,
-    keep_words_whole,
-    mean_text,
-    new_table,
-    number_text,
-)
+from tokimp.report.figure_style import INK, PAPER, SILENT
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of, mean_text, number_text
+from tokimp.report.terminal import keep_words_whole, new_table
 
 # Share of a chain's units; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25
@@ -182,18 +176,18 @@ def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
         raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")
     names = [str(name) for name in node["estimator"].to_numpy()]
     side = 1.4 + 0.72 * len(names)
-    figure = Figure(figsize=(2 * side + 1.4, side + 0.6), facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(2 * side + 1.4, side + 0.6), facecolor=PAPER, layout="constrained")
     panels = figure.subplots(1, 2)
     # Correlations go from -1 to 1, overlaps from 0.
     lowest = -1 if measure in _CORRELATIONS else 0
     titles = ("as it is", "position partialled out")
     for axis, partial, title in zip(panels, (False, True), titles, strict=True):
         mean = node["mean"].sel(measure=measure, partial=partial).to_numpy()
-        axis.set_facecolor(_SILENT)
+        axis.set_facecolor(SILENT)
         image = axis.imshow(np.ma.masked_invalid(mean), cmap="RdBu_r", vmin=-1, vmax=1)
         for row, column in np.ndindex(*mean.shape):
             value = mean[row, column]
-            text, color = (f"{value:.2f}", _PAPER if abs(value) > 0.6 else _INK) if np.isfinite(value) else ("-", _INK)
+            text, color = (f"{value:.2f}", PAPER if abs(value) > 0.6 else INK) if np.isfinite(value) else ("-", INK)
             axis.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
         axis.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8, parse_math=False)
         axis.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)

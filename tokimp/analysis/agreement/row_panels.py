@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tokimp.report.figure_style import COLOURS, MARKERS, PAPER
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL
 
 PANELS = ((False, "as it is"), (True, "position partialled out"))
 """The coordinate ``partial`` of each panel, and its title."""

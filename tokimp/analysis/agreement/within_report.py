@@ -14,7 +14,8 @@ from rich.table import Table
 from tokimp.analysis.agreement.report import followers_of_position, followers_text
 from tokimp.analysis.agreement.row_panels import PANELS, draw_marks, draw_row_panels, mark_undefined_rows
 from tokimp.report.figure_style import finish
-from tokimp.report.terminal import chains_text, interval_of, keep_words_whole, mean_text, new_table
+from tokimp.report.number_texts import chains_text, interval_of, mean_text
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 # A figure of more rows than these is not read.

@@ -11,13 +11,8 @@ from rich.table import Table
 
 from tokimp.report.curves import draw_lines, stopped_early
 from tokimp.report.figure_style import PAPER, finish
-from tokimp.report.terminal import (
-    chains_text,
-    few_chains,
-    keep_words_whole,
-    new_table,
-    number_text,
-)
+from tokimp.report.number_texts import chains_text, few_chains, number_text
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 

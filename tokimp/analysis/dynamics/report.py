@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.figure_style import PAPER, finish, line_look
-from tokimp.report.terminal import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of, keep_words_whole, new_table
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 # Of predictions that are no estimator's: greys and markers that `line_look` gives nobody.

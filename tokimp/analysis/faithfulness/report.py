@@ -13,14 +13,8 @@ from rich.table import Table
 from tokimp.errors import SchemaError
 from tokimp.report.curves import draw_lines, stopped_early
 from tokimp.report.figure_style import PAPER, finish
-from tokimp.report.terminal import (
-    chains_text,
-    interval_of,
-    keep_words_whole,
-    mean_text,
-    new_table,
-    number_text,
-)
+from tokimp.report.number_texts import chains_text, interval_of, mean_text, number_text
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 _TITLES = {"least_first": "least important first (insertion curve)", "most_first": "most important first (deletion)"}

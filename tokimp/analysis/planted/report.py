@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.figure_style import COLOURS, MARKERS, PAPER
-from tokimp.report.terminal import few_chains, interval_of, keep_words_whole, mean_text, new_table, number_text
+from tokimp.report.number_texts import few_chains, interval_of, mean_text, number_text
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}

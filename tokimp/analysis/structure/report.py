@@ -10,13 +10,8 @@ from rich.table import Table
 
 from tokimp.errors import SchemaError
 from tokimp.report.figure_style import BAND, PAPER, finish, line_look
-from tokimp.report.terminal import (
-    FEWEST_FOR_AN_INTERVAL,
-    chains_text,
-    interval_of,
-    keep_words_whole,
-    new_table,
-)
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of
+from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
 UNLABELLED = "(none)"
