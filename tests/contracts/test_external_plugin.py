@@ -26,7 +26,7 @@ import tokimp as ti
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import Unit
-from tokimp.contracts import registry
+from tokimp.contracts import discovery, registry
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.contracts.scorer import Scorer
@@ -120,7 +120,7 @@ def estimator_class(transcript: Transcript) -> Iterator[type[ImportanceEstimator
     """Make the installed package importable in this process, entry point and all, for as long as this module runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(transcript.installed))
-        patch.setattr(registry, "_in_process", {kind: {} for kind in registry.KINDS})
+        patch.setattr(discovery, "registered", {kind: {} for kind in registry.KINDS})
         yield importlib.import_module("tokimp_information_gain").InformationGain
     sys.modules.pop("tokimp_information_gain", None)
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts import registry
+from tokimp.contracts import discovery
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.kinds import DESCRIPTIONS
 from tokimp.contracts.objective import Joint, Objective
 from tokimp.contracts.registry import (
     KINDS,
@@ -32,6 +33,7 @@ from tokimp.contracts.registry import (
     register_estimator,
     register_objective,
     register_scorer,
+    singular,
 )
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import PluginError
@@ -57,7 +59,7 @@ class Other(Mine):
 
 @pytest.fixture(autouse=True)
 def _registered_here_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_in_process", {kind: {} for kind in KINDS})
+    monkeypatch.setattr(discovery, "registered", {kind: {} for kind in KINDS})
 
 
 @pytest.fixture
@@ -426,3 +428,35 @@ def test_the_page_for_authors_names_every_group() -> None:
     page = (Path(__file__).parents[2] / "docs" / "write-a-plugin.md").read_text(encoding="utf-8")
     section = page.partition("## 4. ")[2].partition("## 5. ")[0]
     assert [kind for kind in KINDS if f"`tokimp.{kind}`" not in section] == []
+
+
+@pytest.mark.parametrize(
+    ("register", "message"),
+    [
+        (register_estimator, r"@register_estimator was used without a name; write @register_estimator\('mine'\)"),
+        (register_analysis, r"@register_analysis was used without a name; write @register_analysis\('mine'\)"),
+    ],
+)
+def test_a_decorator_without_a_name_says_how_it_is_written(register: Any, message: str) -> None:
+    """``@register_estimator`` directly on a class is an error with the line to write, not a class that is lost."""
+    with pytest.raises(PluginError, match=message):
+        register(Mine)
+
+
+@pytest.mark.parametrize("wrong", [Mine, 3, Joint(), None])
+def test_what_is_neither_a_name_nor_an_instance_is_refused(wrong: Any) -> None:
+    """A class, or an instance of another kind, is shown with what may be given instead."""
+    with pytest.raises(
+        PluginError, match=r"is no estimator; give a name, such as .*instance of a subclass of Importan"
+    ):
+        load_estimator(wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_described_once(kind: Kind) -> None:
+    """A kind's description has its name, its group of entry points and a contract; every built-in keeps to it."""
+    description = DESCRIPTIONS[kind]
+    assert (description.kind, description.group, description.singular) == (kind, f"tokimp.{kind}", singular(kind))
+    offered = [plugin for plugin in plugins(kind) if plugin.package == "tokimp"]
+    assert offered
+    assert all(plugin.error == "" and issubclass(plugin.loaded, description.base) for plugin in offered)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokimp.contracts import registry
+from tokimp.contracts import discovery, registry
 from tokimp.contracts.registry import load_task
 from tokimp.contracts.task import Question, Task, draw
 from tokimp.errors import PluginError, TaskError
@@ -59,7 +59,7 @@ def test_a_task_has_its_parameters_in_its_label() -> None:
 
 def test_a_stranger_registers_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """A class registered in this process is found by name; what is no task is refused."""
-    monkeypatch.setattr(registry, "_in_process", {kind: {} for kind in registry.KINDS})
+    monkeypatch.setattr(discovery, "registered", {kind: {} for kind in registry.KINDS})
 
     class Mine(Task):
         name = "mine"

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
-from tokimp.contracts import registry
+from tokimp.contracts import discovery
 from tokimp.contracts.registry import register_scorer
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
 from tokimp.models import source as model_source
@@ -151,7 +151,7 @@ def test_backends_that_do_not_exist_or_are_no_scorers_are_refused(
     with pytest.raises(PluginError, match=r"no scorer named 'other'.*nnsight"):
         load_scorer(str(folder), "other")
     # What is registered here must not be there for other tests.
-    monkeypatch.setitem(registry._in_process, "scorers", {})
+    monkeypatch.setitem(discovery.registered, "scorers", {})
     register_scorer("a_dictionary_for_tests")(dict)
     with pytest.raises(PluginError, match=r"dict is not a subclass of Scorer"):
         load_scorer([], "a_dictionary_for_tests")

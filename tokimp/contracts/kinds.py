@@ -1,8 +1,11 @@
-"""The kinds of plugins, and what a class must be to be one of them."""
+"""The kinds of plugins: what each is called, where it is offered, and what a class must be to be one of them."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, Literal, TypeVar
 
 from tokimp.contracts.analysis import Analysis
 from tokimp.contracts.categorizer import Categorizer
@@ -14,21 +17,53 @@ from tokimp.contracts.trainer import Trainer
 from tokimp.errors import PluginError
 
 Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers"]
-KINDS: tuple[Kind, ...] = ("scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers")
-_BASES: dict[Kind, type] = {
-    "scorers": Scorer,
-    "objectives": Objective,
-    "estimators": ImportanceEstimator,
-    "analyses": Analysis,
-    "categorizers": Categorizer,
-    "tasks": Task,
-    "trainers": Trainer,
-}
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Description(Generic[P]):
+    """What is particular to one kind of plugin; `P` is the type of its instances.
+
+    Attributes
+    ----------
+    kind
+        The kind, in the plural: ``analyses``.
+    singular
+        What messages call one plugin: ``analysis``.
+    base
+        The contract, which every class of the kind subclasses.
+    """
+
+    kind: Kind
+    singular: str
+    base: type[Any]  # P, but mypy lets no abstract class stand for type[P]
+
+    @property
+    def group(self) -> str:
+        """The group of entry points in which packages offer this kind."""
+        return f"tokimp.{self.kind}"
+
+
+SCORERS: Description[Scorer] = Description("scorers", "scorer", Scorer)
+OBJECTIVES: Description[Objective] = Description("objectives", "objective", Objective)
+ESTIMATORS: Description[ImportanceEstimator] = Description("estimators", "estimator", ImportanceEstimator)
+ANALYSES: Description[Analysis] = Description("analyses", "analysis", Analysis)
+CATEGORIZERS: Description[Categorizer] = Description("categorizers", "categorizer", Categorizer)
+TASKS: Description[Task] = Description("tasks", "task", Task)
+TRAINERS: Description[Trainer] = Description("trainers", "trainer", Trainer)
+
+DESCRIPTIONS: Mapping[Kind, Description[Any]] = MappingProxyType(
+    {
+        description.kind: description
+        for description in (SCORERS, OBJECTIVES, ESTIMATORS, ANALYSES, CATEGORIZERS, TASKS, TRAINERS)
+    }
+)
+KINDS: tuple[Kind, ...] = tuple(DESCRIPTIONS)
 
 
 def singular(kind: Kind) -> str:
     """Return what one plugin of a kind is called: ``analysis`` for ``analyses``."""
-    return "analysis" if kind == "analyses" else kind.removesuffix("s")
+    return DESCRIPTIONS[kind].singular
 
 
 def target_of(plugin: Any) -> str:
@@ -37,7 +72,7 @@ def target_of(plugin: Any) -> str:
 
 
 def _shown(plugin: Any) -> str:
-    """Return the target of a class or function, and of anything else what Python shows, on one line."""
+    """Return the target of a class or function, and the ``repr`` of anything else, on one line."""
     return target_of(plugin) if hasattr(plugin, "__qualname__") else " ".join(repr(plugin).split())
 
 
@@ -46,19 +81,21 @@ def check_plugin(kind: Kind, loaded: Any, plugin: str, *, offered_as: str | None
 
     Parameters
     ----------
-    kind, loaded
-        What it is to be, and what it is.
+    kind
+        What it has to be.
+    loaded
+        What it is: any object.
     plugin
         What messages call it.
     offered_as
-        The name it is offered under; ``None`` where it is not asked for by a name.
+        The name it is offered under; ``None`` if it is not asked for by a name.
     """
-    base = _BASES[kind]
+    base = DESCRIPTIONS[kind].base
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         raise PluginError(f"{plugin}: {_shown(loaded)} is not a subclass of {base.__name__}")
     if issubclass(loaded, ImportanceEstimator | Analysis):
         requires: Any = loaded.requires
-        if not isinstance(requires, set | frozenset) or not all(isinstance(each, Capability) for each in requires):
+        if not isinstance(requires, set | frozenset) or not all(isinstance(item, Capability) for item in requires):
             raise PluginError(
                 f"{plugin}: requires must be a frozenset of members of Capability, such as "
                 f"frozenset({{Capability.LOGPROBS}}), not {requires!r}"
