@@ -8,7 +8,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# The environment belongs to one set of pins and to one place: a moved, copied or outdated one is made anew.
+# The environment belongs to one set of pins and to one place: a moved, copied or outdated one is made anew. A changed
+# pyproject.toml (a new entry point, for example) only installs the project again.
+PINNED := $(VENV)/pinned-$(shell { cat constraints.txt; pwd; } | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml Makefile; pwd; } | cksum | cut -d' ' -f1)
 
 # What is set or installed on the machine must not reach the environment.
@@ -21,14 +23,18 @@ export PYTHONNOUSERSITE := 1
 
 setup: $(READY)
 
-$(READY):
+$(PINNED):
 	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11, or name one with make PYTHON=..." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is older than Python 3.11: name another with make PYTHON=..." >&2; exit 1; }
 	"$(PYTHON)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch hatchling editables
+	@touch $@
+
+$(READY): $(PINNED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --no-build-isolation --editable '.[dev]'
+	@rm -f $(VENV)/ready-*
 	@touch $@
 
 demo: setup
