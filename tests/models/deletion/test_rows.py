@@ -1,277 +1,230 @@
-"""Reading nothing twice between steps: the same scores as the slow twin, at the cost that was worked out by hand."""
+"""Stored rows: what is known along them, and which of them the bank keeps from step to step."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+import torch
+from hypothesis import given
 from hypothesis import strategies as st
-from tokimp_greedy import GreedyPruning
+from transformers.cache_utils import DynamicCache
 
-from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.objective import Answer, Contrast, Joint, Objective, Span
-from tokimp.contracts.scorer import Scorer
-from tokimp.contracts.unit_deletions import score_kept, score_unit_deletions
-from tokimp.errors import ScorerError
-from tokimp.models.causal_lm import CausalLMScorer
-from tokimp.models.loading import load_scorer
-from tokimp.testing.random_models import byte_tokenizer, random_model
-from tokimp.testing.reference import random_chain, reference_deletion
+from tokimp.chains.arrays import IntArray
+from tokimp.contracts.objective import Joint
+from tokimp.models.deletion.key_value_pool import new_cache
+from tokimp.models.deletion.rows import RowBank, StoredRow, common_prefix
+from tokimp.models.deletion.step import Deletion, DeletionStep
+from tokimp.testing.reference import random_chain
 
-ARCHITECTURES = ("llama", "mistral", "gemma3_text", "gpt2", "gpt_neox", "phi3", "olmo2", "qwen2", "qwen3")
-# A position of the small llama takes 3 layers x 2 (keys, values) x 2 heads x 8 numbers of 4 bytes.
-POSITION_BYTES = 3 * 2 * 2 * 8 * 4
+PROMPT = [101, 102]
+REASONING = (10, 11, 12, 13, 14)
+CHAIN = replace(random_chain(2, 5, 1), prompt_ids=tuple(PROMPT), reasoning_ids=REASONING)
+POSITION_BYTES = 2 * 4  # keys and values of one layer, one head, one float32
 
 
-@cache
-def plain(architecture: str) -> Any:
-    """Return a model that no scorer touches."""
-    return random_model(architecture)
+def row_of(*ids: int, known: bool = True) -> StoredRow:
+    """Return a row of these ids, in no slots yet, at whose boundaries the next id is known to have minus its number."""
+    next_ids = np.array([[*ids, 0]]).T
+    logprobs = np.full(next_ids.shape, np.nan, dtype=np.float32)
+    if known:
+        logprobs[: len(ids)] = -next_ids[: len(ids)]
+    return StoredRow(np.array(ids, dtype=np.int64), np.zeros(0, dtype=np.int64), next_ids, logprobs)
 
 
-@cache
-def scorer(architecture: str = "llama", cache_memory: int = 10**8) -> CausalLMScorer:
-    """Return a scorer of the same weights, for whose batches calls cost nothing: each row starts where it has to."""
-    options = {"device": "cpu", "tokenizer": byte_tokenizer(), "cache_memory": cache_memory}
-    loaded = load_scorer(plain(architecture), "nnsight", **options)
-    assert isinstance(loaded, CausalLMScorer)
-    loaded.decoder.call_cost = 0
-    return loaded
+def cache_of(*rows: list[int]) -> DynamicCache:
+    """Return a cache of rows whose every key and value is the id that was read there."""
+    cache = new_cache()
+    states = torch.tensor(rows, dtype=torch.float32)[:, None, :, None]
+    cache.update(states, -states, 0)
+    return cache
 
 
-def expected(
-    architecture: str, chain: TokenizedChain, kept: list[int], candidate: tuple[int, ...], objective: Objective
-) -> float:
-    """Return the objective after a deletion, from whole sequences of ids built anew."""
-    reasoning, answer = reference_deletion(plain(architecture), chain, kept, candidate, chain.answer_ids)
-    if isinstance(objective, Contrast):
-        assert chain.wrong_answer_ids is not None
-        return answer - reference_deletion(plain(architecture), chain, kept, candidate, chain.wrong_answer_ids)[1]
-    return answer if isinstance(objective, Answer) else reasoning + answer
+def read_back(bank: RowBank, slots: IntArray) -> list[float]:
+    """Return the keys in some slots."""
+    layers: Any = bank.pool.gather(slots[None], 0).layers
+    return layers[0].keys[0, 0, :, 0].tolist()  # type: ignore[no-any-return] # a list of numbers
 
 
-def prune(
-    subject: CausalLMScorer, chain: TokenizedChain, objective: Objective, until: int = 0
-) -> tuple[list[int], list[int], int]:
-    """Prune a chain greedily; return the order, the tokens of every unit that went, and the positions passed."""
-    kept, order, before = list(range(len(chain.units))), [], subject.tokens_forwarded
-    while len(kept) > until:
-        scores = score_unit_deletions(subject, chain, kept, objective)
-        order.append(kept.pop(int(scores.objective.argmax())))
-    return order, kept, subject.tokens_forwarded - before
+def step(kept: list[int], *deletions: Deletion) -> DeletionStep:
+    """Return a step of the chain above."""
+    return DeletionStep(CHAIN, kept, deletions, Joint())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("objective", [Joint(), Answer(), Contrast()], ids=lambda objective: objective.name)
-def test_every_step_of_a_run_scores_what_the_shortened_ids_score(architecture: str, objective: Objective) -> None:
-    """Along greedy runs over units of one to three tokens, to the last, scores equal those of the slow twin."""
-    chain = random_chain(5, 15, 3, wrong_answer=2)
-    chain = replace(chain, units=((0, 1), (2,), (3,), (4, 5, 6), (7,), (8,), (9, 10), (11,), (12, 14), (13,)))
-    kept = list(range(len(chain.units)))
-    while kept:
-        scores = score_unit_deletions(scorer(architecture), chain, kept, objective)
-        tokens = sorted(token for unit in kept for token in chain.units[unit])
-        wanted = [expected(architecture, chain, tokens, chain.units[unit], objective) for unit in kept]
-        np.testing.assert_allclose(scores.objective, wanted, atol=1e-4)
-        kept.pop(int(scores.objective.argmax()))
-        left = sorted(token for unit in kept for token in chain.units[unit])
-        found = score_kept(scorer(architecture), chain, kept)
-        wanted_kept = reference_deletion(plain(architecture), chain, left, (), chain.answer_ids)
-        np.testing.assert_allclose(found, wanted_kept, atol=1e-4)
+def bank_after(*deletions: Deletion, cache_memory: int = 10**6) -> RowBank:
+    """Return a bank that stored the whole chain and, read from their deletion on, what some deletions leave."""
+    bank = RowBank(cache_memory)
+    bank.begin(step([0, 1, 2, 3, 4], *deletions))
+    bank.store_base(row_of(*REASONING), cache_of([*PROMPT, *REASONING]), 0)
+    store(bank, *deletions)
+    return bank
 
 
-@settings(max_examples=30)
+def store(bank: RowBank, *deletions: Deletion) -> None:
+    """Store what deletions leave of the whole chain, each continuing from the base."""
+    assert bank.base is not None
+    for deletion in deletions:
+        ids = [token for position, token in enumerate(REASONING) if position not in deletion]
+        row = replace(row_of(*ids), slots=bank.base.slots)
+        first_new = len(PROMPT) + bank.base.shared_with(np.array(ids))
+        bank.store_rows({deletion: row}, [first_new], cache_of([*PROMPT, *ids]))
+
+
+@given(st.lists(st.integers(0, 1), max_size=6), st.lists(st.integers(0, 1), max_size=6))
+def test_the_common_prefix_ends_at_the_first_difference(first: list[int], second: list[int]) -> None:
+    """It equals the longest length at which both begin alike."""
+    lengths = [length for length in range(min(len(first), len(second)) + 1) if first[:length] == second[:length]]
+    assert common_prefix(np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)) == max(lengths)
+
+
 @given(st.data())
-def test_any_sequence_of_calls_scores_right(data: st.DataObject) -> None:
-    """Steps that continue, steps that jump, any candidates, objectives and memory: every score is the slow twin's."""
-    chain = random_chain(3, 9, 2, wrong_answer=3, vocabulary=data.draw(st.sampled_from([5, 250])))
-    subject = scorer(cache_memory=data.draw(st.sampled_from([0, 25 * POSITION_BYTES, 10**8])))
-    kept = list(range(9))
-    for _ in range(data.draw(st.integers(2, 6))):
-        if data.draw(st.integers(0, 3)) == 0 or not kept:
-            kept = sorted(data.draw(st.sets(st.integers(0, 8), min_size=1)))
-        objective = data.draw(st.sampled_from([Joint(), Answer(), Contrast()]))
-        one = st.tuples(st.sampled_from(kept))
-        several = st.sets(st.sampled_from(kept)).map(lambda chosen: tuple(sorted(chosen)))
-        candidates = data.draw(st.lists(one | several, min_size=1, max_size=5))
-        scores = subject.score_deletions(chain, kept, candidates, objective)
-        wanted = [expected("llama", chain, kept, candidate, objective) for candidate in candidates]
-        np.testing.assert_allclose(scores.objective, wanted, atol=1e-4)
-        gone = data.draw(st.sampled_from(candidates))
-        kept = [position for position in kept if position not in gone]
+def test_known_log_probabilities_are_looked_up_by_id(data: st.DataObject) -> None:
+    """At each boundary an id has the value stored for it, wherever it stands among the choices, else NaN."""
+    boundaries, choices = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    ids = st.integers(0, 3)
+    stored_ids = np.array(data.draw(st.lists(st.lists(ids, min_size=2, max_size=2), min_size=boundaries, max_size=6)))
+    logprobs = np.full(stored_ids.shape, np.nan, dtype=np.float32)
+    for boundary, row in enumerate(stored_ids):
+        for choice, token in enumerate(row):
+            if data.draw(st.booleans()):
+                logprobs[boundary, choice] = -10 * boundary - token
+    row = StoredRow(np.zeros(len(stored_ids) - 1, dtype=np.int64), np.zeros(0, dtype=np.int64), stored_ids, logprobs)
+    asked = np.array(
+        data.draw(st.lists(st.lists(ids, min_size=choices, max_size=choices), min_size=boundaries, max_size=boundaries))
+    )
+    known = row.known_logprobs(asked)
+    assert known.shape == asked.shape
+    for boundary, tokens in enumerate(asked):
+        for choice, token in enumerate(tokens):
+            pairs = zip(stored_ids[boundary], logprobs[boundary], strict=True)
+            values = [value for stored_id, value in pairs if stored_id == token and not np.isnan(value)]
+            np.testing.assert_equal(known[boundary, choice], values[0] if values else np.nan)
 
 
-@settings(max_examples=30)
-@given(st.data())
-def test_reading_up_to_a_place_gives_the_log_probabilities_of_the_slow_twin(data: st.DataObject) -> None:
-    """In any sequence of whole and cut-off calls, every token that was read has the value of the shortened chain."""
-    chain = random_chain(3, 9, 2, vocabulary=data.draw(st.sampled_from([5, 250])))
-    subject = scorer(cache_memory=data.draw(st.sampled_from([0, 25 * POSITION_BYTES, 10**8])))
-    kept = list(range(9))
-    for _ in range(data.draw(st.integers(2, 6))):
-        until = data.draw(st.none() | st.integers(1, len(kept)))
-        candidates = [(), *((position,) for position in data.draw(st.sets(st.sampled_from(kept[:until]))))]
-        found = subject.deletion_logprobs(chain, kept, candidates, until=until)
-        wanted = Scorer.deletion_logprobs(subject, chain, kept, candidates)
-        if until is not None and until < len(kept):
-            assert np.isnan(found[:, until + 1 :]).all()
-            found, wanted = found[:, : until + 1], wanted[:, : until + 1]
-        np.testing.assert_allclose(found, wanted, atol=1e-4)
-        scores = subject.score_deletions(chain, kept, candidates, Joint())
-        np.testing.assert_allclose(
-            scores.objective,
-            [expected("llama", chain, kept, candidate, Joint()) for candidate in candidates],
-            atol=1e-4,
-        )
-        if len(kept) > 2:
-            kept.remove(data.draw(st.sampled_from(kept)))
+def test_a_cut_row_keeps_one_more_boundary_than_tokens() -> None:
+    """After a cut, tokens, slots and predictions are those of the prefix, what follows its last token included."""
+    row = replace(row_of(10, 11, 12), slots=np.arange(5))
+    cut = row.cut(1, prompt_length=2)
+    assert cut.ids.tolist() == [10]
+    assert cut.slots.tolist() == [0, 1, 2]
+    assert cut.next_ids[:, 0].tolist() == [10, 11]
+    assert cut.logprobs[:, 0].tolist() == [-10, -11]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_fast_pruning_with_a_beam_over_all_units_is_exact_on_models(architecture: str) -> None:
-    """Whatever was read early or cut off, a fast run that scores all units finds an exact run's order and numbers."""
-    chain = random_chain(5, 15, 3)
-    exact = GreedyPruning(strategy="exact").estimate(chain, scorer(architecture), Joint())
-    fast = GreedyPruning(strategy="fast", window=3, horizon=1, beam=15).estimate(chain, scorer(architecture), Joint())
-    np.testing.assert_array_equal(fast.scores, exact.scores)
-    assert fast.trajectory is not None
-    assert exact.trajectory is not None
-    np.testing.assert_allclose(fast.trajectory.reasoning, exact.trajectory.reasoning, atol=1e-4)
-    np.testing.assert_allclose(fast.trajectory.answer, exact.trajectory.answer, atol=1e-4)
+def test_a_row_is_stored_behind_what_it_shares_with_the_base() -> None:
+    """What two rows share takes memory once, and each row reads as its own ids."""
+    bank = bank_after((2,), (4,))
+    assert bank.pool.used == 7 + 2 + 0  # prompt and chain; 13 and 14 at their new positions; nothing new
+    for deletion, ids in (((2,), [10, 11, 13, 14]), ((4,), [10, 11, 12, 13])):
+        row = bank.row(deletion)
+        assert row is not None
+        assert read_back(bank, row.slots) == [*PROMPT, *ids]
+    assert bank.row((1,)) is None
 
 
-def test_a_deletion_beyond_the_place_that_is_read_is_refused() -> None:
-    """A candidate that the reading does not reach has no numbers, and the error says so."""
-    with pytest.raises(ScorerError, match=r"deletion 0 \(5,\) must name kept positions"):
-        scorer().deletion_logprobs(random_chain(3, 9, 2), list(range(9)), [(5,)], until=4)
+def test_the_row_of_the_deletion_that_was_made_becomes_the_base() -> None:
+    """A step that keeps what a deletion left has all of it as its base; rows that cannot be asked for again go."""
+    bank = bank_after((2,), (0,), (1, 2))
+    bank.begin(step([0, 1, 3, 4], (0,)))
+    assert bank.base is not None
+    assert bank.base.ids.tolist() == [10, 11, 13, 14]
+    assert read_back(bank, bank.base.slots) == [*PROMPT, 10, 11, 13, 14]
+    assert bank.row((2,)) is None
+    assert bank.row((1, 2)) is None
+    older = bank.row((0,))
+    assert older is not None
+    assert read_back(bank, older.slots) == [*PROMPT, 11, 12, 13, 14]
+    assert bank.pool.used == 2 + 4 + 4  # prompt, base, the row without the first token
 
 
-def worked_out(order: list[int], length: int, prompt: int, answer: int) -> tuple[int, int]:
-    """Return bounds of the positions of a greedy run of single tokens under ``joint``, no two rows being equal.
-
-    A first step reads prompt and chain up to the last token, and each row from its deletion on. Later a row starts at
-    the last deletion or its own, whichever is further right. It may start one position earlier where a left neighbour
-    goes of what went before: what follows both may never have been predicted in that row.
-    """
-    least = prompt + length - 1 + sum(length - 1 - place + answer - 1 for place in range(length))
-    most, kept = least, list(range(length))
-    for gone in order[:-1]:
-        cut = kept.index(gone)
-        beside = cut + 1 < len(kept) and kept[cut + 1] > gone + 1
-        kept.remove(gone)
-        starts = [place if place >= cut else max(place, cut - 1) for place in range(len(kept))]
-        passed = sum(len(kept) - 1 - start + answer - 1 for start in starts)
-        least, most = least + passed, most + passed + (cut if beside or cut == len(kept) else 0)
-    return least, most
+def test_a_step_that_jumps_has_as_its_base_what_still_agrees() -> None:
+    """Where no stored row is what is kept now, the base is the longest common prefix there is."""
+    bank = bank_after((1,), (2,))
+    bank.begin(step([0, 2, 4], (4,)))
+    assert bank.base is not None
+    assert bank.base.ids.tolist() == [10, 12]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_run_costs_what_was_worked_out(seed: int) -> None:
-    """Positions passed are those of a count by hand, and about a third fewer than with shared prefixes alone."""
-    prompt, length, answer = 20, 30, 2
-    chain = random_chain(prompt, length, answer, vocabulary=300, seed=seed)
-    order, _, spent = prune(scorer(), chain, Joint())
-    without, _, spent_without = prune(scorer(cache_memory=0), chain, Joint())
-    assert order == without
-    least, most = worked_out(order, length, prompt, answer)
-    assert least <= spent <= most
-    assert spent < 0.8 * spent_without
+def test_another_prompt_or_a_new_run_drops_everything() -> None:
+    """A step of another chain, or one with nothing deleted, finds an empty bank."""
+    other = replace(CHAIN, prompt_ids=(5, 6))
+    for beginning in (step([0, 1, 2, 3, 4], (2,)), DeletionStep(other, [0, 1, 3, 4], [(0,)], Joint())):
+        bank = bank_after((2,))
+        bank.begin(beginning)
+        assert bank.base is None
+        assert bank.row((2,)) is None
+        assert bank.pool.used == 0
 
 
-def test_what_does_not_fit_is_read_again() -> None:
-    """Between no memory and enough, cost falls step by step, never above sharing prefixes, and the order stays."""
-    chain = random_chain(20, 24, 2)
-    runs = [
-        prune(scorer(cache_memory=positions * POSITION_BYTES), chain, Joint()) for positions in (0, 60, 100, 200, 10**5)
-    ]
-    assert all(order == runs[0][0] for order, _, _ in runs)
-    costs = [spent for _, _, spent in runs]
-    assert costs == sorted(costs, reverse=True)
-    assert len(set(costs)) >= 4
+def test_rows_are_stored_only_within_the_limit() -> None:
+    """A row beyond the limit is left out, those within it stay, and the base has its place whatever the limit."""
+    bank = bank_after((0,), (3,), (2,), cache_memory=12 * POSITION_BYTES)
+    assert bank.pool.used == 7 + 4 + 1
+    assert [bank.row(deletion) is not None for deletion in ((0,), (3,), (2,))] == [True, True, False]
+    assert bank_after((0,), cache_memory=0).pool.used == 7
 
 
-def test_the_bank_keeps_to_its_memory() -> None:
-    """Whatever the share of memory, no more positions are held than it allows, beside the chain itself."""
-    for positions in (0, 70, 150):
-        subject, chain = scorer(cache_memory=positions * POSITION_BYTES), random_chain(20, 24, 2)
-        kept = list(range(24))
-        while kept:
-            kept.pop(int(score_unit_deletions(subject, chain, kept, Joint()).objective.argmax()))
-            pool = subject._deletions._bank.pool
-            assert pool.position_bytes == POSITION_BYTES
-            assert pool.used <= max(positions, 20 + 24)
+def test_a_newer_version_of_a_row_takes_the_place_of_the_older() -> None:
+    """After a row is read again, its old slots are free, but for those that the new version shares."""
+    bank = bank_after((1,))
+    store(bank, (1,))
+    assert bank.pool.used == 7 + 3
+    row = bank.row((1,))
+    assert row is not None
+    assert read_back(bank, row.slots) == [*PROMPT, 10, 12, 13, 14]
 
 
-def test_slots_are_given_back() -> None:
-    """At the end of a run nothing is held but the prompt and what little is left of the chain's rows."""
-    subject = scorer()
-    prune(subject, random_chain(10, 20, 2), Joint())
-    assert subject._deletions._bank.pool.used <= 10 + 2
+def test_the_base_grows_from_what_is_stored_of_it() -> None:
+    """A longer base keeps its first slots and gets new ones for the rest."""
+    bank = RowBank(10**6)
+    bank.begin(step([0, 1, 2, 3, 4]))
+    bank.store_base(row_of(10, 11), cache_of([*PROMPT, 10, 11]), 0)
+    assert bank.base is not None
+    shorter = bank.base.slots
+    bank.store_base(replace(row_of(10, 11, 12), slots=shorter), cache_of([*PROMPT, 10, 11, 12]), 4)
+    assert bank.base.slots[:4].tolist() == shorter.tolist()
+    assert read_back(bank, bank.base.slots) == [*PROMPT, 10, 11, 12]
+    assert bank.pool.used == 5
 
 
-def test_equal_rows_tie_exactly_whatever_was_known_of_them() -> None:
-    """Rows that leave the same ids tie to the last bit, also if only one was held from the step before."""
-    chain = random_chain(6, 12, 3)
-    ids = list(chain.reasoning_ids)
-    ids[4] = ids[5] = ids[6]
-    chain = replace(chain, reasoning_ids=tuple(ids))
-    subject, kept = scorer(), list(range(12))
-    subject.score_deletions(chain, kept, [(5,), (9,)], Joint())  # of the three, one is held
-    kept.remove(9)
-    for gone in (11, 1, 8):
-        scores = subject.score_deletions(chain, kept, [(4,), (5,), (6,), (2,)], Joint())
-        assert scores.objective[0] == scores.objective[1] == scores.objective[2] != scores.objective[3]
-        np.testing.assert_allclose(scores.objective[1], expected("llama", chain, kept, (5,), Joint()), atol=1e-4)
-        kept.remove(gone)
+def test_a_prediction_is_added_where_a_row_leaves_the_base() -> None:
+    """The base learns the log-probability it lacks for an id that it asks for there, and keeps what it knows."""
+    bank = RowBank(10**6)
+    bank.begin(step([0, 1, 2]))
+    next_ids, unknown = np.array([[10, 11], [11, 12], [12, 0], [0, 0]]), np.full((4, 2), np.nan, dtype=np.float32)
+    base = replace(row_of(10, 11, 12), next_ids=next_ids, logprobs=unknown.copy())
+    bank.store_base(base, cache_of([*PROMPT, 10, 11, 12]), 0)
+    predicted = np.full((3, 1), -0.5, dtype=np.float32)
+    bank.add_prediction(np.array([10, 12]), np.array([[10], [12], [0]]), predicted)
+    assert bank.base is not None
+    np.testing.assert_array_equal(bank.base.logprobs[1], np.array([np.nan, -0.5], dtype=np.float32))
+    bank.add_prediction(np.array([10, 12]), np.array([[10], [12], [0]]), 2 * predicted)
+    assert bank.base.logprobs[1, 1] == -0.5
+    bank.add_prediction(np.array([10, 13]), np.array([[10], [13], [0]]), predicted)
+    assert np.isnan(bank.base.logprobs[[0, 2, 3]]).all()
+    assert np.isnan(bank.base.logprobs[1, 0])
 
 
-def test_only_what_is_scored_is_projected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the objective ``answer`` no logits of the reasoning are formed, but one a call; its likelihood is NaN."""
-    subject, chain = scorer(), random_chain(8, 20, 3)
-    forward, projected = subject.decoder.backend.forward, []
-
-    def measured(input_ids: Any, **inputs: Any) -> Any:
-        logits = forward(input_ids, **inputs)
-        projected.append(logits.shape[1])
-        return logits
-
-    monkeypatch.setattr(subject.decoder.backend, "forward", measured)
-    scores = score_unit_deletions(subject, chain, range(20), Answer())
-    assert max(projected) == 3
-    assert np.isnan(scores.reasoning).all()
-    assert not np.isnan(scores.answer).any()
-    assert Span.REASONING not in Answer.spans
+def test_giving_up_memory_halves_what_may_be_stored() -> None:
+    """Everything goes, the limit falls to half of what was in use, and without rows there is nothing to give up."""
+    bank = bank_after((0,), (1,))
+    assert bank.pool.used == 7 + 4 + 3
+    assert bank.give_up_memory()
+    assert bank.base is None
+    assert bank.pool.used == 0
+    assert not bank.give_up_memory()
+    bank.store_base(row_of(*REASONING), cache_of([*PROMPT, *REASONING]), 0)
+    store(bank, (0,), (1,))
+    assert bank.pool.used == 7  # the limit is 7 positions now
 
 
-def test_memory_that_runs_out_shrinks_the_bank_and_then_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When memory runs out in the midst of a run, the order stays, and less is held and passed at once afterwards."""
-    chain = random_chain(10, 16, 2)
-    expected_order, _, _ = prune(scorer(), chain, Joint())
-    subject = load_scorer(plain("llama"), "nnsight", device="cpu", tokenizer=byte_tokenizer())
-    assert isinstance(subject, CausalLMScorer)
-    forward, calls = subject.decoder.backend.forward, 0
-
-    def scarce(input_ids: Any, **inputs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls in (4, 12, 20):
-            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return forward(input_ids, **inputs)
-
-    monkeypatch.setattr(subject.decoder.backend, "forward", scarce)
-    bank = subject._deletions._bank
-    before, positions = bank._memory, subject.budget.positions
-    assert prune(subject, chain, Joint())[0] == expected_order
-    assert calls > 20
-    assert bank._memory < before
-    assert subject.budget.positions < positions
-
-
-def test_a_budget_below_nothing_is_refused() -> None:
-    """A negative number of bytes is an error that says what is allowed."""
-    with pytest.raises(ScorerError, match="cache_memory is a number of bytes, 0 or more, not -1"):
-        load_scorer(plain("llama"), "nnsight", device="cpu", tokenizer=byte_tokenizer(), cache_memory=-1)
+def test_reserving_keeps_to_the_limit() -> None:
+    """Slots are made for what was asked beside the base, or up to the limit, in one go."""
+    bank = bank_after()
+    bank.reserve(600)
+    first = bank.pool.allocate(600)
+    assert len(set(first.tolist()) | set(range(7))) == 607
+    small = bank_after(cache_memory=20 * POSITION_BYTES)
+    small.reserve(10**9)  # would not fit in memory without the limit
+    assert small.pool.used == 7
