@@ -33,13 +33,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tokimp.chains.datasets.word_problems import (
-    SHORTEST_CHAIN,
-    Problem,
-    annotate,
-    draw_expression,
-    generate,
-)
+from tokimp.chains.datasets.word_problem_words import annotate
+from tokimp.chains.datasets.word_problems import SHORTEST_CHAIN, Problem, draw_expression, generate
 
 BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
 MARKER = "\n####"  # made to write this straight after the question, the model answers without a chain

@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from tokimp.chains.datasets.word_problems import CATEGORIES, Problem, annotate, generate, split_of
+from tokimp.chains.datasets.word_problem_words import CATEGORIES, annotate
+from tokimp.chains.datasets.word_problems import Problem, generate, split_of
 
 DATASETS = Path(str(files("tokimp") / "chains" / "datasets"))
 TINY = DATASETS / "tiny"

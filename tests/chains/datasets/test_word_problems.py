@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokimp.chains.datasets.word_problem_words import CATEGORIES, annotate
 from tokimp.chains.datasets.word_problems import (
-    CATEGORIES,
     LONGEST_CHAIN,
     SHORTEST_CHAIN,
     Problem,
-    annotate,
-    cut,
     draw_expression,
     generate,
     split_of,
@@ -176,21 +174,6 @@ def test_filler_rate_decides_how_much_filler_is_planted() -> None:
     assert not any(p.filler for p in generate(100, 2, filler_rate=0.0))
     assert all(p.filler for p in generate(100, 2, filler_rate=1.0))
     assert 0 < sum(not p.filler for p in generate(100, 2, filler_rate=0.5)) < 100
-
-
-def test_a_chain_in_other_words_is_refused() -> None:
-    """Annotating a word that the problems never use fails and names the word."""
-    with pytest.raises(ValueError, match="'elephants'"):
-        annotate("Tom has 3 elephants.")
-
-
-def test_cutting_takes_the_space_with_the_sentence() -> None:
-    """Cutting the first, a middle or the last sentence leaves no stray space."""
-    text = "One. Two. Three."
-    assert cut(text, [(0, 4)]) == "Two. Three."
-    assert cut(text, [(5, 9)]) == "One. Three."
-    assert cut(text, [(10, 16)]) == "One. Two."
-    assert cut(text, [(0, 4), (10, 16)]) == "Two."
 
 
 @settings(max_examples=200)
