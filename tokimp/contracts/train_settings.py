@@ -1,22 +1,54 @@
-"""How a student is trained: everything that changes what it learns, checked before any work."""
+"""The settings of a training: everything that changes what a student learns, checked before any work."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self, get_args
 
-from tokimp.chains.prompt_format import PROMPT_FORMATS
-from tokimp.errors import TrainingError, did_you_mean
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
-SCHEDULES = ("constant", "constant_with_warmup", "linear", "cosine")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-PRECISIONS = ("full", "bf16", "fp16")
-_LARGEST_SEED = 2**32 - 1
-_MOST_HELD_OUT = 0.5
+from tokimp.chains.prompt_format import PromptFormat
+from tokimp.contracts.checked_fields import KNOWN_FIELDS_ONLY, Allowed, mistake_in, raises
+from tokimp.contracts.constraints import AnyOf, ListOf, Number, Optional, Text, TrueOrFalse, WholeNumber
+from tokimp.errors import TrainingError
+
+Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+TrainingDtype = Literal["auto", "float32", "bfloat16", "float16"]
+DTYPES: tuple[TrainingDtype, ...] = get_args(TrainingDtype)
+Precision = Literal["full", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+LARGEST_SEED = 2**32 - 1
+
+Count = Annotated[int, Allowed(WholeNumber(1))]
+CountOrNone = Annotated[int | None, Allowed(Optional(WholeNumber(1)))]
+Positive = Annotated[float, Allowed(Number(above=0))]
+Seed = Annotated[int, Allowed(WholeNumber(0, LARGEST_SEED))]
+Truth = Annotated[bool, Allowed(TrueOrFalse())]
+_Layers = AnyOf(Text("the name of a layer"), ListOf(Text("the name of a layer"), fewest=1))
 
 
-@dataclass(frozen=True, slots=True)
+def _as_tuple(names: Any) -> Any:
+    return tuple(names) if isinstance(names, list) else names
+
+
+def _share_or_steps(warmup: float) -> float:
+    if warmup >= 1 and not float(warmup).is_integer():
+        raise ValueError(f"{warmup!r} is neither a share of the steps, below 1, nor a whole number of steps")
+    return warmup
+
+
+def _adapters_or_none(lora: Any) -> Any:
+    """Read ``true`` as adapters with their defaults, and ``false`` as none."""
+    if isinstance(lora, bool):
+        return {} if lora else None
+    return lora
+
+
+@raises(TrainingError)
+@dataclass(frozen=True, slots=True, config=KNOWN_FIELDS_ONLY)
 class Lora:
     """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685), trained in the place of the student's own weights.
 
@@ -27,32 +59,22 @@ class Lora:
     alpha
         Their output is scaled by ``alpha / r``.
     dropout
-        On their input, from 0 up to, not including, 1.
+        Share of their inputs that is set to 0, from 0 up to, not including, 1.
     target_modules
         Names of the layers that get one; ``all-linear`` for every linear layer but the output projection.
     merge
-        Whether the finished model has the adapters merged into its weights. They are kept apart either way.
+        Whether the finished model has the adapters merged into its weights. They are also kept apart either way.
     """
 
-    r: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
-    merge: bool = True
-
-    def __post_init__(self) -> None:
-        _check(self, "r", _is_count(self.r), "a whole number, 1 or more")
-        _check(self, "alpha", _is_number(self.alpha) and self.alpha > 0, "a number above 0")
-        _check(self, "dropout", _is_number(self.dropout) and 0 <= self.dropout < 1, "a number from 0 to below 1")
-        names = self.target_modules
-        if isinstance(names, list):
-            object.__setattr__(self, "target_modules", tuple(names))
-        listed = isinstance(names, list | tuple) and bool(names) and all(isinstance(name, str) for name in names)
-        _check(self, "target_modules", listed or (isinstance(names, str) and bool(names)), "names of layers")
-        _check(self, "merge", isinstance(self.merge, bool), "true or false")
+    r: Count = 16
+    alpha: Positive = 32.0
+    dropout: Annotated[float, Allowed(Number(0, below=1))] = 0.0
+    target_modules: Annotated[str | tuple[str, ...], Allowed(_Layers), AfterValidator(_as_tuple)] = "all-linear"
+    merge: Truth = True
 
 
-@dataclass(frozen=True, slots=True)
+@raises(TrainingError)
+@dataclass(frozen=True, slots=True, config=KNOWN_FIELDS_ONLY)
 class TrainSettings:
     """What a training is told; all of it stands in its report.
 
@@ -61,44 +83,44 @@ class TrainSettings:
     epochs
         How often every chain is seen; a fraction of an epoch is allowed.
     max_steps
-        Stop after so many optimiser steps instead; ``None`` for `epochs`.
+        Stop after this many optimiser steps instead; ``None`` to stop after `epochs`.
     learning_rate
-        At its highest.
+        The highest learning rate of the schedule.
     batch_size
-        Chains a device reads at once.
+        Chains that a device reads at once.
     gradient_accumulation
         Batches read between two optimiser steps.
     schedule
-        Of the learning rate: ``constant``, ``constant_with_warmup``, ``linear`` or ``cosine``.
+        How the learning rate changes: ``constant``, ``constant_with_warmup``, ``linear`` or ``cosine``.
     warmup
         Steps during which the learning rate rises: a share of all steps below 1, or their number.
     weight_decay, max_gradient_norm
-        Of AdamW; gradients are scaled down to that norm.
+        AdamW's weight decay, and the norm that gradients are scaled down to.
     max_length
-        Chains of more tokens in all are left out, and counted; ``None`` for the model's own limit.
+        Chains with more tokens in all are left out, and counted; ``None`` for the model's own limit.
     seed
-        Of the order of the chains, of dropout and of new adapters.
+        Decides the order of the chains, dropout and the first weights of adapters.
     prompt_format
         How question, reasoning and answer are laid out (`tokimp.tokenize_chain`).
     validation
-        Share of the questions whose chains are held out, from 0 to 0.5, met on average; the loss on them is measured
-        after every epoch. A chain is held out by a hash of its question and `validation_seed` alone, so that trainings
-        that differ in `seed`, or in how chains were shortened, share them.
+        Share of the questions whose chains are held out, from 0 to 0.5, on average; the loss on them is measured
+        after every epoch. A hash of the chain's question and `validation_seed` alone decides, so that trainings that
+        differ in `seed`, or in how chains were shortened, hold out the same questions.
     validation_seed
         See `validation`.
     keep_best
         Whether the finished model is that of the epoch with the lowest loss on the chains held out.
     patience
-        Stop once that loss has not fallen for so many epochs; ``None`` for never.
+        Stop once that loss has not fallen for this many epochs; ``None`` for never.
     checkpoint_steps
-        Keep a checkpoint every so many steps instead of after every epoch; 0 for none.
+        Keep a checkpoint after every so many steps instead of after every epoch; 0 for none.
     lora
         Train adapters instead of all weights.
     device
         ``auto``, ``cpu``, ``cuda``, ...
     dtype
-        Of the weights while they are trained. ``auto``: float32 for full training, since AdamW's steps are lost in
-        16 bits; for adapters on an accelerator the checkpoint's own.
+        Type of the weights while they are trained. ``auto``: float32 for full training, since AdamW's steps are lost in
+        16 bits; for adapters on an accelerator, the checkpoint's own.
     precision
         ``bf16`` or ``fp16`` compute in 16 bits where that is safe (automatic mixed precision); ``full`` does not.
     gradient_checkpointing
@@ -107,115 +129,62 @@ class TrainSettings:
     Raises
     ------
     TrainingError
-        If a value is not allowed; the message names it and what is.
+        If a value is not allowed; the message names it and says what is.
     """
 
-    epochs: float = 3.0
-    max_steps: int | None = None
-    learning_rate: float = 2e-5
-    batch_size: int = 8
-    gradient_accumulation: int = 1
-    schedule: str = "cosine"
-    warmup: float = 0.03
-    weight_decay: float = 0.0
-    max_gradient_norm: float = 1.0
-    max_length: int | None = None
-    seed: int = 0
-    prompt_format: str = "auto"
-    validation: float = 0.0
-    validation_seed: int = 0
-    keep_best: bool = False
-    patience: int | None = None
-    checkpoint_steps: int | None = None
-    lora: Lora | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    precision: str = "full"
-    gradient_checkpointing: bool = False
+    epochs: Positive = 3.0
+    max_steps: CountOrNone = None
+    learning_rate: Positive = 2e-5
+    batch_size: Count = 8
+    gradient_accumulation: Count = 1
+    schedule: Schedule = "cosine"
+    warmup: Annotated[float, Allowed(Number(0)), AfterValidator(_share_or_steps)] = 0.03
+    weight_decay: Annotated[float, Allowed(Number(0))] = 0.0
+    max_gradient_norm: Positive = 1.0
+    max_length: CountOrNone = None
+    seed: Seed = 0
+    prompt_format: PromptFormat = "auto"
+    validation: Annotated[float, Allowed(Number(0, 0.5))] = 0.0
+    validation_seed: Seed = 0
+    keep_best: Truth = False
+    patience: CountOrNone = None
+    checkpoint_steps: Annotated[int | None, Allowed(Optional(WholeNumber(0)))] = None
+    lora: Annotated[Lora | None, BeforeValidator(_adapters_or_none)] = None
+    device: Annotated[str, Allowed(Text("the name of a device"))] = "auto"
+    dtype: TrainingDtype = "auto"
+    precision: Precision = "full"
+    gradient_checkpointing: Truth = False
 
-    def __post_init__(self) -> None:
-        self._check_numbers()
-        allowed = {"schedule": SCHEDULES, "prompt_format": PROMPT_FORMATS, "dtype": DTYPES, "precision": PRECISIONS}
-        for name, values in allowed.items():
-            _check(self, name, getattr(self, name) in values, f"one of {', '.join(values)}")
-        for name in ("keep_best", "gradient_checkpointing"):
-            _check(self, name, isinstance(getattr(self, name), bool), "true or false")
-        _check(self, "device", isinstance(self.device, str) and bool(self.device), "the name of a device")
-        _check(self, "lora", self.lora is None or isinstance(self.lora, Lora), "a Lora, or null")
+    @model_validator(mode="after")
+    def _check_what_goes_by_epochs(self) -> Self:
         by_epoch = [name for name in ("keep_best", "patience") if getattr(self, name)]
         if by_epoch and not self.validation:
-            raise TrainingError(f"{by_epoch[0]} goes by the loss on chains held out; give validation a share above 0")
+            raise ValueError(f"{by_epoch[0]} goes by the loss on chains held out; give validation a share above 0")
         if by_epoch and self.checkpoint_steps is not None:
-            raise TrainingError(f"{by_epoch[0]} goes by epochs, and so do its checkpoints: leave out checkpoint_steps")
-
-    def _check_numbers(self) -> None:
-        for name in ("epochs", "learning_rate", "max_gradient_norm"):
-            _check(self, name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
-        for name in ("warmup", "weight_decay"):
-            _check(self, name, _is_number(getattr(self, name)) and getattr(self, name) >= 0, "a number, 0 or more")
-        whole_steps = self.warmup < 1 or float(self.warmup).is_integer()
-        _check(self, "warmup", whole_steps, "a share of the steps below 1, or a whole number of steps")
-        for name in ("batch_size", "gradient_accumulation"):
-            _check(self, name, _is_count(getattr(self, name)), "a whole number, 1 or more")
-        for name in ("max_steps", "max_length", "patience"):
-            value = getattr(self, name)
-            _check(self, name, value is None or _is_count(value), "a whole number, 1 or more, or null")
-        steps = self.checkpoint_steps
-        _check(self, "checkpoint_steps", steps is None or steps == 0 or _is_count(steps), "a whole number, or null")
-        for name in ("seed", "validation_seed"):
-            value = getattr(self, name)
-            fits = type(value) is int and 0 <= value <= _LARGEST_SEED
-            _check(self, name, fits, f"a whole number from 0 to {_LARGEST_SEED}")
-        share = self.validation
-        _check(self, "validation", _is_number(share) and 0 <= share <= _MOST_HELD_OUT, "a share from 0 to 0.5")
+            raise ValueError(f"{by_epoch[0]} goes by epochs, and so do its checkpoints: leave out checkpoint_steps")
+        return self
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str = "train") -> TrainSettings:
-        """Return settings made of a mapping, as a plan or a report has it.
+        """Return the settings in a mapping, as a plan or a report has them.
+
+        Parameters
+        ----------
+        values
+            Settings by name; those that are missing have their defaults.
+        where
+            The key under which they stand, for messages.
 
         Raises
         ------
         TrainingError
             If a key is unknown (the message lists the known ones) or a value is not allowed.
         """
-        given = dict(values)
-        _refuse_unknown(given, cls, where)
-        lora = given.get("lora")
-        if isinstance(lora, Mapping):
-            _refuse_unknown(lora, Lora, f"{where}.lora")
-            try:
-                given["lora"] = Lora(**lora)
-            except TrainingError as error:
-                raise TrainingError(f"{where}.lora: {error}") from error
-        elif isinstance(lora, bool):
-            given["lora"] = Lora() if lora else None
         try:
-            return cls(**given)
-        except TrainingError as error:
-            raise TrainingError(f"{where}: {error}") from error
+            return TypeAdapter(TrainSettings).validate_python(dict(values))
+        except ValidationError as mistakes:
+            raise TrainingError(mistake_in(mistakes, cls, where)) from mistakes
 
     def described(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them, and `of` reads them back."""
         return asdict(self)
-
-
-def _refuse_unknown(given: Mapping[str, Any], settings: Any, where: str) -> None:
-    known = [field.name for field in fields(settings)]
-    unknown = [key for key in given if key not in known]
-    if unknown:
-        raise TrainingError(
-            f"{where} has no setting {unknown[0]!r}{did_you_mean(unknown[0], known)}; it has {', '.join(known)}"
-        )
-
-
-def _check(settings: object, name: str, allowed: bool, what: str) -> None:
-    if not allowed:
-        raise TrainingError(f"{name}={getattr(settings, name)!r} is not allowed; give {what}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from tokimp.distillation.steps.results import _test, curve_table, holm, sign_flip_p_value
+from tokimp.distillation.steps.results import _test, curve_table, holm
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -24,29 +23,6 @@ def test_holm_is_never_below_the_p_value_nor_above_bonferroni(p_values: list[flo
 def test_holm_by_hand() -> None:
     """The textbook's example: 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == [0.03, 0.06, 0.06, 0.02]
-
-
-@given(st.integers(1, 9), st.integers(0, 9))
-def test_sign_flips_of_whole_differences_are_mcnemars_test(first: int, second: int) -> None:
-    """With one seed differences are -1, 0 or 1, and the permutation test is McNemar's exact one."""
-    differences = np.array([1.0] * first + [-1.0] * second + [0.0] * 5)
-    exact = stats.binomtest(first, first + second, 0.5).pvalue
-    found = sign_flip_p_value(differences, n_resamples=20_000)
-    assert found == pytest.approx(exact, abs=1e-9 if first + second <= 14 else 0.02)
-
-
-def test_drawn_sign_flips_come_close_to_all_of_them() -> None:
-    """Sampling the flips gives about the p-value of trying all, and the same one every time."""
-    differences = np.array([2, 1, 1, -1, 1 / 3, 2 / 3, -1 / 3, 1, 1, 0.5])
-    exact = sign_flip_p_value(differences)
-    drawn = sign_flip_p_value(differences, n_resamples=1000, seed=1)
-    assert drawn == pytest.approx(exact, abs=0.04)
-    assert drawn == sign_flip_p_value(differences, n_resamples=1000, seed=1)
-
-
-def test_no_difference_is_no_evidence() -> None:
-    """Where both are right on the same questions, the p-value is 1."""
-    assert sign_flip_p_value(np.zeros(10)) == 1.0
 
 
 def test_differences_that_are_all_alike_have_an_interval() -> None:

@@ -1,25 +1,26 @@
-"""The cells of a plan: every training and its evaluation, and the baselines they are read beside."""
+"""The grid of a plan: every training and its evaluation, and the references they are read beside."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tokimp.distillation.plan.plan import Method, ModelSpec, Plan
+from tokimp.distillation.plan.models import ModelSpec
+from tokimp.distillation.plan.plan import Method, Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class StudentCell:
     """One student, evaluated: as it is, trained on whole chains, or trained on chains shortened by a method.
 
     Attributes
     ----------
     student
-        Who.
+        The student.
     teacher, seed
-        Whose chains it is trained on, and the training's seed; ``None`` for the student as it is.
+        The model whose chains it is trained on, and the training's seed; ``None`` for the student as it is.
     pruner, method, keep_ratio
-        By whom, how and how far they were shortened; ``None`` for whole chains.
+        The model and the method that shortened the chains, and how far; ``None`` for whole chains.
     """
 
     student: ModelSpec
@@ -50,17 +51,17 @@ class Cell:
         return "unpruned" if self.method is None else "pruned"
 
 
-def cells(plan: Plan) -> Iterator[Cell]:
-    """Yield every cell of a plan: baselines first, then seed by seed, so that a run cut short has whole curves."""
+def cells(plan: Plan) -> Iterator[StudentCell]:
+    """Yield every cell of a plan: untrained students, then seed by seed, so that even an unfinished run has curves."""
     for student in plan.students:
         if plan.untrained:
-            yield Cell(student)
+            yield StudentCell(student)
     for seed in plan.seeds:
         for student in plan.students:
             for teacher in plan.teachers:
                 if plan.unpruned:
-                    yield Cell(student, teacher, seed)
+                    yield StudentCell(student, teacher, seed)
                 for pruner in plan.pruners_of(teacher):
                     for ratio in plan.keep_ratios:
                         for method in plan.methods:
-                            yield Cell(student, teacher, seed, pruner, method, ratio)
+                            yield StudentCell(student, teacher, seed, pruner, method, ratio)

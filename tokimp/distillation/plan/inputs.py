@@ -9,7 +9,8 @@ from typing import Any
 from tokimp.contracts.registry import load_task
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question
-from tokimp.distillation.plan.plan import ModelSpec, QuestionSet
+from tokimp.distillation.plan.models import ModelSpec
+from tokimp.distillation.plan.plan import QuestionSet
 from tokimp.models.writing.load import load_engine
 from tokimp.storage.digests import json_digest, model_digest
 
@@ -25,7 +26,8 @@ def task_questions(task: str, questions: QuestionSet) -> tuple[Question, ...]:
 @lru_cache(maxsize=8)
 def questions_digest(task: str, questions: QuestionSet) -> str:
     """Return a digest of the questions of a plan."""
-    return json_digest([[each.id, each.text, each.gold, each.system] for each in task_questions(task, questions)])
+    asked = task_questions(task, questions)
+    return json_digest([[question.id, question.text, question.gold, question.system] for question in asked])
 
 
 @lru_cache(maxsize=64)
@@ -34,22 +36,30 @@ def _digest_of(model: str) -> str:
 
 
 def forget_files() -> None:
-    """Read models' files and questions anew: at the start of a run they may have changed since the last."""
-    for known in (_digest_of, task_questions, questions_digest):
-        known.cache_clear()
+    """Forget what was read of models and questions: at the start of a run, files may differ from the last run's."""
+    for cached in (_digest_of, task_questions, questions_digest):
+        cached.cache_clear()
 
 
-def model_identity(spec: ModelSpec) -> dict[str, Any]:
-    """Return what tells a model from another; not its name in the plan, nor the device, which may change."""
-    told = {key: value for key, value in asdict(spec).items() if key not in {"name", "device"}}
-    return {**told, "files": _digest_of(spec.model)}
+def spec_identity(spec: ModelSpec) -> dict[str, Any]:
+    """Return what tells one model of a plan from another; not its name there, nor the device, which may change."""
+    settings = {key: value for key, value in asdict(spec).items() if key not in {"name", "device"}}
+    return {**settings, "files": _digest_of(spec.model)}
 
 
 def load_writer(spec: ModelSpec, model: str) -> Scorer:
-    """Load what writes responses: a model of a plan, or with `model` what has become of it."""
-    return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **trust(spec))  # type: ignore[arg-type] # any text: a wrong one is refused there
+    """Load a model to write responses with.
+
+    Parameters
+    ----------
+    spec
+        How to run it.
+    model
+        What to load: the model of `spec`, or a student that was trained from it.
+    """
+    return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **trust(spec))
 
 
 def trust(spec: ModelSpec) -> dict[str, bool]:
-    """Return the option that lets a model run its own code, where the plan says so."""
+    """Return the option that lets a model run its own code, if the plan says so."""
     return {"trust_remote_code": True} if spec.trust_remote_code else {}

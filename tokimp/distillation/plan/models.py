@@ -1,85 +1,121 @@
-"""Whether the models of a plan can be loaded, asked before anything is sampled, pruned or trained."""
+"""The models of a plan: what says which model it is, and how it is run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
+from pydantic import AfterValidator, model_validator
+from pydantic.dataclasses import dataclass
+
+from tokimp.contracts.checked_fields import KNOWN_FIELDS_ONLY, Allowed, raises
+from tokimp.contracts.constraints import Constraint, Text, TrueOrFalse
 from tokimp.contracts.registry import load
-from tokimp.distillation.plan.plan import ModelSpec, Plan
-from tokimp.distillation.steps.cell_steps import CellStep
-from tokimp.distillation.steps.chain_steps import Ranking, Sampling
-from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import PlanError, TokimpError
-from tokimp.models.decoder import Decoder
-from tokimp.models.loading import check_model, load_tokenizer
-from tokimp.models.source import asks_the_hub
+from tokimp.models.source import TINY
+from tokimp.models.writing.load import Engine
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16", "float64"]
 
 
-def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
-    """Raise `PlanError` where a model that these steps load cannot be, as `tokimp.models.loading.check_model` tells.
+class NameOfAFolder(Constraint):
+    """Allows texts that a folder can be called on every system."""
 
-    The message names every key of the plan at which these steps find the model. Weights are not read. Of what only vLLM
-    loads nothing is asked, and of a pruner of another package's scorer, which may have models of its own, the tokenizer
-    alone.
+    def allows(self, value: Any) -> bool:
+        """Return whether a folder can be called so."""
+        return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]*", value) is not None
 
-    Parameters
-    ----------
-    plan
-        Of which the steps are.
-    steps
-        Those that are still to be done.
-    say
-        Told where a model is looked for on the hub, which may take a while.
-    """
-    keys: dict[_Question, list[str]] = {}
-    for step in steps:
-        for key, question in _questions(plan, step):
-            named = keys.setdefault(question, [])
-            if key not in named:
-                named.append(key)
-    for question, named in keys.items():
-        where = " and ".join(named)
+    def __str__(self) -> str:
+        """Return which signs are allowed."""
+        return "what a folder can be called: letters, digits, '.', '_', '=' and '-', no others"
+
+
+class _Device(Constraint):
+    """Allows names of devices; whether a device is here shows when it is used."""
+
+    def allows(self, value: Any) -> bool:
+        """Return whether the value is ``auto``, or a kind of device with or without a number."""
+        pattern = r"auto|(cpu|cuda|mps|xpu|hpu|npu|mlu|musa)(:\d+)?"
+        return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+    def __str__(self) -> str:
+        """Return some of the names."""
+        return "auto, cpu, cuda, cuda:1, mps or the like"
+
+
+class _Model(Constraint):
+    """Allows hub ids, and paths that exist; whether the hub has a model is not asked here."""
+
+    def allows(self, value: Any) -> bool:
+        """Return whether the value can be a model, as far as that shows on this machine."""
+        if not isinstance(value, str) or not value:
+            return False
+        path = Path(value).expanduser()
+        is_path = path.is_absolute() or value.startswith((".", "~")) or value.count("/") > 1
+        return value == TINY or not is_path or path.exists()
+
+    def __str__(self) -> str:
+        """Return what a model can be."""
+        return f"a folder or file that is there, a hub id, or {TINY!r}"
+
+
+def folder_name(text: str) -> str:
+    """Return a text as a folder can be called: with ``-`` in the place of all other signs."""
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", text).strip("-.")
+
+
+def usable(load: Callable[[str], object]) -> AfterValidator:
+    """Return a check of a plugin's name: the plugin can be loaded with its parameters."""
+
+    def check(name: str) -> str:
         try:
-            if asks_the_hub(question.model):
-                say(f"{where}: no folder or file {question.model!r} is here: looking for it on the hub")
-            question.ask()
+            load(name)
         except TokimpError as error:
-            raise PlanError(f"{where} cannot be used: {error}") from error
+            raise ValueError(f"{name!r} cannot be used: {error}") from error
+        return name
+
+    return AfterValidator(check)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Whether a model can be loaded, or its tokenizer alone; however many models of a plan are this one."""
-
-    model: str
-    trusted: bool
-    tokenizer_alone: bool
-
-    def ask(self) -> None:
-        """Raise what loading it would."""
-        check = load_tokenizer if self.tokenizer_alone else check_model
-        check(self.model, **({"trust_remote_code": True} if self.trusted else {}))
+def _load_scorer_class(name: str) -> None:
+    load("scorers", name)
 
 
-def _questions(plan: Plan, step: Step) -> Iterator[tuple[str, _Question]]:
-    """Yield where in the plan the model stands that a step loads, and what tells whether it can be."""
-    if isinstance(step, Ranking):
-        own = issubclass(load("scorers", step.pruner.backend), Decoder)
-        # Without pruners, teachers prune.
-        among = "pruners" if plan.pruners else "teachers"
-        yield _key(plan, among, step.pruner), _question(step.pruner, tokenizer_alone=not own)
-    elif isinstance(step, Sampling) and step.teacher.engine == "transformers":
-        yield _key(plan, "teachers", step.teacher), _question(step.teacher)
-    # A student is trained with transformers, whatever it writes with.
-    elif isinstance(step, CellStep) and (step.cell.teacher or step.cell.student.engine == "transformers"):
-        yield _key(plan, "students", step.cell.student), _question(step.cell.student)
+@raises(PlanError)
+@dataclass(frozen=True, slots=True, config=KNOWN_FIELDS_ONLY)
+class ModelSpec:
+    """A model of a plan.
 
+    Attributes
+    ----------
+    name
+        What it is called in folders and tables; in a plan's file the end of `model`, if there is no other name.
+    model
+        What `tokimp.load_scorer` takes.
+    backend
+        The scorer with which a pruner is asked.
+    engine
+        The engine with which a teacher or student writes.
+    device, dtype, trust_remote_code
+        As for `tokimp.load_scorer`.
+    """
 
-def _question(spec: ModelSpec, *, tokenizer_alone: bool = False) -> _Question:
-    return _Question(spec.model, spec.trust_remote_code, tokenizer_alone)
+    name: Annotated[str, Allowed(NameOfAFolder())]
+    model: Annotated[str, Allowed(_Model())]
+    backend: Annotated[str, Allowed(Text("the name of a scorer")), usable(_load_scorer_class)] = "transformer_lens"
+    engine: Engine = "transformers"
+    device: Annotated[str, Allowed(_Device())] = "auto"
+    dtype: Dtype = "auto"
+    trust_remote_code: Annotated[bool, Allowed(TrueOrFalse())] = False
 
-
-def _key(plan: Plan, among: str, spec: ModelSpec) -> str:
-    """Return where a model stands in the plan, in one of its lists of models."""
-    return f"{among}[{getattr(plan, among).index(spec)}].model"
+    @model_validator(mode="before")
+    @classmethod
+    def _name_it(cls, values: Any) -> Any:
+        """Read a text as a model, and name a model that has no name after the end of its path or hub id."""
+        if isinstance(values, str):
+            values = {"model": values}
+        if isinstance(values, Mapping) and "name" not in values and isinstance(values.get("model"), str):
+            return {"name": folder_name(Path(values["model"]).name) or "model", **values}
+        return values

@@ -1,4 +1,4 @@
-"""The cells of a plan as steps: a training, if the cell has one, an evaluation, and the outcome written down."""
+"""The cells of a plan as steps: a training, if the cell has one, an evaluation, and the file of the outcome."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from tokimp.contracts.registry import load_task
 from tokimp.distillation.ask.evaluate import Evaluation, evaluate
-from tokimp.distillation.plan.grid import Cell, cells
-from tokimp.distillation.plan.inputs import load_writer, model_identity, questions_digest, task_questions
+from tokimp.distillation.plan.grid import StudentCell, cells
+from tokimp.distillation.plan.inputs import load_writer, questions_digest, spec_identity, task_questions
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.chain_steps import Ranking, Sampling
 from tokimp.distillation.steps.step import PLAN, Say, Step
@@ -22,23 +22,23 @@ from tokimp.errors import DistillationError
 from tokimp.storage.atomic import write_object
 
 OUTCOME = "cell.json"
-_TOLD = ("cell", "kind", "student", "teacher", "pruner", "method", "keep_ratio", "seed", "pruning", "training")
+_FIELDS = ("cell", "kind", "student", "teacher", "pruner", "method", "keep_ratio", "seed", "pruning", "training")
 
 
 @dataclass(frozen=True)
 class CellStep(Step):
-    """One cell: a training, if it has one, and an evaluation."""
+    """The step in which one student is trained, if its cell has a training, and evaluated."""
 
-    cell: Cell
+    cell: StudentCell
 
     @property
     def name(self) -> str:
-        """``train/`` and the cell's own name."""
+        """``train/`` and the name of the cell."""
         return f"train/{self.cell.name}"
 
     @property
     def source(self) -> Sampling | Ranking | None:
-        """The step that makes its chains."""
+        """The step that makes the chains the student is trained on; ``None`` for a student as it is."""
         cell = self.cell
         if cell.teacher is None:
             return None
@@ -48,13 +48,13 @@ class CellStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """What makes its chains."""
+        """The step that makes the chains, if any."""
         source = self.source
         return () if source is None else (source,)
 
     @property
     def chains_read(self) -> Path | None:
-        """The chains it is trained on."""
+        """The file of chains the student is trained on."""
         source = self.source
         if isinstance(source, Ranking):
             return source.chains(self.cell.keep_ratio or 0.0)
@@ -62,15 +62,15 @@ class CellStep(Step):
 
     @property
     def settings(self) -> dict[str, Any] | None:
-        """The settings of its training."""
+        """The settings of the training, if the cell has one."""
         if self.cell.seed is None:
             return None
         return replace(self.plan.train, seed=self.cell.seed).described()
 
     def own_identity(self) -> dict[str, Any]:
-        """Student, training and test."""
+        """Return student, training and test."""
         return {
-            "student": model_identity(self.cell.student),
+            "student": spec_identity(self.cell.student),
             "train": self.settings,
             "trainer": None if self.cell.teacher is None else self.plan.trainer,
             "task": self.plan.task,
@@ -79,11 +79,11 @@ class CellStep(Step):
         }
 
     def made(self) -> bool:
-        """Whether its outcome is written."""
+        """Return whether the outcome is written."""
         return (self.folder / OUTCOME).is_file()
 
     def outcome(self) -> dict[str, Any]:
-        """Return what ``cell.json`` holds.
+        """Return the content of ``cell.json``.
 
         Raises
         ------
@@ -92,16 +92,16 @@ class CellStep(Step):
         """
         path = self.folder / OUTCOME
         try:
-            found = dict(json.loads(path.read_text(encoding="utf-8")))
-            evaluation, seconds = dict(found["evaluation"]), dict(found["seconds"])
-            missing = [name for name in _TOLD if name not in found]
+            outcome = dict(json.loads(path.read_text(encoding="utf-8")))
+            evaluation, seconds = dict(outcome["evaluation"]), dict(outcome["seconds"])
+            missing = [name for name in _FIELDS if name not in outcome]
             missing += [name for name in ("accuracy", "n") if name not in evaluation]
             missing += [name for name in ("train", "evaluate") if name not in seconds]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._damaged(f"{type(error).__name__}: {error}") from error
         if missing:
             raise self._damaged(f"it lacks {missing[0]!r}")
-        return found
+        return outcome
 
     def _damaged(self, why: str) -> DistillationError:
         return DistillationError(
@@ -109,25 +109,25 @@ class CellStep(Step):
         )
 
     def evaluation(self) -> Evaluation:
-        """Return its evaluation."""
+        """Return the evaluation of the student."""
         return Evaluation.load(self.folder / "test")
 
     def work(self, say: Say) -> None:
-        """Train, evaluate, and write down the outcome."""
-        began = time.perf_counter()
+        """Train, evaluate, and write the outcome."""
+        start = time.perf_counter()
         model, training = self.cell.student.model, None
         if self.chains_read is not None:
-            trained = self.folder / "training"
+            folder = self.folder / "training"
             training = train(
                 model,
                 self.chains_read,
-                trained,
+                folder,
                 replace(self.plan.train, seed=self.cell.seed or 0),
                 trainer=self.plan.trainer,
                 trust_remote_code=self.cell.student.trust_remote_code,
             )
-            model = str(trained / "model")
-        middle = time.perf_counter()
+            model = str(folder / "model")
+        trained_at = time.perf_counter()
         evaluation = evaluate(
             load_writer(self.cell.student, model),
             load_task(self.plan.task),
@@ -135,14 +135,14 @@ class CellStep(Step):
             self.folder / "test",
             **self.plan.evaluate,
         )
-        seconds = {"train": round(middle - began, 3), "evaluate": round(time.perf_counter() - middle, 3)}
+        seconds = {"train": round(trained_at - start, 3), "evaluate": round(time.perf_counter() - trained_at, 3)}
         write_object(self.folder / OUTCOME, self._outcome(training, evaluation, seconds))
         if not self.plan.keep_models:
             shutil.rmtree(self.folder / "training" / "model", ignore_errors=True)
         say(f"{self.name}: {evaluation.accuracy:.1%} of {evaluation.n} right ({sum(seconds.values()):.0f} s)")
 
-    def _again(self) -> str | None:
-        """Return the command that does it again; ``None`` for a plan made in Python, of which there is no file."""
+    def _command(self) -> str | None:
+        """Return the command that does this cell again; ``None`` for a plan made in Python, which has no file."""
         file = self.out / PLAN
         if not file.is_file():
             return None
@@ -152,7 +152,7 @@ class CellStep(Step):
     def _outcome(
         self, training: TrainReport | None, evaluation: Evaluation, seconds: dict[str, float]
     ) -> dict[str, Any]:
-        """Return all that is known of the cell, and how to do it again."""
+        """Return the content of ``cell.json``: what the cell is, its numbers, and the command that does it again."""
         cell, source = self.cell, self.source
         pruning = source.prunings().get(cell.keep_ratio or 0.0) if isinstance(source, Ranking) else None
         method = None if cell.method is None else asdict(cell.method)
@@ -177,26 +177,39 @@ class CellStep(Step):
                 "reasoning_tokens": evaluation.reasoning_tokens,
             },
             "seconds": seconds,
-            "again": self._again(),
+            "again": self._command(),
         }
 
 
 def steps(plan: Plan, out: Path, only: str | None = None) -> list[Step]:
-    """Return the steps of a plan, those that others need first; with `only`, those of one cell."""
-    found: dict[str, Step] = {}
+    """Return the steps of a plan: first sampling, then rankings, then cells.
+
+    Parameters
+    ----------
+    plan, out
+        The plan and its folder.
+    only
+        The name of a cell: return only its step, which comes last, and the steps that it needs.
+    """
+    by_name: dict[str, Step] = {}
 
     def add(step: Step) -> None:
         for needed in step.needs:
             add(needed)
-        found.setdefault(step.name, step)
+        by_name.setdefault(step.name, step)
 
     for cell in cells(plan):
         if only is None or cell.name == only:
             add(CellStep(plan, out, cell))
-    return sorted(found.values(), key=lambda step: (isinstance(step, CellStep), isinstance(step, Ranking)))
+    return sorted(by_name.values(), key=lambda step: (isinstance(step, CellStep), isinstance(step, Ranking)))
 
 
 def _training(report: TrainReport) -> dict[str, Any]:
     names = ("chains", "held_out", "steps", "tokens", "trained_tokens", "loss_tokens", "seconds", "versions")
-    told = {name: getattr(report, name) for name in names}
-    return {**told, "left_out": len(report.left_out), "loss": report.final_loss, "student": report.student_fingerprint}
+    numbers = {name: getattr(report, name) for name in names}
+    return {
+        **numbers,
+        "left_out": len(report.left_out),
+        "loss": report.final_loss,
+        "student": report.student_fingerprint,
+    }

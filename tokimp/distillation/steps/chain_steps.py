@@ -1,4 +1,4 @@
-"""The steps that make chains, sampling and pruning; cells are trained on what they make."""
+"""The steps that make chains: sampling from a teacher, and pruning. Students are trained on these chains."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.compare.compare import compare
+from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_estimator, load_task
 from tokimp.distillation.ask.sample import sample
-from tokimp.distillation.plan.inputs import load_writer, model_identity, questions_digest, task_questions, trust
-from tokimp.distillation.plan.plan import Method, ModelSpec
+from tokimp.distillation.plan.inputs import load_writer, questions_digest, spec_identity, task_questions, trust
+from tokimp.distillation.plan.models import ModelSpec
+from tokimp.distillation.plan.plan import Method
 from tokimp.distillation.prune import ready_estimator, write_pruned
 from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, PlanError
@@ -29,7 +33,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class Sampling(Step):
-    """A teacher's chains."""
+    """The step in which a teacher writes chains."""
 
     teacher: ModelSpec
 
@@ -40,40 +44,46 @@ class Sampling(Step):
 
     @property
     def chains(self) -> Path:
-        """The right chains."""
+        """The file of chains with a right answer."""
         return self.folder / "chains.jsonl"
 
     def own_identity(self) -> dict[str, Any]:
-        """Task, questions, teacher and how it is asked."""
+        """Return task, questions, teacher and how it is asked."""
         return {
             "task": self.plan.task,
             "questions": questions_digest(self.plan.task, self.plan.questions),
-            "teacher": model_identity(self.teacher),
+            "teacher": spec_identity(self.teacher),
             "sample": dict(self.plan.sample),
         }
 
     def made(self) -> bool:
-        """Whether the chains and the report are there."""
+        """Return whether the chains and the report are there."""
         return self.chains.is_file() and (self.folder / "report.json").is_file()
 
     def work(self, say: Say) -> None:
-        """Sample."""
+        """Let the teacher respond to the questions, and keep the right chains."""
         task = load_task(self.plan.task)
         asked = list(task_questions(self.plan.task, self.plan.questions))
         teacher = load_writer(self.teacher, self.teacher.model)
         skipped: list[SkippedRecord] = []
         report = sample(
-            task, asked, teacher, self.folder, skipped=skipped, progress=_tenths(self.name, say), **self.plan.sample
+            task,
+            asked,
+            teacher,
+            self.folder,
+            skipped=skipped,
+            progress=_sayer_of_tenths(self.name, say),
+            **self.plan.sample,
         )
         say(
             f"{self.name}: {report.kept} chains of {report.questions} questions; of {report.sampled} responses "
-            f"{report.right} right, {report.unsplittable} not to be split"
+            f"{report.right} right, {report.unsplittable} cannot be split"
         )
 
 
 @dataclass(frozen=True)
 class Ranking(Step):
-    """A teacher's chains, ranked once by a method and cut to every keep ratio."""
+    """The step in which a method ranks a teacher's chains once, and they are cut to every keep ratio."""
 
     teacher: ModelSpec
     pruner: ModelSpec
@@ -86,7 +96,7 @@ class Ranking(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The chains."""
+        """The step that samples the chains."""
         return (Sampling(self.plan, self.out, self.teacher),)
 
     def chains(self, keep_ratio: float) -> Path:
@@ -99,9 +109,9 @@ class Ranking(Step):
         return Sampling(self.plan, self.out, self.teacher).chains
 
     def own_identity(self) -> dict[str, Any]:
-        """Pruner, method and what is deleted; not the keep ratios, so that a plan may be given more."""
+        """Return pruner, method and what is deleted; not the keep ratios, so that more can be added to a plan."""
         return {
-            "pruner": model_identity(self.pruner),
+            "pruner": spec_identity(self.pruner),
             "estimator": self.method.estimator,
             "objective": self.method.objective,
             "unit": self.plan.unit,
@@ -110,7 +120,7 @@ class Ranking(Step):
         }
 
     def _inputs(self) -> dict[str, Any]:
-        """Return digests of the files that the method's parameters name, if any: what is in them may change."""
+        """Return digests of the files that the method's parameters name, if any, since their content may change."""
         try:
             inputs = dict(load_estimator(self.method.estimator).input_digests())
         except OSError as error:
@@ -118,12 +128,12 @@ class Ranking(Step):
         return {"inputs": inputs} if inputs else {}
 
     def made(self) -> bool:
-        """Whether the chains of every keep ratio are there."""
-        told = self.prunings()
-        return all(ratio in told and self.chains(ratio).is_file() for ratio in self.plan.keep_ratios)
+        """Return whether the chains of every keep ratio are there."""
+        prunings = self.prunings()
+        return all(ratio in prunings and self.chains(ratio).is_file() for ratio in self.plan.keep_ratios)
 
     def prunings(self) -> dict[float, dict[str, Any]]:
-        """Return what is known of the chains at each keep ratio; nothing where none are cut yet.
+        """Return the entry of ``report.json`` for each keep ratio; none before any chain is cut.
 
         Raises
         ------
@@ -139,46 +149,21 @@ class Ranking(Step):
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DistillationError(
                 f"{path} is damaged ({type(error).__name__}: {error}); delete it, and the chains are cut anew from the "
-                "ranking that is there"
+                "ranking, which is kept"
             ) from error
 
     def work(self, say: Say) -> None:
-        """Rank, and cut what is not cut yet."""
+        """Rank the chains, unless that is done, and cut them to each keep ratio that is missing."""
         estimator = ready_estimator(self.method.estimator, self.plan.keep_ratios, searches=False)
-        # A ranking that stops at another ratio is another run of compare, and has a folder of its own.
-        ranking = self.folder / ("ranking-" + re.sub(r"[^A-Za-z0-9._=-]+", "-", estimator.label))
-        path = ranking / "results.nc"
-        if path.is_file():
-            result = load(path)
-        else:
-            skipped: list[SkippedRecord] = []
-            scorer = load_scorer(
-                self.pruner.model,
-                backend=self.pruner.backend,
-                device=self.pruner.device,
-                dtype=self.pruner.dtype,
-                **trust(self.pruner),
-            )
-            result = compare(
-                load_chains(self.chains_read, format="jsonl"),
-                scorer,
-                [estimator],
-                objective=self.method.objective,
-                unit=self.plan.unit,  # type: ignore[arg-type] # the plan has checked both
-                prompt_format=self.plan.prompt_format,  # type: ignore[arg-type]
-                out=ranking,
-                skipped=skipped,
-                progress=_tenths(self.name, say),
-            )
-            save(result, path)
+        result = self._ranked(estimator, say)
         tokenizer = load_tokenizer(self.pruner.model, trust_remote_code=self.pruner.trust_remote_code)
-        known = self.prunings()
+        prunings = self.prunings()
         for ratio in self.plan.keep_ratios:
-            if ratio not in known or not self.chains(ratio).is_file():
+            if ratio not in prunings or not self.chains(ratio).is_file():
                 pruning = write_pruned(
                     result, estimator.label, ratio, self.chains(ratio), tokenizer=tokenizer, skip_empty=True
                 )
-                known[ratio] = pruning.described()
+                prunings[ratio] = pruning.described()
         dataset = result.to_dataset()
         write_object(
             self.folder / "report.json",
@@ -188,22 +173,51 @@ class Ranking(Step):
                 "seconds": round(float(dataset["seconds"].sum()), 3),
                 "tokens_forwarded": int(dataset["tokens_forwarded"].sum()),
                 "skipped": json.loads(result.attrs["skipped"]),
-                "keep_ratios": [known[ratio] for ratio in sorted(known, reverse=True)],
+                "keep_ratios": [prunings[ratio] for ratio in sorted(prunings, reverse=True)],
             },
         )
         say(f"{self.name}: cut to {', '.join(f'{ratio:g}' for ratio in self.plan.keep_ratios)}")
 
+    def _ranked(self, estimator: ImportanceEstimator, say: Say) -> xr.DataTree:
+        """Return the result that ranks the chains, from its file if there is one."""
+        # A ranking that stops at another keep ratio is another run of compare, in a folder of its own.
+        folder = self.folder / ("ranking-" + re.sub(r"[^A-Za-z0-9._=-]+", "-", estimator.label))
+        path = folder / "results.nc"
+        if path.is_file():
+            return load(path)
+        skipped: list[SkippedRecord] = []
+        scorer = load_scorer(
+            self.pruner.model,
+            backend=self.pruner.backend,
+            device=self.pruner.device,
+            dtype=self.pruner.dtype,
+            **trust(self.pruner),
+        )
+        result = compare(
+            load_chains(self.chains_read, format="jsonl"),
+            scorer,
+            [estimator],
+            objective=self.method.objective,
+            unit=self.plan.unit,
+            prompt_format=self.plan.prompt_format,
+            out=folder,
+            skipped=skipped,
+            progress=_sayer_of_tenths(self.name, say),
+        )
+        save(result, path)
+        return result
 
-def _tenths(name: str, say: Say) -> Callable[[Progress], None]:
-    """Return a function that says how far a step has come: at every tenth of the way, if that takes a while."""
+
+def _sayer_of_tenths(name: str, say: Say) -> Callable[[Progress], None]:
+    """Return a function that says how far a step has come, at every tenth, but not more often than every 10 seconds."""
     shown, last = 0, time.monotonic()
 
-    def show(standing: Progress) -> None:
+    def show(progress: Progress) -> None:
         nonlocal shown, last
-        tenth, now = 10 * standing.done // standing.total, time.monotonic()
-        if tenth > shown and now - last > _SECONDS_BETWEEN_LINES and standing.done < standing.total:
+        tenth, now = 10 * progress.done // progress.total, time.monotonic()
+        if tenth > shown and now - last > _SECONDS_BETWEEN_LINES and progress.done < progress.total:
             shown, last = tenth, now
-            left = "" if standing.seconds_left is None else f", {standing.seconds_left:.0f} s left"
-            say(f"{name}: {standing.done} of {standing.total} done{left}")
+            left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
+            say(f"{name}: {progress.done} of {progress.total} done{left}")
 
     return show

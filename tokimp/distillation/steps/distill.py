@@ -1,4 +1,4 @@
-"""Teacher x pruner x method x keep ratio x student x seed, as one plan; nothing finished is ever done again."""
+"""Follow a plan: teacher x pruner x method x keep ratio x student x seed. Nothing finished is ever done again."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from tokimp.distillation.plan.file import naming
+from tokimp.contracts.task import Question
 from tokimp.distillation.plan.grid import cells
 from tokimp.distillation.plan.inputs import forget_files, task_questions
-from tokimp.distillation.plan.models import check_models
 from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.plan.reader import naming
 from tokimp.distillation.report import draw_curves
 from tokimp.distillation.steps.cell_steps import CellStep, steps
 from tokimp.distillation.steps.chain_steps import Sampling
-from tokimp.distillation.steps.results import cell_table, curve_table, difference_table
+from tokimp.distillation.steps.check_models import check_models
+from tokimp.distillation.steps.results import cell_table, curve_table, method_differences
 from tokimp.distillation.steps.schedule import run_steps
 from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
@@ -28,12 +29,12 @@ from tokimp.storage.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """What a plan found.
+    """The results of a plan.
 
     Attributes
     ----------
     cells, curves, differences
-        The tables of `tokimp.distillation.steps.results`: a row a cell, a row a point of a curve, a row a pair of methods.
+        Tables of `tokimp.distillation.steps.results`: a row for each cell, each point of a curve, each pair of methods.
     missing
         Names of cells that are not finished.
     """
@@ -61,17 +62,17 @@ def distill(
     plan
         A plan, or the YAML file of one.
     out
-        A folder: ``sample``, ``prune`` and ``train``, a folder for each step in them; ``cells.csv``, ``curves.csv``,
-        ``differences.csv``, all of it in ``results.json``, and ``curves.png`` and ``curves.svg``. A plan may be given
-        more methods, keep ratios, seeds and models later; what is there is kept.
+        A folder: ``sample``, ``prune`` and ``train``, with a folder for each step; ``cells.csv``, ``curves.csv`` and
+        ``differences.csv``, all three also in ``results.json``; ``curves.png`` and ``curves.svg``. Methods, keep
+        ratios, seeds and models can be added to the plan later; what is there is kept.
     jobs
         How many processes work at once, each on its share of torch's threads.
     only
-        The name of one cell: it alone is done, with what it needs.
+        The name of one cell: only it is done, with the steps it needs.
     redo
-        With `only`: do that cell again, even if it is finished; what it has is deleted once all else is checked.
+        With `only`: do that cell again, even if it is finished; its folder is deleted once everything else is checked.
     say
-        Called with a line for each thing that is finished or under way; with several `jobs` the workers' own lines go
+        Called with a line for each step that is finished or under way; with several `jobs` the workers' own lines go
         to standard error instead.
     quiet
         Whether worker processes keep libraries from writing to standard error.
@@ -107,11 +108,11 @@ def distill(
         with naming(file):
             refuse_shared_questions(followed)
     with RunFolder(folder, {"what": "distillation"}, work="sample"):
-        # What is in the folder of a cell to be done again need not be what this plan makes.
+        # The folder of a cell that is done again may hold what another plan made.
         with naming(file):
             for step in to_do[:-1] if redo else to_do:
                 step.check()
-            # What is made is made: its models are not loaded again.
+            # The models of steps that are done are not loaded again.
             check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
         if redo and to_do[-1].folder.exists():
             _remove(to_do[-1].folder)
@@ -122,23 +123,27 @@ def distill(
         if len(unfinished) < len(to_do):
             say(f"{len(to_do) - len(unfinished)} of {len(to_do)} steps were done already")
         with _written_if_it_fails(followed, folder, say):
-            run_steps(unfinished, jobs=jobs, say=say, quiet=quiet, done=[s.name for s in to_do if s not in unfinished])
+            run_steps(unfinished, jobs=jobs, say=say, quiet=quiet)
         return _gather_and_write(followed, folder)
 
 
 def refuse_shared_questions(plan: Plan) -> None:
     """Raise `PlanError` where a question that teachers are asked is also one that students are tested on.
 
-    Texts are compared, white space aside: two files may give one question two ids.
+    Texts are compared, without regard to white space: two files may give one question two ids.
     """
-    tested = {" ".join(each.text.split()) for each in task_questions(plan.task, plan.test)}
-    shared = [each for each in task_questions(plan.task, plan.questions) if " ".join(each.text.split()) in tested]
+    tested = {_words(question) for question in task_questions(plan.task, plan.test)}
+    shared = [question for question in task_questions(plan.task, plan.questions) if _words(question) in tested]
     if shared:
         raise PlanError(
             f"questions and test share {len(shared)} questions, so that students would be tested on what they were "
             f"trained on; the first is {shared[0].id!r}: {shared[0].text[:80]!r}. Give questions and test another "
             "split or source each, or take these questions out of one of the files"
         )
+
+
+def _words(question: Question) -> str:
+    return " ".join(question.text.split())
 
 
 def _remove(folder: Path) -> None:
@@ -150,13 +155,13 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def _written_if_it_fails(plan: Plan, folder: Path, say: Say) -> Iterator[None]:
-    """Write what is finished where something fails; what failed first is what is raised."""
+    """Write the results of what is finished if something fails; the first error is the one that is raised."""
     try:
         yield
     except BaseException:
         try:
             _gather_and_write(plan, folder)
-        # It is told beside the first error, not in its place.
+        # It must not take the place of the first error.
         except Exception as error:  # noqa: BLE001 - see above
             say(f"the tables were not written: {' '.join(str(error).split())}")
         raise
@@ -164,14 +169,14 @@ def _written_if_it_fails(plan: Plan, folder: Path, say: Say) -> Iterator[None]:
 
 def _gather_and_write(plan: Plan, folder: Path) -> Distillation:
     """Gather what is finished, and write it as tables and a figure."""
-    found = gather(plan, folder)
-    if len(found.cells):
-        _write(found, folder)
-    return found
+    results = gather(plan, folder)
+    if len(results.cells):
+        _write(results, folder)
+    return results
 
 
 def _not_settled(to_do: Sequence[Step]) -> list[Step]:
-    """Return the steps to run: those not finished, and finished ones after them, which are then compared anew."""
+    """Return the steps to run: those not finished, and those that need one of them, which are checked anew."""
     open_steps: dict[str, Step] = {}
     for step in to_do:
         if not step.finished() or any(needed.name in open_steps for needed in step.needs):
@@ -180,26 +185,26 @@ def _not_settled(to_do: Sequence[Step]) -> list[Step]:
 
 
 def gather(plan: Plan, out: str | Path) -> Distillation:
-    """Return what of a plan is finished, without doing anything."""
+    """Return the results of what is finished, without doing any work."""
     folder = Path(out)
     table = cell_table(plan, folder)
     missing = tuple(cell.name for cell in cells(plan) if not CellStep(plan, folder, cell).finished())
     if not len(table):
         return Distillation(table, table, table, missing)
-    return Distillation(table, curve_table(table), difference_table(plan, folder, table), missing)
+    return Distillation(table, curve_table(table), method_differences(plan, folder, table), missing)
 
 
-def _write(found: Distillation, folder: Path) -> None:
-    """Write tables and figure, each as a whole or not at all."""
-    tables = {"cells": found.cells, "curves": found.curves, "differences": found.differences}
+def _write(results: Distillation, folder: Path) -> None:
+    """Write tables and figure, each file as a whole or not at all."""
+    tables = {"cells": results.cells, "curves": results.curves, "differences": results.differences}
     for name, table in tables.items():
         with replacing(folder / f"{name}.csv") as partial:
             table.to_csv(partial, index=False)
     records = {
         name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()
     }
-    write_object(folder / "results.json", {**records, "missing": list(found.missing)})
-    figure = draw_curves(found.curves)
+    write_object(folder / "results.json", {**records, "missing": list(results.missing)})
+    figure = draw_curves(results.curves)
     for kind in ("png", "svg"):
         with replacing(folder / f"curves.{kind}") as partial:
             figure.savefig(partial, format=kind, dpi=160)

@@ -14,7 +14,8 @@ from tokimp.contracts.registry import load_objective, load_task
 from tokimp.contracts.scorer import Capability
 from tokimp.distillation.plan.grid import cells
 from tokimp.distillation.plan.inputs import task_questions
-from tokimp.distillation.plan.plan import Method, ModelSpec, Plan, QuestionSet
+from tokimp.distillation.plan.models import ModelSpec
+from tokimp.distillation.plan.plan import Method, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator
 from tokimp.distillation.steps.chain_steps import Sampling
 from tokimp.errors import PlanError, TokimpError

@@ -1,4 +1,4 @@
-"""What a plan found: a row a cell, curves over keep ratios, and which methods differ."""
+"""The results of a plan as tables: a row a cell, curves over keep ratios, and which methods differ."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokimp.chains.arrays import FloatArray
-from tokimp.distillation.ask.paired import difference_interval, paired_test
+from tokimp.distillation.ask.paired import difference_interval, paired_test, sign_flip_p_value
 from tokimp.distillation.plan.grid import cells
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.cell_steps import CellStep
@@ -18,17 +17,16 @@ from tokimp.distillation.steps.cell_steps import CellStep
 MATCHED = 0.01
 """How far a method's kept share may lie from the mean of all methods at a keep ratio, to count as matched."""
 GROUP = ["student", "teacher", "pruner"]
-_RESAMPLES, _PIECE = 20_000, 1000
 
 
 def cell_table(plan: Plan, out: Path) -> pd.DataFrame:
     """Return one row for each finished cell of a plan.
 
     Columns are ``cell``, ``kind``, ``student``, ``teacher``, ``pruner``, ``method``, ``estimator``, ``objective``,
-    ``keep_ratio``, ``seed``; of the evaluation ``accuracy``, ``low``, ``high``, ``n``, ``unparsed``,
-    ``reasoning_tokens``; of the pruning ``kept_share``, ``kept_tokens``, ``changed_chains``, ``changed_tokens`` (by
-    tokenising anew); of the training ``chains``, ``steps``, ``tokens``, ``loss`` (mean over the last tenth of the
-    steps); and ``train_seconds``, ``evaluate_seconds``. What does not apply is missing.
+    ``keep_ratio``, ``seed``; from the evaluation ``accuracy``, ``low``, ``high``, ``n``, ``unparsed``,
+    ``reasoning_tokens``; from the pruning ``kept_share``, ``kept_tokens``, ``changed_chains``, ``changed_tokens`` (by
+    tokenising anew); from the training ``chains``, ``steps``, ``tokens``, ``loss`` (mean over the last tenth of the
+    steps); and ``train_seconds``, ``evaluate_seconds``. Values that do not apply to a cell are missing.
     """
     rows = []
     for cell in cells(plan):
@@ -40,7 +38,7 @@ def cell_table(plan: Plan, out: Path) -> pd.DataFrame:
 
 def _row(outcome: dict[str, Any]) -> dict[str, Any]:
     method, pruning = outcome["method"] or {}, outcome["pruning"] or {}
-    again, training = pruning.get("retokenization") or {}, outcome["training"] or {}
+    retokenization, training = pruning.get("retokenization") or {}, outcome["training"] or {}
     return {
         "cell": outcome["cell"],
         "kind": outcome["kind"],
@@ -53,8 +51,8 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
         **outcome["evaluation"],
         "kept_share": pruning.get("kept_share"),
         "kept_tokens": pruning.get("kept_tokens"),
-        "changed_chains": again.get("chains"),
-        "changed_tokens": again.get("tokens"),
+        "changed_chains": retokenization.get("chains"),
+        "changed_tokens": retokenization.get("tokens"),
         **{name: training.get(name) for name in ("chains", "steps", "tokens", "loss")},
         "train_seconds": outcome["seconds"]["train"],
         "evaluate_seconds": outcome["seconds"]["evaluate"],
@@ -62,11 +60,16 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def curve_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each curve's point: a method at a keep ratio, or a baseline, over seeds.
+    """Return one row for each point of a curve: a method at a keep ratio, or a reference, over seeds.
 
     ``accuracy`` is the mean over seeds, ``lowest`` and ``highest`` the extremes, ``deviation`` the standard deviation
     (missing with one seed). ``matched``: the method's kept share is within `MATCHED` of the mean of all methods at the
     ratio; ``off_target``: its difference from the ratio itself.
+
+    Parameters
+    ----------
+    table
+        What `cell_table` returns.
     """
     keys = [*GROUP, "kind", "method", "estimator", "objective", "keep_ratio"]
     grouped = table.groupby(keys, dropna=False, sort=False)
@@ -93,20 +96,32 @@ def curve_table(table: pd.DataFrame) -> pd.DataFrame:
     return curves
 
 
-def difference_table(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def method_differences(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Compare every two methods at every keep ratio on the same questions.
 
-    A question's score is the share of seeds whose student answers it right; those seeds are used that both methods
-    have. ``difference`` is the mean of the first's less the second's, ``low`` and ``high`` its bootstrap interval over
-    questions (95 %). With one seed, ``p_value`` is McNemar's exact test's; with several, that of a permutation test
-    that flips the sign of each question's difference (questions, not answers, are what is drawn, since a question's
-    answers under several seeds belong together). Trainings count as given: the interval is about other questions, not
-    about other seeds. ``p_holm`` is corrected by Holm (1979, Scandinavian Journal of Statistics 6) for all pairs of
-    methods at one keep ratio.
+    A question's score is the share of seeds whose student answers it right; only seeds that both methods have count.
+    ``difference`` is the first method's mean score minus the second's, ``low`` and ``high`` its bootstrap interval over
+    questions. ``p_value`` is that of McNemar's exact test with one seed, and of sign flips with several: an interval or
+    p-value is about other questions, not about other seeds. ``p_holm`` is corrected by Holm (1979, Scandinavian Journal
+    of Statistics 6) for all pairs of methods at one keep ratio.
+
+    Parameters
+    ----------
+    plan, out
+        The plan and its folder.
+    table
+        What `cell_table` returns.
+    seed
+        Seed of the bootstrap and of the sign flips.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a pair of methods at a keep ratio.
     """
     pruned = table[table["kind"] == "pruned"]
-    by_name = {cell.name: cell for cell in cells(plan)}
-    right = {name: CellStep(plan, out, by_name[name]).evaluation().right for name in pruned["cell"]}
+    cell_of = {cell.name: cell for cell in cells(plan)}
+    right = {name: CellStep(plan, out, cell_of[name]).evaluation().right for name in pruned["cell"]}
     rows: list[dict[str, Any]] = []
     for key, at_ratio in pruned.groupby([*GROUP, "keep_ratio"], sort=False):
         methods = list(dict.fromkeys(at_ratio["method"]))
@@ -115,7 +130,7 @@ def difference_table(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int = 
             runs = [at_ratio[at_ratio["method"] == name].set_index("seed")["cell"] for name in (first, second)]
             shared = sorted(set(runs[0].index) & set(runs[1].index))
             if shared:
-                pairs = [(right[runs[0][each]], right[runs[1][each]]) for each in shared]
+                pairs = [(right[runs[0][shared_seed]], right[runs[1][shared_seed]]) for shared_seed in shared]
                 tests.append({"first": first, "second": second, "seeds": len(shared), **_test(pairs, seed)})
         corrected = holm([test["p_value"] for test in tests])
         for test, p_holm in zip(tests, corrected, strict=True):
@@ -126,17 +141,17 @@ def difference_table(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int = 
 def _test(pairs: list[tuple[Any, Any]], seed: int) -> dict[str, Any]:
     """Return difference, interval and p-value of answers to the same questions, [seed] of (first, second)."""
     if len(pairs) == 1:
-        found = paired_test(*pairs[0], seed=seed)
+        test = paired_test(*pairs[0], seed=seed)
         return {
-            "difference": found.difference,
-            "low": found.low,
-            "high": found.high,
-            "p_value": found.p_value,
-            "n": found.n,
+            "difference": test.difference,
+            "low": test.low,
+            "high": test.high,
+            "p_value": test.p_value,
+            "n": test.n,
             "test": "McNemar",
         }
     ids = sorted(pairs[0][0])
-    scores = [np.array([[float(side[each]) for each in ids] for side in pair]) for pair in pairs]
+    scores = [np.array([[float(right[name]) for name in ids] for right in pair]) for pair in pairs]
     differences = np.mean(scores, axis=0)[0] - np.mean(scores, axis=0)[1]
     interval = difference_interval(differences, seed=seed)
     return {
@@ -149,41 +164,8 @@ def _test(pairs: list[tuple[Any, Any]], seed: int) -> dict[str, Any]:
     }
 
 
-def sign_flip_p_value(differences: FloatArray, *, seed: int = 0, n_resamples: int = _RESAMPLES) -> float:
-    """Return the two-sided p-value of a permutation test that the differences' signs are arbitrary.
-
-    Where there are few enough ways to flip the signs of those that are not 0, all are tried, else `n_resamples` drawn
-    ones (Phipson and Smyth 2010, equation 2: the data's own signs count among them).
-
-    Parameters
-    ----------
-    differences
-        [pair]
-    seed, n_resamples
-        Of the drawing.
-
-    Examples
-    --------
-    >>> sign_flip_p_value(np.array([1.0, 1.0, 1.0, 1.0, 0.0]))
-    0.125
-    """
-    known = differences[differences != 0]
-    if not len(known):
-        return 1.0
-    observed = abs(known.sum()) - 1e-9
-    if 2 ** len(known) <= n_resamples:
-        bits = (np.arange(2 ** len(known))[:, None] >> np.arange(len(known))) & 1
-        return float((np.abs((1 - 2 * bits) @ known) >= observed).mean())
-    rng = np.random.default_rng(seed)
-    extreme = 0
-    for begin in range(0, n_resamples, _PIECE):
-        signs = rng.integers(0, 2, size=(min(_PIECE, n_resamples - begin), len(known))) * 2 - 1
-        extreme += int((np.abs(signs @ known) >= observed).sum())
-    return (1 + extreme) / (1 + n_resamples)
-
-
 def holm(p_values: list[float]) -> list[float]:
-    """Return p-values corrected for being several, by Holm's step-down procedure, in their order.
+    """Correct p-values for how many there are, by Holm's step-down procedure; they keep their order.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

@@ -1,4 +1,4 @@
-"""Steps run by several processes, each as soon as what it needs is done; what fails stops nothing but what needs it."""
+"""Run steps in one process or several, each as soon as what it needs is done; a failure stops only what needs it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 
 import torch
 
@@ -19,70 +20,79 @@ from tokimp.errors import DistillationError, TokimpError
 from tokimp.models.quiet_libraries import quiet_libraries
 
 _QUIET = True
-"""Whether this process, as a worker, leaves out tracebacks and what libraries write."""
+"""Whether this process, as a worker, leaves out tracebacks and what libraries write; set when it starts."""
 
 
-def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True, done: Iterable[str] = ()) -> None:
-    """Do all steps.
+def run_steps(steps: Sequence[Step], *, jobs: int, say: Say, quiet: bool = True) -> None:
+    """Do all steps, each once the steps it needs are done.
 
     Parameters
     ----------
     steps
-        In an order in which what a step needs comes before it.
+        Where several steps can begin, those that stand first here begin first. A step that one of these needs and that
+        is not among them counts as done.
     jobs
         How many processes work at once; with 1 it is this one. Each has its share of torch's threads.
     say
-        Called with a line for what is finished or under way. Of other processes, lines go to standard error.
+        Called with a line for what is finished or under way. Lines of other processes go to standard error.
     quiet
         Whether other processes keep libraries from writing to standard error.
-    done
-        Names of steps that are finished and not among these.
 
     Raises
     ------
     DistillationError
         Once everything else is done: if steps failed, with the first reason, or a process was killed.
     """
-    waiting = {step.name: step for step in steps}
-    failed: dict[str, BaseException] = {}
+    by_name = {step.name: step for step in steps}
+    places = {name: place for place, name in enumerate(by_name)}
+    needs = {name: _names(step.needs) & by_name.keys() for name, step in by_name.items()}
+    order = TopologicalSorter(needs)
+    order.prepare()
+    ready: list[str] = []
     running: dict[Future[None], str] = {}
-    known = set(done)
+    failed: dict[str, BaseException] = {}
+    # Steps that need one that failed: what they are made from is not known, even where they were made earlier.
+    stopped: dict[str, BaseException] = {}
     finished = 0
     with _submitter(jobs, say, quiet=quiet) as submit:
-        while waiting or running:
-            for name, step in list(waiting.items()):
-                needs = {needed.name for needed in step.needs}
-                if needs & failed.keys():
-                    # The reason has been given with the step that failed; what was done before stays done.
-                    if not step.made():
-                        failed[name] = failed[next(iter(needs & failed.keys()))]
-                    del waiting[name]
-                elif needs <= known:
-                    running[_begun(submit, step, finished, len(steps))] = name
-                    del waiting[name]
-                    if jobs == 1:
-                        break
-            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+        while order.is_active():
+            ready = sorted([*ready, *order.get_ready()], key=places.__getitem__)
+            # In this process a step is done as soon as it is begun, and may make an earlier one ready.
+            begin, ready = (ready[:1], ready[1:]) if jobs == 1 else (ready, [])
+            for name in begin:
+                reason = next((stopped[needed] for needed in sorted(needs[name]) if needed in stopped), None)
+                if reason is None:
+                    running[_begun(submit, by_name[name], finished, len(steps))] = name
+                    continue
+                stopped[name] = reason
+                if not by_name[name].made():
+                    failed[name] = reason
+                order.done(name)
+            ended = wait(running, return_when=FIRST_COMPLETED).done if running else set[Future[None]]()
             for future in ended:
                 name = running.pop(future)
                 error = _error_of(future, name, finished, len(steps))
                 if error is None:
-                    known.add(name)
                     finished += 1
                 else:
-                    failed[name] = error
+                    failed[name] = stopped[name] = error
                     say(f"{name} failed: {' '.join(str(error).split())}")
+                order.done(name)
     if failed:
         first, reason = next(iter(failed.items()))
-        told = str(reason) if str(reason).endswith(".") else f"{reason}."
+        message = str(reason) if str(reason).endswith(".") else f"{reason}."
         raise DistillationError(
             f"{len(failed)} of {len(steps)} steps failed, {finished} are done and kept; the first, {first}: "
-            f"{told} Mend that and give the same command: it goes on with what is missing"
+            f"{message} Mend that and give the same command: it goes on with what is missing"
         ) from reason
 
 
+def _names(steps: Iterable[Step]) -> set[str]:
+    return {step.name for step in steps}
+
+
 def _begun(submit: Callable[[Step], Future[None]], step: Step, done: int, total: int) -> Future[None]:
-    """Begin a step; a pool whose worker has died meanwhile takes none."""
+    """Begin a step. A pool with a worker that has died takes no more steps."""
     try:
         return submit(step)
     except BrokenProcessPool as error:
@@ -90,7 +100,7 @@ def _begun(submit: Callable[[Step], Future[None]], step: Step, done: int, total:
 
 
 def _error_of(future: Future[None], name: str, done: int, total: int) -> BaseException | None:
-    """Return what a step raised, if anything; where its process died, nothing can go on."""
+    """Return what a step raised, if anything; raise where its process died, since then nothing can go on."""
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
         raise _killed(name, done, total) from error
@@ -106,11 +116,11 @@ def _killed(name: str, done: int, total: int) -> DistillationError:
 
 @contextmanager
 def _submitter(jobs: int, say: Say, *, quiet: bool) -> Iterator[Callable[[Step], Future[None]]]:
-    """Yield what begins a step and returns its outcome to come; with one job it has come at once."""
+    """Yield a function that begins a step and returns its future; with one job the step is done when it returns."""
     if jobs == 1:
         yield lambda step: _do_here(step, say)
         return
-    # Forked processes would share torch's and tokenizers' locks and threads in whatever state they are.
+    # A forked process would inherit the locks of torch and tokenizers in whatever state they are.
     with ProcessPoolExecutor(
         jobs,
         mp_context=multiprocessing.get_context("spawn"),
@@ -120,7 +130,7 @@ def _submitter(jobs: int, say: Say, *, quiet: bool) -> Iterator[Callable[[Step],
         try:
             yield lambda step: pool.submit(_do_there, step)
         except BaseException:
-            # What is under way may end; what has not begun is not begun.
+            # Steps under way may end; no other step begins.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -129,7 +139,7 @@ def _do_here(step: Step, say: Say) -> Future[None]:
     future: Future[None] = Future()
     try:
         step.run(say)
-    # As in another process: whatever a step raises is told with it, and the rest goes on.
+    # As in another process: whatever a step raises is reported with the step, and the rest goes on.
     except Exception as error:  # noqa: BLE001 - see above
         future.set_exception(error)
     else:
@@ -142,7 +152,7 @@ def _do_there(step: Step) -> None:
         step.run(_write_line)
     except TokimpError:
         raise
-    # An exception of a library may not survive the way to the other process, and would take the pool with it.
+    # A library's exception that pickle cannot make anew would break the whole pool.
     except Exception as error:  # noqa: BLE001 - see above
         if not _QUIET:
             _write_line(traceback.format_exc())
@@ -164,7 +174,7 @@ def _start_worker(threads: int, quiet: bool) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it was killed: nobody would ever tell it to."""
+    """End this process when the one that started it was killed: nobody else would end it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""A step: a piece of a plan's work, with a folder of its own that says what it is."""
+"""A step: a part of a plan's work, with a folder of its own in which ``step.json`` says what the step is."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from tokimp.storage.differences import differences
 from tokimp.storage.digests import file_digest
 
 PLAN = "plan.yaml"
-"""The copy of a plan's file in its folder."""
+"""The copy of a plan's file in the plan's folder."""
+_SHOWN = 6
 Say = Callable[[str], None]
+"""Takes a line for the user to read."""
 
 
 @dataclass(frozen=True)
 class Step(ABC):
-    """A piece of a plan's work that can be done by any process, once the steps it needs are done.
+    """A part of a plan's work that any process can do, once the steps it needs are done.
 
     Attributes
     ----------
     plan
-        Of which it is a part.
+        The plan it is a part of.
     out
         The plan's folder.
     """
@@ -38,76 +40,79 @@ class Step(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is called, and its folder under `out`."""
+        """The name of the step, and of its folder under `out`."""
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The steps that come before it."""
+        """The steps that must be done before this one."""
         return ()
 
     @property
     def folder(self) -> Path:
-        """Where it keeps what it makes."""
+        """The folder in which it keeps what it makes."""
         return self.out / self.name
 
     @property
     def chains_read(self) -> Path | None:
-        """The file of chains that it reads, which a step it needs makes; ``None`` where it reads none."""
+        """The file of chains that it reads, made by a step that it needs; ``None`` if it reads none."""
         return None
 
     @abstractmethod
     def own_identity(self) -> dict[str, Any]:
-        """Return everything that changes what comes out, but for the chains it reads, which hang on other steps."""
+        """Return everything that changes what this step makes, except the chains it reads."""
 
     def identity(self) -> dict[str, Any]:
-        """Return everything that changes what comes out; the steps it needs must be done."""
+        """Return everything that changes what this step makes; the steps it needs must be done."""
         chains = self.chains_read
         return {**self.own_identity(), "chains": None if chains is None else file_digest(chains)}
 
     @abstractmethod
     def made(self) -> bool:
-        """Whether everything that it makes is there."""
+        """Return whether everything that it makes is there."""
 
     @abstractmethod
     def work(self, say: Say) -> None:
-        """Do it, from where an earlier attempt stopped."""
+        """Do the work that is left after earlier attempts."""
 
     def _differences(self) -> list[str]:
-        """Return how what its folder was made for differs from this plan, as far as that can be known yet."""
+        """List the differences between the plan recorded in the folder and this one.
+
+        The chains that the step reads are not compared while they are not made yet.
+        """
         path = self.folder / "step.json"
         if not path.exists():
             return []
         try:
-            before = dict(json.loads(path.read_text(encoding="utf-8")))
+            recorded = dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise ResumeError(f"{path} is damaged ({error}); delete its folder, and it is done again") from error
+            raise ResumeError(f"{path} is damaged ({error}); delete its folder, and the step is done again") from error
         if self.chains_read is not None and not self.chains_read.is_file():
-            # They are made first; until then everything else can be compared, and they when it is this step's turn.
-            before.pop("chains", None)
-            now = self.own_identity()
+            # They are compared when it is this step's turn, since then they are made.
+            recorded.pop("chains", None)
+            current = self.own_identity()
         else:
-            now = self.identity()
-        return list(differences(before, json.loads(json.dumps(now))))
+            current = self.identity()
+        return list(differences(recorded, json.loads(json.dumps(current))))
 
     def check(self) -> None:
-        """Raise `ResumeError` where its folder holds something else than this plan's; the message says what differs.
+        """Raise `ResumeError` if the folder was made for another plan; the message lists the differences.
 
-        Chains that are not made yet are not compared; all else is.
+        Chains that are not made yet are not compared; everything else is.
         """
-        found = self._differences()
-        if found:
-            more = f"; and {len(found) - 6} more" if len(found) > 6 else ""
+        different = self._differences()
+        if different:
+            more = f"; and {len(different) - _SHOWN} more" if len(different) > _SHOWN else ""
             raise ResumeError(
-                f"{self.folder} was made for another plan ({'; '.join(found[:6])}{more}): give this plan another "
-                "--out, or delete that folder, and it is done again"
+                f"{self.folder} was made for another plan ({'; '.join(different[:_SHOWN])}{more}): give this plan "
+                "another --out, or delete that folder, and the step is done again"
             )
 
     def finished(self) -> bool:
-        """Whether it is done, for this very plan."""
+        """Return whether the step is done, and for this plan."""
         return self.made() and (self.folder / "step.json").exists() and not self._differences()
 
     def run(self, say: Say) -> None:
-        """Do it, unless it is done; first say in its folder what it is."""
+        """Do the step unless it is done; before any work, ``step.json`` records what it is."""
         self.check()
         path = self.folder / "step.json"
         if not path.exists():

@@ -179,7 +179,7 @@ def train(
     examples = training_examples(
         loaded,
         own_tokenizer,
-        prompt_format=settings.prompt_format,  # type: ignore[arg-type] # TrainSettings has checked it
+        prompt_format=settings.prompt_format,
         max_length=settings.max_length or context_length(model.config.get_text_config(decoder=True)),
         left_out=left_out,
     )

@@ -12,11 +12,11 @@ import yaml
 
 import tokimp as ti
 from tests.distillation.students import save_word_student
-from tokimp.contracts import registry
-from tokimp.distillation.plan import models as plan_models
-from tokimp.distillation.plan.models import check_models
+from tokimp.contracts import discovery
 from tokimp.distillation.plan.plan import Plan
+from tokimp.distillation.steps import check_models as model_checks
 from tokimp.distillation.steps.cell_steps import steps
+from tokimp.distillation.steps.check_models import check_models
 from tokimp.distillation.steps.distill import distill
 from tokimp.errors import PlanError, ResumeError
 from tokimp.models.loading import check_model
@@ -147,7 +147,7 @@ def test_models_that_can_be_loaded_are_each_read_once(
         read.append(model)
         own(model, **options)
 
-    monkeypatch.setattr(plan_models, "check_model", count)
+    monkeypatch.setattr(model_checks, "check_model", count)
     checked(plan_of(student, seeds=[0, 1, 2]), tmp_path)
     assert sorted(read) == sorted([str(student), "tiny"])
 
@@ -161,7 +161,7 @@ def test_what_is_made_needs_no_model(student: Path, tmp_path: Path, monkeypatch:
     def refuse(model: str, **_: Any) -> None:
         raise PlanError(f"{model} is gone")
 
-    monkeypatch.setattr(plan_models, "check_model", refuse)
+    monkeypatch.setattr(model_checks, "check_model", refuse)
     assert distill(plan, tmp_path, only=only).cells["cell"].tolist() == [only]
     with pytest.raises(PlanError, match=r"students\[0\]\.model cannot be used: .* is gone"):
         distill(plan, tmp_path, only=only, redo=True)
@@ -176,7 +176,7 @@ def test_models_of_other_programs_are_left_to_them(
     student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A teacher that vLLM loads is not looked for here, and of another package's pruner the tokenizer alone is read."""
-    monkeypatch.setitem(registry._in_process, "scorers", {"own_models_for_tests": OwnModels})
+    monkeypatch.setitem(discovery.registered, "scorers", {"own_models_for_tests": OwnModels})
     tokenizer = tmp_path / "tokenizer"
     ti.load_scorer("tiny").tokenizer.save_pretrained(tokenizer)
     teachers = [{"name": "served", "model": "owner/served", "engine": "vllm"}]
