@@ -13,11 +13,11 @@ class ChainError(TokimpError):
 
 
 class TokenizationError(TokimpError):
-    """A text cannot be turned into ids that give the text back, or a prompt format does not fit the tokenizer."""
+    """The ids of a text would not give the text back, or a prompt format does not fit the tokenizer."""
 
 
 class ScorerError(TokimpError):
-    """A model cannot be loaded, or cannot give a number that is asked of it."""
+    """A model cannot be loaded, or cannot give a number that it was asked for."""
 
 
 class ContextLengthError(ChainError, ScorerError):
@@ -37,11 +37,11 @@ class EstimatorError(TokimpError):
 
 
 class AnalysisError(TokimpError):
-    """An analysis's parameters, what it is given or what it returns break the contract."""
+    """The parameters, the input or the result of an analysis break the contract."""
 
 
 class CategorizerError(TokimpError):
-    """A categorizer cannot say what it was asked: which chain, why, and what to change."""
+    """A categorizer cannot label a chain: which chain, why, and what to change."""
 
 
 class TaskError(TokimpError):
@@ -49,7 +49,7 @@ class TaskError(TokimpError):
 
 
 class DistillationError(TokimpError):
-    """Sampling, training or evaluating cannot start or go on: what is the matter, and what to change."""
+    """Sampling, training or evaluating cannot start or continue: what is wrong, and what to change."""
 
 
 class PluginError(TokimpError):
@@ -61,7 +61,7 @@ class SchemaError(TokimpError):
 
 
 class ResumeError(TokimpError):
-    """The output folder holds a run of other data, another model or other options."""
+    """A folder holds another run (other data, another model or other options), or its files are damaged."""
 
 
 class TrainingError(TokimpError):
@@ -73,7 +73,7 @@ class PlanError(TokimpError):
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return what a message adds to a name that is not known, with a space before it; empty where none is close.
+    """Return what a message adds to an unknown name: a space and the known name closest to it; empty if none is close.
 
     >>> did_you_mean("keep_ratio", ["seeds", "keep_ratios"])
     " (did you mean 'keep_ratios'?)"

@@ -90,7 +90,7 @@ def test_a_cell_counts_what_it_passed_through_the_model() -> None:
 
 def test_a_cell_holds_the_types_that_are_stored() -> None:
     """Whatever number types an estimator uses, a cell has those that come back from the disk."""
-    steps = np.array([-1, -2], dtype=np.int32)
+    steps = np.array([-1, -2], dtype=np.float32)
     importance = Importance(
         np.array([1, 2, 0], dtype=np.float32),
         np.array([1, -1, 0], dtype=np.int16),

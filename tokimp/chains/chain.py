@@ -33,12 +33,12 @@ class Chain:
     system
         A system message, for prompt formats that have room for one.
     wrong_answer
-        What the objective ``contrast`` compares the answer with; not empty.
+        A wrong answer, which the objective ``contrast`` compares the answer with; not empty.
     category
         Labelled character spans of the reasoning.
     filler
-        Character spans ``(start, end)`` of the reasoning that are known to be of no use for the answer, empty where it
-        is known that there are none; ``None`` where nothing is known.
+        Character spans ``(start, end)`` of the reasoning that are known to be of no use for the answer. Empty if it is
+        known that there are none; ``None`` if nothing is known.
     source
         Where the chain was read (``file:line``), for messages.
 
@@ -88,14 +88,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedChain:
-    """A chain as ids: three spans tokenised apart, and the units its reasoning is deleted in.
+    """A chain as ids: three spans, each tokenised on its own, and the units in which the reasoning is deleted.
 
     Attributes
     ----------
     chain
-        The text.
+        The chain as text.
     prompt_ids, reasoning_ids, answer_ids
-        The spans; the model is given them joined, in this order. The answer includes what closes the turn.
+        The ids of the spans. The model reads them joined, in this order. The answer includes what closes the turn.
     reasoning_offsets
         For each reasoning token, the characters ``(start, end)`` of ``chain.reasoning`` it covers. Tokens that
         share a character (a multi-byte character split over several tokens) have offsets that overlap.

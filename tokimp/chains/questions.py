@@ -1,4 +1,4 @@
-"""Which chains answer the same question: they are kept together wherever some chains are to test the others."""
+"""Which chains answer the same question: they stay together wherever some chains are held out to test on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tokimp.chains.arrays import IntArray
 
 
 def question_key(question: str, chain_id: str) -> str:
-    r"""Return what chains of one question have in common, and no others.
+    r"""Return a key that chains have in common if, and only if, they answer the same question.
 
-    Several chains answer one question if its text is the same, white space aside (GSM8K's model solutions are four to
-    a question). A chain without a question has, as far as is known, none in common with any other.
+    Two chains answer the same question if its text is the same, white space aside. (GSM8K has four model solutions for
+    each question.) A chain without a question shares its key with no other chain.
 
     >>> question_key("How  many?", "a") == question_key("How many?\n", "b")
     True
@@ -21,7 +21,7 @@ def question_key(question: str, chain_id: str) -> str:
     False
     """
     text = " ".join(question.split())
-    # A text holds no line break once its white space is made even, so the two can never be taken for each other.
+    # Once its white space is made even, a text holds no line break, so that it never equals the key of an id.
     return text or f"\n{chain_id}"
 
 
@@ -31,7 +31,7 @@ def question_numbers(questions: Sequence[str], ids: Sequence[str]) -> IntArray:
     Parameters
     ----------
     questions, ids
-        Text of the question and id of each chain.
+        The text of the question and the id of each chain, [chain].
     """
     numbers: dict[str, int] = {}
     keys = [question_key(question, chain_id) for question, chain_id in zip(questions, ids, strict=True)]

@@ -1,13 +1,13 @@
-r"""What is deleted as a whole: tokens, words or sentences, decided on the characters that tokens cover.
+r"""Units, which are deleted as a whole: tokens, words or sentences, found by the characters that tokens cover.
 
 One rule serves words and sentences. A token belongs to the segment (word, sentence) of the first character at or
 after its start that is not whitespace. So a token with a leading space goes with the word it opens, a token of
-whitespace alone goes with what follows it (with what precedes it at the very end), and a token that straddles two
-segments (``".\nSo"``, ``"a b"``) goes, whole, with the first of them. Tokens that share a character, because its
+whitespace alone goes with what follows it (at the very end, with what precedes it). A token that straddles two
+segments (``".\nSo"``, ``"a b"``) goes, as a whole, with the first of them. Tokens that share a character, because its
 bytes are split over them, stay together: a token that begins within its predecessor joins the predecessor's unit.
 
-The rule is monotone, so every unit is a run of neighbouring tokens, and a segment that owns the first non-space
-character of no token has no unit: its characters went with its predecessor.
+So every unit is a run of neighbouring tokens. A segment has no unit of its own if no token's first non-space character
+lies in it: its characters belong to the unit before.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LOOK_BACK = 16  # longer than any abbreviation above
 
 
 def word_starts(text: str) -> list[int]:
-    """Return where each run of characters without whitespace begins.
+    """Return where each word begins: each run of characters without whitespace.
 
     >>> word_starts(" so 3 + 4")
     [1, 4, 6, 8]
@@ -84,10 +84,10 @@ def _goes_on(text: str, stop: re.Match[str]) -> bool:
     """Whether a full stop belongs to an abbreviation or to the number of a list item."""
     if stop.group() != ".":
         return False
-    before = text[max(0, stop.end() - _LOOK_BACK) : stop.end()]
-    if _ABBREVIATION.search(before) or _ENUMERATOR.search(before):
+    up_to_stop = text[max(0, stop.end() - _LOOK_BACK) : stop.end()]
+    if _ABBREVIATION.search(up_to_stop) or _ENUMERATOR.search(up_to_stop):
         return True
-    return bool(_BEFORE_NUMBER.search(before)) and bool(re.match(r"\s\d", text[stop.end() :]))
+    return bool(_BEFORE_NUMBER.search(up_to_stop)) and bool(re.match(r"\s\d", text[stop.end() :]))
 
 
 def partition(reasoning: str, offsets: Offsets, unit: str) -> tuple[tuple[int, ...], ...]:
@@ -105,7 +105,7 @@ def partition(reasoning: str, offsets: Offsets, unit: str) -> tuple[tuple[int, .
     Returns
     -------
     tuple of tuple of int
-        Positions of tokens; every unit a non-empty run, together every position once, in order.
+        The positions of each unit's tokens. Every unit is a non-empty run; together they hold every position once.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def partition(reasoning: str, offsets: Offsets, unit: str) -> tuple[tuple[int, .
     for position, (start, end) in enumerate(offsets):
         visible = _WORD.search(reasoning, start)
         segment = bisect_right(starts, visible.start()) if visible is not None else current
-        # The shared character decides even where the token's own first character opens a new segment.
+        # A character shared with the token before decides, even if the token's own first character opens a segment.
         if units and (start < covered or segment == current):
             units[-1].append(position)
         else:
@@ -145,8 +145,8 @@ def partition(reasoning: str, offsets: Offsets, unit: str) -> tuple[tuple[int, .
 def token_categories(chain: Chain, offsets: Offsets) -> tuple[str, ...]:
     """Return the category of each reasoning token.
 
-    It is the label of the span that covers more of the token's non-space characters than any other span does, the
-    earlier span on a tie; ``""`` where no span covers any.
+    It is the label of the span that covers most of the token's non-space characters; if two cover as many, the earlier
+    one. It is empty if no span covers any.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def token_categories(chain: Chain, offsets: Offsets) -> tuple[str, ...]:
 
 
 def token_filler(chain: Chain, offsets: Offsets) -> tuple[float, ...]:
-    """Return 1 for each reasoning token that is filler and 0 for the others; NaN where nothing is known of the chain.
+    """Return 1 for each reasoning token that is filler and 0 for the others; NaN if the chain says nothing of filler.
 
     A token is filler when more than half of its non-space characters lie in spans of filler.
 
@@ -182,11 +182,11 @@ def token_filler(chain: Chain, offsets: Offsets) -> tuple[float, ...]:
     """
     if chain.filler is None:
         return (math.nan,) * len(offsets)
-    useless = {place for start, end in chain.filler for place in range(start, end)}
+    filler_places = {place for start, end in chain.filler for place in range(start, end)}
     marks = []
     for start, end in offsets:
         visible = [place for place in range(start, end) if not chain.reasoning[place].isspace()]
-        marks.append(float(2 * len(useless.intersection(visible)) > len(visible)))
+        marks.append(float(2 * len(filler_places.intersection(visible)) > len(visible)))
     return tuple(marks)
 
 

@@ -1,4 +1,4 @@
-"""Tokens of many chains in one dimension, one chain after the other: choosing, joining, walking, padding."""
+"""The chains of a result, whose tokens lie one chain after the other in one dimension: select, join, iterate, pad."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.errors import SchemaError
 from tokimp.results.schema import validate
 
-# What must be the same for two results to be about the same question.
+# Attributes that must be the same for two results to be joined.
 SHARED_ATTRIBUTES = ("schema_version", "model_fingerprint", "backend", "dtype", "objective", "prompt_format", "unit")
 _MISSING: dict[str, Any] = {"rank": -1, "tokens_forwarded": -1}
 
@@ -25,7 +25,7 @@ def chain_ids(tree: xr.DataTree) -> list[str]:
 
 
 def token_slice(tree: xr.DataTree, chain: int) -> slice:
-    """Return where along ``token`` the tokens of the chain with an index lie."""
+    """Return where along ``token`` the tokens of the chain with this index lie."""
     ends = np.cumsum(tree["reasoning_length"].to_numpy())
     start = int(ends[chain - 1]) if chain else 0
     return slice(start, int(ends[chain]))
@@ -37,7 +37,7 @@ def one_chain(tree: xr.DataTree, chain_id: str) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If there is no such chain; the message lists those there are.
+        If there is no such chain; the message lists the chains there are.
     """
     index = _index(tree, chain_id)
     return tree.to_dataset().isel(chain=index, token=token_slice(tree, index))
@@ -71,12 +71,12 @@ def unit_scores(chain: xr.Dataset) -> FloatArray:
 def select(tree: xr.DataTree, ids: Sequence[str]) -> xr.DataTree:
     """Return the result of some of the chains, in the order of `ids`.
 
-    Analyses are about all chains of a result and are left out.
+    Analyses are left out, because they are about all chains of a result.
 
     Raises
     ------
     SchemaError
-        If an id is unknown or given twice, or there are none.
+        If an id is unknown or named twice, or no id is named.
     """
     if isinstance(ids, str) or not ids:
         raise SchemaError(f"the chains to select must be a list of at least one id, not {ids!r}")
@@ -94,9 +94,9 @@ def select(tree: xr.DataTree, ids: Sequence[str]) -> xr.DataTree:
 def concatenate(trees: Sequence[xr.DataTree]) -> xr.DataTree:
     """Return one result with the chains of several, in their order.
 
-    Estimators are joined by label; where one said nothing about a chain, its numbers there are NaN, its rank and
-    ``tokens_forwarded`` -1. Of attributes that may differ (``created``, versions, device), all values are
-    kept, separated by semicolons. Analyses are about all chains of a result and are left out.
+    Estimators are joined by label. Where an estimator said nothing about a chain, its numbers are NaN, and its rank and
+    ``tokens_forwarded`` are -1. If an attribute that may differ (``created``, versions, device) does, all its values
+    are kept, separated by semicolons. Analyses are left out, because they are about all chains of a result.
 
     Raises
     ------
@@ -128,9 +128,9 @@ def concatenate(trees: Sequence[xr.DataTree]) -> xr.DataTree:
 
 
 def pad(tree: xr.DataTree, variable: str) -> xr.DataArray:
-    """Return a variable along ``token`` with the dimensions ``chain`` and ``position`` instead of it.
+    """Return a variable with the dimensions ``chain`` and ``position`` instead of ``token``.
 
-    Numbers are padded with NaN (whole numbers become floats if any chain is padded), texts with the empty text.
+    Numbers are padded with NaN, texts with the empty text. Whole numbers become floats if any chain is padded.
 
     Raises
     ------
@@ -173,14 +173,16 @@ def _concatenate_variables(parts: Sequence[xr.Dataset]) -> xr.Dataset:
         if not along:
             variables[name] = example.variable
             continue
-        pieces = [part[name].variable if name in part else _absent(part, example) for part in parts]
-        values = np.concatenate([piece.to_numpy() for piece in pieces], axis=example.dims.index(along[0]))
+        variables_of_parts = [part[name].variable if name in part else _absent(part, example) for part in parts]
+        values = np.concatenate(
+            [variable.to_numpy() for variable in variables_of_parts], axis=example.dims.index(along[0])
+        )
         variables[name] = xr.Variable(example.dims, values, example.attrs)
     return xr.Dataset(variables, coords={"estimator": parts[0]["estimator"].variable})
 
 
 def _absent(part: xr.Dataset, example: xr.DataArray) -> xr.Variable:
-    """Stand in for a variable that not every result has: NaN for numbers, empty texts."""
+    """Return a stand-in for a variable that a result lacks: NaN for numbers, empty texts."""
     if example.dtype.kind not in "fO":
         raise SchemaError(f"variable {example.name!r} is not in every result, and its {example.dtype} has no 'missing'")
     shape = [part.sizes[dimension] for dimension in example.dims]
@@ -189,14 +191,14 @@ def _absent(part: xr.Dataset, example: xr.DataArray) -> xr.Variable:
 
 def _joined_attributes(attributes: Sequence[dict[Any, Any]]) -> dict[Any, Any]:
     joined: dict[Any, Any] = {}
-    for name in dict.fromkeys(name for one in attributes for name in one):
-        values = list(dict.fromkeys(one[name] for one in attributes if name in one))
+    for name in dict.fromkeys(name for of_result in attributes for name in of_result):
+        values = list(dict.fromkeys(of_result[name] for of_result in attributes if name in of_result))
         joined[name] = values[0] if len(values) == 1 else "; ".join(str(value) for value in values)
-    skipped = [record for one in attributes for record in json.loads(one["skipped"])]
+    skipped = [record for of_result in attributes for record in json.loads(of_result["skipped"])]
     joined["skipped"] = json.dumps(skipped)
     joined["skipped_count"] = len(skipped)
     parameters: dict[str, Any] = {}
-    for one in attributes:
-        parameters |= json.loads(one["estimator_parameters"])
+    for of_result in attributes:
+        parameters |= json.loads(of_result["estimator_parameters"])
     joined["estimator_parameters"] = json.dumps(parameters)
     return joined

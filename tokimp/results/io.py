@@ -1,4 +1,4 @@
-"""Results to files and back: netCDF-4 (``.nc``) and Zarr (``.zarr``)."""
+"""Saving and loading results: netCDF-4 (``.nc``) and Zarr (``.zarr``)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ SUFFIXES = (".nc", ".zarr")
 def save(tree: xr.DataTree, path: str | Path) -> None:
     """Write a result, with its analyses, to a netCDF file (``.nc``) or a Zarr folder (``.zarr``).
 
-    The old file, if there is one, is replaced once the new one is complete.
+    An old file of that name is replaced once the new one is complete.
+
+    Parameters
+    ----------
+    tree
+        The result.
+    path
+        The file or folder, in a folder that is there; its suffix decides the format.
 
     Raises
     ------
     SchemaError
-        If the result is not valid, holds text that the file could not give back, or the suffix is another.
+        If the result is not valid or holds text that the file could not give back, if the suffix is another one, or if
+        the folder is missing.
     """
     target = Path(path)
     _check_suffix(target)
@@ -40,7 +48,7 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> xr.DataTree:
-    """Read a result that `save` wrote, into memory; numbers and texts come back exactly as they were.
+    """Return a result that `save` wrote, read into memory; numbers and texts are exactly as they were.
 
     Raises
     ------
@@ -59,7 +67,7 @@ def load(path: str | Path) -> xr.DataTree:
     try:
         with xr.open_datatree(source, decode_times=False, decode_timedelta=False, **options) as stored:
             tree = _in_plain_types(stored.load())
-    # The libraries raise many kinds of errors on files cut short or not theirs; all mean the same to the reader.
+    # The libraries raise many kinds of errors on files that are damaged or of another kind; all mean the same to users.
     except Exception as error:
         raise SchemaError(
             f"{source} is damaged, or not a {source.suffix} file ({type(error).__name__}: {error}); make it again"
@@ -100,7 +108,7 @@ def _in_plain_types(tree: xr.DataTree) -> xr.DataTree:
 
 def _plain_dataset(dataset: xr.Dataset) -> xr.Dataset:
     plain = dataset.copy()
-    # A coordinate is assigned again too: its index was made of the file's kind of text.
+    # Coordinates are assigned again too, because their indexes were made of the file's kind of text.
     for name, variable in dataset.variables.items():
         values = variable.to_numpy()
         if values.dtype.kind in "OUT":

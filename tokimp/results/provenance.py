@@ -1,4 +1,4 @@
-"""What a result comes from: digests, versions and parameters, as they are stored and compared between runs."""
+"""What a result was made from: digests, versions and parameters, in the form in which runs store and compare them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tokimp.storage.digests import json_digest
 
 
 def versions(scorer: Scorer) -> dict[str, str]:
-    """Return the versions of tokimp, torch, transformers and the backend (empty where it is no package)."""
-    numbers = {name: version(name) for name in ("tokimp", "torch", "transformers")}
+    """Return the versions of tokimp, torch, transformers and the backend; empty if the backend is not a package."""
+    installed = {name: version(name) for name in ("tokimp", "torch", "transformers")}
     try:
-        numbers["backend"] = version(scorer.backend)
+        installed["backend"] = version(scorer.backend)
     except PackageNotFoundError:
-        numbers["backend"] = ""
-    return numbers
+        installed["backend"] = ""
+    return installed
 
 
 def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, str]:
-    """Return what tells one model, as it is run, from another."""
+    """Return what tells a model, as it is run here, from any other: name, backend, precision, device, fingerprint."""
     return {
         "model_id": scorer.model_id,
         "backend": scorer.backend,
@@ -45,7 +45,7 @@ def objective_identity(objective: Objective) -> dict[str, Any]:
 
 
 def estimator_identities(estimators: Sequence[ImportanceEstimator]) -> list[dict[str, Any]]:
-    """Return label, name, distribution and parameters of each estimator, and digests of the files it reads, if any."""
+    """Return the label, name, distribution and parameters of each estimator, and digests of the files that it reads."""
     identities: list[dict[str, Any]] = []
     for estimator in estimators:
         identity = {"label": estimator.label, **plugin_identity("estimators", estimator)}
@@ -60,7 +60,7 @@ def chain_identity(chain: TokenizedChain) -> dict[str, str]:
     text = asdict(chain.chain)
     # Where a chain was read does not change what is in it.
     del text["source"]
-    # A field that came later leaves the digests of chains without it as they were.
+    # The field `filler` came later: chains without it keep the digests they had.
     if text["filler"] is None:
         del text["filler"]
     tokens = {
@@ -72,7 +72,7 @@ def chain_identity(chain: TokenizedChain) -> dict[str, str]:
 
 
 def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON can hold them; what it cannot is described by its ``repr``."""
+    """Return parameters as JSON can hold them; a value that it cannot hold is replaced by its ``repr``."""
 
     def describe(value: Any) -> Any:
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else repr(value)

@@ -1,4 +1,4 @@
-"""The result of a comparison: its names, and what makes it valid (``docs/schema.md``)."""
+"""The format of a result: its reserved names, and the rules that a valid result follows (``docs/schema.md``)."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ def ranks(scores: FloatArray) -> IntArray:
     Parameters
     ----------
     scores
-        [unit]; higher = more important.
+        The importance of each unit, [unit]; higher = more important.
 
     Returns
     -------
     IntArray
-        [unit], a permutation of 0 ... n - 1.
+        The rank of each unit, [unit]: a permutation of 0 ... n - 1.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def ranks(scores: FloatArray) -> IntArray:
 
 
 def unstorable(text: str) -> str | None:
-    """Return what keeps a text out of a netCDF file (a NUL, half a surrogate pair), or ``None`` where nothing does."""
+    """Return why a text cannot be stored in a netCDF file (a NUL, half a surrogate pair), or ``None`` if it can."""
     if "\0" in text:
         return f"a NUL character at {text.index(chr(0))}"
     try:
@@ -129,8 +129,8 @@ def validate(tree: xr.DataTree) -> None:
     Raises
     ------
     SchemaError
-        With everything that is wrong, one line each. What only makes sense of well-formed variables (ranks, ragged
-        bookkeeping) is looked at once their names, dimensions and types are right.
+        With everything that is wrong, one line each. Values (ranks, lengths of chains) are checked only if all names,
+        dimensions and types are right.
     """
     dataset = tree.to_dataset()
     problems = [*_shape_problems(dataset)] or [*_ragged_problems(dataset), *_value_problems(dataset)]

@@ -1,4 +1,4 @@
-"""The things everyone does with a result: a chain as a table, its top units, its text at a keep ratio."""
+"""Views of a result: a chain as a table, its top units, its text at a keep ratio, the node of an analysis."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> 
     tree
         A result.
     chain_id, estimator
-        Which chain, and whose importance; the estimator by its label.
+        The id of the chain, and the label of the estimator whose importance counts.
     n
-        How many units; all of them where the chain has fewer.
+        The number of units; a chain with fewer gives all it has.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> 
     SchemaError
         If there is no such chain.
     EstimatorError
-        If there is no such estimator, or it says nothing about the chain.
+        If there is no such estimator, it says nothing about the chain, or `n` is less than 1.
     """
     if n < 1:
         raise EstimatorError(f"n={n} units cannot be shown; give at least 1")
@@ -80,7 +80,21 @@ def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> 
 def kept_positions(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: float) -> IntArray:
     """Return the positions of the reasoning tokens left at a keep ratio, ascending.
 
-    The ``int(n * keep_ratio)`` units of highest rank stay, n being the chain's units.
+    The ``int(n * keep_ratio)`` units of highest rank stay, where n is the number of the chain's units.
+
+    Parameters
+    ----------
+    tree
+        A result.
+    chain_id, estimator
+        The id of the chain, and the label of the estimator whose ranks count.
+    keep_ratio
+        The share of units left, from 0 to 1.
+
+    Returns
+    -------
+    IntArray
+        Positions within the chain's reasoning, [kept token].
 
     Raises
     ------
@@ -111,9 +125,14 @@ def kept_positions(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio:
 def pruned_text(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: float) -> str:
     """Return the reasoning text left at a keep ratio.
 
-    A character is kept if every token that covers it is: of a multi-byte character split over several tokens, the
-    bytes that are left would be no text. A character that no token covers goes with the next token, or at the end of
-    the reasoning with the last one.
+    A character stays if every token that covers it stays. If a multi-byte character is split over several tokens, some
+    of its bytes alone would be no text. A character that no token covers belongs to the next token, or at the end of
+    the reasoning to the last one.
+
+    Parameters
+    ----------
+    tree, chain_id, estimator, keep_ratio
+        As of `kept_positions`.
 
     Raises
     ------
@@ -124,16 +143,29 @@ def pruned_text(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: fl
     chain = one_chain(tree, chain_id)
     reasoning: str = chain["reasoning"].item()
     starts, ends = chain["token_start"].to_numpy(), chain["token_end"].to_numpy()
-    dropped = np.zeros(len(reasoning), dtype=bool)
+    is_dropped = np.zeros(len(reasoning), dtype=bool)
     covered = 0
     for position, (start, end) in enumerate(zip(starts, ends, strict=True)):
         if position not in kept:
-            # Where a gap precedes the token, it starts at the last covered character and the gap goes with it.
-            dropped[min(covered, start) : end] = True
+            # A gap before the token, which no token covers, is dropped with it.
+            is_dropped[min(covered, start) : end] = True
         covered = max(covered, end)
     if len(starts) - 1 not in kept:
-        dropped[covered:] = True
-    return "".join(character for character, gone in zip(reasoning, dropped, strict=True) if not gone)
+        is_dropped[covered:] = True
+    return "".join(character for character, dropped in zip(reasoning, is_dropped, strict=True) if not dropped)
+
+
+def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
+    """Return the node that an analysis added to a result.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run on the result.
+    """
+    if f"/analysis/{name}" not in result.groups:
+        raise SchemaError(f"the result has no {name} yet; run tokimp.analyze(result, {name!r}) on it first")
+    return result[f"analysis/{name}"].to_dataset()
 
 
 def _row(chain: xr.Dataset, estimator: str) -> int:
@@ -144,16 +176,3 @@ def _row(chain: xr.Dataset, estimator: str) -> int:
     if np.isnan(chain["importance"].to_numpy()[row]).all():
         raise EstimatorError(f"the estimator {estimator!r} says nothing about chain {chain['chain_id'].item()!r}")
     return int(row)
-
-
-def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
-    """Return the node of an analysis.
-
-    Raises
-    ------
-    SchemaError
-        If it has not been run on the result.
-    """
-    if f"/analysis/{name}" not in result.groups:
-        raise SchemaError(f"the result has no {name} yet; run tokimp.analyze(result, {name!r}) on it first")
-    return result[f"analysis/{name}"].to_dataset()

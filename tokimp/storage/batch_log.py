@@ -1,4 +1,4 @@
-"""Finished batches on disk, one JSON object a line: appended to, so that a run can be killed and continued."""
+"""The finished batches of a run, on disk as one JSON object a line: the run can be killed and continued."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ NAME = "batches.jsonl"
 class BatchLog:
     """The batches that a run has finished, in order.
 
-    A line is written and flushed to disk as a whole; one that a crash has torn is cut off, and its batch is done again.
+    Each line is flushed to disk. If a crash has torn the last line, it is cut off, and its batch is done again.
 
     Parameters
     ----------
     folder
-        Of the run, which must be held (`tokimp.storage.run_folder.RunFolder`) as long as the log is in use.
+        The folder of the run. The run must hold its lock (`tokimp.storage.run_folder.RunFolder`) while the log is in
+        use.
+
+    Attributes
+    ----------
+    batches
+        The finished batches, in order, each with its number under ``batch``.
 
     Raises
     ------
     ResumeError
-        If a line before the last is damaged, or a batch is out of place.
+        If a whole line is damaged, or a batch is out of place.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +40,7 @@ class BatchLog:
         self.batches: list[dict[str, Any]] = self._read() if self._path.exists() else []
 
     def append(self, batch: Mapping[str, Any]) -> None:
-        """Put the next batch on disk, for good."""
+        """Add the next batch; once this returns, it survives a kill."""
         numbered = {"batch": len(self.batches), **batch}
         with self._path.open("ab") as stream:
             stream.write(json.dumps(numbered, ensure_ascii=False).encode() + b"\n")
@@ -51,12 +57,12 @@ class BatchLog:
         for number, line in enumerate(whole.split(b"\n") if newline else [], start=1):
             try:
                 batch = json.loads(line.decode())
-                in_place = batch["batch"] == number - 1
+                is_in_place = batch["batch"] == number - 1
             except (ValueError, KeyError, TypeError) as error:
                 raise ResumeError(
                     f"{self._path}:{number} is damaged ({error}); cut the file off before it, or use another folder"
                 ) from error
-            if not in_place:
+            if not is_in_place:
                 raise ResumeError(f"{self._path}:{number} is batch {batch['batch']}; use another folder")
             batches.append(batch)
         return batches

@@ -22,7 +22,7 @@ _FORMATS: dict[str, ChainFormat] = {
     reader.name: reader for reader in (JsonlChains(), Gsm8k(), Gsm8kSolutions(), MmluPro())
 }
 FORMATS: tuple[str, ...] = ("auto", *_FORMATS)
-# How many records are looked at to tell the format.
+# The number of records that are looked at to recognise the format.
 _LOOKED_AT = 100
 
 
@@ -44,23 +44,23 @@ def load_chains(
         hub id, ``owner/name`` or ``owner/name:configuration``. These names come before files of the same name (write
         ``./gsm8k``); an existing file comes before a hub id.
     format
-        ``jsonl``, ``gsm8k``, ``gsm8k_solutions`` or ``mmlu_pro``; ``auto`` goes by the first of the first 100 records
-        with fields that only one of them has, and takes ``jsonl`` if there is none.
+        ``jsonl``, ``gsm8k``, ``gsm8k_solutions`` or ``mmlu_pro``. ``auto`` recognises the format by fields that only
+        one of them has, in the first 100 records; if there are none, it takes ``jsonl``.
     limit
-        The most chains to read; those left out do not count. Reading ends there, so what follows is not checked.
+        The most chains to read; records left out do not count. Reading ends there, so what follows is not checked.
     keep_calculator
         Keep GSM8K's calculator notes, ``<<16-3-4=9>>``, in the reasoning.
     skipped
-        Given a list, records that are no chain are put into it and left out, instead of raising.
+        If a list is given, records that are not a chain are appended to it and left out, instead of raising.
     split
-        Of a data set on the hub. MMLU-Pro has chains in ``validation`` only.
+        The split of a data set on the hub. MMLU-Pro has chains in ``validation`` only.
 
     Raises
     ------
     ChainError
-        If the source cannot be read or holds nothing; and, unless `skipped` is given, for the first record that is not
-        JSON, not an object, lacks a field, has one twice, of a wrong type or empty, or repeats an id. The message names
-        file, line and id.
+        If the source cannot be read or holds nothing. Unless `skipped` is given, also for the first record that is not
+        a JSON object, that lacks a field, has it twice, of a wrong type or empty, or that repeats an id. The message
+        names file, line and id.
     """
     if limit is not None and limit < 1:
         raise ChainError(f"limit must be at least 1, not {limit}")
@@ -90,7 +90,7 @@ def demo_chains(limit: int | None = None) -> list[Chain]:
 
 
 def _recognise(records: Iterator[Record]) -> tuple[ChainFormat, Iterator[Record]]:
-    """Return the format, and the records with those that were looked at put back."""
+    """Return the format of some records, and all of the records, from the first one on."""
     seen: list[Record] = []
     for record in itertools.islice(records, _LOOKED_AT):
         seen.append(record)

@@ -1,4 +1,4 @@
-r"""Whether two answers say the same: by letter for choices, by value for numbers and expressions, else by text.
+r"""Whether two answers are the same: compared as letters, as numbers, as expressions or as text.
 
 An answer is an *opening*, the *value* it gives, and what follows. The opening shows which kind of answer it is:
 
@@ -30,7 +30,7 @@ _LETTER = re.compile(r"\bthe answer is \(([A-Z])\)", re.IGNORECASE)
 _WRITTEN_LETTER = re.compile(r"\s*\(?([A-Z])(?![A-Za-z])")
 _BOX = r"\boxed{"
 _UNIT_SIGNS = str.maketrans("", "", ",$%")
-# What is no expression has words in it; math-verify reads "ab" and "ba" as products, which are equal.
+# A text with words is not an expression: math-verify would read "ab" and "ba" as products, which are equal.
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _LONGEST_EXPRESSION = 200
@@ -47,7 +47,7 @@ class AnswerParts:
 
 
 def split_answer(answer: str) -> AnswerParts:
-    r"""Divide an answer into what opens it and the value it gives.
+    r"""Divide an answer into its opening and the value that it gives.
 
     >>> split_answer("#### 1,200")
     AnswerParts(kind='marked', opening='#### ', value='1,200')
@@ -67,7 +67,7 @@ def split_answer(answer: str) -> AnswerParts:
 def read_value(text: str, kind: AnswerKind) -> str:
     r"""Return the value at the start of a text that goes on after an answer's opening; empty where there is none.
 
-    A choice is a letter; what is boxed ends at the brace that closes the box; anything else ends with its line.
+    A choice is a letter. A boxed value ends at the brace that closes the box. Anything else ends with its line.
 
     >>> read_value("18 eggs\nQ: And if", "marked")
     '18 eggs'
@@ -87,29 +87,29 @@ def read_value(text: str, kind: AnswerKind) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def same_value(given: str, right: str, kind: AnswerKind = "plain") -> bool:
+def same_value(value: str, right: str, kind: AnswerKind = "plain") -> bool:
     r"""Return whether two values are the same.
 
-    Letters are the same in either case. Numbers are compared as numbers, without thousands separators, dollar and per
-    cent signs. Expressions, texts without words, are the same where math-verify (Hugging Face) can show it. Anything
-    else is compared as text, case aside.
+    The case of letters does not matter. Numbers are compared as numbers, without thousands separators, dollar and per
+    cent signs. Expressions (texts without words) are the same if math-verify (Hugging Face) can show it. Anything else
+    is compared as text, case aside.
 
     >>> same_value("4,800", "4800."), same_value(r"\frac12", "0.5"), same_value("ab", "ba")
     (True, True, False)
     """
-    given, right = given.strip(), right.strip()
-    if not given or not right:
+    value, right = value.strip(), right.strip()
+    if not value or not right:
         return False
-    if kind == "choice" or given.casefold() == right.casefold():
-        return given.casefold() == right.casefold()
-    one, other = _number(given), _number(right)
+    if kind == "choice" or value.casefold() == right.casefold():
+        return value.casefold() == right.casefold()
+    one, other = _number(value), _number(right)
     if one is not None and other is not None:
         return one == other
-    return _is_expression(given) and _is_expression(right) and _same_expression(given, right)
+    return _is_expression(value) and _is_expression(right) and _same_expression(value, right)
 
 
 def is_right(chain: Chain) -> bool | None:
-    """Return whether the chain's answer says the same as its gold answer; ``None`` where there is no gold answer.
+    """Return whether the chain's answer is the same as its gold answer; ``None`` if it has no gold answer.
 
     >>> is_right(Chain("a", "How many?", "16 * 300 = 4800", "#### 4,800", gold="4800"))
     True
@@ -133,10 +133,10 @@ def _is_expression(text: str) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _same_expression(given: str, right: str) -> bool:
+def _same_expression(value: str, right: str) -> bool:
     from math_verify import parse, verify  # noqa: PLC0415 - brings sympy, which takes its time
 
-    # It stops after so long by a signal, which only the main thread gets.
+    # math-verify stops after so many seconds by means of a signal, which only the main thread gets.
     seconds: Any = _SECONDS if threading.current_thread() is threading.main_thread() else None
-    one, other = (parse(f"${text.strip('$')}$", parsing_timeout=seconds) for text in (right, given))
+    one, other = (parse(f"${text.strip('$')}$", parsing_timeout=seconds) for text in (right, value))
     return bool(one and other and verify(one, other, timeout_seconds=seconds))

@@ -20,7 +20,7 @@ def is_hub_id(source: str) -> bool:
 def hub_records(source: str, split: str, stem: str | None = None) -> Iterator[Record]:
     """Yield the rows of a data set's split; ``where`` is ``owner/name[split]:row``, rows counted from 1.
 
-    `stem` is what their ids are made of; the split by default.
+    Ids are made of `stem`; by default it is the split.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def hub_records(source: str, split: str, stem: str | None = None) -> Iterator[Re
     rows: Any
     try:
         rows = datasets.load_dataset(name, configuration or None, split=split)
-    # The library lets through errors of several layers (network, cache, parsing); all mean that there are no rows.
+    # The library passes on errors of several layers (network, cache, parsing). All mean that there are no rows.
     except Exception as error:
         raise ChainError(
             f"{source}[{split}]: the data set cannot be read from the hub ({type(error).__name__}: {error}); check the "

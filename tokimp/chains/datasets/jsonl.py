@@ -12,10 +12,10 @@ from tokimp.chains.datasets.records import ChainFormat, Record
 class JsonlChains(ChainFormat):
     """Fields ``id``, ``question``, ``reasoning``, ``answer``, and some that may be missing.
 
-    Those are ``gold``, ``system`` and ``wrong_answer``, texts; ``category``, a list of
+    Fields that may be missing are the texts ``gold``, ``system`` and ``wrong_answer``; ``category``, a list of
     ``{"start": 0, "end": 3, "label": "symbolic_math"}`` over the characters of the reasoning; and ``filler``, a list of
-    ``{"start": 0, "end": 14}``: what is known to be of no use for the answer. Texts are kept as given.
-    Other fields are no part of the chain and are passed over.
+    ``{"start": 0, "end": 14}`` that marks text known to be of no use for the answer. Texts are kept as they are. Other
+    fields are ignored.
     """
 
     name = "jsonl"
@@ -71,7 +71,7 @@ def _spans(record: Record, chain_id: str, field: str, parts: tuple[str, ...]) ->
             *first, last = map(repr, parts)
             raise record.error(chain_id, f"{name} must be an object with {', '.join(first)} and {last}")
         for border in ("start", "end"):
-            # bool is an int to Python, and no position to anybody.
+            # A bool is an int to Python, but not a position.
             if not isinstance(span[border], int) or isinstance(span[border], bool):
                 raise record.error(chain_id, f"{name}: {border!r} must be a whole number, not {span[border]!r}")
     return value

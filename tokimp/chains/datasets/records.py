@@ -1,4 +1,4 @@
-"""Records of a file of chains: where each stands, its checked fields, and how one format turns it into chains."""
+"""The records of a file of chains, their checked fields, and the base class of the formats that make chains of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokimp.errors import ChainError
 
 @dataclass(frozen=True, slots=True)
 class SkippedRecord:
-    """A chain that was left out: where it stands (``file:line``), its id as far as known, and why."""
+    """A record that was left out: where it stands (``file:line``), its id if known, and the reason."""
 
     where: str
     id: str
@@ -88,7 +88,7 @@ class ChainFormat(ABC):
 
     @abstractmethod
     def chain_id(self, record: Record, part: str) -> str:
-        """Return the id of a chain, as far as it can be told; never raises."""
+        """Return the id of a chain, or an empty text if the record does not tell it; never raises."""
 
     @abstractmethod
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
@@ -96,7 +96,7 @@ class ChainFormat(ABC):
 
 
 class Skips:
-    """Raises every `ChainError`, or, given a list, puts what was wrong into it."""
+    """Raises the `ChainError` of each record that cannot be used or, if there is a list, appends the record to it."""
 
     def __init__(self, skipped: list[SkippedRecord] | None) -> None:
         self._skipped = skipped
@@ -114,7 +114,7 @@ def _chain_at(where: str, chain_id: str) -> str:
 
 
 def read_records(path: Path, skips: Skips) -> Iterator[Record]:
-    """Yield the objects of a JSONL file; empty lines are passed over.
+    """Yield the objects of a JSONL file; empty lines are ignored.
 
     Raises
     ------

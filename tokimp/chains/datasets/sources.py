@@ -1,4 +1,4 @@
-"""Where records come from: a JSONL file, a data set on the hub, or one of those known by name."""
+"""The sources of records: a JSONL file, a data set on the hub, or a data set known by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tokimp.chains.datasets.hub import hub_records, is_hub_id
 from tokimp.chains.datasets.records import Record, Skips, read_records
 from tokimp.errors import ChainError
 
-# Names of data sets: where they are on the hub, in one part or several.
 _MATH_SUBJECTS = (
     "algebra",
     "counting_and_probability",
@@ -38,9 +37,9 @@ def source_records(
         One of `NAMED`, the path of a JSONL file, or a hub id, ``owner/name`` or ``owner/name:configuration``. These
         names come before files of the same name; an existing file comes before a hub id.
     split
-        Of a data set on the hub.
+        The split of a data set on the hub.
     skips
-        What becomes of records that cannot be read.
+        Takes the records that cannot be read.
     also
         Further names that the caller knows, for the message.
 
@@ -65,5 +64,5 @@ def source_records(
 
 def _named_records(parts: tuple[str, ...], split: str) -> Iterator[Record]:
     for part in parts:
-        # Rows are counted in each part; what tells the parts apart must be in the ids as well.
+        # Rows are counted in each part, so ids must name the part as well.
         yield from hub_records(part, split, f"{part.partition(':')[2]}-{split}" if len(parts) > 1 else None)
