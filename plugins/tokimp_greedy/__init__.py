@@ -1,4 +1,4 @@
-"""Greedy pruning: delete, again and again, the unit whose loss hurts least."""
+"""Greedy pruning: again and again, delete the unit that is missed least."""
 
 from __future__ import annotations
 
@@ -11,55 +11,64 @@ from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.unit_deletions import score_kept
 from tokimp.errors import EstimatorError
-from tokimp_greedy.predicted import PredictedCandidates
-from tokimp_greedy.search_width import Looks, expected_positions
-from tokimp_greedy.strategies import AllCandidates, Audit, Candidates, NearAndBestCandidates, audited_steps
+from tokimp_greedy.predicting import PredictingStrategy
+from tokimp_greedy.search_width import SearchWidth, fast_run_positions
+from tokimp_greedy.strategies import Audit, ExactStrategy, NearAndBestStrategy, Strategy, audited_steps
 
 EXACT_BELOW = 200
-"""Units of a chain below which ``strategy="auto"`` is exact."""
+"""For chains with fewer units than this, ``strategy="auto"`` is exact."""
 
 __all__ = ["EXACT_BELOW", "GreedyPruning"]
 
 
 class GreedyPruning(ImportanceEstimator):
-    """Scores a unit by the step at which greedy pruning deletes it.
+    """Scores each unit of a reasoning by how long greedy pruning keeps it.
 
-    Each step scores what would be left without each unit still kept, deletes the unit that leaves the highest
-    objective, and records the likelihoods after it. A tie, which is an exact one of float64 numbers, goes to the
-    leftmost unit. Words and sentences are deleted as a whole. The procedure is that of Singh and Hakkani-Tür (2026),
-    "Do LLMs encode functional importance of reasoning tokens?" (arXiv 2601.03066), greedy pruning.
+    Greedy pruning shortens the reasoning that a language model wrote between a question and its answer. It deletes one
+    unit (a token, a word or a sentence) at a time. Each step tries the deletion of every unit that is still there, and
+    asks the model how probable it finds what is left. The `objective` says which probability counts, such as that of
+    the reasoning and the answer together. The unit whose deletion leaves the highest objective is deleted for good,
+    and the next step begins.
 
-    A deleted unit's score is its step, from 0. Units that stay all score the number of steps made, which is above
-    every deleted unit; nothing is known of their order, so ranks break the tie from the left.
+    The units that are deleted first were needed least. So the score of a unit is the number of the step that deletes
+    it, counted from 0. Units that are never deleted all score the number of steps, which is above every other score.
+    Nothing is known about their order; ranks take them from the left.
+
+    If several deletions leave exactly the same objective (as float64 numbers), the leftmost unit is deleted. The
+    procedure is that of Singh and Hakkani-Tür (2026), "Do LLMs encode functional importance of reasoning tokens?"
+    (arXiv 2601.03066).
+
+    A chain of n units takes about n * n / 2 trial deletions. The ``fast`` strategy makes far fewer, and may now and
+    then delete another unit than the best.
 
     Parameters
     ----------
     keep_ratio
-        Share of units at which to stop, from 0 up to, not including, 1: ``int(n * keep_ratio)`` of n units stay, as
-        in the paper. The product is one of binary floating-point numbers and is cut, not rounded: of 100 units a
-        keep ratio of 0.29 keeps 28, because ``100 * 0.29`` is 28.999999999999996. 0 deletes every unit, the last
-        one included.
+        Share of the units at which to stop, 0 or more and below 1. Of n units, ``int(n * keep_ratio)`` are kept, as in
+        the paper. The product is cut, not rounded, and is one of binary floating-point numbers: of 100 units a keep
+        ratio of 0.29 keeps 28, because ``100 * 0.29`` is 28.999999999999996. 0 deletes every unit.
     strategy
-        ``exact`` scores every unit at every step. ``fast`` does so at the first step; later, where the objective reads
-        the reasoning (``joint``), it predicts all scores from what each deletion did to each later token, and scores
-        the best exactly (`PredictedCandidates`). Other objectives (``answer``) can be read at the very end only: units
-        near the last deletion and those that cost least when last scored are scored (`NearAndBestCandidates`).
-        ``auto`` is exact for chains of fewer than 200 units and fast for longer ones. What was done is stored:
-        ``diagnostic_fast`` is 1 or 0.
+        ``exact`` tries every unit at every step. ``fast`` does so at the first step; afterwards it tries only units
+        that are likely to be the best. Where the objective reads the reasoning (``joint``), it predicts all scores from
+        what each deletion did to each later token, and tries the best predictions (`PredictingStrategy`). For other
+        objectives (``answer``) it tries the units near the last deletion, and those that cost least when they were last
+        tried (`NearAndBestStrategy`). ``auto`` is exact for chains of fewer than 200 units, and fast for longer ones.
+        The result stores which it was: ``diagnostic_fast`` is 1 or 0.
     window
-        Of ``fast``: units looked at on either side of the last deletion. By default 24 in a chain of fewer than 100
-        units, which affords more, and 16 in others; 4 where the objective does not read the reasoning.
+        For ``fast``: how many units on either side of the last deletion a step looks at. By default 24 in a chain of
+        fewer than 100 units, and 16 in a longer one; 4 if the objective does not read the reasoning.
     beam
-        Of ``fast``: units scored exactly because they seem best. By default 10 and 6; 24 and 12 where the objective
-        does not read the reasoning.
+        For ``fast``: how many units a step tries because they seem best. By default 10 in a chain of fewer than 100
+        units, and 6 in a longer one; 24 and 12 if the objective does not read the reasoning.
     horizon
-        Of ``fast``, where the objective reads the reasoning: tokens read beyond the last deletion to see what it
-        changed near itself. By default 8 in a chain of fewer than 200 units, and 4 in others.
+        For ``fast``, if the objective reads the reasoning: how many tokens beyond the last deletion a step reads, to
+        see what the deletion changed near itself. By default 8 in a chain of fewer than 200 units, and 4 in a longer
+        one.
     audit
-        Of ``fast``: the number of steps, spread evenly, at which all units are scored, and the best one goes.
-        ``diagnostic_audit_agreement`` is the share of them at which ``fast`` would have chosen the same,
-        ``diagnostic_audit_loss`` the mean of the nats (of the objective) that its choices would have lost, and
-        ``diagnostic_audited_steps`` their number.
+        For ``fast``: the number of steps, spread evenly, that try all units and delete the best of all. The result
+        stores what they show: ``diagnostic_audited_steps`` is their number, ``diagnostic_audit_agreement`` the share of
+        them at which ``fast`` would have deleted the same unit, and ``diagnostic_audit_loss`` how much lower, on
+        average, the objective would have been after the choice of ``fast`` (nats).
 
     Examples
     --------
@@ -102,12 +111,12 @@ class GreedyPruning(ImportanceEstimator):
         self.audit = audit
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
-        """Return the step at which each unit goes, [unit], with order and trajectory.
+        """Return the step that deletes each unit, [unit], with the order of deletions and the trajectory.
 
         Raises
         ------
         EstimatorError
-            If the keep ratio is not allowed, or the objective is not a number (NaN) at some step.
+            If a parameter is not allowed, or the objective is not a number (NaN) at some step.
         """
         nothing = np.zeros(0)
         unpruned = Importance(
@@ -120,9 +129,9 @@ class GreedyPruning(ImportanceEstimator):
     def continue_from(
         self, importance: Importance, chain: TokenizedChain, scorer: Scorer, objective: Objective
     ) -> Importance:
-        """Carry a run that stopped at a higher keep ratio on to this one's.
+        """Continue a run that stopped at a higher keep ratio.
 
-        An exact run goes on as if it had never stopped. A fast one scores all units first, as at its beginning.
+        An exact run continues as if it had never stopped. A fast run first scores all units, as at its beginning.
 
         Parameters
         ----------
@@ -134,14 +143,14 @@ class GreedyPruning(ImportanceEstimator):
         Returns
         -------
         Importance
-            Scores, order and trajectory are those of the whole run, the earlier steps included. Diagnostics are of
-            the steps made here alone: ``fast``, and what the audit found, say nothing of how the earlier ones were
-            chosen; ``importance.diagnostics`` does.
+            Scores, order and trajectory of the whole run, the earlier steps included. The diagnostics are those of
+            the steps made here; those of the earlier steps are in ``importance.diagnostics``.
 
         Raises
         ------
         EstimatorError
-            If `importance` is not one of greedy pruning of this chain, or had fewer units left than are to be kept.
+            If `importance` is not a result of greedy pruning of this chain, fewer units are left in it than are to be
+            kept, or the objective is not a number (NaN) at some step.
         """
         self.validate_parameters()
         objective.check(chain)
@@ -161,9 +170,9 @@ class GreedyPruning(ImportanceEstimator):
                 "give a lower keep_ratio"
             )
         reasoning, answer = past.reasoning.tolist(), past.answer.tolist()
-        candidates = self._candidates(chain, scorer, objective, len(kept) - target, len(reasoning))
+        strategy = self._make_strategy(chain, scorer, objective, len(kept) - target, len(reasoning))
         while len(kept) > target:
-            best = candidates.best(kept, len(reasoning))
+            best = strategy.choose(kept, len(reasoning))
             kept.remove(best.unit)
             order[best.unit] = len(reasoning)
             reads_reasoning = Span.REASONING in objective.spans
@@ -174,31 +183,33 @@ class GreedyPruning(ImportanceEstimator):
             joint=np.add(reasoning, answer, dtype=np.float64), answer=np.array(answer), reasoning=np.array(reasoning)
         )
         scores = np.where(order < 0, len(reasoning), order).astype(np.float64)
-        diagnostics = {"fast": float(self._is_fast(chain)), **candidates.diagnostics()}
+        diagnostics = {"fast": float(self._is_fast(chain)), **strategy.diagnostics()}
         return Importance(scores, order, trajectory, diagnostics)
 
     def expected_positions(self, chain: TokenizedChain, objective: Objective) -> float | None:
-        """Return about how many token positions a fast run will read of a scorer that shares; ``None`` if exact."""
+        """Estimate how many token positions a fast run reads if the scorer reuses keys and values.
+
+        Returns ``None`` if a run over this chain is exact; `tokimp.bench` estimates that.
+        """
         if not self._is_fast(chain):
             return None
         steps = len(chain.units) - int(len(chain.units) * self.keep_ratio)
         audited = audited_steps(steps, self.audit) if self.audit else frozenset()
-        return expected_positions(chain, self._looks(chain, objective), steps, audited)
+        return fast_run_positions(chain, self._search_width(chain, objective), steps, audited)
 
     def _is_fast(self, chain: TokenizedChain) -> bool:
         return self.strategy == "fast" or (self.strategy == "auto" and len(chain.units) >= EXACT_BELOW)
 
-    def _looks(self, chain: TokenizedChain, objective: Objective) -> Looks:
-        return Looks.of(chain, objective, window=self.window, beam=self.beam, horizon=self.horizon)
+    def _search_width(self, chain: TokenizedChain, objective: Objective) -> SearchWidth:
+        return SearchWidth.for_chain(chain, objective, window=self.window, beam=self.beam, horizon=self.horizon)
 
-    def _candidates(
-        self, chain: TokenizedChain, scorer: Scorer, objective: Objective, steps: int, made: int
-    ) -> Candidates:
+    def _make_strategy(
+        self, chain: TokenizedChain, scorer: Scorer, objective: Objective, steps: int, steps_made: int
+    ) -> Strategy:
         if not self._is_fast(chain):
-            return AllCandidates(chain, scorer, objective)
-        audit = Audit(
-            frozenset(made + step for step in audited_steps(steps, self.audit)) if self.audit else frozenset()
-        )
-        looks = self._looks(chain, objective)
-        choose = PredictedCandidates if looks.predicts else NearAndBestCandidates
-        return choose(chain, scorer, objective, looks, audit)
+            return ExactStrategy(chain, scorer, objective)
+        audited = audited_steps(steps, self.audit) if self.audit else frozenset()
+        audit = Audit(frozenset(steps_made + step for step in audited))
+        width = self._search_width(chain, objective)
+        strategy = PredictingStrategy if width.predicts else NearAndBestStrategy
+        return strategy(chain, scorer, objective, width, audit)

@@ -1,8 +1,10 @@
-"""Greedy pruning deletes what leaves the most, one unit at a time, and remembers when each went."""
+"""Greedy pruning: which unit goes at which step, exactly and fast, and what it costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokimp_greedy import EXACT_BELOW, GreedyPruning
+from tokimp_greedy.search_width import SearchWidth, fast_run_positions
+from tokimp_greedy.strategies import Audit, audited_steps
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
@@ -27,18 +31,18 @@ objectives = st.sampled_from([Joint(), Answer()])
 
 
 class EntangledScorer(AdditiveScorer):
-    """What a token adds depends on its place and its neighbour, so every step ranks the rest anew."""
+    """A scorer with which a token's worth depends on its place and its neighbour, so every step ranks the rest anew."""
 
     def answer_loglik(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return a sum over neighbouring tokens and their places."""
         own = embeddings[:, 0]
         place = torch.arange(len(own), dtype=torch.float64)
-        before = torch.cat([own.new_zeros(1), own[:-1]]) if len(own) else own
-        return self.answer_base + torch.sin(3 * own + 1.7 * place + before).sum()
+        neighbour = torch.cat([own.new_zeros(1), own[:-1]]) if len(own) else own
+        return self.answer_base + torch.sin(3 * own + 1.7 * place + neighbour).sum()
 
 
 def brute_force(chain: TokenizedChain, scorer: AdditiveScorer, objective: Objective, keep: int) -> Importance:
-    """Greedy pruning of the plainest kind: build every shortened id sequence, and score it from nothing."""
+    """Prune greedily in the plainest way: build every shortened id sequence, and score it as a whole."""
     alive = list(range(len(chain.units)))
     order = np.full(len(chain.units), -1)
     values: list[tuple[float, float]] = []
@@ -59,29 +63,31 @@ def brute_force(chain: TokenizedChain, scorer: AdditiveScorer, objective: Object
 
 
 @given(text=texts, unit=units, objective=objectives, keep_ratio=st.sampled_from([0.0, 0.3, 0.5, 0.9]))
-def test_it_is_the_plain_procedure(text: str, unit: str, objective: Objective, keep_ratio: float) -> None:
-    """Order, scores and joint trajectory are those of scoring every shortened sequence from nothing, in any unit."""
+def test_it_deletes_what_plain_greedy_pruning_deletes(
+    text: str, unit: str, objective: Objective, keep_ratio: float
+) -> None:
+    """For any unit, order, scores and joint trajectory are those of scoring every shortened sequence as a whole."""
     chain, scorer = toy_chain(text, unit=unit), EntangledScorer(LETTERS)
     expected = brute_force(chain, scorer, objective, int(len(chain.units) * keep_ratio))
-    found = GreedyPruning(keep_ratio=keep_ratio).estimate(chain, scorer, objective)
-    assert found.order is not None
-    assert found.trajectory is not None
-    np.testing.assert_array_equal(found.order, expected.order)
-    np.testing.assert_array_equal(found.scores, expected.scores)
-    np.testing.assert_allclose(found.trajectory.joint, list(expected.diagnostics.values()), atol=1e-9)
+    importance = GreedyPruning(keep_ratio=keep_ratio).estimate(chain, scorer, objective)
+    assert importance.order is not None
+    assert importance.trajectory is not None
+    np.testing.assert_array_equal(importance.order, expected.order)
+    np.testing.assert_array_equal(importance.scores, expected.scores)
+    np.testing.assert_allclose(importance.trajectory.joint, list(expected.diagnostics.values()), atol=1e-9)
 
 
 def test_tokens_go_in_ascending_order_of_what_they_add() -> None:
     """On a scorer whose tokens add up, the token that adds least goes first, and its step is its score."""
     scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0, "d": 0.25})
-    found = GreedyPruning().estimate(toy_chain("abcd"), scorer, Answer())
-    assert found.scores.tolist() == [2, 0, 3, 1]
-    assert found.order is not None
-    assert found.order.tolist() == [2, 0, 3, 1]
+    importance = GreedyPruning().estimate(toy_chain("abcd"), scorer, Answer())
+    assert importance.scores.tolist() == [2, 0, 3, 1]
+    assert importance.order is not None
+    assert importance.order.tolist() == [2, 0, 3, 1]
 
 
-def test_the_trajectory_is_of_what_is_left() -> None:
-    """After each step the likelihoods are those of the chain without everything deleted so far, to the empty one."""
+def test_the_trajectory_describes_what_is_left() -> None:
+    """After each step, down to the empty chain, the likelihoods are those of what is left."""
     scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0}, answer_base=-4.0, reasoning_logprob=-1.0)
     trajectory = GreedyPruning().estimate(toy_chain("abc"), scorer, Answer()).trajectory
     assert trajectory is not None
@@ -92,12 +98,12 @@ def test_the_trajectory_is_of_what_is_left() -> None:
 
 def test_ties_go_to_the_leftmost() -> None:
     """Units that leave exactly the same are deleted from left to right."""
-    found = GreedyPruning().estimate(toy_chain("babab"), AdditiveScorer({"a": 0.0, "b": 1.0}), Joint())
-    assert found.scores.tolist() == [2, 0, 3, 1, 4]
+    importance = GreedyPruning().estimate(toy_chain("babab"), AdditiveScorer({"a": 0.0, "b": 1.0}), Joint())
+    assert importance.scores.tolist() == [2, 0, 3, 1, 4]
 
 
 def test_words_go_as_a_whole() -> None:
-    """The joint objective gains by a long word of likely loss: its tokens' log-probabilities leave together."""
+    """A word is deleted with all its tokens, so a long enough word goes first though its tokens are worth more."""
     scorer = AdditiveScorer({"a": 0.75, "b": -0.5}, reasoning_logprob=-1.0)
     chain = toy_chain("aaa b", unit="word")  # without "aaa": 3 - 2.25 gained; without " b": 2 + 0.5
     assert GreedyPruning().estimate(chain, scorer, Joint()).scores.tolist() == [1, 0]
@@ -109,23 +115,23 @@ def test_words_go_as_a_whole() -> None:
 )
 def test_the_product_of_length_and_keep_ratio_is_cut(n: int, keep_ratio: float, left: int) -> None:
     """``int(n * keep_ratio)`` units stay, even where binary floating point makes the product a hair too small."""
-    found = GreedyPruning(keep_ratio=keep_ratio).estimate(toy_chain("a" * n), AdditiveScorer(), Joint())
-    assert found.order is not None
-    assert (found.order < 0).sum() == left
+    importance = GreedyPruning(keep_ratio=keep_ratio).estimate(toy_chain("a" * n), AdditiveScorer(), Joint())
+    assert importance.order is not None
+    assert (importance.order < 0).sum() == left
 
 
 def test_what_stays_scores_above_what_went() -> None:
     """Units left at the keep ratio all score the number of steps made."""
     scorer = AdditiveScorer({"a": 0.5, "b": -0.25, "c": 2.0, "d": 0.25})
-    found = GreedyPruning(keep_ratio=0.5).estimate(toy_chain("abcd"), scorer, Answer())
-    assert found.scores.tolist() == [2, 0, 2, 1]
-    assert found.order is not None
-    assert found.order.tolist() == [-1, 0, -1, 1]
+    importance = GreedyPruning(keep_ratio=0.5).estimate(toy_chain("abcd"), scorer, Answer())
+    assert importance.scores.tolist() == [2, 0, 2, 1]
+    assert importance.order is not None
+    assert importance.order.tolist() == [-1, 0, -1, 1]
 
 
 @given(text=texts, objective=objectives, first=st.floats(0, 0.99), second=st.floats(0, 0.99))
 def test_a_continued_run_equals_an_unbroken_one(text: str, objective: Objective, first: float, second: float) -> None:
-    """Stopping at one keep ratio and going on to a lower one gives the same, and scores nothing twice."""
+    """Stopping at one keep ratio and continuing to a lower one gives the same result, and scores nothing twice."""
     chain, scorer, low = toy_chain(text), EntangledScorer(LETTERS), min(first, second)
     unbroken = GreedyPruning(low).estimate(chain, scorer, objective)
     cost = scorer.tokens_forwarded
@@ -141,13 +147,13 @@ def test_a_continued_run_equals_an_unbroken_one(text: str, objective: Objective,
 
 
 def test_a_run_that_was_continued_is_left_as_it_was() -> None:
-    """Continuing makes a new importance; the one given keeps its order."""
+    """Continuing a run makes a new importance and leaves the old one unchanged."""
     chain, scorer = toy_chain("abcd"), EntangledScorer(LETTERS)
     stopped = GreedyPruning(0.5).estimate(chain, scorer, Joint())
     assert stopped.order is not None
-    before = stopped.order.tolist()
+    order = stopped.order.tolist()
     GreedyPruning().continue_from(stopped, chain, scorer, Joint())
-    assert stopped.order.tolist() == before
+    assert stopped.order.tolist() == order
 
 
 def test_only_greedy_runs_of_the_chain_can_be_continued() -> None:
@@ -165,7 +171,9 @@ def test_only_greedy_runs_of_the_chain_can_be_continued() -> None:
 @pytest.mark.parametrize("keep_ratio", [-0.1, 1, 1.5, float("nan"), "0.5", None, True])
 def test_a_keep_ratio_must_be_a_share(keep_ratio: object) -> None:
     """Only numbers from 0 up to 1 are taken, and the message names the parameter and what it was."""
-    with pytest.raises(EstimatorError, match=r"greedy: keep_ratio=.* is not allowed; give a number, 0 or more and below 1"):
+    with pytest.raises(
+        EstimatorError, match=r"greedy: keep_ratio=.* is not allowed; give a number, 0 or more and below 1"
+    ):
         GreedyPruning(keep_ratio=keep_ratio).validate_parameters()  # type: ignore[arg-type] # what is tested
 
 
@@ -187,7 +195,7 @@ def test_an_objective_that_does_not_fit_is_refused() -> None:
 
 
 def test_the_cost_is_the_published_one() -> None:
-    """A scorer that shares nothing passes ``sum of n * (|q| + n - 1 + |a|)`` token positions for n, n - 1, ..., 1."""
+    """Without sharing, a step over n units passes n * (prompt + n - 1 + answer) token positions."""
     scorer = AdditiveScorer()
     GreedyPruning().estimate(toy_chain("abcde", question="qq", answer="zzz"), scorer, Joint())
     assert scorer.tokens_forwarded == sum(n * (2 + n - 1 + 3) for n in range(1, 6))
@@ -211,7 +219,7 @@ def test_fast_with_a_beam_over_all_units_is_exact(text: str, unit: str, objectiv
 
 @pytest.mark.parametrize("objective", [Joint(), Answer()], ids=lambda objective: objective.name)
 def test_fast_is_exact_where_deletions_do_not_interact(objective: Objective) -> None:
-    """With importances that add up, what was seen at the first step stays true, so a beam of one suffices."""
+    """If importances add up, what the first step sees stays true, so a beam of one suffices."""
     chain, scorer = toy_chain("the quick brown fox"), AdditiveScorer(LETTERS)
     exact = GreedyPruning(strategy="exact").estimate(chain, scorer, objective)
     fast = GreedyPruning(strategy="fast", window=0, beam=1, audit=0).estimate(chain, scorer, objective)
@@ -220,7 +228,7 @@ def test_fast_is_exact_where_deletions_do_not_interact(objective: Objective) -> 
 
 
 class CountingScorer(EntangledScorer):
-    """Remembers which units were asked for at each step."""
+    """A scorer that records which units each step asks for."""
 
     def __init__(self, values: dict[str, float]) -> None:
         super().__init__(values)
@@ -229,7 +237,7 @@ class CountingScorer(EntangledScorer):
     def score_deletions(
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
     ) -> DeletionScores:
-        """Remember, and score."""
+        """Record what is asked for, and score it."""
         if asked := [position for candidate in candidates for position in candidate]:  # else what is kept is scored
             self.asked.append(asked)
         return super().score_deletions(chain, kept, candidates, objective)
@@ -238,26 +246,26 @@ class CountingScorer(EntangledScorer):
 def test_where_only_the_answer_is_read_fast_scores_the_neighbours_of_the_last_deletion_and_the_best() -> None:
     """After the first step only `window` units on either side and the `beam` best are scored; audits score all."""
     chain, scorer = toy_chain("abcdefghijklmnopqrst"), CountingScorer(LETTERS)
-    found = GreedyPruning(strategy="fast", window=1, beam=2, audit=2).estimate(chain, scorer, Answer())
-    assert found.order is not None
-    gone = np.argsort(found.order).tolist()
+    importance = GreedyPruning(strategy="fast", window=1, beam=2, audit=2).estimate(chain, scorer, Answer())
+    assert importance.order is not None
+    order = np.argsort(importance.order).tolist()
     kept = set(range(20))
     for step, asked in enumerate(scorer.asked):
         if step in {0, 5, 15}:
             assert set(asked) == kept
         else:
-            left = max((unit for unit in kept if unit < gone[step - 1]), default=None)
-            right = min((unit for unit in kept if unit > gone[step - 1]), default=None)
+            left = max((unit for unit in kept if unit < order[step - 1]), default=None)
+            right = min((unit for unit in kept if unit > order[step - 1]), default=None)
             assert {left, right} - {None} <= set(asked)
             assert len(asked) <= 4
-        assert gone[step] in asked
-        kept.remove(gone[step])
-    assert found.diagnostics["audited_steps"] == 2
-    assert found.diagnostics["audit_loss"] >= 0
+        assert order[step] in asked
+        kept.remove(order[step])
+    assert importance.diagnostics["audited_steps"] == 2
+    assert importance.diagnostics["audit_loss"] >= 0
 
 
 class ReadingScorer(EntangledScorer):
-    """Remembers which units were read at each call, and up to where."""
+    """A scorer that records which units each call reads, and how far."""
 
     def __init__(self, values: dict[str, float]) -> None:
         super().__init__(values)
@@ -271,25 +279,25 @@ class ReadingScorer(EntangledScorer):
         *,
         until: int | None = None,
     ) -> FloatArray:
-        """Remember, and give what is asked for: nothing after `until`."""
+        """Record what is asked for, and return it: NaN after `until`."""
         self.read.append((list(kept), [position for candidate in candidates for position in candidate], until))
-        found = super().deletion_logprobs(chain, kept, candidates)
+        logprobs = super().deletion_logprobs(chain, kept, candidates)
         if until is not None:
-            found[:, until + 1 :] = np.nan
-        return found
+            logprobs[:, until + 1 :] = np.nan
+        return logprobs
 
 
 def test_where_the_reasoning_is_read_fast_looks_around_the_last_deletion_and_scores_the_best_predictions() -> None:
     """Units near the last deletion are read a few tokens beyond it, then `beam` units to the end; audits read all."""
     chain, scorer = toy_chain("abcdefghijklmnopqrstuvwxyz abcdef"), ReadingScorer(LETTERS)
-    found = GreedyPruning(strategy="fast", window=2, beam=3, horizon=1, audit=1).estimate(chain, scorer, Joint())
-    assert found.order is not None
-    gone, read = np.argsort(found.order).tolist(), iter(scorer.read)
+    importance = GreedyPruning(strategy="fast", window=2, beam=3, horizon=1, audit=1).estimate(chain, scorer, Joint())
+    assert importance.order is not None
+    order, read = np.argsort(importance.order).tolist(), iter(scorer.read)
     kept, asked, until = next(read)
     assert asked == kept == list(range(33))
     assert until is None
-    for step, deleted in enumerate(gone[:-1], start=1):
-        kept = sorted(gone[step:])
+    for step, deleted in enumerate(order[:-1], start=1):
+        kept = sorted(order[step:])
         place = int(np.searchsorted(kept, deleted))
         for side in (kept[max(0, place - 2) : place], kept[place : place + 2]):
             if side:
@@ -299,9 +307,9 @@ def test_where_the_reasoning_is_read_fast_looks_around_the_last_deletion_and_sco
         assert there == kept
         assert until is None
         assert len(asked) == (len(kept) if step == 16 else min(3, len(kept)))
-        assert gone[step] in asked
+        assert order[step] in asked
     assert next(read, None) is None
-    assert found.diagnostics["audited_steps"] == 1
+    assert importance.diagnostics["audited_steps"] == 1
 
 
 @given(text=texts, unit=units, first=st.floats(0, 0.99))
@@ -332,6 +340,35 @@ def test_auto_is_exact_below_the_stated_length(length: int, fast: float) -> None
     ],
 )
 def test_parameters_of_the_fast_strategy_are_checked(parameters: dict[str, Any], message: str) -> None:
-    """A strategy that there is not, and counts that are none, are refused before any work."""
+    """An unknown strategy and impossible counts are refused before any work."""
     with pytest.raises(EstimatorError, match=message):
         GreedyPruning(**parameters).validate_parameters()
+
+
+def test_an_audit_records_how_far_a_choice_is_below_the_best() -> None:
+    """Agreement is the share of audited steps whose chosen units hold the best one, loss the mean of what is missed."""
+    audit = Audit(frozenset({3, 5}))
+    audit.record([0, 2, 4], np.array([-1.0, -3.0, -2.0]), [2, 4])
+    audit.record([0, 2], np.array([-1.0, -3.0]), [0])
+    assert audit.diagnostics() == {"audited_steps": 2.0, "audit_agreement": 0.5, "audit_loss": 0.5}
+
+
+@given(steps=st.integers(1, 300), count=st.integers(1, 10))
+def test_audited_steps_are_spread_over_the_run(steps: int, count: int) -> None:
+    """They lie within the run, leave out the first step, and no stretch of it is longer than twice the even one."""
+    audited = sorted(audited_steps(steps, count))
+    assert all(0 < step < steps for step in audited)
+    assert len(audited) <= count
+    assert all(later - earlier <= 2 * steps / count + 1 for earlier, later in pairwise([0, *audited, steps]))
+
+
+@pytest.mark.parametrize("predicts", [True, False])
+def test_a_wider_search_is_estimated_to_cost_more(predicts: bool) -> None:
+    """A larger window, beam or horizon, or more audited steps, each raise the estimate."""
+    chain = toy_chain("abcdefghij" * 12)
+    narrow = SearchWidth(predicts, window=4, beam=4, horizon=2 if predicts else 0)
+    least = fast_run_positions(chain, narrow, 120, frozenset())
+    wider = [replace(narrow, window=8), replace(narrow, beam=12)]
+    wider += [replace(narrow, horizon=6)] if predicts else []
+    assert all(fast_run_positions(chain, width, 120, frozenset()) > least for width in wider)
+    assert fast_run_positions(chain, narrow, 120, {30, 60}) > least
