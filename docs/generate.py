@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import re
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
 import tokimp
-from tokimp.cli.main import cli
+from tokimp.cli.commands import cli
+from tokimp.cli.lazy_command import LazyCommand
 
 CLI_HEADER = """# The command line
 
 Made from `--help` by `python docs/generate.py`; do not edit it by hand.
 
-Exit status: 0 done, 2 wrong usage, 1 anything else, with one line on stderr that says what to do.
+Exit status: 0 done, 2 wrong usage, 130 interrupted (Ctrl-C), 1 anything else. If it is not 0, one line on standard
+error says what to do.
 `--debug` shows the traceback behind that line.
 """
 API_HEADER = """# The Python interface
@@ -31,7 +36,8 @@ def command_line() -> str:
     """Return the text of ``cli.md``."""
     sections = [CLI_HEADER]
     commands: list[tuple[str, click.Command]] = [("tokimp", cli)]
-    commands += [(f"tokimp {name}", command) for name, command in sorted(cli.commands.items())]
+    for name, command in sorted(cli.commands.items()):
+        commands.append((f"tokimp {name}", command.command if isinstance(command, LazyCommand) else command))
     for name, command in commands:
         context = click.Context(
             command, info_name=name, max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
@@ -41,18 +47,42 @@ def command_line() -> str:
 
 
 def interface() -> str:
-    """Return the text of ``api.md``: every public name, in the groups of ``tokimp.__all__``."""
-    source = inspect.getsource(tokimp)
-    listed = source[source.index("__all__") :]
+    """Return the text of ``api.md``: every public name, in the groups of ``__all__`` in ``tokimp/__init__.pyi``."""
+    stub = Path(tokimp.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    listed = stub[stub.index("__all__") :]
     lines = [API_HEADER]
     for comment, name in re.findall(r"^    # (.+)$|^    \"(\w+)\",$", listed, flags=re.MULTILINE):
         if comment:
             lines.append(f"\n## {comment.capitalize()}\n")
         elif not name.startswith("_"):
-            public = getattr(tokimp, name)
-            summary = (inspect.getdoc(public) or "").split("\n\n", maxsplit=1)[0]
-            lines.append(f"- `tokimp.{name}{_parameters(public)}`: {' '.join(summary.split())}")
+            lines.append(f"- `tokimp.{name}{_parameters(getattr(tokimp, name))}`: {_summary(name, stub)}")
     return "\n".join(lines) + "\n"
+
+
+def _summary(name: str, stub: str) -> str:
+    """Return the first paragraph of a public name's docstring, on one line.
+
+    The docstring of a constant, such as a type of arrays, stands below it in the module that the stub takes it from.
+    """
+    public = getattr(tokimp, name)
+    if inspect.isclass(public) or inspect.isfunction(public):
+        text = inspect.getdoc(public) or ""
+    else:
+        text = _docstring_of_constant(name, stub)
+    if not text:
+        raise ValueError(f"tokimp.{name} has no docstring; write one where it is defined")
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
+
+
+def _docstring_of_constant(name: str, stub: str) -> str:
+    for imported in ast.parse(stub).body:
+        if isinstance(imported, ast.ImportFrom) and name in {alias.name for alias in imported.names}:
+            module = importlib.import_module(f"tokimp.{imported.module}")
+            for statement, below in pairwise(ast.parse(inspect.getsource(module)).body):
+                assigned = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name
+                if assigned and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                    return str(below.value.value)
+    return ""
 
 
 def _parameters(public: Any) -> str:

@@ -5,7 +5,18 @@ from .chains.datasets import SkippedRecord, demo_chains, load_chains
 from .chains.tokenization import tokenize_chain
 from .compare.compare import compare
 from .contracts.analysis import Analysis, AnalysisInput, Scoring
-from .contracts.categorizer import Categorizer
+from .contracts.categorizer import CATEGORIES, OTHER, Categorizer
+from .contracts.constraints import (
+    AnyOf,
+    Constraint,
+    ListOf,
+    Number,
+    OneOf,
+    Optional,
+    Text,
+    TrueOrFalse,
+    WholeNumber,
+)
 from .contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
 from .contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from .contracts.progress import Progress
@@ -48,10 +59,11 @@ from .errors import (
     TrainingError,
     UnsupportedError,
 )
+from .models.backend import Backend
 from .models.causal_lm import CausalLMScorer
-from .models.loading import load_scorer
+from .models.loading import LoadedModel, load_scorer
 from .models.writing.load import load_engine
-from .results.by_chain import iterate
+from .results.by_chain import iterate, unit_scores
 from .results.io import load, save
 from .results.schema import ranks, validate
 from .results.views import chain_table, kept_positions, pruned_text, top_units
@@ -68,9 +80,11 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "load_chains",
     "tokenize_chain",
     # scorers
+    "Backend",
     "Capability",
     "CausalLMScorer",
     "DeletionScores",
+    "LoadedModel",
     "Scorer",
     "SpanLogprobs",
     "load_scorer",
@@ -108,8 +122,11 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "ranks",
     "save",
     "top_units",
+    "unit_scores",
     "validate",
     # categories
+    "CATEGORIES",
+    "OTHER",
     "Categorizer",
     "load_categorizer",
     # distillation
@@ -133,6 +150,16 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "register_scorer",
     "register_task",
     "register_trainer",
+    # constraints on parameters
+    "AnyOf",
+    "Constraint",
+    "ListOf",
+    "Number",
+    "OneOf",
+    "Optional",
+    "Text",
+    "TrueOrFalse",
+    "WholeNumber",
     # types of arrays
     "FloatArray",
     "IntArray",

@@ -10,9 +10,10 @@ from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.contracts.parameters import Parameterized
 from tokimp.errors import CategorizerError
 
-# The six of Singh and Hakkani-Tuer (2026), and what could not be told.
 CATEGORIES = ("symbolic_math", "verbal_math", "entity_name", "coreference", "grammar", "meta_discourse")
+"""The six categories of Singh and Hakkani-Tuer (2026)."""
 OTHER = "other"
+"""The category of what belongs to none of the six, or cannot be told."""
 
 
 class Categorizer(Parameterized, ABC):
