@@ -7,6 +7,7 @@ from typing import Any
 
 from tokimp.contracts.task import Question, Source, Task
 from tokimp.errors import TaskError
+from tokimp.testing.parameter_checks import check_parameters, expect
 
 _MANY = 500
 Example = tuple[str, str, bool | None]
@@ -21,11 +22,15 @@ def check_task(
 ) -> None:
     r"""Raise `AssertionError` if a task breaks the contract of `Task`.
 
-    Checked is that ``__init__`` stores its parameters; that questions have ids and texts of their own, with a right
-    answer, and are the same when asked for again; that a higher limit gives those of a lower one too; that no question
-    is in both splits (all are compared; where a task must be given a limit, 500 of each); and that `Task.split` gives
-    None, or two texts of the response, one after the other and without white space around them, on your examples and on
-    texts that are none.
+    The rules:
+
+    - ``__init__`` stores its parameters as given. Name, label, parameters and constraints are well formed.
+    - Questions have ids and texts of their own and a right answer, and are the same when they are asked for again.
+    - A higher limit gives the questions of a lower one too.
+    - No question is in both splits. All are compared; if a task must have a limit, 500 of each split.
+    - `Task.split` gives None, or two texts of the response, one after the other and without white space around them.
+      It is tried on your examples, and on texts that are no response.
+    - `Task.is_right` says what your examples say.
 
     Parameters
     ----------
@@ -34,9 +39,9 @@ def check_task(
     examples
         Responses, each with a right answer and whether it is right: True, False, or None where it cannot be split.
     source
-        As of `Task.questions`.
+        Where `Task.questions` reads; ``None`` for the task's own source.
     splits
-        The names of two splits; one name twice for a source that is one split by itself.
+        The names of two splits; one name twice if the source is a single split.
 
     Examples
     --------
@@ -44,8 +49,7 @@ def check_task(
     >>> response = "So 7.\n#### 7"
     >>> check_task(WordProblems(), [(response, "7", True), (response, "8", False), ("So 7.", "7", None)])
     """
-    assert task.parameters() is not None  # noqa: S101 - reads them, and raises where __init__ did not store one
-    task.validate_parameters()
+    check_parameters(task)
     few, many = (_questions(task, source, split=splits[0], limit=limit) for limit in (2, 5))
     _expect(
         all(question in many for question in few), task, "a higher limit must give the questions of a lower one too"
@@ -53,7 +57,7 @@ def check_task(
     again = _questions(task, source, split=splits[0], limit=5)
     _expect(many == again, task, "asked again with the same seed, questions gives others")
     if splits[0] != splits[1]:
-        first, second = ({each.text for each in _all_questions(task, source, split)} for split in splits)
+        first, second = ({question.text for question in _all_questions(task, source, split)} for split in splits)
         shared = first & second
         _expect(not shared, task, f"a question is in both splits: {sorted(shared)[:1]}")
     for response in ("", " ", "\n", "####", "{", "no answer \ud83d\ude00", *(response for response, _, _ in examples)):
@@ -64,8 +68,8 @@ def check_task(
             (parts is None) == (right is None), task, f"split({response!r}) is {parts!r}, but right is said: {right}"
         )
         if parts is not None:
-            found: Any = task.is_right(parts[1], gold)
-            _expect(found is right, task, f"is_right({parts[1]!r}, {gold!r}) is {found!r}, not {right}")
+            judged: Any = task.is_right(parts[1], gold)
+            _expect(judged is right, task, f"is_right({parts[1]!r}, {gold!r}) is {judged!r}, not {right}")
 
 
 def _questions(task: Task, source: Source | None, *, split: str, limit: int) -> list[Question]:
@@ -102,6 +106,5 @@ def _check_parts(task: Task, response: str) -> None:
     _expect(in_order, task, f"{where}; both must stand in the response as they are, the reasoning first")
 
 
-def _expect(condition: bool, task: Task, message: str) -> None:
-    if not condition:
-        raise AssertionError(f"{task.name}: {message}")
+def _expect(holds: bool, task: Task, message: str) -> None:
+    expect(holds, f"{task.name}: {message}")

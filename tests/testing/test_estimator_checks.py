@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import Number
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
 from tokimp.contracts.objective import Answer, Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -21,14 +22,11 @@ class Good(ImportanceEstimator):
     name = "good"
     requires = frozenset({Capability.LOGPROBS})
 
+    constraints = {"power": Number(above=0)}
+
     def __init__(self, power: float = 1.0, noise: bool = False) -> None:
         self.power = power
         self.noise = noise
-
-    def validate_parameters(self) -> None:
-        """Allow powers above 0."""
-        if self.power <= 0:
-            raise self.invalid_parameter("power", "a number above 0")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the surprisal, with seeded noise if so asked."""
@@ -78,7 +76,7 @@ def _needed(self: Any, power: float) -> None:
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        ("good", "neither an ImportanceEstimator nor a class"),
+        ("good", "is neither an instance nor a subclass of ImportanceEstimator"),
         (int, "int does not subclass ImportanceEstimator"),
         (ImportanceEstimator, "does not define estimate"),
         (broken(name="a:b"), "holds no space"),
@@ -92,6 +90,7 @@ def _needed(self: Any, power: float) -> None:
         (broken(__init__=_unnamed), r"takes \*powers"),
         (broken(__init__=_needed), "needs power: give check_estimator an instance"),
         (Good(power=-1), "good: power=-1 is not allowed; give a number above 0"),
+        (broken(constraints={"pwoer": Number()}), "good: constraints name pwoer, but __init__ has power, noise"),
         (broken(label="better"), "label 'better' must begin with the name"),
         (broken(label=property(lambda self: f"good:{id(self)}")), "equal parameters must give equal labels"),
     ],
