@@ -11,7 +11,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tokimp.errors import ScorerError
 from tokimp.models import source as model_source
-from tokimp.models.loading import check_model
+from tokimp.models.loading import check_loadable
 from tokimp.models.source import asks_the_hub, line, not_loaded
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
@@ -62,14 +62,14 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_of_a_hub_id_must_have_been_fetched_where_the_hub_is_not_asked(fetched: Path) -> None:
     """Offline, a configuration and a tokenizer that are here are no model; with weights beside them they are."""
     with pytest.raises(ScorerError, match=r"'owner/model', weights .* not among what was fetched.*OFFLINE is set\)"):
-        check_model("owner/model")
+        check_loadable("owner/model")
     for kind in ("model-00001-of-00002.safetensors", "pytorch_model.bin"):
         (fetched / kind).write_bytes(b"")
-        check_model("owner/model")
+        check_loadable("owner/model")
         (fetched / kind).unlink()
     shutil.copy(fetched / "config.json", fetched / "training_args.bin")
     with pytest.raises(ScorerError, match="not among what was fetched"):
-        check_model("owner/model")
+        check_loadable("owner/model")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_the_hub_is_asked_whether_it_has_weights(
     monkeypatch.setattr(model_source, "is_offline_mode", lambda: False)
     before = sorted(fetched.iterdir())
     if said is None:
-        check_model("owner/model")
+        check_loadable("owner/model")
     else:
         with pytest.raises(ScorerError, match=said):
-            check_model("owner/model")
+            check_loadable("owner/model")
     assert sorted(fetched.iterdir()) == before
 
 

@@ -1,4 +1,4 @@
-"""From a name, a folder, a file or an object to a causal language model and its tokenizer; `load_scorer`."""
+"""Load a causal language model and its tokenizer from a hub id, a folder, a GGUF file or a model object."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tokimp.models.source import check_weights, line, locate, not_loaded
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A decoder on its device, in its precision, with nothing to be trained.
+    """A decoder on its device, in its precision, in evaluation mode and with gradients of its weights turned off.
 
     Attributes
     ----------
     model, tokenizer
-        Transformers' objects; they belong to the scorer alone, which may change them.
+        The objects of transformers. They belong to the scorer alone, which may change them.
     model_id
-        What the model is called in results.
+        The name of the model in results.
     device, dtype
-        As stored in results: ``cuda``, ``float32``.
+        As results store them, such as ``cuda`` and ``float32``.
     """
 
     model: Any
@@ -51,25 +51,26 @@ def load_scorer(
     ----------
     model
         A hub id, a folder, a GGUF file (or a folder with one), a transformers model object, or ``"tiny"``, the model
-        that comes with tokimp. An object is copied, memory included, since a backend changes the model it wraps.
+        that comes with tokimp. A model object is copied, weights included, because a backend changes what it wraps.
     backend
-        Name of a scorer: ``transformer_lens``, ``nnsight``, another package's, or ``module:Class``.
+        Name of a scorer: ``transformer_lens``, ``nnsight``, one from another package, or ``module:Class``.
     device
-        ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` takes the first there is of CUDA, MPS and CPU, and leaves a
-        model object where it is.
+        ``cpu``, ``cuda``, ``cuda:1``, ``mps``. ``auto`` takes the first that is available of CUDA, MPS and CPU, and
+        leaves a model object where it is.
     dtype
-        ``float32``, ``bfloat16``, ``float16``; ``auto`` means float32 on a CPU and the checkpoint's own elsewhere.
+        ``float32``, ``bfloat16``, ``float16``, ``float64``. ``auto`` means float32 on a CPU, and the precision of the
+        checkpoint elsewhere.
     tokenizer
-        A tokenizer object, or where to load one from; needed with a model object, else the model's own by default.
+        A tokenizer object, or a name or folder to load one from. By default the model's own; a model object has none.
     **options
         Further parameters of the scorer's class.
 
     Raises
     ------
     PluginError
-        If there is no such backend, or it is no scorer.
+        If there is no such backend, or it is not a scorer.
     ScorerError
-        If the model or its tokenizer cannot be loaded.
+        If the model or its tokenizer cannot be loaded, or the scorer does not take the options.
     UnsupportedError
         If the model is not a decoder, or the backend does not know its architecture.
     """
@@ -91,9 +92,21 @@ def load_model(
     tokenizer: Any = None,
     trust_remote_code: bool = False,
 ) -> LoadedModel:
-    """Load a decoder and its tokenizer; parameters and errors as for `load_scorer`.
+    """Load a decoder and its tokenizer.
 
-    `trust_remote_code` allows a hub repository to run its own Python code here; tokimp never turns it on by itself.
+    Parameters
+    ----------
+    model, device, dtype, tokenizer
+        As for `load_scorer`.
+    trust_remote_code
+        Whether a hub repository may run its own Python code here. tokimp never turns this on by itself.
+
+    Raises
+    ------
+    ScorerError
+        If the model or its tokenizer cannot be loaded, or the device or precision is not available.
+    UnsupportedError
+        If the model is not a decoder.
     """
     if isinstance(model, torch.nn.Module):
         return _from_object(model, device, dtype, tokenizer)
@@ -107,17 +120,19 @@ def load_model(
     return _finished(loaded.to(place), loaded_tokenizer, name, place)
 
 
-def check_model(model: str, *, trust_remote_code: bool = False) -> None:
-    """Raise what `load_model` would raise of a model, as far as that shows before its weights are read.
+def check_loadable(model: str, *, trust_remote_code: bool = False) -> None:
+    """Check that a model can be loaded, as far as that shows before its weights are read.
 
-    It must be there, be a decoder by its configuration, and have weights and a tokenizer. Of a hub id, configuration
-    and tokenizer are fetched, and kept where the hub's client keeps them; of weights it is asked only whether there
-    are any. That some of their files are missing or damaged shows only when they are read.
+    The model must exist, have the configuration of a decoder, and have weights and a tokenizer. For a hub id,
+    configuration and tokenizer are downloaded into the hub's cache; for the weights, the hub is only asked whether
+    there are any. Missing or damaged files of weights show only when they are loaded.
 
     Raises
     ------
-    ScorerError, UnsupportedError
-        As of `load_model`.
+    ScorerError
+        If the model, its weights or its tokenizer are missing or cannot be read.
+    UnsupportedError
+        If the model is not a decoder.
     """
     source, extra = locate(model)
     loading = {"trust_remote_code": trust_remote_code, **extra}
@@ -129,19 +144,25 @@ def check_model(model: str, *, trust_remote_code: bool = False) -> None:
 
 
 def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Return the tokenizer of a model that `load_scorer` would load, without the model.
+    """Load the tokenizer of a model, without the model.
 
     Raises
     ------
     ScorerError
-        If it cannot be loaded.
+        If there is no such model, or its tokenizer cannot be loaded.
     """
     source, extra = locate(model)
     return _tokenizer(model, None, source, {"trust_remote_code": trust_remote_code, **extra})
 
 
 def resolve_device(device: str) -> str:
-    """Return `device`, or for ``auto`` the first there is of CUDA, MPS and CPU."""
+    """Return the name of a device that is available: `device`, or the first of CUDA, MPS and CPU for ``auto``.
+
+    Raises
+    ------
+    ScorerError
+        If the name is not one of a device, or torch does not find the device on this machine.
+    """
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -157,7 +178,15 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_dtype(dtype: str, device: str) -> torch.dtype | None:
-    """Return the precision; ``None`` where ``auto`` leaves it to the checkpoint (on anything but a CPU)."""
+    """Return the precision to load weights in; ``None`` stands for the checkpoint's own.
+
+    ``auto`` means float32 on a CPU, and the checkpoint's own precision on any other device.
+
+    Raises
+    ------
+    ScorerError
+        If there is no such precision.
+    """
     if dtype == "auto":
         return torch.float32 if torch.device(device).type == "cpu" else None
     known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
@@ -167,7 +196,7 @@ def resolve_dtype(dtype: str, device: str) -> torch.dtype | None:
 
 
 def context_length(config: Any) -> int | None:
-    """Return the longest sequence that a model takes, in tokens, by its configuration; ``None`` where it names none."""
+    """Return the longest sequence that a model takes, in tokens; ``None`` if its configuration does not say."""
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
@@ -176,12 +205,12 @@ def context_length(config: Any) -> int | None:
 
 
 def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
-    """Return the configuration of a decoder."""
+    """Load a model's configuration, and check that it is one of a decoder."""
     from transformers import AutoConfig  # noqa: PLC0415 - slow to import
 
     try:
         config = AutoConfig.from_pretrained(source, **loading)
-    # A missing, broken or unreachable model shows in whatever the reader of its format, or the hub's client, raises.
+    # Readers of model files and the hub's client raise errors of many kinds for a missing, broken or unreachable model.
     except Exception as error:
         raise not_loaded(name, source, error) from error
     _check_decoder_config(name, config)
@@ -195,34 +224,34 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
     _configuration(name, source, loading)
     try:
         return AutoModelForCausalLM.from_pretrained(source, dtype="auto" if precision is None else precision, **loading)
-    # As with its configuration.
+    # As for the configuration.
     except Exception as error:
         raise not_loaded(name, source, error) from error
 
 
-def _tokenizer(name: str, given: Any, source: str, loading: dict[str, Any]) -> Any:
+def _tokenizer(name: str, own_choice: Any, source: str, loading: dict[str, Any]) -> Any:
     from transformers import AutoTokenizer  # noqa: PLC0415 - slow to import
 
-    if given is not None and not isinstance(given, str | Path):
-        return copy.deepcopy(given)
-    place, arguments = (source, loading) if given is None else (str(given), {})
+    if own_choice is not None and not isinstance(own_choice, str | Path):
+        return copy.deepcopy(own_choice)
+    place, arguments = (source, loading) if own_choice is None else (str(own_choice), {})
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **arguments)
-    # As with a model: every kind of tokenizer file fails in its own way.
+    # As for the configuration: each kind of tokenizer file raises errors of its own.
     except Exception as error:
         raise ScorerError(
             f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {line(error)}; "
-            + _tokenizer_advice(given, place)
+            + _tokenizer_advice(own_choice, place)
         ) from error
-    # For a folder without one, transformers makes an empty tokenizer of the model's kind.
+    # Where a folder has no tokenizer, transformers returns an empty one of the model's kind.
     if len(tokenizer) < 2:
-        raise ScorerError(f"the model {name!r} has no tokenizer in {place!r}; {_tokenizer_advice(given, place)}")
+        raise ScorerError(f"the model {name!r} has no tokenizer in {place!r}; {_tokenizer_advice(own_choice, place)}")
     return tokenizer
 
 
-def _tokenizer_advice(given: Any, place: str) -> str:
-    """Return what to do where no tokenizer can be loaded; plans and commands take none beside a model."""
-    if given is not None:
+def _tokenizer_advice(own_choice: Any, place: str) -> str:
+    """Return what to do where no tokenizer can be loaded; only Python, not a plan or command, takes another one."""
+    if own_choice is not None:
         return "pass another one as tokenizer="
     if Path(place).is_dir():
         return "put its tokenizer's files into that folder (in Python, pass tokenizer=)"
@@ -240,7 +269,7 @@ def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedM
     own = copy.deepcopy(model).to(place)
     precision = resolve_dtype(dtype, place)
     if precision is not None:
-        # Weights alone: rotary frequencies and the like stay as precise as transformers keeps them.
+        # Convert the weights only: rotary frequencies and other buffers stay as precise as transformers keeps them.
         for parameter in own.parameters():
             parameter.data = parameter.data.to(precision)
     return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place)
@@ -262,12 +291,12 @@ def _check_decoder_config(name: str, config: Any) -> None:
 
 
 def _check_causal(name: str, model: Any, device: str) -> None:
-    """Refuse a model whose earlier predictions depend on later tokens: an encoder behind a language-model head."""
+    """Raise `UnsupportedError` if predictions depend on later tokens, as in an encoder with a language-model head."""
     size = model.get_input_embeddings().weight.shape[0]
     ids = torch.arange(5, 9, device=device).remainder(size)[None]
     other = ids.clone()
     other[0, -1] = (ids[0, -1] + 1) % size
-    first, second = (model(version, use_cache=False).logits[0, :-1].float() for version in (ids, other))
+    first, second = (model(tokens, use_cache=False).logits[0, :-1].float() for tokens in (ids, other))
     if not torch.allclose(first, second, rtol=1e-2, atol=1e-2):
         raise UnsupportedError(
             f"{name} ({model.config.model_type}) is not causal: what it predicts depends on later tokens, as in an "

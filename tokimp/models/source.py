@@ -1,4 +1,4 @@
-"""Where a model's name points: to the package, a folder, a GGUF file or the hub; and what is said if none is there."""
+"""Find where a model's name points (the package, a folder, a GGUF file or the hub), and say so if nothing is there."""
 
 from __future__ import annotations
 
@@ -20,12 +20,26 @@ _OFFLINE = "the hub is not asked (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)
 
 
 def locate(name: str) -> tuple[str, dict[str, Any]]:
-    """Return what transformers is to load from, and further arguments for it; none for a hub id.
+    """Return what transformers has to load for a model's name.
+
+    Parameters
+    ----------
+    name
+        A hub id, a folder, a GGUF file, or ``"tiny"``.
+
+    Returns
+    -------
+    source
+        A folder or a hub id.
+    arguments
+        Further arguments of transformers' ``from_pretrained``: ``gguf_file`` for a GGUF file, ``local_files_only`` for
+        any other folder, none for a hub id.
 
     Raises
     ------
     ScorerError
-        If the name can only be that of a folder or file, and there is none, or none that holds one model.
+        If the name can only be a path and nothing is there, a file is not GGUF, a folder holds several GGUF files, or
+        the model ``"tiny"`` is missing from the installation.
     """
     if name == TINY:
         folder = Path(str(files("tokimp").joinpath("chains", "datasets", TINY)))
@@ -36,7 +50,7 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
             )
         return str(folder), {"local_files_only": True}
     path = Path(name).expanduser()
-    # A hub id is NAME or OWNER/NAME; anything else is meant as a path, and the hub is not asked for it.
+    # A hub id is NAME or OWNER/NAME. Anything else can only be a path, so the hub is not asked for it.
     is_path = path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1
     if is_path and not path.exists():
         raise ScorerError(
@@ -59,14 +73,14 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def asks_the_hub(name: str) -> bool:
-    """Whether a model is nowhere here (no folder, no file, not fetched before) and the hub is to be asked for it.
+    """Return whether loading a model means a download: no folder, no file, not in the hub's cache, and not offline.
 
-    What was fetched before is said to be here, though the hub, where it can be reached, is asked for a newer version.
+    A model in the cache counts as here, though the hub may be asked whether there is a newer version.
 
     Raises
     ------
     ScorerError
-        As of `locate`.
+        As for `locate`.
     """
     source, extra = locate(name)
     if extra or is_offline_mode():
@@ -74,26 +88,26 @@ def asks_the_hub(name: str) -> bool:
     try:
         return not isinstance(try_to_load_from_cache(source, "config.json"), str)
     except HFValidationError:
-        # No hub id either: what loads it says so at once.
+        # It is not a hub id either; loading it will say so at once.
         return False
 
 
 def check_weights(name: str, source: str) -> None:
-    """Raise where a model has no weights: not in its folder, nor fetched before, nor in its repository on the hub.
+    """Check that a model has weights: in its folder, in the hub's cache, or in its repository on the hub.
 
-    Whether they are whole is not looked at, and nothing is fetched. The hub is asked only for what is not here.
+    Only names of files are looked at, and nothing is downloaded. The hub is asked only if the cache has no weights.
 
     Parameters
     ----------
     name
-        What was asked for.
+        The name that was asked for.
     source
-        What `locate` made of it: a folder without a GGUF file, or a hub id whose configuration is here by now.
+        What `locate` returned for it: a folder without a GGUF file, or a hub id whose configuration is in the cache.
 
     Raises
     ------
     ScorerError
-        If there are none, or none here while the hub is not to be asked or does not answer.
+        If there are no weights, or none here while the hub must not be asked or does not answer.
     """
     folder, kinds = Path(source), " or ".join(_WEIGHTS)
     if folder.is_dir():
@@ -110,7 +124,7 @@ def check_weights(name: str, source: str) -> None:
         )
     try:
         files_there = HfApi().list_repo_files(source)
-    # A hub that cannot be reached, or refuses, shows in whatever its client and the network's library raise.
+    # The hub's client and its network library raise errors of many kinds.
     except Exception as error:
         raise ScorerError(
             f"of the hub's model {name!r}, weights ({kinds}) are not among what was fetched before, and the hub "
@@ -121,25 +135,25 @@ def check_weights(name: str, source: str) -> None:
 
 
 def _has_weights(names: Iterable[str]) -> bool:
-    """Whether files of a model's folder are weights; a repository's paths with folders are none of them."""
+    """Return whether any file is one of weights. Paths with a folder do not count: transformers does not load them."""
     return any(fnmatch(name, kind) for name in names if "/" not in name for kind in _WEIGHTS)
 
 
 def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
-    """Return what is raised where a model cannot be loaded: first what is not here, then what the hub has said.
+    """Return the error to raise if a model cannot be loaded: it says what is missing here, then what the hub said.
 
     Parameters
     ----------
     name
-        What was asked for.
+        The name that was asked for.
     source
-        What `locate` made of it.
+        What `locate` returned for it.
     error
-        Of transformers.
+        What transformers raised.
     """
     if Path(source).is_dir():
         if not (Path(source) / "config.json").is_file():
-            # The folder of a training holds the model in a folder of its own.
+            # A run folder of a training has the model in its subfolder "model".
             inner = Path(source) / "model"
             known = (inner / "config.json").is_file()
             give = f"its model, {str(inner)!r}" if known else "the folder of a model, such as runs/taught/model"
@@ -159,16 +173,16 @@ def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
 
 
 def line(error: Exception) -> str:
-    """Return an error of a library as one line, cut after a word to 300 characters or fewer, without a full stop."""
+    """Return a library's error as one line of at most 300 characters, cut after a word, without a full stop."""
     text = " ".join(str(error).split())
     if len(text) > 300:
         text = text[:297].rsplit(" ", 1)[0] + "..."
-    # An ellipsis, whose ever it is, stays.
+    # An ellipsis stays, also one that is part of the message.
     return f"{type(error).__name__}: {text if text.endswith('..') else text.removesuffix('.')}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, and the errors that it was raised from."""
+    """Yield an error, and the errors that caused it."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

@@ -19,7 +19,7 @@ from tokimp.distillation.steps.cell_steps import steps
 from tokimp.distillation.steps.check_models import check_models
 from tokimp.distillation.steps.distill import distill
 from tokimp.errors import PlanError, ResumeError
-from tokimp.models.loading import check_model
+from tokimp.models.loading import check_loadable
 from tokimp.storage.atomic import write_object
 from tokimp.storage.run_folder import RunFolder
 from tokimp.testing.toy_scorer import AdditiveScorer
@@ -141,13 +141,13 @@ def test_models_that_can_be_loaded_are_each_read_once(
 ) -> None:
     """Folders and the embedded model pass; a model's cells and its places in the plan are one question."""
     read: list[str] = []
-    own = check_model
+    own = check_loadable
 
     def count(model: str, **options: Any) -> None:
         read.append(model)
         own(model, **options)
 
-    monkeypatch.setattr(model_checks, "check_model", count)
+    monkeypatch.setattr(model_checks, "check_loadable", count)
     checked(plan_of(student, seeds=[0, 1, 2]), tmp_path)
     assert sorted(read) == sorted([str(student), "tiny"])
 
@@ -161,7 +161,7 @@ def test_what_is_made_needs_no_model(student: Path, tmp_path: Path, monkeypatch:
     def refuse(model: str, **_: Any) -> None:
         raise PlanError(f"{model} is gone")
 
-    monkeypatch.setattr(model_checks, "check_model", refuse)
+    monkeypatch.setattr(model_checks, "check_loadable", refuse)
     assert distill(plan, tmp_path, only=only).cells["cell"].tolist() == [only]
     with pytest.raises(PlanError, match=r"students\[0\]\.model cannot be used: .* is gone"):
         distill(plan, tmp_path, only=only, redo=True)
