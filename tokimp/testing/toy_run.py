@@ -47,7 +47,7 @@ def toy_run_chains(count: int = 6, length: int = 10) -> list[TokenizedChain]:
 
 
 def toy_run(chains: list[TokenizedChain], scorer: Scorer) -> xr.DataTree:
-    """Return the result of three estimators: ``in_sequence`` deletes and has a path, ``position``, and ``random``.
+    """Return the result of three estimators: ``in_sequence`` deletes and has a path, ``position``, and ``mine``, which is random.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def toy_run(chains: list[TokenizedChain], scorer: Scorer) -> xr.DataTree:
     importances: dict[str, list[Importance]] = {
         "in_sequence": [_in_sequence(chain, scorer) for chain in chains],
         "position": [Importance(np.arange(len(chain.units), dtype=np.float64)) for chain in chains],
-        "random": [
+        "mine": [
             Importance(np.random.default_rng([7, *chain.reasoning_ids]).normal(size=len(chain.units)))
             for chain in chains
         ],
