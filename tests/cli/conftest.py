@@ -69,3 +69,14 @@ def chains_file(tmp_path: Path) -> Path:
     ]
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def broken_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a package whose estimator cannot be imported."""
+    metadata = tmp_path / "site" / "broken_method-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-method\nVersion: 1.0\n", encoding="utf-8")
+    entry = "[tokimp.estimators]\nbroken = broken_method_module:Method\n"
+    (metadata / "entry_points.txt").write_text(entry, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(metadata.parent))

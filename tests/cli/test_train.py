@@ -43,7 +43,7 @@ def test_wrong_settings_are_wrong_usage(tokimp: Run, chains_file: Path) -> None:
     """A setting that is not allowed ends with status 2 and its name, before anything is loaded."""
     done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--validation", "0.9")
     assert done.status == 2
-    assert "validation=0.9" in done.err
+    assert "validation is 0.9" in done.err
     done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--no-merge")
     assert done.status == 2
     assert "--no-merge: about adapters; add --lora" in done.err

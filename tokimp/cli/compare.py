@@ -36,7 +36,8 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     """Rank the reasoning tokens of CHAINS by several methods, and say how far the methods agree.
 
     CHAINS is a JSONL file (tokimp's own, GSM8K's or MMLU-Pro's records), a hub dataset, or 'demo'. The result is
-    results.nc in the folder of the run. Every finished chain is kept: after a kill, the same command continues.
+    results.nc in the folder of the run. What is finished is kept: the same command continues
+    a run that was stopped.
     """
     from tokimp.analysis.comparison_report import print_report
     from tokimp.analysis.run import analyze

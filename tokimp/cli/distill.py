@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=1),
     help="With --estimate: tokens of a question, where the questions are not at hand.",
 )
-@click.option("--cell", metavar="NAME", help="Do only this cell, and what it needs.")
+@click.option("--cell", metavar="NAME", help="Do only this student cell, and what it needs.")
 @click.option("--redo", is_flag=True, help="Do the cell again, even if it is finished.")
 def distill(
     *,
@@ -54,14 +54,14 @@ def distill(
     """Compare methods of pruning by what students learn from the shortened chains, as PLAN (YAML) says.
 
     Chains are sampled from teachers, ranked once by each method and cut to every keep ratio; students are trained on
-    them and evaluated. Everything finished is kept in the folder of the run: after a kill, the same command continues.
-    A plan may be given more methods, ratios, seeds or models later. Needs the extra 'distill'.
+    them and evaluated. What is finished is kept in the folder of the run: the same command continues a run that was
+    stopped. A plan may be given more methods, ratios, seeds or models later. Needs the extra 'distill'.
     """
     if redo and cell is None:
         raise click.UsageError("--redo is about one cell; name it with --cell")
     from tokimp.cli.model_preparation import keep_to_one_thread
-    from tokimp.distillation.plan.file import naming
     from tokimp.distillation.plan.plan import Plan
+    from tokimp.distillation.plan.reader import naming
     from tokimp.distillation.steps.distill import distill as follow
     from tokimp.distillation.steps.distill import gather
     from tokimp.distillation.steps.forecast import forecast

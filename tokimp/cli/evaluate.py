@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     default="wilson",
     show_default=True,
     type=click.Choice(INTERVALS),
-    help="How the 95 % interval of the accuracy is found.",
+    help="Method for the 95 % interval of the accuracy.",
 )
 @click.option(
     "--before",
@@ -41,7 +41,7 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
 
     TASK is gsm8k, math, mmlu_pro, word_problems, or a plugin of another package (see tokimp plugins). SOURCE is a JSONL
     file or a hub id; by default the task's own. The folder of the run holds answers.jsonl, and the numbers in
-    evaluation.json. Every finished batch is kept: after a kill, the same command continues.
+    evaluation.json. Every finished batch is kept: the same command continues a run that was stopped.
     """
     from tokimp.cli.ask import ask
     from tokimp.cli.progress_bar import progress_bar

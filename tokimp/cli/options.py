@@ -111,7 +111,7 @@ def task_options(split: str) -> Decorator:
             "--split",
             default=split,
             show_default=True,
-            help="train or test. Of files, only those of MMLU-Pro are divided.",
+            help="train or test. A file is read whole, except for MMLU-Pro.",
         ),
         click.option(
             "--limit",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "keep_ratios",
     multiple=True,
     default=(0.5,),
-    show_default="0.5",
+    show_default=True,
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Share of the reasoning units to keep; give the option once for each.",
 )
@@ -50,8 +50,9 @@ def prune(
 ) -> None:
     """Write CHAINS with their reasoning shortened to one or more keep ratios, as JSONL.
 
-    All ratios are cut from one ranking. What is finished is kept beside OUT, in OUT.run: after a kill, the same command
-    continues. If nothing would be left of a chain, that is an error; with --skip-bad the chain is left out and listed.
+    All ratios are cut from one ranking. What is finished is kept beside OUT, in OUT.run: the same command continues a
+    run that was stopped. If nothing would be left of a chain, that is an error; with --skip-bad the chain is left out
+    and listed.
 
     Each line holds the shortened text and the ids of the tokens kept. The command prints which share of the reasoning
     tokens (and of the words or sentences, with --unit) stays, as a mean over chains. It also prints how often the

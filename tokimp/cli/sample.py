@@ -62,7 +62,8 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
 
     TASK is gsm8k, math, mmlu_pro, word_problems, or a plugin of another package (see tokimp plugins). SOURCE is a JSONL
     file or a hub id; by default the task's own. The folder of the run holds chains.jsonl, and beside it the wrong,
-    unsplittable and dropped chains. Every finished batch is kept: after a kill, the same command continues.
+    unsplittable and dropped chains. Every finished batch is kept: the same command continues a run that
+    was stopped.
     """
     from tokimp.cli.ask import ask
     from tokimp.cli.lines import echo_left_out

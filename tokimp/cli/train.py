@@ -112,8 +112,8 @@ def train(
 ) -> None:
     """Fine-tune a student to write the reasoning and answers of CHAINS, a JSONL file, given their questions.
 
-    The folder of the training gets a folder named model, which every --model takes. After a kill, the same command
-    continues. Needs the extra 'distill'.
+    The folder of the training gets a folder named model, which every --model takes. The same command continues a
+    training that was stopped. Needs the extra 'distill'.
     """
     from tokimp.chains.datasets import load_chains
     from tokimp.cli.lines import echo_left_out

@@ -1,4 +1,4 @@
-"""How soon the command line answers, and what it imports to do so."""
+"""The table of commands: how soon it answers, and what it imports to do so."""
 
 from __future__ import annotations
 
