@@ -1,4 +1,4 @@
-"""Batches: sequences grouped by length under a budget of token positions, and halved when memory runs out."""
+"""Group sequences of similar length into batches, and halve a batch when memory runs out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class PositionBudget:
-    """The most token positions that go through the model at once; it shrinks for good when memory runs out."""
+    """The most token positions that go through the model at once.
+
+    Attributes
+    ----------
+    positions
+        The number, at least 1. It gets smaller, for good, when memory runs out.
+
+    Raises
+    ------
+    ScorerError
+        If the number is below 1.
+    """
 
     positions: int
 
@@ -34,15 +45,15 @@ def batches_by_length(lengths: Sequence[int], max_positions: int) -> list[list[i
     Parameters
     ----------
     lengths
-        Of the sequences, in tokens.
+        Lengths of the sequences, in tokens.
     max_positions
-        The most token positions of a batch, padding included; a longer sequence is a batch of its own.
+        The most token positions of a batch, padding included. A longer sequence is a batch of its own.
 
     Returns
     -------
     list of list of int
-        Indices into `lengths`, longest first: what does not fit in memory is found out at once. Equal lengths keep
-        their order.
+        Indices into `lengths`, the longest sequences first, so that a lack of memory shows at once. Sequences of equal
+        length keep their order.
     """
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
@@ -54,13 +65,13 @@ def batches_by_length(lengths: Sequence[int], max_positions: int) -> list[list[i
 
 
 def split_list(batch: list[int]) -> tuple[list[int], list[int]] | None:
-    """Return the two halves of a batch; ``None`` of a single row."""
+    """Return the two halves of a batch, or ``None`` if it has a single row."""
     middle = len(batch) // 2
     return (batch[:middle], batch[middle:]) if middle else None
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on any device."""
+    """Return whether an error says that memory ran out, on any device."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, Exception) and bool(should_reduce_batch_size(error))
@@ -74,20 +85,21 @@ def run_within_memory(
     positions: Callable[[T], int],
     budget: PositionBudget,
 ) -> None:
-    """Run every batch; one that does not fit in memory is halved and tried again.
+    """Run every batch. A batch that does not fit in memory is halved, and its halves are run instead.
 
     Parameters
     ----------
     batches
-        What is to be run.
+        The batches, in the order in which they are run.
     run
-        Runs one batch. It is called again, with smaller batches, after memory ran out in the midst of it.
+        Runs one batch. If memory runs out during the call, it is called again with the halves of the batch.
     split
-        Returns the two halves of a batch; ``None`` where it is a single row.
+        Returns the two halves of a batch, or ``None`` if it has a single row.
     positions
         Counts the token positions of a batch.
     budget
-        Set to half of what did not fit, so that later batches are made that size from the start.
+        The most token positions of a batch of several rows. After a failure it is set to half of what did not fit, so
+        that later batches are small enough from the start.
 
     Raises
     ------
@@ -102,7 +114,7 @@ def run_within_memory(
             waiting.extendleft(reversed(halves))
             continue
         failure = memory_failure(lambda batch=batch: run(batch))  # type: ignore[misc] # mypy knows no such default
-        # Out here the error and its traceback, which keep the batch's tensors alive, are gone.
+        # The error and its traceback keep the batch's tensors alive. Both are gone here, so memory can be released.
         if failure:
             release_memory()
             if halves is None:
@@ -112,7 +124,7 @@ def run_within_memory(
 
 
 def memory_failure(run: Callable[[], None]) -> str:
-    """Run something; return what an error said if memory ran out, else nothing. Other errors pass through."""
+    """Call `run`; return the error's first line if memory ran out, else an empty text. Other errors pass through."""
     try:
         run()
     except RuntimeError as error:
@@ -146,7 +158,7 @@ def _first_line(error: Exception) -> str:
 
 
 def release_memory() -> None:
-    """Give what is no longer used back to the device."""
+    """Give memory that is no longer used back to the device."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

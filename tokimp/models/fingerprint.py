@@ -1,4 +1,4 @@
-"""A digest that tells one model from another, whatever reads it and wherever it lies."""
+"""A digest of a model's content: the same wherever the model is stored and whatever runs it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import torch
 
 _PIECE = 2**22
-# What a configuration says about where it comes from, or how it is computed, and not about the numbers.
+# Fields of a configuration that say where it comes from, or how the model is run, but do not change the numbers.
 _IRRELEVANT = {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache"}
 _IRRELEVANT |= {"_attn_implementation", "attn_implementation", "output_attentions", "output_hidden_states"}
 
 
 def model_fingerprint(model: torch.nn.Module) -> str:
-    """Return a digest (64 hexadecimal digits) of a model's configuration, weights and their precision.
+    """Return a digest (64 hexadecimal digits) of a model's configuration, weights and precision.
 
-    Every weight enters the digest with its bits and its place: the sum, modulo 2**64, of each bit pattern times an odd
-    number that depends on its index. Integer sums have one result on every device and in any order, and changing a
-    single weight always changes it.
+    Each tensor of weights enters with a checksum: the sum, modulo 2**64, of the bits of each number times an odd factor
+    that depends on its index. Sums of integers are the same on every device and in any order, and changing a single
+    weight always changes the sum.
     """
     digest = hashlib.sha256()
     config = {key: value for key, value in _configuration(model).items() if key not in _IRRELEVANT}
@@ -27,7 +27,7 @@ def model_fingerprint(model: torch.nn.Module) -> str:
     seen: set[tuple[int, int]] = set()
     for name, tensor in sorted(model.state_dict().items()):
         place = (tensor.data_ptr(), tensor.numel())
-        if place in seen:  # a tied weight: its first name has counted it
+        if place in seen:  # a tied weight, which was counted under its first name
             continue
         seen.add(place)
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {_checksum(tensor)}\n".encode())

@@ -1,4 +1,4 @@
-"""How much arithmetic a forward pass is: sizes of a decoder, and counts of what passed through it."""
+"""Count the arithmetic of forward passes, from the sizes of a decoder and from what passed through it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import nn
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """What decides how much a decoder computes for a token position.
+    """Sizes of a decoder that decide how much it computes for a token position.
 
     Attributes
     ----------
     parameters
-        Used at every position: all but embeddings and the projection onto the vocabulary. Of experts, the share that
-        a position is sent to.
+        Parameters that are used at every position: all but the embeddings and the projection onto the vocabulary. In
+        a mixture of experts, only the share of the experts that a position is sent to counts.
     projection
-        Of the projection onto the vocabulary, which only scored positions need.
+        Parameters of the projection onto the vocabulary, which is computed for scored positions only.
     attention_width
-        Heads times their dimension, added up over layers.
+        Number of heads times their dimension, summed over layers.
     cache_bytes
-        Of keys and values, for each position kept.
+        Bytes of keys and values for each position that is kept.
     hidden, intermediate
-        Width of the residual stream and of the layers' inner (MLP) product.
+        Width of the residual stream, and of the inner layer of the MLP.
     """
 
     parameters: int
@@ -38,18 +38,18 @@ class ModelSize:
 def model_size(model: Any) -> ModelSize:
     """Return the sizes of a transformers decoder."""
     config = model.config.get_text_config(decoder=True)
-    heads: int = getattr(config, "num_attention_heads", 0)  # recurrent models have none
+    heads: int = getattr(config, "num_attention_heads", 0)  # a recurrent model has no heads
     head_width = getattr(config, "head_dim", None) or (config.hidden_size // heads if heads else 0)
     key_heads = getattr(config, "num_key_value_heads", None) or heads
     layers: int = config.num_hidden_layers
     output = model.get_output_embeddings().weight
-    apart = {id(output)} | {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    not_counted = {id(output)} | {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
     share = config.num_experts_per_tok / experts if experts else 1.0
     used = sum(
         parameter.numel() * (share if ".experts." in name else 1.0)
         for name, parameter in model.named_parameters()
-        if id(parameter) not in apart
+        if id(parameter) not in not_counted
     )
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
     return ModelSize(
@@ -64,19 +64,19 @@ def model_size(model: Any) -> ModelSize:
 
 @dataclass(slots=True)
 class ForwardWork:
-    """What passed through a decoder forward.
+    """Counts of what passed through a decoder in forward passes.
 
     Attributes
     ----------
     calls
-        Of the model.
+        Calls of the model.
     positions
-        Token positions read.
+        Token positions that were read.
     scored
         Positions whose prediction was computed over the whole vocabulary.
     pairs
-        Pairs of a position read and one that it attends to, itself included: what a causal attention needs, not what
-        an implementation that forms whole matrices computes beside.
+        Pairs of a position that was read and a position that it attends to, itself included. These are the pairs that
+        causal attention needs; an implementation that forms whole matrices computes more.
     """
 
     calls: int = 0
@@ -85,14 +85,26 @@ class ForwardWork:
     pairs: int = 0
 
     def add(self, rows: int, length: int, past: int, scored: int) -> None:
-        """Count one call: so many rows of `length` positions, each after `past` others, the last `scored` projected."""
+        """Count one call.
+
+        Parameters
+        ----------
+        rows, length
+            Shape of the batch: rows, and token positions of each.
+        past
+            Stored positions before each row.
+        scored
+            How many of the last positions of each row are projected onto the vocabulary.
+        """
         self.calls += 1
         self.positions += rows * length
         self.scored += rows * scored
         self.pairs += rows * (length * past + length * (length + 1) // 2)
 
     def operations(self, size: ModelSize) -> int:
-        """Return additions and multiplications (FLOP): two a parameter and position, four a pair and attention width.
+        """Return the number of additions and multiplications (FLOP).
+
+        They are two for each parameter at each position, and four for each pair and unit of attention width.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Continuations of prompts, by transformers' own ``generate``."""
+"""Continue prompts with transformers' own ``generate``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokimp.models.batching import PositionBudget, batches_by_length, run_within
 
 
 class Generating(Protocol):
-    """What a model is generated with: its tokenizer, its limits, where its tensors are, and the count of positions."""
+    """What `continue_prompts` needs to know: tokenizer, device, limits, and where to count token positions."""
 
     tokenizer: Any
     model_id: str
@@ -48,49 +48,59 @@ def continue_prompts(
     temperature: float,
     seed: int,
 ) -> list[list[str]]:
-    """Continue each prompt `n` times; parameters as of `tokimp.contracts.scorer.Scorer.generate`.
+    """Continue each prompt `n` times.
+
+    Parameters
+    ----------
+    scorer
+        The tokenizer, the device and the limits; its count of positions is raised.
+    model
+        The transformers model.
+    prompts, max_new_tokens, n, temperature, seed
+        As for `tokimp.contracts.scorer.Scorer.generate`.
+
 
     Raises
     ------
     ScorerError
-        If a prompt is empty or fills the model's context, or a parameter makes no sense.
+        If a prompt is empty or fills the model's context, or a number is too low.
     """
     if max_new_tokens < 1 or n < 1 or temperature < 0:
-        given = f"{max_new_tokens}, {n} and {temperature}"
-        raise ScorerError(f"generation needs max_new_tokens >= 1, n >= 1 and temperature >= 0, not {given}")
+        values = f"{max_new_tokens}, {n} and {temperature}"
+        raise ScorerError(f"generation needs max_new_tokens >= 1, n >= 1 and temperature >= 0, not {values}")
     repeats = n if temperature else 1
     groups: dict[int, list[_Row]] = {}
     for index, prompt in enumerate(prompts):
         room = _room(scorer, index, prompt, max_new_tokens)
         groups.setdefault(room, []).extend(_Row(index, repeat, tuple(prompt)) for repeat in range(repeats))
     texts: dict[tuple[int, int], str] = {}
-    # Rows of a batch may write equally many tokens, so that none is led past its context by another.
+    # All rows of a batch may write the same number of tokens, so that no row is carried past the model's context.
     with torch.no_grad():
         for room, rows in groups.items():
             texts |= _write(scorer, model, rows, room, temperature=temperature, seed=seed)
-    # All greedy continuations of a prompt are one and the same.
+    # Without sampling, all continuations of a prompt are equal, so one was written.
     return [[texts[index, repeat % repeats] for repeat in range(n)] for index in range(len(prompts))]
 
 
 def take_end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Return the ids that end a text, and rid the model of all its other settings for generation.
+    """Return the ids that end a text, and clear all other settings for generation from the model.
 
-    ``generate`` fills in whatever it is not told from the checkpoint's own settings: a repetition penalty there would
-    change what "the most likely token" is.
+    ``generate`` takes what it is not told from the settings of the checkpoint. A repetition penalty there, for
+    example, would change which token is the most likely one.
     """
-    found: list[int] = []
+    end_tokens: list[int] = []
     for source in (model.generation_config, model.config.get_text_config(decoder=True), tokenizer):
         token = getattr(source, "eos_token_id", None)
-        found += token if isinstance(token, list) else [] if token is None else [token]
+        end_tokens += token if isinstance(token, list) else [] if token is None else [token]
     model.generation_config = _settings()
-    return sorted(set(found))
+    return sorted(set(end_tokens))
 
 
 class _GumbelNoise(LogitsProcessor):
-    """Turns taking the highest score into sampling from softmax(scores / temperature), one generator a row.
+    """Noise on the scores that turns taking the highest one into sampling from softmax(scores / temperature).
 
-    Adding Gumbel noise and taking the maximum is sampling (Gumbel 1954). A generator for each row makes a row's text
-    independent of the batch it is in, which the sampling in ``generate`` does not.
+    Adding Gumbel noise and taking the maximum is a way to sample (Gumbel 1954). Each row has its own random generator,
+    so its text does not depend on the batch it is in. With the sampling of ``generate`` itself it does.
     """
 
     def __init__(self, generators: list[torch.Generator], temperature: float) -> None:
@@ -101,7 +111,7 @@ class _GumbelNoise(LogitsProcessor):
         waits = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)
         for row, generator in zip(waits, self._generators, strict=True):
             row.exponential_(generator=generator)
-        # Minus the logarithm of an exponential variable is Gumbel noise.
+        # Minus the logarithm of an exponential random number is Gumbel noise.
         return scores.float() / self._temperature - waits.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
@@ -115,7 +125,7 @@ def _write(
         chosen = [rows[index] for index in batch]
         processors = LogitsProcessorList()
         if temperature:
-            # Python mixes a tuple of integers the same way in every process.
+            # Python hashes a tuple of integers to the same number in every process.
             seeds = [hash((seed, row.prompt, row.repeat)) % 2**63 for row in chosen]
             generators = [torch.Generator(device=scorer.device).manual_seed(number) for number in seeds]
             processors.append(_GumbelNoise(generators, temperature))
@@ -137,15 +147,15 @@ def _generate(
 ) -> list[list[int]]:
     width = max(len(row.ids) for row in rows)
     end = scorer.end_tokens
-    own = scorer.tokenizer.pad_token_id
-    pad = own if own is not None else (end or [0])[0]
+    tokenizer_pad = scorer.tokenizer.pad_token_id
+    pad = tokenizer_pad if tokenizer_pad is not None else (end or [0])[0]
     gaps = [width - len(row.ids) for row in rows]
     ids = scorer.tensor([[pad] * gap + list(row.ids) for gap, row in zip(gaps, rows, strict=True)])
     mask = scorer.tensor([[0] * gap + [1] * (width - gap) for gap in gaps])
     settings = _settings(max_new_tokens=room, do_sample=False, num_beams=1, eos_token_id=end or None, pad_token_id=pad)
     out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings, logits_processor=processors)
     new = out[:, width:]
-    # The last token that is written is not read again.
+    # The last token of a text is written, but not read.
     scorer.tokens_forwarded += ids.numel() + len(rows) * (new.shape[1] - 1)
     return [_until(row, end) for row in new.tolist()]
 

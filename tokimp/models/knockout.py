@@ -1,7 +1,7 @@
-"""Attention knockout: what a chain is worth when later tokens cannot attend to part of its reasoning.
+"""Attention knockout: score a chain while later tokens cannot attend to a part of its reasoning.
 
-Nothing is deleted and nothing moves: every token keeps its place and its own computation, and only attention from
-later tokens to the hidden ones is taken away, in every layer and head (Geva et al. 2023, "Dissecting recall of factual
+Nothing is deleted, and no token moves. Every token keeps its position and its own computation. Only the attention from
+later tokens to the hidden ones is cut, in every layer and head (Geva et al. 2023, "Dissecting recall of factual
 associations in auto-regressive language models", section 4.2).
 """
 
@@ -29,10 +29,10 @@ def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]]) -> torch.Tensor:
     Parameters
     ----------
     length
-        Of the sequence, in tokens.
+        Length of the sequence, in tokens.
     hidden
-        For each row the positions that are hidden. A query that comes after one of them and is not hidden itself
-        cannot attend to it; hidden positions attend to each other as ever.
+        For each row, the positions that are hidden. A query that comes after a hidden position, and is not hidden
+        itself, cannot attend to it. Hidden positions attend to each other as before.
 
     Examples
     --------
@@ -47,15 +47,15 @@ def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]]) -> torch.Tensor:
 
 
 def cut_from_mask(mask: torch.Tensor | None, cut: torch.Tensor) -> torch.Tensor:
-    """Return an attention mask of transformers, [row, 1, query, key], without the pairs that are to be cut.
+    """Return an attention mask of transformers, [row, 1, query, key], that also forbids the pairs to cut.
 
     Parameters
     ----------
     mask
-        As an attention module is given it: added to the scores (floating point), or true where attention is allowed,
-        or ``None`` for what is causal and no more (torch's fused attention).
+        The mask that an attention module receives: numbers that are added to the scores, or true where attention is
+        allowed, or ``None`` for plain causal attention (torch's fused kernels).
     cut
-        [row, query, key], over the whole sequence.
+        True where a query may not attend to a key, [row, query, key], over the whole sequence.
     """
     pairs = cut[:, None]
     if mask is None:
@@ -66,17 +66,18 @@ def cut_from_mask(mask: torch.Tensor | None, cut: torch.Tensor) -> torch.Tensor:
 
 
 def honours_cuts(forward: Callable[..., torch.Tensor], model: Any, device: str, **inputs: Any) -> bool:
-    """Tell whether cutting attention to a token hides it: whether what comes later no longer depends on its id.
+    """Return whether cutting attention to a token hides it, so that later predictions do not depend on its id.
 
-    A backend's hook may be shown attention without being able to change it, and layers without attention (recurrent
-    ones, convolutions) pass a token on by other ways. So it is tried, on nine tokens, one of them in two versions.
+    It may not: a backend's hook may see attention without being able to change it, and layers without attention
+    (recurrent ones, convolutions) pass information on in other ways. So it is tried out: nine tokens are read twice,
+    with two different ids for the hidden one.
 
     Parameters
     ----------
     forward
         Returns logits for ids and the pairs to cut, as `tokimp.models.decoder.Decoder` describes; with `inputs`.
     model, device
-        The model behind it, and where it is.
+        The model that `forward` runs, and its device.
     """
     size = model.get_input_embeddings().weight.shape[0]
     ids = torch.arange(3, 12, device=device).remainder(size)[None]
@@ -85,8 +86,8 @@ def honours_cuts(forward: Callable[..., torch.Tensor], model: Any, device: str, 
     cut = pairs_to_cut(9, [[3]]).to(device)
     with torch.no_grad():
         try:
-            later, changed = (forward(each, cut, **inputs)[0, 4:].float() for each in (ids, other))
-        # A model whose attention is of another kind fails in ways of its own.
+            later, changed = (forward(version, cut, **inputs)[0, 4:].float() for version in (ids, other))
+        # A model with another kind of attention fails with any of these.
         except (
             UnsupportedError,
             AttributeError,
@@ -98,55 +99,66 @@ def honours_cuts(forward: Callable[..., torch.Tensor], model: Any, device: str, 
             ValueError,
         ):
             return False
-        # A model of experts may send neighbours elsewhere in half precision; what leaks is of the spread's own size.
+        # In half precision, a mixture of experts may send other tokens to other experts, which is allowed for. A token
+        # that is not hidden changes later logits by as much as their spread.
         tolerance = 2e-2 if model.dtype.itemsize == 2 else 1e-4
         spread = (later - later.mean(dim=-1, keepdim=True)).norm()
         return bool((changed - later).norm() <= tolerance * spread)
 
 
 def score_knockouts(
-    scorer: Decoder, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
+    decoder: Decoder, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
 ) -> FloatArray:
-    """Return the objective of the full chain after each knockout, [knockout]; see `Scorer.score_knockouts`.
+    """Return the objective of the full chain for each knockout, [knockout]; see `Scorer.score_knockouts`.
 
-    Each knockout is a whole sequence passed through the model; the rows of a batch have one length.
+    Each knockout passes the whole sequence through the model. All sequences have one length, so they need no padding.
+
+    Raises
+    ------
+    ScorerError
+        If a knockout names something else than reasoning tokens, or one sequence does not fit in memory.
     """
     check_hidden(chain, hidden)
-    begin, reasoning = len(chain.prompt_ids), len(chain.reasoning_ids)
+    n_prompt, n_reasoning, n_answer = len(chain.prompt_ids), len(chain.reasoning_ids), len(chain.answer_ids)
     answers = [chain.answer_ids]
     if Span.WRONG_ANSWER in objective.spans and chain.wrong_answer_ids is not None:
         answers.append(chain.wrong_answer_ids)
     reads_reasoning = Span.REASONING in objective.spans
-    found = np.empty(len(hidden), dtype=np.float64)
+    values = np.empty(len(hidden), dtype=np.float64)
 
-    def logprobs(rows: list[int], answer: Ids, scored: int) -> torch.Tensor:
+    def read(knockouts: list[int], answer: Ids, scored: int) -> torch.Tensor:
+        """Return the log-probabilities of the last `scored` tokens, [knockout, token]."""
         ids = (*chain.prompt_ids, *chain.reasoning_ids, *answer)
-        read, after = scorer.tensor([ids[:-1]] * len(rows)), scorer.tensor([ids[-scored:]] * len(rows))
-        cut = pairs_to_cut(len(ids) - 1, [[begin + position for position in hidden[row]] for row in rows])
-        return scorer.predict_cut(read, cut.to(read.device), after).cpu()
+        # The last token predicts nothing and is not read.
+        input_ids = decoder.tensor([ids[:-1]] * len(knockouts))
+        tokens = decoder.tensor([ids[-scored:]] * len(knockouts))
+        hidden_positions = [[n_prompt + position for position in hidden[knockout]] for knockout in knockouts]
+        cut = pairs_to_cut(len(ids) - 1, hidden_positions)
+        return decoder.predict_cut(input_ids, cut.to(input_ids.device), tokens).cpu()
 
-    def run(rows: list[int]) -> None:
-        count = len(chain.answer_ids)
-        first = logprobs(rows, answers[0], count + (reasoning if reads_reasoning else 0))
-        kept = first[:, :-count] if reads_reasoning else torch.full((len(rows), reasoning), torch.nan)
-        wrong = logprobs(rows, answers[1], len(answers[1])) if len(answers) > 1 else None
-        found[rows] = objective.evaluate(LogprobTensors(kept, first[:, -count:], wrong)).numpy()
+    def run(knockouts: list[int]) -> None:
+        logprobs = read(knockouts, answers[0], n_answer + (n_reasoning if reads_reasoning else 0))
+        reasoning = torch.full((len(knockouts), n_reasoning), torch.nan)
+        if reads_reasoning:
+            reasoning = logprobs[:, :-n_answer]
+        wrong = read(knockouts, answers[1], len(answers[1])) if len(answers) > 1 else None
+        values[knockouts] = objective.evaluate(LogprobTensors(reasoning, logprobs[:, -n_answer:], wrong)).numpy()
 
-    length = begin + reasoning + max(map(len, answers)) - 1
-    most = max(1, min(scorer.budget.positions, scorer.most_scored_positions) // length)
+    length = n_prompt + n_reasoning + max(map(len, answers)) - 1
+    max_rows = max(1, min(decoder.budget.positions, decoder.most_scored_positions) // length)
     with torch.no_grad():
         run_within_memory(
-            [list(range(len(hidden)))[first : first + most] for first in range(0, len(hidden), most)],
+            [list(range(len(hidden)))[first : first + max_rows] for first in range(0, len(hidden), max_rows)],
             run,
             split=split_list,
-            positions=lambda rows: len(rows) * length,
-            budget=scorer.budget,
+            positions=lambda knockouts: len(knockouts) * length,
+            budget=decoder.budget,
         )
-    return found
+    return values
 
 
 def check_hidden(chain: TokenizedChain, hidden: Sequence[Sequence[int]]) -> None:
-    """Raise `ScorerError` unless every knockout names positions of reasoning tokens, each once."""
+    """Check that every knockout names positions of reasoning tokens, each once; raise `ScorerError` if not."""
     length = len(chain.reasoning_ids)
     for index, positions in enumerate(hidden):
         if len(set(positions)) < len(positions) or not all(0 <= position < length for position in positions):

@@ -15,7 +15,10 @@ _CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/mem
 
 
 def total_memory(device: str | torch.device) -> int:
-    """Return the bytes of memory a device has, whoever uses them now; a container's limit on the CPU's, if lower."""
+    """Return the memory of a device in bytes, whether it is free or in use.
+
+    In a container, the memory of the CPU is the container's limit if that is lower.
+    """
     kind = torch.device(device).type
     if kind == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
@@ -29,10 +32,10 @@ def total_memory(device: str | torch.device) -> int:
 
 
 def peak_memory(device: str | torch.device) -> int:
-    """Return the most bytes in use at one time since the start, or since `reset_peak_memory` could set it back.
+    """Return the most bytes in use at one time since the process began, or since the last `reset_peak_memory`.
 
-    On CUDA what torch allocated on the device; elsewhere the resident memory of this process, model and libraries
-    included.
+    On CUDA this is what torch allocated on the device; elsewhere it is the resident memory of the process, with the
+    model and all libraries.
     """
     if torch.device(device).type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
@@ -45,7 +48,7 @@ def peak_memory(device: str | torch.device) -> int:
 
 
 def reset_peak_memory(device: str | torch.device) -> bool:
-    """Begin a new measurement of the peak; return whether the system allows it (CUDA and Linux do)."""
+    """Begin a new measurement of peak memory; return whether the system can do that (CUDA and Linux can)."""
     if torch.device(device).type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True

@@ -1,4 +1,4 @@
-"""Keep what libraries write to standard error from a user who did not ask for it."""
+"""Turn off what libraries write to standard error, so that a user sees only what tokimp says."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LIBRARIES = ("huggingface_hub", "httpx", "datasets", "transformer_lens", "nnsig
 
 
 def quiet_libraries() -> None:
-    """Turn off the libraries' warnings and progress bars, whether they are imported already or later.
+    """Turn off the warnings and progress bars of libraries, whether they are imported already or later.
 
-    Nothing is imported for it: the command line calls this before it knows whether a library is needed at all.
+    This imports no library: the command line calls it before it knows whether one is needed at all.
     """
     warnings.filterwarnings("ignore")
     for name in _LIBRARIES:
@@ -22,7 +22,7 @@ def quiet_libraries() -> None:
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if "huggingface_hub" in sys.modules:
-        from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415 - imported already
+        from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415 - imported already
 
         disable_progress_bars()
     if "transformers" in sys.modules:

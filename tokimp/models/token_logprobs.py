@@ -1,4 +1,4 @@
-"""Log-probabilities of chosen tokens, gathered from logits without a second tensor of their size."""
+"""Gather the log-probabilities of chosen tokens from logits, without a second tensor of the logits' size."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 import torch
 
-# Numbers of a slice of logits, by kind of device (else the last). On a CPU a slice that stays in a core's cache between
-# the passes over it takes a quarter of the time of one that does not; on a GPU every slice costs kernel launches.
+# Numbers in a slice of logits, by kind of device ("" for any other). On a CPU, a slice that fits in a core's cache
+# takes a quarter of the time of one that does not. On a GPU, every slice costs kernel launches, so slices are larger.
 _FLOATS_AT_ONCE = {"cpu": 2**18, "": 2**24}
 
 
 @dataclass(slots=True)
 class TokenQueries:
-    """Which tokens' log-probabilities are asked for.
+    """Tokens whose log-probabilities are asked for.
 
     Attributes
     ----------
     rows, positions, tokens
-        One entry a query: the row of the batch, the position whose prediction is read, the id that is predicted.
+        One entry for each query: the row of the batch, the position that predicts, and the id that is predicted.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -34,7 +34,7 @@ class TokenQueries:
         return len(self.tokens) - 1
 
     def add_run(self, row: int, position: int, tokens: Sequence[int]) -> None:
-        """Ask for several tokens in a row, the first predicted at `position`."""
+        """Ask for several tokens that follow one another, the first predicted at `position`."""
         for shift, token in enumerate(tokens):
             self.add(row, position + shift, token)
 
@@ -63,7 +63,7 @@ def gather_logprobs(logits: torch.Tensor, queries: TokenQueries, *, first: int =
     logits
         [row, position, vocabulary], in any precision.
     queries
-        What is asked for.
+        The queries.
     first
         The position that ``logits[:, 0]`` belongs to.
 
@@ -105,12 +105,13 @@ def _slice_rows(logits: torch.Tensor) -> int:
 
 
 def _log_softmax_at(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Return log softmax of [row, vocabulary] at [row, token], precise also where a token is all but certain.
+    """Return log softmax of [row, vocabulary] at [row, token], precise also for a token that is almost certain.
 
-    log p = (l - highest) - log(sum of exp(l' - highest)). Where one of the tokens is the most likely, its own term is
-    left out of the sum, and the logarithm is log(1 + rest): the 1 would swallow what tells a probability of 1 - 1e-7
-    from 1 - 1e-8, and sure answers would tie. A token that is not the most likely has at most half the probability,
-    and needs no such care.
+    With logits l, log p = (l - highest) - log(sum of exp(l' - highest) over the vocabulary). If one of the tokens is
+    the most likely one, its own term of the sum is exactly 1. Adding it would round away the rest of the sum, which
+    tells a probability of 1 - 1e-7 from one of 1 - 1e-8, and sure answers would tie. So the term is left out, and the
+    logarithm is computed as log1p(rest). A token that is not the most likely one needs no such care, because its
+    probability is at most one half.
     """
     highest = logits.amax(dim=-1, keepdim=True)
     chosen = logits.gather(-1, tokens) - highest

@@ -1,4 +1,4 @@
-"""How much a head moves from a key when it attends to it: norms of value vectors after the output projection."""
+"""Norms of value vectors after the output projection: how much a head adds when it attends to a key."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import torch
 
 
 def value_norms(values: torch.Tensor, heads: int, projection: torch.nn.Module) -> torch.Tensor:
-    """Return ``||f(x)||`` of each head and key: the value vector through the head's slice of the output projection.
+    """Return ``||f(x)||`` for each head and key, where f takes a value vector through the head's output projection.
 
-    A linear map is read off its module by what it makes of a head's values with all other heads at zero, less what it
-    makes of zero (its bias): so any module that is linear will do, whatever its layout.
+    The projection is called with one head's values and zeros for all other heads, and its bias (what it returns for
+    zeros) is subtracted. So it can be any linear module, however it stores its weights.
 
     Parameters
     ----------
     values
-        [key-value head, key, head dimension], as kept in the key-value cache.
+        Values as the cache stores them, [key-value head, key, head dimension].
     heads
-        Query heads; several share the values of one key-value head (grouped-query attention).
+        Number of query heads. Several may share one key-value head (grouped-query attention).
     projection
         Maps [..., head * head dimension] to [..., d_model].
 

@@ -22,7 +22,7 @@ def states(rows: int, positions: int, seed: int = 0) -> list[tuple[torch.Tensor,
     """Return random keys and values for each layer, [row, head, position, dimension]."""
     generator = torch.Generator().manual_seed(seed)
     shape = (2, rows, HEADS, positions, DIMENSION)
-    return [tuple(torch.randn(shape, generator=generator)) for _ in range(LAYERS)]  # type: ignore[misc] # two tensors
+    return [tuple(torch.randn(shape, generator=generator)) for _ in range(LAYERS)]
 
 
 def cache_with(layers: list[tuple[torch.Tensor, torch.Tensor]]) -> DynamicCache:
