@@ -1,9 +1,10 @@
-r"""Chains shortened to several keep ratios, from one ranking; and what re-tokenising their text does.
+r"""Shorten chains to several keep ratios, from one ranking, and measure what re-tokenising their text does.
 
-How the text is rebuilt from the tokens that are kept: a character of the reasoning stays if every token that covers it
-does (`tokimp.results.views.pruned_text`), and nothing is put between what stays. So spaces go with the tokens they belong to,
-and " 3" and "+" that were apart may come to stand side by side. A student reads that text in its own tokens: its
-tokenizer may join what was two tokens. `retokenization` measures how often, in the pruner's own tokens.
+This is how the text is rebuilt from the tokens that are kept. A character of the reasoning stays if every token that
+covers it stays (`tokimp.results.views.pruned_text`). Nothing is put between the characters that stay: spaces go with
+the tokens they belong to, and " 3" and "+" that were apart may come to stand side by side. A student reads the text in
+its own tokens, and its tokenizer may join what was two tokens. `retokenization` measures how often that happens in the
+pruner's tokens.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from tokimp.storage.atomic import write_records
 
 @dataclass(frozen=True, slots=True)
 class Retokenization:
-    """How far the text of kept tokens, tokenised anew by the same tokenizer, gives other ids.
+    """How much changes when the text of kept tokens is tokenised anew by the same tokenizer.
 
     Attributes
     ----------
     chains
-        Share of chains with any difference.
+        Share of chains in which any id differs.
     tokens
         Share of kept tokens that are not found again, in order, in the new ids (by `difflib.SequenceMatcher`).
     length
-        New tokens over kept ones, all chains together.
+        Number of new tokens divided by that of kept ones, all chains together.
     """
 
     chains: float
@@ -46,14 +47,14 @@ class Retokenization:
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """One keep ratio's chains.
+    """The numbers of the chains at one keep ratio.
 
     Attributes
     ----------
     estimator, keep_ratio
-        Whose ranks decided, and what was asked for.
+        The label of the estimator whose ranks decided, and the share of units that was to stay.
     chains
-        How many were written.
+        Number of chains written.
     kept_share
         Share of a chain's reasoning tokens (the pruner's) that stay, mean over chains; ``int`` cuts it below the ratio.
     kept_tokens
@@ -61,11 +62,11 @@ class Pruning:
     unit
         What was deleted as a whole: ``token``, ``word`` or ``sentence``.
     kept_units
-        Share of a chain's units that stay, mean over chains; of tokens, the same as `kept_share`.
+        Share of a chain's units that stay, mean over chains; the same as `kept_share` if units are tokens.
     left_out
-        Chains of which nothing would be left.
+        The reasons why chains were left out: nothing of their reasoning would stay.
     retokenization
-        See there; ``None`` where no tokenizer was at hand.
+        What tokenising anew changes; ``None`` if no tokenizer was given.
     """
 
     estimator: str
@@ -167,23 +168,23 @@ def write_pruned(
     tokenizer: Any = None,
     skip_empty: bool = False,
 ) -> Pruning:
-    """Write the chains of a result at one keep ratio as JSONL, and say what they are like.
+    """Write the chains of a result at one keep ratio as JSONL, and return their numbers.
 
     Parameters
     ----------
     result, estimator, keep_ratio
         As for `pruned_records`.
     path
-        The file; it takes its place once it is whole.
+        The file; it appears only once it is whole.
     tokenizer
         The pruner's, to measure what tokenising anew does.
     skip_empty
-        Leave chains of which nothing would be left out, and count them.
+        Leave out chains of whose reasoning nothing would stay, and list them, instead of raising.
 
     Raises
     ------
     ChainError
-        If nothing would be left of a chain, and they are not to be left out; or nothing of any.
+        If nothing would stay of a chain and `skip_empty` is false, or if nothing would stay of any chain.
     """
     records, left_out, unit_shares = [], [], []
     for record, unit_share in pruned_records(result, estimator, keep_ratio):
@@ -214,7 +215,7 @@ def write_pruned(
 
 
 def retokenization(records: Sequence[dict[str, Any]], tokenizer: Any) -> Retokenization:
-    """Measure how far the texts of pruned records, tokenised anew, give other ids than those that were kept.
+    """Measure how often the texts of pruned records, tokenised anew, give other ids than those that were kept.
 
     Raises
     ------
@@ -225,12 +226,11 @@ def retokenization(records: Sequence[dict[str, Any]], tokenizer: Any) -> Retoken
     changed, lost, kept_tokens, new_tokens = 0, 0, 0, 0
     for record in records:
         kept = record["kept_token_ids"]
-        found, _ = encoder.encode_with_offsets(record["reasoning"], where=f"chain {record['id']!r}")
-        new = list(found)
+        new = list(encoder.encode_with_offsets(record["reasoning"], where=f"chain {record['id']!r}")[0])
         kept_tokens += len(kept)
         new_tokens += len(new)
         if new != kept:
             changed += 1
-            again = SequenceMatcher(None, kept, new, autojunk=False).get_matching_blocks()
-            lost += len(kept) - sum(block.size for block in again)
+            blocks = SequenceMatcher(None, kept, new, autojunk=False).get_matching_blocks()
+            lost += len(kept) - sum(block.size for block in blocks)
     return Retokenization(changed / len(records), lost / kept_tokens, new_tokens / kept_tokens)

@@ -1,4 +1,4 @@
-"""Tables and the figure of a distillation: accuracy by method and keep ratio, lengths, and which methods differ."""
+"""The tables and the figure of a distillation: accuracy by method and keep ratio, lengths, which methods differ."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tokimp.report.figure_style import BAND, PAPER, finish, line_look
 from tokimp.report.terminal import keep_words_whole, new_table
 
 _LEVEL = 0.05
-# Of the height of an axis: half a marker of 4 points and its edge, on a panel of about 200 points.
+# Share of the height of an axis: half a marker of 4 points and its edge, on a panel of about 200 points.
 _MARKER_ROOM = 0.015
 
 
 def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
-    """Yield, for each student, teacher and pruner, a table of accuracy: methods by keep ratios, baselines below.
+    """Yield, for each student, teacher and pruner, a table of accuracy: methods by keep ratios, references below.
 
     Parameters
     ----------
     curves
-        Of `tokimp.distillation.steps.results.curve_table`.
+        What `tokimp.distillation.steps.results.curve_table` returns.
     """
-    for names, pruned, baselines in panels(curves):
+    for names, pruned, references in panels(curves):
         ratios = sorted(pruned["keep_ratio"].unique(), reverse=True)
         table = new_table(f"Accuracy: {_heading(names)} ({int(curves['n'].iloc[0])} questions)")
         table.add_column("method")
@@ -39,8 +39,8 @@ def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
             at = {row["keep_ratio"]: row for row in rows_of(rows)}
             table.add_row(escape(str(method)), *[_point(at[r]) if r in at else "-" for r in ratios])
         table.add_section()
-        for row in rows_of(baselines):
-            table.add_row(f"[dim]{_BASELINES[row['kind']]}[/]", _point(row))
+        for row in rows_of(references):
+            table.add_row(f"[dim]{_REFERENCES[row['kind']]}[/]", _point(row))
         unmatched = pruned[~pruned["matched"].astype(bool)]
         seeds = int(pruned["seeds"].max()) if len(pruned) else 1
         table.caption = f"mean over {seeds} seeds, standard deviation over seeds" if seeds > 1 else "one seed"
@@ -67,13 +67,13 @@ def length_table(curves: pd.DataFrame) -> Table:
     for row in rows_of(curves):
         pruned = row["kind"] == "pruned"
         names = [_text(row[name]) for name in GROUP]
-        method = escape(row["method"]) if pruned else f"[dim]{_BASELINES[row['kind']]}[/]"
+        method = escape(row["method"]) if pruned else f"[dim]{_REFERENCES[row['kind']]}[/]"
         writes = "-" if pd.isna(row["reasoning_tokens"]) else f"{row['reasoning_tokens']:.1f}"
-        again = [_share(row["changed_chains"]), _share(row["changed_tokens"])]
+        retokenised = [_share(row["changed_chains"]), _share(row["changed_tokens"])]
         matched = ("yes" if row["matched"] else "no") if pruned else "-"
         ratio = f"{row['keep_ratio']:g}" if row["kind"] != "untrained" else "-"
         chains = "-" if pd.isna(row["chains"]) else f"{row['chains']:.0f}"
-        table.add_row(*names, method, chains, ratio, _share(row["kept_share"]), matched, *again, writes)
+        table.add_row(*names, method, chains, ratio, _share(row["kept_share"]), matched, *retokenised, writes)
     table.caption = (
         "changed: share of chains whose shortened text, tokenised anew, has other ids than were kept, and share of the "
         "tokens kept that are not found again in it"
@@ -109,48 +109,52 @@ def difference_table(differences: pd.DataFrame) -> Table:
     return keep_words_whole(table)
 
 
-_BASELINES = {"untrained": "untrained student", "unpruned": "trained on whole chains"}
+_REFERENCES = {"untrained": "untrained student", "unpruned": "trained on whole chains"}
 
 
 def panels(curves: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
-    """Yield names, curves and baselines of each student, teacher and pruner."""
+    """Yield names, curves and references of each student, teacher and pruner.
+
+    References are no methods: the student before training, and the student trained on whole chains.
+    """
     pruned = curves[curves["kind"] == "pruned"]
     untrained = curves[curves["kind"] == "untrained"]
     whole = curves[curves["kind"] == "unpruned"]
     for names, rows in pruned.groupby(GROUP, sort=False):
         student, teacher, _ = names
         of_teacher = whole[(whole["student"] == student) & (whole["teacher"] == teacher)]
-        baselines = pd.concat([untrained[untrained["student"] == student], of_teacher])
-        yield dict(zip(GROUP, map(str, names), strict=True)), rows, baselines
+        references = pd.concat([untrained[untrained["student"] == student], of_teacher])
+        yield dict(zip(GROUP, map(str, names), strict=True)), rows, references
 
 
 def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's rows, each by column names."""
+    """Return a table's rows, each as a mapping from column names."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def draw_curves(curves: pd.DataFrame) -> Figure:
     """Draw accuracy over the keep ratio: one panel for each student, teacher and pruner, one line a method.
 
-    Bands reach from the lowest to the highest seed. Dashed: the student before training, and trained on whole chains.
+    Bands reach from the lowest to the highest seed. Lines across a panel are references: the student before training,
+    dotted, and trained on whole chains, dashed.
 
     Parameters
     ----------
     curves
-        Of `tokimp.distillation.steps.results.curve_table`.
+        What `tokimp.distillation.steps.results.curve_table` returns.
     """
-    found = list(panels(curves))
-    columns = max(1, min(2, len(found)))
-    rows = max(1, -(-len(found) // columns))
+    drawn = list(panels(curves))
+    columns = max(1, min(2, len(drawn)))
+    rows = max(1, -(-len(drawn) // columns))
     figure = Figure(figsize=(5.6 * columns, 4.2 * rows + 0.9), facecolor=PAPER, layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     methods = list(dict.fromkeys(curves.loc[curves["kind"] == "pruned", "method"]))
-    for axis, (names, pruned, baselines) in zip(grid, found, strict=False):
-        _draw_panel(axis, pruned, baselines, methods)
+    for axis, (names, pruned, references) in zip(grid, drawn, strict=False):
+        _draw_panel(axis, pruned, references, methods)
         axis.set_title(_heading(names), fontsize=9, parse_math=False)
-    for axis in grid[len(found) :]:
+    for axis in grid[len(drawn) :]:
         axis.axis("off")
-    if not found:
+    if not drawn:
         grid[0].text(0.5, 0.5, "no student taught by pruned chains yet", fontsize=9, ha="center", va="center")
     _keep_to_shares(grid[0])
     grid[0].set_ylabel("accuracy on test questions", fontsize=9)
@@ -161,13 +165,13 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
 
 
 def _keep_to_shares(axis: Axes) -> None:
-    """Let an axis of shares end at 0 and 1, where it would go further, but for what a marker there needs."""
+    """End an axis of shares at 0 and 1, with room for a marker that lies there."""
     low, high = axis.get_ylim()
     room = _MARKER_ROOM * (min(high, 1) - max(low, 0))
     axis.set_ylim(max(low, -room), min(high, 1 + room))
 
 
-def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, methods: list[str]) -> None:
+def _draw_panel(axis: Axes, pruned: pd.DataFrame, references: pd.DataFrame, methods: list[str]) -> None:
     for index, method in enumerate(methods):
         line = pruned[pruned["method"] == method].sort_values("keep_ratio")
         look = line_look(index)
@@ -188,16 +192,16 @@ def _draw_panel(axis: Axes, pruned: pd.DataFrame, baselines: pd.DataFrame, metho
             markersize=4,
             linewidth=1.3,
         )
-    for row in rows_of(baselines):
+    for row in rows_of(references):
         whole = row["kind"] == "unpruned"
         if whole:
             axis.axhspan(row["lowest"], row["highest"], color=BAND, alpha=0.5, linewidth=0)
         style = "--" if whole else ":"
-        axis.axhline(row["accuracy"], color="#3c3c3c", linewidth=1, linestyle=style, label=_BASELINES[row["kind"]])
+        axis.axhline(row["accuracy"], color="#3c3c3c", linewidth=1, linestyle=style, label=_REFERENCES[row["kind"]])
     axis.set_xlabel("keep ratio", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
-    # Deleting goes to the right, as reading does.
+    # Shorter chains stand to the right: the x axis reads as deleting proceeds.
     axis.invert_xaxis()
 
 

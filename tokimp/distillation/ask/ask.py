@@ -1,4 +1,4 @@
-"""Putting a task's questions to a model, batch by batch: each finished batch is on disk before the next starts."""
+"""Put a task's questions to a model, batch by batch: each finished batch is on disk before the next starts."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.digests import json_digest
 
-Asked = Sequence[tuple[Question, Ids]]
+PromptedQuestions = Sequence[tuple[Question, Ids]]
 """Questions, each with its prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How questions are put to a model.
+class AskSettings:
+    """The settings with which questions are put to a model.
 
     Attributes
     ----------
     n
         Responses to a question, at most.
     per_round
-        How many of them are written at a time; a question with a right one among them is not asked again.
+        How many of them are written at a time. Once a question has a right response, it is not asked again.
     temperature, seed, max_new_tokens
-        As of `tokimp.contracts.scorer.Scorer.generate`.
+        As for `tokimp.contracts.scorer.Scorer.generate`.
     batch_questions
-        Questions of a batch. The texts of a batch are written together, and kept together.
+        Number of questions in a batch. The responses of a batch are written together, and stored together.
     """
 
     n: int = 1
@@ -67,14 +67,14 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A response and what its task makes of it.
+    """A response, divided and judged by its task.
 
     Attributes
     ----------
     response
         The text that the model wrote.
     reasoning, answer
-        Its parts; both empty where the task finds no answer in it.
+        The parts of the response; both are empty if the task finds no answer in it.
     parsed
         Whether the task found an answer.
     right
@@ -88,19 +88,19 @@ class Judged:
     right: bool
 
 
-class Interview:
-    """A task, a model, and how the one's questions are put to the other.
+class Asker:
+    """Puts the questions of a task to a model, and lets the task judge the responses.
 
     Parameters
     ----------
     task
-        Asks, and reads the responses.
+        What reads the responses.
     model
-        Responds.
-    asking
-        How.
+        A scorer that generates.
+    settings
+        How the model is asked.
     prompt_format
-        As of `tokimp.tokenize_chain`.
+        As for `tokimp.tokenize_chain`.
 
     Raises
     ------
@@ -110,71 +110,83 @@ class Interview:
         If the format does not fit the tokenizer.
     """
 
-    def __init__(self, task: Task, model: Scorer, asking: Asking, prompt_format: PromptFormat) -> None:
+    def __init__(self, task: Task, model: Scorer, settings: AskSettings, prompt_format: PromptFormat) -> None:
         task.validate_parameters()
-        asking.check()
+        settings.check()
         if Capability.GENERATION not in model.capabilities:
             raise UnsupportedError(f"{model.backend!r} does not generate; use another backend, or load_engine")
         self.task = task
         self.model = model
         self.layout = Layout(model.tokenizer, prompt_format)
-        self._asking = asking
+        self._settings = settings
 
-    def prepare(self, questions: Iterable[Question], skipped: list[SkippedRecord] | None = None) -> Asked:
+    def prepare(self, questions: Iterable[Question], skipped: list[SkippedRecord] | None = None) -> PromptedQuestions:
         """Return the questions with their prompts.
 
         Parameters
         ----------
         questions
-            No two with one id.
+            Questions with different ids.
         skipped
-            Given a list, questions that cannot be asked are put into it and left out, instead of raising.
+            A list to which questions that cannot be asked are added; they are left out. Without it, they are an error.
 
         Raises
         ------
         ContextLengthError, DistillationError, TokenizationError
             If there is no question, two have one id, or one cannot be turned into ids or leaves the model no room.
         """
-        found: dict[str, tuple[Question, Ids]] = {}
+        prompted: dict[str, tuple[Question, Ids]] = {}
         for question in questions:
-            if question.id in found:
+            if question.id in prompted:
                 raise DistillationError(f"two questions have the id {question.id!r}; give each an id of its own")
             try:
-                found[question.id] = (question, self._prompt(question))
+                prompted[question.id] = (question, self._prompt(question))
             except (ContextLengthError, TokenizationError) as error:
                 if skipped is None:
                     raise
                 skipped.append(SkippedRecord(f"question {question.id!r}", question.id, str(error)))
-        if not found:
+        if not prompted:
             why = f": {skipped[0].reason}" if skipped else ""
             raise DistillationError(f"there is no question to ask{why}; check the source, the split and the limit")
-        return list(found.values())
+        return list(prompted.values())
 
     def _prompt(self, question: Question) -> Ids:
         ids = self.layout.prompt(question)
         check_prompt_fits(f"question {question.id!r}", len(ids), self.model)
         return ids
 
-    def identity(self, what: str, asked: Asked) -> dict[str, Any]:
+    def identity(self, what: str, prompted: PromptedQuestions) -> dict[str, Any]:
         """Return everything that changes the responses, for `tokimp.storage.run_folder.RunFolder`."""
         task = self.task
         return {
             "what": what,
             "task": {**plugin_identity("tasks", task), "parameters": plain_parameters(task.parameters())},
-            "questions": [{"id": each.id, "text": json_digest([each.text, each.gold, each.system])} for each, _ in asked],
+            "questions": [
+                {"id": question.id, "text": json_digest([question.text, question.gold, question.system])}
+                for question, _ in prompted
+            ],
             "model": model_identity(self.model, self.model.fingerprint()),
             "prompt_format": self.layout.format,
-            "asking": asdict(self._asking),
+            "asking": asdict(self._settings),
             "versions": versions(self.model),
         }
 
-    def hold(
-        self, asked: Asked, log: BatchLog, progress: Callable[[Progress], None] | None = None
+    def ask_all(
+        self, prompted: PromptedQuestions, log: BatchLog, progress: Callable[[Progress], None] | None = None
     ) -> list[list[Judged]]:
-        """Let the model respond to every question; what the log has is not written again.
+        """Let the model respond to every question, except those whose responses are in the log.
 
-        Batches and the seeds of their texts depend on the questions and the settings alone, so that a run that was
-        killed and continued has the same responses as one that was not.
+        Batches and their seeds depend on the questions and the settings alone, so that a run that was killed and
+        continued has the same responses as one that was not.
+
+        Parameters
+        ----------
+        prompted
+            What `prepare` returns.
+        log
+            Where finished batches are stored.
+        progress
+            Called after every batch.
 
         Returns
         -------
@@ -182,9 +194,9 @@ class Interview:
             [question][response]
         """
         judged: list[list[Judged]] = []
-        started, written = time.perf_counter(), 0
-        for index, begin in enumerate(range(0, len(asked), self._asking.batch_questions)):
-            batch = asked[begin : begin + self._asking.batch_questions]
+        start, written = time.perf_counter(), 0
+        for index, begin in enumerate(range(0, len(prompted), self._settings.batch_questions)):
+            batch = prompted[begin : begin + self._settings.batch_questions]
             kept = index < len(log.batches)
             if kept:
                 judged += [
@@ -192,68 +204,68 @@ class Interview:
                     for (question, _), responses in zip(batch, log.batches[index]["responses"], strict=True)
                 ]
             else:
-                before = self.model.tokens_forwarded
-                found: list[list[str]] = [[] for _ in batch]
+                tokens_before = self.model.tokens_forwarded
+                texts: list[list[str]] = [[] for _ in batch]
                 try:
-                    judged += self._ask(batch, index, found)
-                # What fails in a task comes after the responses were written, and they cost the most; only where each
-                # question has all that it is asked for is the batch whole.
+                    judged += self._ask(batch, index, texts)
+                # The responses were written before the task failed, and they cost the most. They are stored if
+                # the batch is whole: each question has all its responses.
                 except TaskError:
-                    if all(len(responses) == self._asking.n for responses in found):
-                        log.append(self._batch(batch, found, before))
+                    if all(len(responses) == self._settings.n for responses in texts):
+                        log.append(self._batch(batch, texts, tokens_before))
                     raise
-                log.append(self._batch(batch, found, before))
+                log.append(self._batch(batch, texts, tokens_before))
                 written += len(batch)
             if progress:
-                seconds = time.perf_counter() - started
+                seconds = time.perf_counter() - start
                 progress(
                     Progress(
                         done=len(judged),
-                        total=len(asked),
+                        total=len(prompted),
                         chain_id=batch[-1][0].id,
                         estimator=self.model.model_id,
                         kept=kept,
                         tokens_forwarded=self.model.tokens_forwarded,
-                        seconds_left=seconds / written * (len(asked) - len(judged)) if written else None,
+                        seconds_left=seconds / written * (len(prompted) - len(judged)) if written else None,
                     )
                 )
         return judged
 
-    def _batch(self, batch: Asked, responses: list[list[str]], tokens_before: int) -> dict[str, Any]:
-        """Return what the log keeps of a batch: what the model wrote, not what the task makes of it."""
+    def _batch(self, batch: PromptedQuestions, responses: list[list[str]], tokens_before: int) -> dict[str, Any]:
+        """Return a batch as the log stores it: what the model wrote, not how the task judges it."""
         return {
             "ids": [question.id for question, _ in batch],
             "tokens_forwarded": self.model.tokens_forwarded - tokens_before,
             "responses": responses,
         }
 
-    def _ask(self, batch: Asked, index: int, written: list[list[str]]) -> list[list[Judged]]:
-        """Return the responses to one batch, in rounds: a question with a right one is not asked again.
+    def _ask(self, batch: PromptedQuestions, index: int, written: list[list[str]]) -> list[list[Judged]]:
+        """Return the judged responses to one batch, in rounds: a question with a right one is not asked again.
 
-        What the model writes is added to `written`, [question][response], before it is judged.
+        The texts of the model are added to `written`, [question][response], before they are judged.
         """
-        asking = self._asking
-        found: list[list[Judged]] = [[] for _ in batch]
-        for number, done in enumerate(range(0, asking.n, asking.per_round)):
-            places = [place for place, judged in enumerate(found) if not any(each.right for each in judged)]
+        settings = self._settings
+        judged: list[list[Judged]] = [[] for _ in batch]
+        for number, done in enumerate(range(0, settings.n, settings.per_round)):
+            places = [place for place, so_far in enumerate(judged) if not any(response.right for response in so_far)]
             if not places:
                 break
-            digest_of_round = hashlib.sha256(f"{asking.seed} {index} {number}".encode()).digest()
+            digest_of_round = hashlib.sha256(f"{settings.seed} {index} {number}".encode()).digest()
             texts = self.model.generate(
                 [batch[place][1] for place in places],
-                max_new_tokens=asking.max_new_tokens,
-                n=min(asking.per_round, asking.n - done),
-                temperature=asking.temperature,
+                max_new_tokens=settings.max_new_tokens,
+                n=min(settings.per_round, settings.n - done),
+                temperature=settings.temperature,
                 seed=int.from_bytes(digest_of_round[:4], "big"),
             )
             for place, responses in zip(places, texts, strict=True):
                 written[place] += responses
             for place, responses in zip(places, texts, strict=True):
-                found[place] += [self.judge(batch[place][0], response) for response in responses]
-        return found
+                judged[place] += [self.judge(batch[place][0], response) for response in responses]
+        return judged
 
     def judge(self, question: Question, response: str) -> Judged:
-        """Divide a response and compare its answer with the right one.
+        """Divide a response into reasoning and answer, and compare the answer with the right one.
 
         Raises
         ------
@@ -265,7 +277,7 @@ class Interview:
             if parts is None:
                 return Judged(response, "", "", parsed=False, right=False)
             return Judged(response, *parts, parsed=True, right=self.task.is_right(parts[1], question.gold))
-        # A task is a stranger's code; what it raises must say which response it was.
+        # A task may be a stranger's code; its error must say which response it failed on.
         except Exception as error:
             raise TaskError(
                 f"question {question.id!r}: the task {self.task.name!r} failed on the response {response[-80:]!r} "

@@ -1,4 +1,4 @@
-"""How well a student answers a task's questions, how long it reasons, and whether it is better than another."""
+"""Evaluate a student: how well it answers a task's questions, how long it reasons, and whether it beats another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokimp.chains.prompt_format import PromptFormat
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asked, Asking, Interview, Judged
+from tokimp.distillation.ask.ask import Asker, AskSettings, Judged, PromptedQuestions
 from tokimp.distillation.ask.paired import PairedTest, paired_test
 from tokimp.distillation.ask.share_interval import INTERVALS, Interval, share_interval
 from tokimp.errors import DistillationError
@@ -26,22 +26,22 @@ ANSWERS, EVALUATION = "answers.jsonl", "evaluation.json"
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model's answers came to.
+    """The result of an evaluation.
 
     Attributes
     ----------
     task, model_id, fingerprint
-        The task's label; the model, and a digest of what it is.
+        The task's label; the model's name, and a digest of its weights and configuration.
     n
-        Questions.
+        Number of questions.
     accuracy, low, high
-        Share answered right, and its interval.
+        Share of the questions answered right, and the bounds of its interval.
     interval, confidence
-        How that was made, and what it is worth.
+        How the interval was made, and its confidence.
     unparsed
         Share of responses in which the task found no answer; they count as wrong.
     reasoning_tokens
-        Tokens of reasoning a response, on average over those with an answer; ``None`` where there are none.
+        Mean number of reasoning tokens in the responses that have an answer; ``None`` if none has.
     tokens_forwarded
         Token positions passed through the model.
     right
@@ -76,21 +76,22 @@ class Evaluation:
             numbers = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
             records = [json.loads(line) for line in (folder / ANSWERS).read_text("utf-8").split("\n") if line]
             fields = {field.name: numbers[field.name] for field in dataclasses.fields(cls) if field.name != "right"}
-            found = cls(**fields, right={str(record["id"]): bool(record["right"]) for record in records})
+            evaluation = cls(**fields, right={str(record["id"]): bool(record["right"]) for record in records})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DistillationError(
                 f"{folder} holds no finished evaluation ({type(error).__name__}: {error}); name a folder of "
                 "tokimp evaluate, or finish it with the same command"
             ) from error
-        if len(found.right) != found.n:
+        if len(evaluation.right) != evaluation.n:
             raise DistillationError(
-                f"{folder / ANSWERS} has {len(found.right)} questions and {EVALUATION} {found.n}; evaluate anew"
+                f"{folder / ANSWERS} has {len(evaluation.right)} questions and {EVALUATION} {evaluation.n}; evaluate "
+                "anew"
             )
-        return found
+        return evaluation
 
-    def against(self, before: Evaluation, *, seed: int = 0) -> PairedTest:
-        """Compare with another evaluation on the same questions; this one comes first."""
-        return paired_test(self.right, before.right, confidence=self.confidence, seed=seed)
+    def against(self, other: Evaluation, *, seed: int = 0) -> PairedTest:
+        """Compare with another evaluation on the same questions: this one's accuracy minus the other's."""
+        return paired_test(self.right, other.right, confidence=self.confidence, seed=seed)
 
 
 def evaluate(
@@ -108,7 +109,7 @@ def evaluate(
     origin: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
-    """Let a model answer questions, always with its most likely token, and count what is right.
+    """Let a model answer questions, always with its most likely token, and count the right answers.
 
     Parameters
     ----------
@@ -117,27 +118,27 @@ def evaluate(
     task
         Reads the responses.
     questions
-        What is asked; ids are unique.
+        Questions with different ids.
     out
-        A folder: ``answers.jsonl``, a record a question, and ``evaluation.json``. Every finished batch is kept in
-        ``batches.jsonl``: the same call continues what was killed, and ends with the same bytes.
+        A folder: ``answers.jsonl``, a record for each question, and ``evaluation.json``. Every finished batch is kept
+        in ``batches.jsonl``: the same call continues a run that was killed, and ends with the same bytes.
     prompt_format
-        As of `tokimp.tokenize_chain`.
+        As for `tokimp.tokenize_chain`.
     max_new_tokens
-        Of a response; the task's own number by default.
+        Most tokens in a response; the task's own number by default.
     interval
         ``wilson`` (Wilson 1927, Journal of the American Statistical Association 22) or ``bootstrap`` (questions
         resampled). It and `confidence` may change from call to call in one folder.
     confidence
-        Of the interval, between 0 and 1.
+        Confidence of the interval, between 0 and 1.
     batch_questions
-        Questions that are answered together, and kept together.
+        Number of questions that are answered together, and stored together.
     before
         The folder of another evaluation on the same questions, such as of the student before training: the paired
         comparison is stored in ``evaluation.json`` under ``before``.
     origin
-        Where the questions come from (``{"source": ..., "split": ..., "limit": ..., "seed": ...}``), to be named where
-        `out` holds a run on others.
+        Where the questions come from (``{"source": ..., "split": ..., "limit": ..., "seed": ...}``), for the
+        message if `out` holds a run on other questions.
     progress
         Called after every batch.
 
@@ -156,49 +157,49 @@ def evaluate(
         raise DistillationError(f"interval={interval!r} is not allowed; give {' or '.join(INTERVALS)}")
     if not 0 < confidence < 1:
         raise DistillationError(f"confidence={confidence} is not allowed; give a number between 0 and 1")
-    asking = Asking(
+    settings = AskSettings(
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         batch_questions=batch_questions,
     )
-    interview = Interview(task, student, asking, prompt_format)
-    asked = interview.prepare(questions)
-    earlier = None if before is None else _same_questions(Evaluation.load(before), asked, before)
+    asker = Asker(task, student, settings, prompt_format)
+    prompted = asker.prepare(questions)
+    earlier = None if before is None else _on_same_questions(Evaluation.load(before), prompted, before)
     out = Path(out)
-    with RunFolder(out, interview.identity("evaluate", asked), work=NAME, origin=origin):
+    with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin):
         remove_partial(out)
         log = BatchLog(out)
-        answers = [responses[0] for responses in interview.hold(asked, log, progress)]
-        tokens = [interview.layout.count(answer.reasoning) if answer.parsed else None for answer in answers]
-        found = _summarise(interview, asked, answers, tokens, interval=interval, confidence=confidence, log=log)
-        write_records(out / ANSWERS, map(_record, asked, answers, tokens))
-        content = dataclasses.asdict(found)
-        del content["right"]  # it stands in the answers
+        answers = [responses[0] for responses in asker.ask_all(prompted, log, progress)]
+        tokens = [asker.layout.count(answer.reasoning) if answer.parsed else None for answer in answers]
+        evaluation = _summary(asker, prompted, answers, tokens, interval=interval, confidence=confidence, log=log)
+        write_records(out / ANSWERS, map(_record, prompted, answers, tokens))
+        content = dataclasses.asdict(evaluation)
+        del content["right"]  # it is in the answers
         if earlier is not None:
             content["before"] = {
                 "model_id": earlier.model_id,
                 "fingerprint": earlier.fingerprint,
                 "accuracy": earlier.accuracy,
-                **dataclasses.asdict(found.against(earlier)),
+                **dataclasses.asdict(evaluation.against(earlier)),
             }
-        # Last, so that where there is an evaluation its answers are there.
+        # Written last, so that an evaluation never lacks its answers.
         write_object(out / EVALUATION, content)
-    return found
+    return evaluation
 
 
-def _same_questions(before: Evaluation, asked: Asked, folder: str | Path) -> Evaluation:
-    """Raise, before any work, unless another evaluation is on the same questions."""
-    ids = {question.id for question, _ in asked}
-    if ids != before.right.keys():
+def _on_same_questions(earlier: Evaluation, prompted: PromptedQuestions, folder: str | Path) -> Evaluation:
+    """Return an earlier evaluation, or raise, before any work, if it is on other questions."""
+    ids = {question.id for question, _ in prompted}
+    if ids != earlier.right.keys():
         raise DistillationError(
-            f"{folder} is on other questions ({len(ids ^ before.right.keys())} are on one side only); evaluate both on "
-            "the same task, source, split, limit and seed"
+            f"{folder} is on other questions ({len(ids ^ earlier.right.keys())} are on one side only); evaluate both "
+            "on the same task, source, split, limit and seed"
         )
-    return before
+    return earlier
 
 
-def _summarise(
-    interview: Interview,
-    asked: Asked,
+def _summary(
+    asker: Asker,
+    prompted: PromptedQuestions,
     answers: Sequence[Judged],
     tokens: Sequence[int | None],
     *,
@@ -210,10 +211,10 @@ def _summarise(
     low, high = share_interval(right, interval=interval, confidence=confidence)
     counted = [count for count in tokens if count is not None]
     return Evaluation(
-        task=interview.task.label,
-        model_id=interview.model.model_id,
-        fingerprint=interview.model.fingerprint(),
-        n=len(asked),
+        task=asker.task.label,
+        model_id=asker.model.model_id,
+        fingerprint=asker.model.fingerprint(),
+        n=len(prompted),
         accuracy=sum(right) / len(right),
         low=low,
         high=high,
@@ -222,12 +223,12 @@ def _summarise(
         unparsed=sum(not answer.parsed for answer in answers) / len(answers),
         reasoning_tokens=sum(counted) / len(counted) if counted else None,
         tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.batches),
-        right={question.id: answer.right for (question, _), answer in zip(asked, answers, strict=True)},
+        right={question.id: answer.right for (question, _), answer in zip(prompted, answers, strict=True)},
     )
 
 
-def _record(asked: tuple[Question, Any], answer: Judged, tokens: int | None) -> dict[str, Any]:
-    question, _ = asked
+def _record(prompted: tuple[Question, Any], answer: Judged, tokens: int | None) -> dict[str, Any]:
+    question, _ = prompted
     return {
         "id": question.id,
         "response": answer.response,

@@ -1,4 +1,4 @@
-"""How a task's questions become prompts, and a model's text reasoning and answer, in one prompt format."""
+"""Turn a task's questions into prompts, and a model's text into reasoning and answer, in one prompt format."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ class Layout:
     tokenizer
         The model's.
     prompt_format
-        As of `tokimp.tokenize_chain`: a prompt's ids are the ``prompt_ids`` of any chain of its question.
+        As for `tokimp.tokenize_chain`; a prompt has the same ids as the ``prompt_ids`` of a chain of its question.
 
     Attributes
     ----------
     format
-        What ``auto`` has become: ``chat``, ``think`` or ``plain``.
+        The format in use, with ``auto`` resolved: ``chat``, ``think`` or ``plain``.
 
     Raises
     ------
     TokenizationError
-        If reasoning and answer cannot be told apart in this format: the closing tag is left out of what a model writes.
+        If reasoning and answer cannot be told apart in this format, since the closing tag is missing from what a model
+        writes.
     """
 
     def __init__(self, tokenizer: Any, prompt_format: PromptFormat = "auto") -> None:
@@ -42,7 +43,7 @@ class Layout:
             self._check_tag()
 
     def _check_tag(self) -> None:
-        """Refuse a closing tag that is a special token: generated text comes without those."""
+        """Refuse a closing tag that is a special token, since generated text comes without special tokens."""
         tag = self._text(Question("any", "-", "-")).before_answer
         ids = self._encoder.encode((tag,), where="the closing tag")
         if tag.text.strip() not in str(self._tokenizer.decode(list(ids), skip_special_tokens=True)):
@@ -52,7 +53,7 @@ class Layout:
             )
 
     def prompt(self, question: Question) -> Ids:
-        """Return what the model is to continue.
+        """Return the ids of the prompt that the model continues.
 
         Raises
         ------
@@ -62,10 +63,10 @@ class Layout:
         return self._encoder.encode_prompt(self._text(question), where=f"question {question.id!r}")
 
     def divide(self, task: Task, question: Question, response: str) -> tuple[str, str] | None:
-        """Return a response's reasoning and answer; ``None`` where the task finds no answer in it.
+        """Return a response's reasoning and answer; ``None`` if the task finds no answer in it.
 
-        In the format ``think`` the reasoning is what stands before the closing tag, and the answer all that follows it,
-        in which the task must find one.
+        In the format ``think`` the reasoning stands before the closing tag, and the answer is everything after it, if
+        the task finds an answer there.
         """
         if self.format != "think":
             return task.split(response)
@@ -76,9 +77,9 @@ class Layout:
         return reasoning.strip(), answer.strip()
 
     def count(self, text: str) -> int:
-        """Return how many tokens a reasoning text is, as `tokimp.tokenize_chain` makes them.
+        """Return the number of tokens of a reasoning text, as `tokimp.tokenize_chain` counts them.
 
-        Of a text that it refuses, since no chain could hold it, as many as the tokenizer by itself makes of it.
+        A text that it refuses, because no chain could hold it, is counted by the tokenizer alone.
         """
         if not text:
             return 0
@@ -88,6 +89,6 @@ class Layout:
             return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _text(self, question: Question) -> ChainText:
-        # Everything before the reasoning is the same whatever follows it.
+        # Everything before the reasoning is the same for all reasonings and answers.
         chain = Chain(question.id, question.text, reasoning="-", answer="-", system=question.system or None)
         return lay_out(chain, self._tokenizer, self.format)

@@ -1,4 +1,4 @@
-"""Chains from a teacher: n responses a question, of which the first right one is kept (rejection sampling)."""
+"""Sample chains from a teacher: of n responses to a question, the first right one is kept (rejection sampling)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tokimp.chains.prompt_format import PromptFormat
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asking, Interview
+from tokimp.distillation.ask.ask import Asker, AskSettings
 from tokimp.distillation.ask.selection import LengthFilter, Selection, select
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
@@ -32,33 +32,33 @@ CHAINS, WRONG, UNSPLIT, DROPPED, REPORT = (
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What sampling came to.
+    """The numbers of a sampling; ``report.json``.
 
     Attributes
     ----------
     task, teacher
         The task's label, and the model's name.
     questions, skipped
-        Asked, and left out because they could not be.
+        Number of questions that were asked, and that were left out because they could not be asked.
     sampled
-        Responses written. ``right + wrong + unsplittable`` of them.
+        Number of responses written: ``right + wrong + unsplittable``.
     right, wrong
-        With the right answer, and with another.
+        Number of responses with the right answer, and with another.
     unsplittable
-        In which the task finds no answer.
+        Number of responses in which the task finds no answer.
     without_reasoning
-        That answer at once, right or wrong.
+        Number of responses that are an answer without reasoning, right or wrong.
     duplicates
-        That say what an earlier one to the same question said, to the letter.
+        Number of responses with the very text of an earlier response to the same question.
     questions_right
-        With at least one right response.
+        Number of questions with at least one right response.
     kept
-        Chains in ``chains.jsonl``.
+        Number of chains in ``chains.jsonl``.
     dropped_short, dropped_long, dropped_unstorable
-        Right chains that were dropped: of fewer characters than asked for, of more tokens than the percentile, and with
-        characters that no result file can hold.
+        Number of right chains that were dropped: with too few characters, with more tokens than the percentile, and
+        with characters that no result file can hold.
     reasoning_tokens, reasoning_characters
-        Of the chains kept, on average; ``None`` without any.
+        Mean lengths of the reasoning in the chains kept; ``None`` if none is kept.
     tokens_forwarded
         Token positions passed through the teacher.
     """
@@ -84,7 +84,7 @@ class SampleReport:
 
     @classmethod
     def load(cls, out: str | Path) -> Self:
-        """Read the report of a folder of `sample`.
+        """Read the report in a folder of `sample`.
 
         Raises
         ------
@@ -127,7 +127,7 @@ def sample(
     task
         Reads the responses.
     questions
-        What is asked; ids are unique.
+        Questions with different ids.
     teacher
         A scorer that generates, or what `tokimp.models.writing.load.load_engine` returns.
     out
@@ -135,24 +135,25 @@ def sample(
         ``unsplit.jsonl``, ``dropped.jsonl`` and ``report.json``. Every finished batch is kept in ``batches.jsonl``: the
         same call continues a run that was killed, and ends with the same bytes.
     n
-        Responses to a question.
+        Number of responses to a question.
     temperature, seed
-        Of the sampling.
+        Temperature and seed of the sampling.
     per_round
-        Write so many at a time, and ask a question no more once it has a right response; all `n` at once by default.
+        Write this many at a time, and stop asking a question once it has a right response; all `n` at once by default.
     max_new_tokens
-        Of a response; the task's own number by default.
+        Most tokens in a response; the task's own number by default.
     min_characters, longest_percentile
-        Of `tokimp.distillation.ask.selection.LengthFilter`. These two may change from call to call in one folder: what was
-        sampled is filtered anew.
+        As for `tokimp.distillation.ask.selection.LengthFilter`. These two may change from call to call in one folder:
+        then the responses there are filtered anew.
     prompt_format
-        As of `tokimp.tokenize_chain`.
+        As for `tokimp.tokenize_chain`.
     batch_questions
-        Questions that are written together, and kept together.
+        Number of questions that are answered together, and stored together.
     skipped
-        Given a list, questions that cannot be asked (longer than the model reads) are put into it and left out.
+        A list to which questions that cannot be asked (longer than the model reads) are added; they are left out.
+        Without it, they are an error.
     origin
-        As of `tokimp.distillation.ask.evaluate.evaluate`.
+        As for `tokimp.distillation.ask.evaluate.evaluate`.
     progress
         Called after every batch.
 
@@ -170,7 +171,7 @@ def sample(
     """
     lengths = LengthFilter(min_characters, longest_percentile)
     lengths.check()
-    asking = Asking(
+    settings = AskSettings(
         n=n,
         per_round=n if per_round is None else per_round,
         temperature=temperature,
@@ -178,18 +179,18 @@ def sample(
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         batch_questions=batch_questions,
     )
-    interview = Interview(task, teacher, asking, prompt_format)
-    asked = interview.prepare(questions, skipped)
+    asker = Asker(task, teacher, settings, prompt_format)
+    prompted = asker.prepare(questions, skipped)
     out = Path(out)
-    with RunFolder(out, interview.identity("sample", asked), work=NAME, origin=origin):
+    with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin):
         remove_partial(out)
         log = BatchLog(out)
-        judged = interview.hold(asked, log, progress)
-        selection = select([question for question, _ in asked], judged, interview.layout, lengths)
+        judged = asker.ask_all(prompted, log, progress)
+        selection = select([question for question, _ in prompted], judged, asker.layout, lengths)
         report = SampleReport(
             task=task.label,
             teacher=teacher.model_id,
-            questions=len(asked),
+            questions=len(prompted),
             skipped=len(skipped or []),
             **selection.counts,
             reasoning_tokens=_mean([record["reasoning_tokens"] for record in selection.chains]),
@@ -211,7 +212,7 @@ def _write(out: Path, selection: Selection, report: SampleReport) -> None:
     write_records(out / WRONG, selection.wrong)
     write_records(out / UNSPLIT, selection.unsplit)
     write_records(out / DROPPED, selection.dropped)
-    # Last, so that where there is a report the rest is there.
+    # Written last, so that a report never lacks the rest.
     write_object(out / REPORT, dataclasses.asdict(report))
 
 

@@ -1,4 +1,4 @@
-"""From a teacher's responses to chains: the first right one of each question, and what becomes of the others."""
+"""Select chains from a teacher's responses: the first right one of each question, and files for the others."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LengthFilter:
-    """Which kept chains are too short or too long to be taught (Singh and Hakkani-Tuer 2026, section on data).
+    """Limits on the length of chains to learn from (Singh and Hakkani-Tuer 2026, section on data).
 
     Attributes
     ----------
     min_characters
         Chains whose reasoning has fewer characters are dropped.
     longest_percentile
-        Chains whose reasoning has more tokens than this percentile of those that are long enough are dropped; 100 drops
-        none.
+        Chains whose reasoning has more tokens than this percentile, taken over the chains that are long enough, are
+        dropped; 100 drops none.
     """
 
     min_characters: int = 100
@@ -45,20 +45,20 @@ class LengthFilter:
 
 @dataclass(slots=True)
 class Selection:
-    """What is made of all responses, as records of files.
+    """All responses, sorted into the records of four files.
 
     Attributes
     ----------
     chains
-        One a question that has a right response; `tokimp.load_chains` reads them.
+        One chain for each question with a right response; `tokimp.load_chains` reads them.
     wrong
         Responses with a wrong answer, as chains with ids of their own; those without a reasoning are in `unsplit`.
     unsplit
         Responses that give no chain: no answer was found in them, or no reasoning before it.
     dropped
-        Chains that the filters dropped, each with the reason.
+        Chains dropped for their length or their characters, each with the reason.
     counts
-        How many of each.
+        The numbers of `tokimp.distillation.ask.sample.SampleReport` that follow from the responses.
     """
 
     chains: list[Record] = field(default_factory=list)
@@ -73,40 +73,43 @@ def select(
 ) -> Selection:
     """Keep the first right response of each question, and filter those by length.
 
-    The filters come after the choice, as published: a question whose first right chain is too short has none.
+    Lengths are checked after the choice, as published: a question whose first right chain is too short has none.
 
     Parameters
     ----------
     questions, judged
-        [question], and what became of its responses, [question][response].
+        The questions, [question], and their judged responses, [question][response].
     layout
-        Counts tokens.
+        What counts tokens.
     lengths
-        What is dropped.
+        Which lengths are kept.
     """
     selection = Selection()
     candidates = []
     duplicates = 0
     for question, responses in zip(questions, judged, strict=True):
-        duplicates += len(responses) - len({each.response for each in responses})
-        chosen = next((index for index, each in enumerate(responses) if each.right and each.reasoning), None)
-        for index, each in enumerate(responses):
-            if not each.parsed or not each.reasoning:
-                selection.unsplit.append(_unsplit(question, index, each))
-            elif not each.right:
-                selection.wrong.append({**_chain(f"{question.id}#{index}", question, index, each), "right": False})
+        duplicates += len(responses) - len({judgement.response for judgement in responses})
+        chosen = next(
+            (index for index, judgement in enumerate(responses) if judgement.right and judgement.reasoning), None
+        )
+        for index, judgement in enumerate(responses):
+            if not judgement.parsed or not judgement.reasoning:
+                selection.unsplit.append(_unsplit(question, index, judgement))
+            elif not judgement.right:
+                chain = _chain(f"{question.id}#{index}", question, index, judgement)
+                selection.wrong.append({**chain, "right": False})
         if chosen is not None:
             candidates.append(_chain(question.id, question, chosen, responses[chosen]))
     _drop(selection, candidates, layout, lengths)
-    every = [each for responses in judged for each in responses]
+    every = [judgement for responses in judged for judgement in responses]
     selection.counts = {
         "sampled": len(every),
-        "right": sum(each.right for each in every),
-        "wrong": sum(each.parsed and not each.right for each in every),
-        "unsplittable": sum(not each.parsed for each in every),
-        "without_reasoning": sum(each.parsed and not each.reasoning for each in every),
+        "right": sum(judgement.right for judgement in every),
+        "wrong": sum(judgement.parsed and not judgement.right for judgement in every),
+        "unsplittable": sum(not judgement.parsed for judgement in every),
+        "without_reasoning": sum(judgement.parsed and not judgement.reasoning for judgement in every),
         "duplicates": duplicates,
-        "questions_right": sum(any(each.right for each in responses) for responses in judged),
+        "questions_right": sum(any(judgement.right for judgement in responses) for responses in judged),
         "kept": len(selection.chains),
     }
     for reason in _REASONS:
@@ -118,11 +121,11 @@ _REASONS = ("unstorable", "short", "long")
 
 
 def _drop(selection: Selection, candidates: Sequence[Record], layout: Layout, lengths: LengthFilter) -> None:
-    """Divide candidates into chains and dropped ones; the percentile is of those that are long enough."""
+    """Sort candidates into chains and dropped ones; the percentile is taken over those that are long enough."""
     counted = [{**record, "reasoning_tokens": layout.count(record["reasoning"])} for record in candidates]
-    reasons = [_too_short(record, lengths) for record in counted]
-    enough = [record["reasoning_tokens"] for record, reason in zip(counted, reasons, strict=True) if not reason]
-    longest = float(np.percentile(enough, lengths.longest_percentile)) if enough else 0.0
+    reasons = [_reason_to_drop(record, lengths) for record in counted]
+    long_enough = [record["reasoning_tokens"] for record, reason in zip(counted, reasons, strict=True) if not reason]
+    longest = float(np.percentile(long_enough, lengths.longest_percentile)) if long_enough else 0.0
     for record, reason in zip(counted, reasons, strict=True):
         why = reason or ("long" if record["reasoning_tokens"] > longest else "")
         if why:
@@ -131,7 +134,8 @@ def _drop(selection: Selection, candidates: Sequence[Record], layout: Layout, le
             selection.chains.append(record)
 
 
-def _too_short(record: Record, lengths: LengthFilter) -> str:
+def _reason_to_drop(record: Record, lengths: LengthFilter) -> str:
+    """Return why a chain is dropped whatever the others are; empty if it is not."""
     if unstorable(record["reasoning"]) or unstorable(record["answer"]):
         return "unstorable"
     return "short" if len(record["reasoning"]) < lengths.min_characters else ""

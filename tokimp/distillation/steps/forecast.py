@@ -1,4 +1,4 @@
-"""What a plan takes, before anything of it runs: cells, tokens to sample, positions to prune, to train and to test."""
+"""Estimate what a plan takes before it runs: cells, tokens to sample, positions to prune, to train and to test."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tokimp.distillation.steps.chain_steps import Sampling
 from tokimp.errors import PlanError, TokimpError
 
 CHARACTERS_A_TOKEN = 4.0
-"""Of a question: a common rule for English, used where no tokenizer is asked."""
+"""Characters of a question for each token: a common rule for English, since no tokenizer is loaded."""
 TOKENS_A_UNIT = {"token": 1, "word": 2, "sentence": 20}
-"""About as many tokens as a unit that is deleted as a whole has, spaces and signs included; nothing is tokenised."""
+"""Tokens in a unit, spaces and punctuation included: a rough guess, since nothing is tokenised."""
 _ANSWER_TOKENS = 12
 # One pass forward and one back; what else gradients and attention cost is no more positions.
 _PASSES = {Capability.GRADIENTS: 2, Capability.ATTENTION: 1, Capability.LOGPROBS: 1}
@@ -31,16 +31,16 @@ _PASSES = {Capability.GRADIENTS: 2, Capability.ATTENTION: 1, Capability.LOGPROBS
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """What chains are taken to be like.
+    """The lengths that chains are assumed to have.
 
     Attributes
     ----------
     chains
-        How many a teacher's questions give: as many as there are questions, unless they are sampled already.
+        Number of chains: that of the questions, unless chains are sampled already.
     prompt, reasoning, answer
-        Tokens of each, on average; of a guess, no more reasoning than responses have room for.
+        Mean number of tokens in each. A guessed reasoning is no longer than a response may be.
     measured
-        Whether number and reasoning are those of chains sampled already.
+        Whether `chains` and `reasoning` are those of chains sampled already.
     """
 
     chains: int
@@ -52,7 +52,17 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """One line of a forecast: of what, for whom, how much, and how it was counted."""
+    """One line of a forecast.
+
+    Attributes
+    ----------
+    what, whose
+        What is counted, and for which model, chains or questions.
+    number
+        How much it is.
+    how
+        How it was counted.
+    """
 
     what: str
     whose: str
@@ -63,25 +73,25 @@ class Amount:
 def forecast(
     plan: Plan, out: str | Path | None = None, *, reasoning_tokens: float = 150.0, question_tokens: float = 100.0
 ) -> list[Amount]:
-    """Say what a plan takes; no model is loaded.
+    """Estimate what a plan takes, without loading a model.
 
-    Questions are read where the plan gives no limit or they lie in a file, and chains where they are sampled already.
+    Questions are read if the plan gives no limit or they lie in a file, and chains if they are sampled already.
 
     Parameters
     ----------
     plan
         The plan.
     out
-        Its folder, if it has been begun: chains that are sampled already are counted instead of guessed.
+        The folder of the plan: chains that are sampled there already are counted instead of guessed.
     reasoning_tokens
-        Of a chain, on average, where none are sampled; less where a response ends at ``max_new_tokens`` before that.
+        Mean number of reasoning tokens in a chain, where none are sampled; cut to what ``max_new_tokens`` leaves room for.
     question_tokens
-        Of a question, on average, where they lie in no file and the plan gives a limit: then they are not read.
+        Mean number of tokens in a question, where questions are not read.
 
     Raises
     ------
     PlanError
-        If a plan names no limit and its questions cannot be read.
+        If the plan gives no limit and its questions cannot be read.
     """
     kinds = Counter(cell.kind for cell in cells(plan))
     asked, tested = (
@@ -107,36 +117,36 @@ def forecast(
             prompt=question_tokens,
         )
         responses = asked * int(plan.sample.get("n", 10))
-        each = min(lengths.reasoning + lengths.answer, longest)
+        response = min(lengths.reasoning + lengths.answer, longest)
         amounts.append(
             Amount(
                 "tokens to sample",
                 teacher.name,
-                responses * each,
-                f"{responses:,} responses of {each:.0f} tokens; {responses * longest:,} at most",
+                responses * response,
+                f"{responses:,} responses of {response:.0f} tokens; {responses * longest:,} at most",
             )
         )
         amounts += _pruning(plan, teacher, lengths)
     amounts += _training(plan, trained)
     writes = sum(kinds.values()) * tested
-    each = _answer_length(plan, trained, answers)
+    response = _answer_length(plan, trained, answers)
     amounts.append(
         Amount(
             "tokens to test",
             f"{tested:,} questions",
-            writes * each,
-            f"{writes:,} responses of {each:.0f} tokens, as students were taught; {writes * answers:,} at most",
+            writes * response,
+            f"{writes:,} responses of {response:.0f} tokens, as students were taught; {writes * answers:,} at most",
         )
     )
     return amounts
 
 
 def _answer_length(plan: Plan, trained: dict[str, Lengths], longest: int) -> float:
-    """Return the mean length of the responses to the test, in tokens: a student writes as long as it was taught to.
+    """Return the mean length of the responses to the test, in tokens.
 
-    None is longer than a response may be, `longest` tokens.
+    A student is assumed to write as long as the chains it was taught, but no more than `longest` tokens.
     """
-    usual = sum(each.reasoning for each in trained.values()) / len(trained)
+    usual = sum(lengths.reasoning for lengths in trained.values()) / len(trained)
     lengths = [
         usual if cell.teacher is None else trained[cell.teacher.name].reasoning * (cell.keep_ratio or 1.0)
         for cell in cells(plan)
@@ -160,9 +170,9 @@ def _lengths(
 ) -> Lengths:
     source = plan.questions.source
     if plan.questions.limit is None or (source is not None and Path(source).is_file()):
-        # They are here: no data set has to be fetched in order to look at them.
-        shown = task_questions(plan.task, plan.questions)
-        prompt = sum(len(each.text) for each in shown) / len(shown) / CHARACTERS_A_TOKEN
+        # No data set has to be fetched in order to look at these.
+        questions = task_questions(plan.task, plan.questions)
+        prompt = sum(len(question.text) for question in questions) / len(questions) / CHARACTERS_A_TOKEN
     if out is not None:
         sampling = Sampling(plan, Path(out), teacher)
         if sampling.made():
@@ -173,19 +183,19 @@ def _lengths(
 
 
 def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
-    found = []
+    amounts = []
     for pruner in plan.pruners_of(teacher):
         for method in plan.methods:
             positions, how = _positions(plan, method, lengths)
             whose = f"{teacher.name}'s by {pruner.name}: {method.name}"
             counted = f"{lengths.chains:,} chains of {lengths.reasoning:.0f} reasoning tokens"
             counted += f" after {lengths.prompt:.0f}"
-            found.append(Amount("positions to prune", whose, lengths.chains * positions, f"{counted}, {how}"))
-    return found
+            amounts.append(Amount("positions to prune", whose, lengths.chains * positions, f"{counted}, {how}"))
+    return amounts
 
 
 def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str]:
-    """Return about how many token positions ranking a chain takes, and how they come about."""
+    """Return about how many token positions it takes to rank a chain, and how that is counted."""
     estimator = ready_estimator(method.estimator, plan.keep_ratios, searches=False)
     whole = lengths.prompt + lengths.reasoning + lengths.answer
     units = max(2, round(lengths.reasoning / TOKENS_A_UNIT[plan.unit]))
@@ -200,7 +210,7 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
         return whole + units * (lengths.reasoning / 2 + lengths.answer), "every single deletion (an estimate)"
     if Capability.KNOCKOUT in estimator.requires:
         return whole * (1 + max(2, round(lengths.reasoning))), "a pass for each token"
-    passes = max((_PASSES.get(each, 1) for each in estimator.requires), default=0)
+    passes = max((_PASSES.get(capability, 1) for capability in estimator.requires), default=0)
     return whole * (1 + passes), "one pass or more" if not passes else f"{1 + passes} passes or more"
 
 
@@ -227,9 +237,9 @@ def _training(plan: Plan, trained: dict[str, Lengths]) -> list[Amount]:
         kept = lengths.reasoning * (cell.keep_ratio or 1.0)
         read = lengths.chains * (1 - plan.train.validation) * plan.train.epochs
         if plan.train.max_steps:
-            # Instead of epochs, as many as it takes.
+            # A number of steps takes the place of epochs.
             read = plan.train.max_steps * plan.train.batch_size * plan.train.gradient_accumulation
         total += read * (lengths.prompt + kept + lengths.answer)
         runs += 1
-    told = f"{plan.train.max_steps} steps" if plan.train.max_steps else f"{plan.train.epochs:g} epochs"
-    return [Amount("positions to train", f"{runs} trainings", total, f"read and learnt from; {told} each")]
+    amount = f"{plan.train.max_steps} steps" if plan.train.max_steps else f"{plan.train.epochs:g} epochs"
+    return [Amount("positions to train", f"{runs} trainings", total, f"read and learnt from; {amount} each")]

@@ -1,4 +1,4 @@
-"""Chains as a student is trained on them: the ids it reads, and which of them it is to write."""
+"""Turn chains into what a student is trained on: the ids it reads, and which of them it learns to write."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def training_examples(
 ) -> list[TrainingExample]:
     """Lay chains out for a student, as `tokimp.tokenize_chain` lays them out for a scorer.
 
-    What ends the text is what the prompt format writes after the answer. The format ``plain`` writes nothing there:
-    then it is the tokenizer's end-of-sequence token, without which a student would not learn to stop.
+    A text ends in what the prompt format writes after the answer. The format ``plain`` writes nothing there, so the
+    tokenizer's end-of-sequence token is added: without it a student would not learn to stop.
 
     Parameters
     ----------
     chains
-        Their reasoning is text, so that it does not matter whose tokens it was shortened in: the student's tokenizer
-        tokenises it anew.
+        What the student learns. Their reasoning is text, tokenised anew by the student's tokenizer, so that it does not
+        matter in whose tokens it was shortened.
     tokenizer
         The student's.
     prompt_format
         See `tokimp.tokenize_chain`.
     max_length
-        Longer chains (tokens in all) are left out: cut off, they would teach a student not to answer.
+        Chains with more tokens in all are left out: cut off, they would teach a student not to answer.
     left_out
-        They are added to this list.
+        A list to which such chains are added.
 
     Raises
     ------
@@ -76,20 +76,20 @@ def training_examples(
 def hold_out(
     examples: Sequence[TrainingExample], share: float, seed: int
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
-    """Divide examples into those to train on and those of a share of the questions, which are held out, in their order.
+    """Divide examples into those to train on and those held out, each in their order.
 
-    Each one's lot is a hash of the seed and its question (`tokimp.chains.questions.question_key`), held out where it lies
-    below the share: chains of one question fall on the same side, and so does a chain shortened by another method,
-    whichever others are left out or added. So the number held out is the share only about.
+    A hash of the seed and the question (`tokimp.chains.questions.question_key`) decides: an example is held out if its
+    hash, as a fraction of the largest, lies below the share. Chains of one question fall on the same side, however they
+    were shortened and whichever others are left out or added. The share is therefore met only on average.
 
     Parameters
     ----------
     examples
         What is divided.
     share
-        Of the questions to hold out, on average; 0 for none.
+        Share of the questions to hold out, on average; 0 for none.
     seed
-        Of the lots.
+        Seed of the hashes.
 
     Raises
     ------
@@ -100,8 +100,9 @@ def hold_out(
         return list(examples), []
     training: list[TrainingExample] = []
     held: list[TrainingExample] = []
-    for each in examples:
-        (held if _lot(question_key(each.question, each.id), seed) < share * _LOTS else training).append(each)
+    for example in examples:
+        is_held = _lot(question_key(example.question, example.id), seed) < share * _LOTS
+        (held if is_held else training).append(example)
     if not training or not held:
         missing = "left to train on" if not training else "held out"
         raise TrainingError(

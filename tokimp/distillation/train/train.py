@@ -1,4 +1,4 @@
-"""A student, trained on chains: it can be killed at any moment and continued by the same call."""
+"""Train a student on chains; a training that is killed at any moment is continued by the same call."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ _PACKAGES = ("tokimp", "torch", "transformers", "accelerate", "trl", "peft")
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a training did; ``report.json``.
+    """The report of a training; ``report.json``.
 
     Attributes
     ----------
     student, student_fingerprint
-        The model that was trained, and the digest of what it was before.
-    chains, held_out, left_out
-        Chains trained on, chains the validation loss was measured on, and those that were too long.
-    trained_tokens
-        Of one epoch: token positions read, and those among them that the loss counts.
-    loss_tokens
-        See `trained_tokens`.
+        The model that was trained, and a digest of it before the training.
+    chains, held_out
+        Number of chains trained on, and of those the validation loss was measured on.
+    left_out
+        The chains that were too long, each with its reason.
+    trained_tokens, loss_tokens
+        Token positions read in one epoch, and how many of them count in the loss.
     steps, tokens
-        Optimiser steps; token positions read by this process's call.
+        Optimiser steps, and token positions read by this process's call.
     seconds
-        Of this call alone, loading and writing included.
+        Seconds that this call alone took, loading and writing included.
     history
         Losses (nats a token) on the way: see `tokimp.contracts.trainer.Fit`.
     settings, trainer, versions
-        How, by whom, and with what.
+        The settings, the trainer, and the versions of the packages used.
     continued
         Whether the training went on from a checkpoint or was finished already.
     """
@@ -94,7 +94,7 @@ class TrainReport:
         return losses[-1] if losses else float("nan")
 
     def described(self) -> dict[str, Any]:
-        """Return what ``report.json`` holds: all attributes, and ``loss``, the means over the ends of the training."""
+        """Return the content of ``report.json``: all attributes, and in ``loss`` the means at both ends."""
         ends = {"first_tenth": self.first_loss, "last_tenth": self.final_loss}
         loss = {name: value if math.isfinite(value) else None for name, value in ends.items()}
         return {**asdict(self), "loss": {**loss, "steps_of_a_tenth": tenth_of(self.steps)}}
@@ -111,7 +111,7 @@ class TrainReport:
         path = Path(out) / REPORT
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            # For readers of the file; here it follows from the history.
+            # It is there for readers of the file; here it follows from the history.
             stored.pop("loss", None)
             return cls(**stored)
         except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -144,7 +144,7 @@ def train(
         A folder: ``model`` (a folder that `tokimp.load_scorer` takes), for adapters also ``adapter``, and
         ``report.json``. Until all that is there, ``checkpoints`` holds what the same call continues from.
     settings
-        How to train.
+        The settings of the training; the defaults if there are none.
     trainer
         The training library: a name (entry point ``tokimp.trainers``) or an instance.
     tokenizer
@@ -166,7 +166,7 @@ def train(
     ResumeError
         If `out` holds another training, or is in use.
     """
-    began = time.perf_counter()
+    start = time.perf_counter()
     settings = settings or TrainSettings()
     training_library = load_trainer(trainer)
     training_library.validate_parameters()
@@ -221,7 +221,7 @@ def train(
             return report
         _refuse_no_numbers(fit)
         _keep(fit, own_tokenizer, folder)
-        report = replace(report, seconds=round(time.perf_counter() - began, 3))
+        report = replace(report, seconds=round(time.perf_counter() - start, 3))
         with replacing(folder / REPORT) as partial:
             partial.write_text(json.dumps(report.described(), indent=1, allow_nan=False), encoding="utf-8")
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -229,7 +229,7 @@ def train(
 
 
 def _refuse_no_numbers(fit: Fit) -> None:
-    """Raise `TrainingError` where a loss is infinite or no number: the student is worth nothing, and is not kept."""
+    """Raise `TrainingError` if a loss is infinite or NaN: such a student is worthless, and is not kept."""
     for point in fit.history:
         for name, value in point.items():
             if not math.isfinite(value):
@@ -253,7 +253,7 @@ def _load(student: str | Path, settings: TrainSettings, tokenizer: Any, *, trust
 
 
 def _without_gguf(model: Any) -> Any:
-    """Return a model that can be saved: transformers refuses to, once it has read the weights from a GGUF file."""
+    """Return a model that can be saved; transformers refuses to save one whose weights came from a GGUF file."""
     quantization = getattr(model.config, "quantization_config", None)
     if quantization is None or "gguf" not in type(quantization).__name__.lower():
         return model
@@ -265,10 +265,10 @@ def _without_gguf(model: Any) -> Any:
 
 
 def _identity(report: TrainReport, examples: Sequence[TrainingExample]) -> dict[str, Any]:
-    """Return everything that changes what comes out."""
+    """Return everything that changes the trained student."""
     return {
         "student": report.student_fingerprint,
-        "examples": json_digest([[each.id, each.input_ids, each.prompt_length] for each in examples]),
+        "examples": json_digest([[example.id, example.input_ids, example.prompt_length] for example in examples]),
         "settings": report.settings,
         "trainer": report.trainer,
         "versions": report.versions,
@@ -286,7 +286,7 @@ def _versions() -> dict[str, str]:
 
 
 def _keep(fit: Fit, tokenizer: Any, folder: Path) -> None:
-    """Put the finished model where it belongs, whole or not at all."""
+    """Put the finished model and adapter into the folder, each as a whole or not at all."""
     for name in ("model", "adapter"):
         remove_partial(folder, name)
     if fit.adapter is not None:
