@@ -15,7 +15,7 @@ from tokimp.contracts.registry import load_categorizer
 source, specification = [*sys.argv[1:], *("demo", "rules")[len(sys.argv) - 1 :]]
 chains = ti.load_chains(source)
 counts = confusion_matrix(chains, load_categorizer(specification))
-print(f"{len(chains)} chains, {int(counts.to_numpy().sum())} pieces; rows: what is known, columns: {specification}")
+print(f"{len(chains)} chains, {int(counts.to_numpy().sum())} words; rows: what is known, columns: {specification}")
 print(counts.to_string())
 print()
 print(precision_and_recall(counts).round(2).to_string())

@@ -1,4 +1,4 @@
-"""``llm``: categories as a language model sees them, asked over HTTP or run here."""
+"""The categorizer ``llm``: categories from a language model, asked over HTTP or run here."""
 
 from __future__ import annotations
 
@@ -15,49 +15,50 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp.models.loading import load_scorer
 from tokimp.storage.cache_folder import cache_folder
-from tokimp_categorizers.label_check import pieces
 from tokimp_categorizers.llm_cache import LabelCache
 from tokimp_categorizers.llm_endpoint import KEY_VARIABLE, Endpoint
 from tokimp_categorizers.llm_local import LocalModel
 from tokimp_categorizers.llm_prompt import AnswerError, Message, correction, messages, read_labels
+from tokimp_categorizers.words import find_words
 
-_AROUND = 400  # characters shown before and after the passage
+_AROUND = 400  # characters shown on both sides of the passage
 _TOKENS_A_WORD = 20  # a number, a category and their signs are fewer
 
 
 class LLMCategorizer(Categorizer):
     """Asks a language model for the category of each number, word and sign of the reasoning.
 
-    It is told the six categories of Singh and Hakkani-Tuer (2026) and ``other``, each with a definition, and one
-    worked example. A passage of the reasoning is sent at a time, with what stands around it and the question, as JSON:
-    text of a chain is data. The answer must be one JSON object with a category for each numbered word, every word
-    exactly once; one that is not is refused, and the model is told why and asked again.
+    The model is told the six categories of Singh and Hakkani-Tuer (2026) and ``other``, each with a definition, and a
+    worked example. One passage of the reasoning is sent at a time as JSON, with the question and the text around it;
+    all of this is data to the model. The answer must be one JSON object with a category for each numbered word, every
+    word exactly once. An answer that is not is refused; the model is told why and asked again.
 
-    Answers are kept on disk, by who was asked what, and a passage is never asked about twice. Who a server's model is,
-    only its name and address say. A model that is run here is loaded in any case, and known by its fingerprint,
-    backend and chat template; one that has no fingerprint is asked every time. Nothing is sent before `categorize`
-    is called; chains are sent as they are, so mind who runs the server.
+    Answers are kept on disk under who was asked and what, so that no passage is asked about twice. The model of a
+    server is identified by its name and the server's address alone. A model that is run here is always loaded, and
+    identified by its fingerprint, backend and chat template; a model without a fingerprint is asked every time. Nothing
+    is sent before `categorize` is called. Chains are sent as they are, so mind who runs the server.
 
     Parameters
     ----------
     model
-        As the server calls it; without `url`, a model to run here: hub id, folder or GGUF file.
+        Name of the model on the server; without `url`, a model to run here: hub id, folder or GGUF file.
     url
-        Of an OpenAI-compatible server, up to what precedes ``/chat/completions``: ``http://127.0.0.1:8000/v1``.
+        Address of an OpenAI-compatible server, without ``/chat/completions``: ``http://127.0.0.1:8000/v1``.
     key_variable
         Environment variable that holds the server's key; ``TOKIMP_LLM_KEY`` need not be set.
     words
-        Of a passage, at most.
+        The most words of a passage.
     retries
-        How often an answer that does not fit, and a request that failed for now, are tried again.
+        How often an answer that does not fit, or a request that failed for the moment, is tried again.
     timeout
-        Seconds for connecting, and for each wait for the server.
+        Seconds to wait for a connection, and for each reply of the server.
     wait
         Seconds before a failed request is sent again, doubled each time.
     temperature, json_mode
-        Of the request; ``temperature=null`` and ``json_mode=false`` leave them out, for servers that do not know them.
+        Settings of the request. ``temperature=null`` and ``json_mode=false`` leave them out, for servers that do not
+        know them.
     cache
-        Folder of the answers; empty: ``llm-categorizer`` in ``$TOKIMP_CACHE``, else in the user's cache folder.
+        Folder of the answers; if empty, ``llm-categorizer`` in ``$TOKIMP_CACHE``, or else in the user's cache folder.
     backend
         Scorer plugin that runs a model here.
     scorer
@@ -131,15 +132,15 @@ class LLMCategorizer(Categorizer):
         Raises
         ------
         CategorizerError
-            If a parameter is not allowed, the model cannot be asked, or its answers go on not fitting; the message
-            names the chain.
+            If a parameter is not allowed, the model cannot be asked, or its answers do not fit even when asked again;
+            the message names the chain.
         """
-        found = list(pieces(chain.reasoning))
+        words = list(find_words(chain.reasoning))
         spans: list[CategorySpan] = []
         try:
             self.validate_parameters()
-            for begin in range(0, len(found), self.words):
-                part = found[begin : begin + self.words]
+            for begin in range(0, len(words), self.words):
+                part = words[begin : begin + self.words]
                 labels = self._labels(chain, part)
                 spans += [CategorySpan(start, end, label) for (start, end, _), label in zip(part, labels, strict=True)]
         except CategorizerError as error:
@@ -167,6 +168,7 @@ class LLMCategorizer(Categorizer):
         return labels
 
     def _ask(self, asked: Sequence[Message], count: int) -> list[str]:
+        """Return the model's labels of `count` words; raise `CategorizerError` if its answers go on not fitting."""
         conversation, problem = list(asked), ""
         for _ in range(self.retries + 1):
             answer = ""
@@ -175,7 +177,7 @@ class LLMCategorizer(Categorizer):
                 return read_labels(answer, count)
             except AnswerError as error:
                 problem = str(error)
-                # The last answer alone is told what is wrong with it: a conversation that grows may not fit the model.
+                # Only the last answer is shown with its problem, since a conversation that grows may not fit the model.
                 conversation = [*asked, *correction(answer, problem)]
         raise CategorizerError(
             f"{self.model or 'the model'} was asked {self.retries + 1} times for the categories of {count} words, and "
@@ -189,7 +191,7 @@ class LLMCategorizer(Categorizer):
             who = {"url": self.url, "model": self.model, "temperature": self.temperature, "json_mode": self.json_mode}
         else:
             scorer = self._here().scorer
-            # Not by its name: other weights may lie in a folder, or behind a hub id, tomorrow.
+            # Not by its name, since the weights in a folder or behind a hub id may change.
             who = {
                 "url": "",
                 "model": scorer.model_id,

@@ -1,4 +1,4 @@
-"""Labels that a language model has given, kept on disk: nothing is asked twice."""
+"""The labels that language models gave, kept on disk so that nothing is asked twice."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tokimp_categorizers.llm_prompt import LABELS
 class LabelCache:
     """One small JSON file for each conversation, named by a digest of who was asked what.
 
-    A file holds labels and who gave them, and neither texts nor keys. One that is damaged is asked for again.
+    A file holds labels and who gave them, but neither texts nor keys. A damaged file counts as missing.
 
     Attributes
     ----------
     folder
-        Made when the first answer is kept.
+        Folder of the files; it is made when the first answer is kept.
     """
 
     folder: Path
 
     def get(self, asked: dict[str, Any], count: int) -> list[str] | None:
-        """Return the labels given for what was asked, `count` of them; ``None`` where there are none."""
+        """Return the `count` labels that were kept for what is asked; ``None`` if there are none."""
         try:
             kept = json.loads(self._path(asked).read_text(encoding="utf-8"))
             labels = kept["labels"]
@@ -38,7 +38,7 @@ class LabelCache:
         return labels if is_whole else None
 
     def keep(self, asked: dict[str, Any], labels: list[str]) -> None:
-        """Keep the labels given for what was asked.
+        """Keep the labels that were given for what was asked.
 
         Raises
         ------

@@ -17,7 +17,7 @@ from tokimp_categorizers.llm_prompt import AnswerError, Message
 
 KEY_VARIABLE = "TOKIMP_LLM_KEY"
 _LONGEST_WAIT = 60.0  # seconds, where the server does not say
-_LONGEST_ASKED = 600.0  # seconds that a server may ask for; whoever is to wait longer is told so
+_LONGEST_ASKED = 600.0  # seconds that a server may ask to wait; longer waits are an error that says so
 _SHOWN = 300  # characters of a server's message
 _BUSY = {408, 425, 429}  # worth asking again later, as are all errors of the server's own
 
@@ -29,25 +29,25 @@ class Endpoint:
     Attributes
     ----------
     url
-        Up to what precedes ``/chat/completions``: ``https://api.openai.com/v1``.
+        Address without ``/chat/completions``, such as ``https://api.openai.com/v1``.
     model
-        As the server calls it.
+        Name of the model on the server.
     key_variable
-        Environment variable that holds the key; without one, no key is sent. The key is read when it is needed, kept
+        Environment variable that holds the key; if empty, no key is sent. The key is read when it is needed, stored
         nowhere and shown in no message.
     temperature
-        ``None`` leaves it to the server.
+        Temperature of sampling; ``None`` leaves it to the server.
     json_mode
-        Ask the server for a JSON object (``response_format``).
+        Whether to ask the server for a JSON object (``response_format``).
     timeout
         Seconds for connecting, and for each wait for data.
     retries
-        How often a request is sent again that timed out, or met a busy or failing server.
+        How often a request is sent again after a timeout, or if the server is busy or failing.
     wait
-        Seconds before the first time, twice as many before the next, up to a minute. Where a server asks for more
-        (``Retry-After``, in seconds) it is waited for as long, up to ten minutes; beyond, it is an error that says so.
+        Seconds before a request is sent again the first time, doubled each time up to a minute. If the server asks for
+        a longer wait (``Retry-After``, in seconds), that is kept up to ten minutes; more than that is an error.
     sleep
-        Called to wait.
+        Called with the seconds to wait.
     """
 
     url: str
@@ -68,8 +68,8 @@ class Endpoint:
         AnswerError
             If the answer was cut short.
         CategorizerError
-            If there is none: address or key are wrong, the server refuses the request, goes on failing, or asks for
-            more than ten minutes of waiting.
+            If there is no answer: address or key are wrong, the server refuses the request, goes on failing, or asks
+            for a wait of more than ten minutes.
         """
         asked: dict[str, Any] = {"model": self.model, "messages": list(conversation)}
         if self.temperature is not None:
@@ -80,7 +80,7 @@ class Endpoint:
         body = json.dumps(asked).encode()
         for attempt in range(self.retries + 1):
             try:
-                # Redirects are not followed: the key is for the address that was named.
+                # Redirects are not followed, since the key is only for the address that was named.
                 response = httpx.post(self._address, content=body, headers=self._headers, timeout=self.timeout)
             except httpx.HTTPError as error:
                 problem, hint = f"{type(error).__name__}: {error}", "is it running, and the url right?"

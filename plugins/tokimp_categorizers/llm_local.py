@@ -1,4 +1,4 @@
-"""A language model that is run here, and asked as a server would be."""
+"""A language model that is run here and asked like a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LocalModel:
     Attributes
     ----------
     scorer
-        With the capability of generation.
+        The model, with the capability of generation.
     longest
         The most tokens it may write.
     """
@@ -32,12 +32,12 @@ class LocalModel:
     longest: int
 
     def complete(self, conversation: Sequence[Message]) -> str:
-        """Return what the model goes on with, always taking the most likely token.
+        """Return the model's answer to a conversation, written greedily.
 
         Raises
         ------
         CategorizerError
-            If it cannot write, its chat template does not take the conversation, or that is longer than it can read.
+            If the model cannot write, its chat template refuses the conversation, or this is too long for the model.
         """
         try:
             ((answer,),) = self.scorer.generate([self._ids(conversation)], max_new_tokens=self.longest)
@@ -71,8 +71,8 @@ class LocalModel:
             raise CategorizerError(
                 f"the chat template of {self.scorer.model_id!r} refuses the conversation ({error}); name another model"
             ) from error
-        found = re.findall("|".join(words), str(rendered))
-        if found != words:
+        written = re.findall("|".join(words), str(rendered))
+        if written != words:
             raise CategorizerError(
                 f"the chat template of {self.scorer.model_id!r} does not write each of {len(words)} messages once and "
                 "in order, so it cannot be asked this way; name another model, or a server (url=...)"
@@ -81,9 +81,10 @@ class LocalModel:
 
 
 def _pieces(around: Sequence[str], contents: Sequence[str], control: Sequence[str]) -> list[Piece]:
-    """Return the texts of a conversation in order; contents that hold a control string are data, apart from the rest.
+    """Return the texts of a conversation, in order.
 
-    Others are tokenised together with what stands around them, as the model has seen it in training.
+    Contents that hold a control string are pieces of their own, marked as data. Other contents are tokenised together
+    with the text around them, as in the model's training.
     """
     pieces, text = [], around[0]
     for content, following in zip(contents, around[1:], strict=True):

@@ -59,20 +59,20 @@ _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?\s*```\Z", re.DOTALL)
 
 
 class AnswerError(ValueError):
-    """An answer does not fit: what is wrong with it, in words that the model can be told."""
+    """An answer does not fit; the message says what is wrong with it, in words for the model."""
 
 
 def messages(question: str, before: str, passage: str, after: str, words: Sequence[str]) -> list[Message]:
-    """Return the conversation that asks for the category of each word; the texts are JSON strings in it, data.
+    """Return the conversation that asks for the category of each word; texts are JSON strings in it.
 
     Parameters
     ----------
     question
-        Of the chain.
+        The chain's question.
     before, passage, after
-        The text to label, and what stands around it.
+        The text to label, and the text on both sides of it.
     words
-        Those of the passage, in order; they are numbered from 1.
+        The words of the passage, in order; they are numbered from 1.
     """
     numbered = {str(number): word for number, word in enumerate(words, start=1)}
     asked = {"question": question, "before": before, "passage": passage, "after": after, "words": numbered}
@@ -85,9 +85,9 @@ def messages(question: str, before: str, passage: str, after: str, words: Sequen
 
 
 def correction(answer: str, problem: str) -> list[Message]:
-    """Return what goes on a conversation whose last answer does not fit: that answer, and what is wrong with it.
+    """Return the messages that continue a conversation whose last answer does not fit: that answer, and its problem.
 
-    Thoughts before the answer are left out, as chat templates leave out those of earlier turns.
+    Thoughts before the answer are left out, as chat templates leave out the thoughts of earlier turns.
     """
     told = f"That does not fit: {problem}. Answer again, with the whole JSON object and nothing else."
     return [{"role": "assistant", "content": _without_thoughts(answer)}, {"role": "user", "content": told}]
@@ -96,8 +96,8 @@ def correction(answer: str, problem: str) -> list[Message]:
 def read_labels(answer: str, count: int) -> list[str]:
     """Return the category of each of `count` words from an answer.
 
-    A block of thoughts before it (up to ``</think>``) and a code fence around it are taken off; the rest must be one
-    JSON object with each number from 1 to `count` once, and a category for each.
+    A block of thoughts (up to ``</think>``) and a code fence are removed. The rest must be one JSON object with each
+    number from 1 to `count` once, and a category for each.
 
     Raises
     ------
@@ -133,12 +133,13 @@ def _without_thoughts(answer: str) -> str:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Return the pairs of a JSON object; raise `AnswerError` for a key that stands there twice."""
+    labels: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in labels:
             raise AnswerError(f"word {key} has two labels")
-        found[key] = value
-    return found
+        labels[key] = value
+    return labels
 
 
 def _json(value: object) -> str:

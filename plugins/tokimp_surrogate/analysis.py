@@ -1,4 +1,4 @@
-"""How well attention alone predicts what deletions do: a surrogate, fitted on some questions and tested on others."""
+"""The analysis that fits surrogates on attention, and tests how well they predict what deletions do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
-from tokimp.analysis.statistics.intervals import RESAMPLING
-from tokimp.analysis.statistics.pooled import Resampling
+from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.analysis import Analysis, AnalysisInput
@@ -25,7 +24,7 @@ from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import chain_ids
 from tokimp_surrogate.crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp_surrogate.features import KINDS, FeatureSpace, attention_features
-from tokimp_surrogate.fitted import FittedSurrogate, SurrogateHeader, save_surrogate
+from tokimp_surrogate.fitted_surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
 from tokimp_surrogate.report import draw_surrogate, group_table, surrogate_table
 from tokimp_surrogate.summary import Testing, summarise
 from tokimp_surrogate.targets import Target, read_targets
@@ -34,59 +33,62 @@ from tokimp_surrogate.targets import Target, read_targets
 class Surrogate(Analysis):
     r"""How well a regression on attention features alone predicts what deletions do, on questions not seen.
 
-    For each unit, attention features (`tokimp_surrogate.features`: weight received from answer and reasoning, given to
-    prompt, reasoning and itself, entropies and distances, in every layer and head) are to predict a target
-    (`tokimp_surrogate.targets`): its post-deletion likelihood, the fall of the likelihood, the likelihood
-    along a path of deletions, or its rank. Models:
+    For each unit, attention features are to predict a target. The features (`tokimp_surrogate.features`) are weights
+    received from answer and reasoning, weights given to prompt, reasoning and the unit itself, entropies and distances,
+    in every layer and head. The target (`tokimp_surrogate.targets`) is the likelihood after the unit's deletion, the
+    fall of the likelihood, the likelihood along a path of deletions, or the unit's rank. There are four models:
 
-    - ``mlp``: a perceptron of two layers of weights, rectified linear units between them;
+    - ``mlp``: a perceptron with two layers of weights and rectified linear units between them;
     - ``ridge``: a linear regression on the same features;
     - ``position``: the perceptron on position alone: units before and after, their share, the length of the chain;
     - ``mean``: the mean of the training units.
 
-    Features are standardised, and those beyond the range of the training units are read as its nearest end: a feature
-    that is all but constant in training and not elsewhere would be extrapolated by thousands of standard deviations.
+    Features are standardised, and clipped to the range of the training units. Otherwise a feature that is nearly
+    constant in training, but not elsewhere, would be extrapolated by thousands of standard deviations.
 
-    Each chain is predicted by models fitted on chains of other questions (`folds` parts); penalties and epochs are
-    chosen on training questions held out. Chains of one question, by its text, are never on both sides: several
-    solutions of one problem share too much. So at least three questions are needed, however many chains they have.
+    Each chain is predicted by models fitted on chains of other questions, which are divided into `folds` parts.
+    Penalties and epochs are chosen on training questions held out. Chains with the same question text are never on both
+    sides, since several solutions of one problem share too much. So at least three questions are needed, however many
+    chains they have.
 
-    ``correlation`` of held-out prediction and target is given four ways, by Pearson and by Spearman: ``pooled`` over
-    the units of all chains, or the mean of the chains' own (``within``); as it is, or with position partialled out
-    within each chain (`tokimp.analysis.statistics.correlations.associate`). The pooled one is what Singh and Hakkani-Tuer
-    (2026) seem to give. Post-deletion likelihoods of different chains differ in level by far more than those of the
-    units of one chain, so it says mostly whether the level of a chain can be told, which the length of the chain all
-    but does: read it beside ``position``. Whether units can be told apart, the correlation within says.
+    ``correlation`` of held-out prediction and target is given by Pearson and by Spearman, in four ways: over the units
+    of all chains (``pooled``) or as the mean of the chains' own (``within``), and each as it is or with position
+    partialled out within each chain (`tokimp.analysis.statistics.correlations.associate`). The pooled one is what Singh
+    and Hakkani-Tuer (2026) seem to give. Likelihoods after a deletion differ far more between chains than between the
+    units of one chain. So the pooled correlation says mostly whether the level of a chain is predicted, for which its
+    length nearly suffices; compare it with ``position``. The correlation within says whether units are told apart.
 
-    ``r_squared`` is 1 - the squared error over that of ``mean``. Which features carry the perceptron, ``group_drop``
-    says: what Pearson's correlation loses on held-out chains where the columns of a group are shuffled.
+    ``r_squared`` is 1 minus the squared error divided by that of ``mean``. ``group_drop`` says which features the
+    perceptron relies on: it is what Pearson's correlation loses on held-out chains if the columns of a group are
+    shuffled.
 
     Parameters
     ----------
     targets
-        ``KIND:LABEL`` with the kinds ``deleted``, ``importance``, ``path``, ``rank`` and an estimator's label; empty:
-        all that leave-one-out and estimators with a path give.
+        Names of the targets, ``KIND:LABEL``: one of the kinds ``deleted``, ``importance``, ``path`` and ``rank``, and
+        the label of an estimator. If empty, all targets of leave-one-out and of estimators with a path are predicted.
     hidden
         Width of each hidden layer.
     penalties
-        Of the perceptron's squared weights, to choose from on training questions.
+        Penalties of the perceptron's squared weights, to choose from on training questions.
     epochs
         The most epochs.
     folds
-        Parts into which the questions fall, with all their chains.
+        Number of parts into which the questions are divided, with all their chains.
     per_head
-        Whether each head has its own features, or a layer the mean and the maximum over its heads.
+        Whether each head has features of its own. If not, a layer has the mean and the maximum over its heads.
     permutations
-        Shuffles of each group of features; 0 leaves the group out.
+        Number of shuffles of each group of features; 0 leaves ``group_drop`` out.
     minimum_units
         Chains with fewer units have no correlation within.
     save
-        A file to write the perceptron to, fitted on all chains: the estimator ``surrogate:path=FILE``.
+        File to write the perceptron to, fitted on all chains, for the estimator ``surrogate:path=FILE``.
     save_target
-        Which target's; empty: the first ``importance``, else the first ``rank``, else the first ``deleted`` there is.
+        Name of the target whose perceptron is saved; if empty, the first ``importance``, else the first ``rank``, else
+        the first ``deleted`` there is.
     confidence, n_resamples, seed
-        Of the bootstrap intervals, chains resampled, the fitted models as they are; the seed also of folds, weights and
-        shuffles.
+        Settings of the bootstrap intervals, for which chains are resampled and the fitted models stay as they are. The
+        seed is also that of folds, weights and shuffles.
     """
 
     name = "surrogate"
@@ -144,45 +146,51 @@ class Surrogate(Analysis):
         if self.save_target and not self.save:
             raise self.invalid_parameter("save_target", "it with save=FILE, or leave it out")
 
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return the node that ``docs/schema.md`` describes.
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/surrogate``, as ``docs/schema.md`` describes it.
 
         Raises
         ------
         AnalysisError
-            If a target cannot be read, chains of fewer than three questions have one, or it is asked to save one that
-            says nothing of importance.
+            If a target cannot be read; if chains of too few questions have one; or if the target to save says nothing
+            about importance.
         """
-        ids = chain_ids(given.result)
-        questions = [str(text) for text in given.result["question"].to_numpy()]
-        targets, short = self._usable(read_targets(given.result, self.targets), questions, ids)
+        ids = chain_ids(inputs.result)
+        questions = [str(text) for text in inputs.result["question"].to_numpy()]
+        targets, left_out = self._with_enough_questions(read_targets(inputs.result, self.targets), questions, ids)
         saved = self._saved(targets) if self.save else None
-        done, total = 0, len(given.scoring.chains) + sum(map(_known, targets))
+        done, total = 0, len(inputs.scoring.chains) + sum(map(_known, targets))
 
         def report(chains: Sequence[str], what: str) -> None:
             nonlocal done
             done += len(chains)
-            given.report(done, total, chains[-1], what)
+            inputs.report(done, total, chains[-1], what)
 
-        features, space = self._features(given, report)
+        features, space = self._features(inputs, report)
         examples = {target.name: Examples.of(ids, questions, features, target.values, self.seed) for target in targets}
         perceptron = self._perceptron()
         fitted = {
-            name: crossfit(each, self.folds, perceptron, partial(report, what=f"fitting {name}"))
-            for name, each in examples.items()
+            name: crossfit(chains, self.folds, perceptron, partial(report, what=f"fitting {name}"))
+            for name, chains in examples.items()
         }
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         testing = Testing(self.permutations, self.minimum_units, resampling)
-        node = summarise(given.result, targets, examples, fitted, space=space, testing=testing)
-        described = {"folds": self.folds, "seed": self.seed, "saved": self.save, "left_out": ", ".join(short)}
+        node = summarise(inputs.result, targets, examples, fitted, space=space, testing=testing)
+        attributes = {"folds": self.folds, "seed": self.seed, "saved": self.save, "left_out": ", ".join(left_out)}
         if saved is not None:
-            self._save(given, saved, examples[saved.name], space)
-        return node.assign_attrs(described)
+            self._save(inputs, saved, examples[saved.name], space)
+        return node.assign_attrs(attributes)
 
-    def _usable(
+    def _with_enough_questions(
         self, targets: Sequence[Target], questions: Sequence[str], ids: Sequence[str]
     ) -> tuple[list[Target], list[str]]:
-        """Return the targets that enough questions have, and the names of the others, none of which was asked for."""
+        """Return the targets that chains of enough questions have, and the names of the other, default ones.
+
+        Raises
+        ------
+        AnalysisError
+            If too few questions have a target that was named, or any target at all.
+        """
         numbers = question_numbers(questions, ids)
         count = {target.name: len(np.unique(numbers[_has(target)])) for target in targets}
         short = {target.name: _known(target) for target in targets if not are_enough(count[target.name], self.folds)}
@@ -199,17 +207,18 @@ class Surrogate(Analysis):
         return Perceptron(tuple(self.hidden), tuple(map(float, self.penalties)), self.epochs, self.seed)
 
     def _features(
-        self, given: AnalysisInput, report: Callable[[Sequence[str], str], None]
+        self, inputs: AnalysisInput, report: Callable[[Sequence[str], str], None]
     ) -> tuple[list[FloatArray], FeatureSpace]:
-        scoring, found = given.scoring, []
+        """Return the attention features of each chain, [unit, feature], and the meaning of the columns."""
+        scoring, features_by_chain = inputs.scoring, []
         for chain in scoring.chains:
             features, space = attention_features(chain, scoring.scorer, per_head=self.per_head)
-            found.append(features)
+            features_by_chain.append(features)
             report([chain.id], "attention features")
-        return found, space
+        return features_by_chain, space
 
     def _saved(self, targets: Sequence[Target]) -> Target:
-        """Return the target whose surrogate is to be kept."""
+        """Return the target whose surrogate is to be saved; raise `AnalysisError` if there is none."""
         usable = {target.name: target for target in targets if target.sign}
         wanted = [self.save_target] if self.save_target else []
         if not wanted:
@@ -221,8 +230,9 @@ class Surrogate(Analysis):
             )
         return usable[wanted[0]]
 
-    def _save(self, given: AnalysisInput, target: Target, examples: Examples, space: FeatureSpace) -> None:
-        attributes = given.result.attrs
+    def _save(self, inputs: AnalysisInput, target: Target, examples: Examples, space: FeatureSpace) -> None:
+        """Fit a perceptron on all chains with a target, and write it to the file `save`."""
+        attributes = inputs.result.attrs
         training = examples.training(range(len(examples)), examples.features)
         network = self._perceptron().fit(training)
         header = SurrogateHeader(
@@ -234,8 +244,8 @@ class Surrogate(Analysis):
             heads=space.heads,
             per_head=space.per_head,
             kinds=KINDS,
-            model_id=given.scoring.scorer.model_id,
-            model_fingerprint=known_fingerprint(given.scoring.scorer),
+            model_id=inputs.scoring.scorer.model_id,
+            model_fingerprint=known_fingerprint(inputs.scoring.scorer),
             prompt_format=str(attributes["prompt_format"]),
             chains=len(examples),
             units=len(training.target),

@@ -1,21 +1,16 @@
-"""Fitting on some questions and predicting others, in turn: no unit is predicted by what saw its question."""
+"""Cross-fitting: every chain is predicted by models that were fitted on chains of other questions."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from tokimp.analysis.statistics.correlations import pooled_pearson
-from tokimp.analysis.statistics.intervals import mean_interval
-from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
-from tokimp.analysis.statistics.rank_measures import is_constant, pearson
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.questions import question_numbers
-from tokimp_surrogate.fitted import Network
+from tokimp_surrogate.fitted_surrogate import Network
 from tokimp_surrogate.regressors import Predict, Training, fit_mean, fit_network, fit_ridge
 
 MODELS = ("mlp", "ridge", "position", "mean")
@@ -24,7 +19,7 @@ FEWEST_QUESTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Perceptron:
-    """Parameters of `fit_network`."""
+    """How a perceptron is fitted: the parameters of `tokimp_surrogate.regressors.fit_network`."""
 
     hidden: tuple[int, ...]
     penalties: tuple[float, ...]
@@ -32,31 +27,31 @@ class Perceptron:
     seed: int
 
     def fit(self, training: Training) -> Network:
-        """Return a network fitted on these units."""
+        """Return a network fitted on some units."""
         return fit_network(training, hidden=self.hidden, penalties=self.penalties, epochs=self.epochs, seed=self.seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Chains with features and a target, in an order that depends on their ids alone.
+    """Chains with features and one target, in an order that depends only on their ids and a seed.
 
     Attributes
     ----------
     index
-        Of each chain in the result.
+        Place of each chain in the result.
     ids
-        Of each chain.
+        Id of each chain.
     question
-        The number of each chain's question, [chain], from 0, in the order of the chains.
+        Number of each chain's question, [chain], from 0, in the order of the chains.
     features
-        For each chain, [unit with a target, feature], float32.
+        Attention features of each chain, [unit with a target, feature], float32.
     target
-        For each chain, [unit with a target].
+        Target of each chain, [unit with a target].
     positions
-        For each chain, what position alone says, [unit with a target, 4]: units before, units after, the former as a
-        share of both, and the number of units.
+        Position features of each chain, [unit with a target, 4]: the number of units before and after the unit, the
+        former as a share of both, and the number of units in the chain.
     known
-        For each chain, which units have a target, [unit].
+        Which units of each chain have a target, [unit].
     """
 
     index: tuple[int, ...]
@@ -76,9 +71,19 @@ class Examples:
         target: Sequence[FloatArray],
         seed: int,
     ) -> Examples:
-        """Return the chains that have a target, shuffled by a hash of seed and id: in whatever order they are given.
+        """Return the chains that have a target, shuffled by a hash of seed and id.
 
-        `questions` are texts, of each chain's; `tokimp.chains.questions.question_numbers` says which are the same.
+        Parameters
+        ----------
+        ids, questions
+            Id of each chain, and the text of its question; `tokimp.chains.questions.question_numbers` decides which
+            questions are the same.
+        features
+            Features of each chain, [unit, feature].
+        target
+            Target of each chain, [unit]; NaN where it is not known.
+        seed
+            Seed of the order.
         """
         known = [~np.isnan(values) for values in target]
         chosen = [index for index in range(len(ids)) if known[index].any()]
@@ -98,7 +103,7 @@ class Examples:
         return len(self.ids)
 
     def training(self, chains: Sequence[int], features: Sequence[FloatArray]) -> Training:
-        """Return the units of some chains, with these features of all chains."""
+        """Return the units of some chains, with the given features, of which there is an array for every chain."""
         sizes = [len(self.target[chain]) for chain in chains]
         return Training(
             np.concatenate([features[chain] for chain in chains]),
@@ -109,16 +114,16 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Crossfit:
-    """Held-out predictions, and what fitted them.
+    """Held-out predictions, and the perceptrons that made them.
 
     Attributes
     ----------
     predictions
-        For each of `MODELS`, for each chain, [unit with a target].
+        Predictions of each of `MODELS` for each chain, [unit with a target].
     fold
-        In which each chain was held out, [chain].
+        Fold in which each chain was held out, [chain].
     perceptrons
-        What the perceptron of each fold predicts.
+        The prediction function of each fold's perceptron on attention.
     """
 
     predictions: dict[str, list[FloatArray]]
@@ -135,19 +140,21 @@ def are_enough(n_questions: int, folds: int) -> bool:
 def crossfit(
     examples: Examples, folds: int, perceptron: Perceptron, report: Callable[[Sequence[str]], None] | None = None
 ) -> Crossfit:
-    """Predict every chain by models fitted on chains of other questions; there are enough of these (`are_enough`).
+    """Predict every chain by models fitted on chains of other questions.
 
     Chains of one question are never on both sides: several solutions of one problem have numbers, names and steps in
-    common, so that what saw one has seen much of the others.
+    common, so a model that saw one of them has seen much of the others.
 
     Parameters
     ----------
-    examples, folds
-        Chains, and into how many parts their questions fall; a question each, if there are fewer.
+    examples
+        Chains of enough questions (`are_enough`).
+    folds
+        Number of parts into which the questions are divided; if there are fewer questions, each is a part.
     perceptron
-        How it is fitted.
+        How the perceptron is fitted.
     report
-        Called after each part with the ids of its chains.
+        Called after each fold with the ids of its held-out chains.
     """
     n_chains = len(examples)
     parts = min(folds, int(examples.question.max()) + 1)
@@ -166,119 +173,17 @@ def crossfit(
         }
         perceptrons.append(fitted["mlp"])
         for model, predict in fitted.items():
-            read = examples.positions if model == "position" else examples.features
+            features = examples.positions if model == "position" else examples.features
             for chain in outside:
-                predictions[model][chain] = predict(read[chain])
+                predictions[model][chain] = predict(features[chain])
         if report is not None:
             report([examples.ids[chain] for chain in outside])
     return Crossfit(predictions, fold, tuple(perceptrons))
 
 
-def group_drops(
-    examples: Examples,
-    fitted: Crossfit,
-    groups: Sequence[Sequence[int]],
-    *,
-    permutations: int,
-    resampling: Resampling,
-    minimum_units: int,
-) -> FloatArray:
-    """Return the permutation importance of each group of features, on chains held out.
-
-    The columns of a group are shuffled together, rows as a whole: among all units of a fold's held-out chains for the
-    pooled correlation, among the units of each chain for the correlation within (Breiman 2001, "Random forests",
-    section 10, with chains in the place of single cases). The fitted models stay as they are. The drop is the mean over
-    `permutations`.
-
-    Parameters
-    ----------
-    examples, fitted
-        Of one target.
-    groups
-        Columns of each group.
-    permutations
-        Shuffles a group.
-    resampling
-        Of the chains, for the intervals; its seed also seeds the shuffles.
-    minimum_units
-        As for `tokimp.analysis.statistics.correlations.associate`.
-
-    Returns
-    -------
-    FloatArray
-        What Pearson's correlation loses, [(pooled, within), group, (value, low, high)].
-    """
-    values = np.full((2, len(groups), 3), np.nan)
-    before = _pairs(examples, fitted.predictions["mlp"])
-    if is_constant(np.concatenate(examples.target)):
-        return values
-    for at, columns in enumerate(groups):
-        shuffled = [
-            [_shuffled(examples, fitted, columns, resampling.seed, draw, within=within) for draw in range(permutations)]
-            for within in (False, True)
-        ]
-        pooled = partial(_pooled_drop, before, [_pairs(examples, one) for one in shuffled[0]])
-        values[0, at, 0] = pooled(np.ones((1, len(examples))))[0]
-        values[0, at, 1:] = percentile_interval(pooled, len(examples), resampling)
-        drops = _within(before, minimum_units) - np.mean(
-            [_within(_pairs(examples, one), minimum_units, constant=0.0) for one in shuffled[1]], axis=0
-        )
-        interval = mean_interval(
-            drops, confidence=resampling.confidence, n_resamples=resampling.n_resamples, seed=resampling.seed
-        )
-        values[1, at] = interval.mean, interval.low, interval.high
-    return values
-
-
-def _pairs(examples: Examples, predictions: Sequence[FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
-    return list(zip(examples.target, predictions, strict=True))
-
-
-def _shuffled(
-    examples: Examples, fitted: Crossfit, columns: Sequence[int], seed: int, draw: int, *, within: bool
-) -> list[FloatArray]:
-    """Return the perceptrons' predictions once some columns are shuffled, for each chain, [unit]."""
-    found: list[FloatArray] = [np.empty(0)] * len(examples)
-    generator = np.random.default_rng([seed, draw, *columns[:2], len(columns)])
-    for number, predict in enumerate(fitted.perceptrons):
-        chains = np.flatnonzero(fitted.fold == number).tolist()
-        sizes = [len(examples.target[chain]) for chain in chains]
-        ends = np.cumsum(sizes)
-        features = np.concatenate([examples.features[chain] for chain in chains])
-        if within:
-            order = np.concatenate(
-                [end - size + generator.permutation(size) for size, end in zip(sizes, ends, strict=True)]
-            )
-        else:
-            order = generator.permutation(len(features))
-        features[:, columns] = features[order][:, columns]
-        for chain, part in zip(chains, np.split(predict(features), ends[:-1]), strict=True):
-            found[chain] = part
-    return found
-
-
-def _pooled_drop(
-    before: Sequence[tuple[FloatArray, FloatArray]],
-    after: Sequence[Sequence[tuple[FloatArray, FloatArray]]],
-    weights: FloatArray,
-) -> FloatArray:
-    drops: FloatArray = pooled_pearson(before, weights) - np.mean(
-        [pooled_pearson(one, weights) for one in after], axis=0
-    )
-    return drops
-
-
-def _within(pairs: Sequence[tuple[FloatArray, FloatArray]], minimum_units: int, constant: float = np.nan) -> FloatArray:
-    """Return Pearson's correlation within each chain, [chain]; `constant` where the second quantity does not vary."""
-    found = np.full(len(pairs), np.nan)
-    for index, (a, b) in enumerate(pairs):
-        if len(a) >= minimum_units and not is_constant(a):
-            found[index] = constant if is_constant(b) else pearson(a, b)
-    return found
-
-
 def _positions(n_units: int) -> FloatArray:
-    before = np.arange(n_units)
-    after = n_units - 1 - before
-    share = before / max(1, n_units - 1)
-    return np.stack([before, after, share, np.full(n_units, n_units)], axis=1).astype(np.float32)
+    """Return the position features of a chain's units, [unit, 4], as `Examples.positions` describes them."""
+    units_before = np.arange(n_units)
+    units_after = n_units - 1 - units_before
+    share = units_before / max(1, n_units - 1)
+    return np.stack([units_before, units_after, share, np.full(n_units, n_units)], axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the attention of a model says about each unit of a chain, as numbers a regression can read."""
+"""Attention features: what the attention of a model says about each unit of a chain, in numbers for a regression."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_units
 from tokimp.contracts.scorer import Scorer
 
-# What is measured of every unit in every layer and head; `unit_features` says how.
+# Measured for every unit in every layer and head; `unit_features` says how.
 KINDS = (
     "from_answer",
     "from_reasoning",
@@ -28,14 +28,14 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
-    """Which features there are, in the order of the columns: layer by layer, head by head, kind by kind.
+    """The features of units, in the order of the columns: layer by layer, head by head, kind by kind.
 
     Attributes
     ----------
     layers, heads
-        Of the model.
+        Number of layers, and of heads in a layer, of the model.
     per_head
-        Whether each head has its own columns; else the mean and the maximum over a layer's heads have.
+        Whether each head has columns of its own. If not, a layer has the mean and the maximum over its heads.
     """
 
     layers: int
@@ -74,63 +74,66 @@ def attention_features(
 
     Parameters
     ----------
-    chain, scorer
-        Whose attention over which chain; the scorer gives attention.
+    chain
+        The chain.
+    scorer
+        The model; a scorer with the capability of attention.
     per_head
-        As for `FeatureSpace`.
+        Whether each head has columns of its own (`FeatureSpace`).
 
     Returns
     -------
     features : FloatArray
         [unit, feature], float32; entropies in nats, distances in token positions.
     space : FeatureSpace
-        What the columns are.
+        The meaning of the columns.
     """
     heads = 0
 
     def reduce(layer: torch.Tensor) -> torch.Tensor:
         nonlocal heads
         heads = len(layer)
-        found = unit_features(layer, chain)
-        return found if per_head else torch.stack([found.mean(dim=0), found.amax(dim=0)])
+        by_head = unit_features(layer, chain)
+        return by_head if per_head else torch.stack([by_head.mean(dim=0), by_head.amax(dim=0)])
 
-    found = scorer.attention(chain, reduce=reduce)
-    features = np.ascontiguousarray(found.reshape(-1, len(chain.units)).T, dtype=np.float32)
-    return features, FeatureSpace(len(found), heads, per_head)
+    by_layer = scorer.attention(chain, reduce=reduce)
+    features = np.ascontiguousarray(by_layer.reshape(-1, len(chain.units)).T, dtype=np.float32)
+    return features, FeatureSpace(len(by_layer), heads, per_head)
 
 
 def unit_features(weights: torch.Tensor, chain: TokenizedChain) -> torch.Tensor:
-    """Return the `KINDS` of each unit in each head of a layer, [head, kind, unit], float32.
+    """Return the features of each kind of each unit in each head of a layer, [head, kind, unit], float32.
 
-    A unit *receives* the sum of the weights that its tokens get, and *gives* the mean of its tokens' rows.
+    A unit *receives* the sum of the weights on its tokens, and *gives* the mean of its tokens' rows. The `KINDS` are:
 
-    - ``from_answer``: received, the mean over the positions that answer tokens are predicted from;
-    - ``from_reasoning``: received, the mean over the reasoning tokens of later units; 0 for the last unit;
-    - ``to_prompt``, ``to_reasoning``, ``to_itself``: given to the prompt, to earlier units, to its own tokens; together
-      they are 1;
-    - ``entropy_given``: of a token's row, the mean over the unit's tokens, nats;
-    - ``entropy_received``: of what all later positions, the answer's included, give the unit, divided by its sum; nats;
-    - ``distance_given``: how many positions back a token's attention goes on average;
-    - ``distance_received``: how many positions after the unit's last token the attention it receives comes from on
-      average, weighted by the attention. Both of the latter are 0 for a unit that receives nothing.
+    - ``from_answer``: weight received, mean over the positions from which answer tokens are predicted;
+    - ``from_reasoning``: weight received, mean over the reasoning tokens of later units; 0 for the last unit;
+    - ``to_prompt``, ``to_reasoning``, ``to_itself``: weight given to the prompt, to earlier units, and to the unit's
+      own tokens; they add up to 1;
+    - ``entropy_given``: entropy of a token's row, mean over the unit's tokens, nats;
+    - ``entropy_received``: entropy of the weights that all later positions, the answer's included, give the unit,
+      divided by their sum; nats;
+    - ``distance_given``: mean number of positions back to the tokens attended to, weighted by the attention;
+    - ``distance_received``: mean number of positions from the unit's last token to the later positions that attend to
+      it, weighted by the attention. The entropy and the distance received are 0 for a unit that receives nothing.
 
     Parameters
     ----------
     weights
-        [head, query, key] over the whole sequence; each row adds up to 1.
+        Attention over the whole sequence, [head, query, key]; each row adds up to 1.
     chain
-        Whose sequence it is.
+        The chain whose sequence it is.
     """
     weights = weights.float()
     total, start = len(chain), len(chain.prompt_ids)
     stop, n_units = start + len(chain.reasoning_ids), len(chain.units)
     place = torch.arange(total, device=weights.device)
-    owner = np.full(total, n_units, dtype=np.int64)  # the answer comes after every unit
-    owner[:start], owner[start:stop] = -1, token_units(chain)
-    unit_of = torch.from_numpy(owner).to(weights.device)
+    units = np.full(total, n_units, dtype=np.int64)  # the answer comes after every unit
+    units[:start], units[start:stop] = -1, token_units(chain)
+    unit_of = torch.from_numpy(units).to(weights.device)
     member = torch.nn.functional.one_hot(unit_of[start:stop], n_units).float()  # [reasoning token, unit]
     size = member.sum(dim=0)
-    given = weights[:, start:stop]
+    rows = weights[:, start:stop]  # what reasoning tokens give, [head, reasoning token, key]
     received = weights[:, :, start:stop] @ member  # [head, query, unit]
 
     def per_unit(of_tokens: torch.Tensor) -> torch.Tensor:
@@ -145,21 +148,21 @@ def unit_features(weights: torch.Tensor, chain: TokenizedChain) -> torch.Tensor:
     mass = from_later.sum(dim=1)
     share = from_later / mass.clamp(min=1e-30)[:, None]
     last = torch.tensor([start + unit[-1] for unit in chain.units], device=weights.device)
-    found = [
+    in_order_of_kinds = [
         received[:, stop - 1 : total - 1].mean(dim=1),
         (received[:, start:stop] * in_reasoning).sum(dim=1) / in_reasoning.sum(dim=0).clamp(min=1),
-        per_unit(given[:, :, :start].sum(dim=2)),
+        per_unit(rows[:, :, :start].sum(dim=2)),
         to_units.sum(dim=2) - itself,
         itself,
-        per_unit(_entropy(given).sum(dim=2)),
+        per_unit(_entropy(rows).sum(dim=2)),
         _entropy(share).sum(dim=1),
-        per_unit((given * back).sum(dim=2)),
+        per_unit((rows * back).sum(dim=2)),
         (share * (place[:, None] - last)).sum(dim=1),
     ]
-    return torch.stack(found, dim=1)
+    return torch.stack(in_order_of_kinds, dim=1)
 
 
 def _entropy(shares: torch.Tensor) -> torch.Tensor:
-    """Return what each share adds to the entropy of its distribution, nats; 0 for a share of 0."""
+    """Return the summand of each share in the entropy of its distribution, nats; 0 for a share of 0."""
     entropy: torch.Tensor = -torch.special.xlogy(shares, shares)
     return entropy

@@ -1,4 +1,4 @@
-"""The regressions of the surrogate analysis, each fitted on some questions: multilayer perceptron, ridge, mean."""
+"""The regressions of the surrogate analysis: multilayer perceptron, ridge and mean."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits
 
 from tokimp.chains.arrays import FloatArray, IntArray
-from tokimp_surrogate.fitted import Network
+from tokimp_surrogate.fitted_surrogate import Network
 
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 _PATIENCE = 20
-# What float32 attention varies by though nothing does, relative to a feature's size: the weights on one unit of a long
-# chain are of the order of 1e-5 and tell units apart by less than what is rounding of a weight near 1.
+# Rounding error of float32 attention, relative to a feature's size. It must be relative: weights on one unit of a long
+# chain are of the order of 1e-5, and their differences are smaller than the rounding error of a weight near 1.
 _ROUNDING = 1e-6
 _LEAST_SCALE = 1e-8
-_VALIDATION = 5  # of the training questions, one in five says when to stop
+_VALIDATION = 5  # one in five training questions is held out to choose penalty and epochs
 
 Predict = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a regression is fitted on.
+    """The units on which a regression is fitted.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Training:
     target
         [unit], float64.
     question
-        The number of the question that each unit's chain answers, [unit].
+        Number of the question that each unit's chain answers, [unit].
     """
 
     features: FloatArray
@@ -48,24 +48,24 @@ class Training:
         return Training(self.features[chosen], self.target[chosen], self.question[chosen])
 
     def held_out(self) -> npt.NDArray[np.bool_]:
-        """Return which units choose penalties and epochs, [unit]: those of one question in five, all its chains."""
+        """Return which units are held out to choose penalties and epochs, [unit]: all those of one question in five."""
         numbers = np.unique(self.question)
         return np.isin(self.question, numbers[:: max(2, min(_VALIDATION, len(numbers)))])
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How features and target are standardised, by the units that are fitted on.
+    """How features and target are standardised, from the units that are fitted on.
 
     Attributes
     ----------
     low, high
-        Least and greatest value of each feature, [feature]; others are clipped to them, since what is fitted says
-        nothing beyond them.
+        Least and greatest value of each feature, [feature]; features are clipped to them, since the regression knows
+        nothing about values beyond them.
     center, scale
-        Means and standard deviations, [feature]; what varies less than rounding makes it vary is divided by 1.
+        Mean and standard deviation of each feature, [feature]; the scale is 1 where a feature varies only by rounding.
     target_center, target_scale
-        The same of the target.
+        Mean and standard deviation of the target; the scale is 1 where it does not vary.
     """
 
     low: FloatArray
@@ -77,7 +77,7 @@ class Scaling:
 
     @classmethod
     def of(cls, training: Training) -> Scaling:
-        """Return those of some units."""
+        """Return the scaling of some units."""
         features, target = training.features, training.target
         center = features.mean(axis=0, dtype=np.float64)
         scale = features.std(axis=0, dtype=np.float64)
@@ -94,26 +94,27 @@ class Scaling:
         )
 
     def features(self, features: FloatArray) -> FloatArray:
-        """Return features, clipped to the range of those fitted on and standardised, float32."""
+        """Return features, [unit, feature], float32, clipped to the range of training and standardised."""
         scaled: FloatArray = (np.clip(features, self.low, self.high) - self.center) / self.scale
         return scaled
 
     def target(self, target: FloatArray) -> FloatArray:
-        """Return targets, standardised, float32."""
+        """Return standardised targets, [unit], float32."""
         scaled: FloatArray = ((target - self.target_center) / self.target_scale).astype(np.float32)
         return scaled
 
 
 def fit_mean(training: Training) -> Predict:
-    """Return what predicts the mean of the training units for every unit."""
+    """Return a function that predicts the mean of the training units for every unit."""
     mean = float(training.target.mean())
     return lambda features: np.full(len(features), mean)
 
 
 def fit_ridge(training: Training) -> Predict:
-    """Return a linear regression with the penalty, of `RIDGE_PENALTIES`, that does best on training questions held out.
+    """Return the prediction function of a ridge regression.
 
-    The penalty chosen, it is fitted again on all training units.
+    Its penalty is the one of `RIDGE_PENALTIES` that does best on training questions held out. With this penalty the
+    regression is fitted on all training units.
     """
     outside = training.held_out()
     inside = training.of_units(~outside)
@@ -129,8 +130,8 @@ def _fit_ridge(training: Training, penalty: float) -> Predict:
     ridge = Ridge(alpha=penalty).fit(scaling.features(training.features), scaling.target(training.target))
 
     def predict(features: FloatArray) -> FloatArray:
-        found: FloatArray = ridge.predict(scaling.features(features)).astype(np.float64)
-        return found * scaling.target_scale + scaling.target_center
+        standardised: FloatArray = ridge.predict(scaling.features(features)).astype(np.float64)
+        return standardised * scaling.target_scale + scaling.target_center
 
     return predict
 
@@ -138,24 +139,24 @@ def _fit_ridge(training: Training, penalty: float) -> Predict:
 def fit_network(
     training: Training, *, hidden: Sequence[int], penalties: Sequence[float], epochs: int, seed: int
 ) -> Network:
-    """Return a perceptron with the penalty and for as many epochs as serve training questions held out best.
+    """Return a perceptron, with penalty and number of epochs that do best on training questions held out.
 
-    These chosen, it is trained again on all training units.
+    With this penalty and number of epochs it is trained on all training units.
 
     Parameters
     ----------
     training
-        Of at least two questions.
+        Units of at least two questions.
     hidden
         Width of each hidden layer; one hidden layer makes a network of two layers of weights.
     penalties
-        Of the squared weights (scikit-learn's ``alpha``), to choose from.
+        Penalties of the squared weights (scikit-learn's ``alpha``) to choose from.
     epochs
-        The most epochs; the search for their number stops once 20 in a row have brought nothing.
+        The most epochs. The search for the best number stops after 20 epochs in a row without an improvement.
     seed
-        Of the weights and the order of the units.
+        Seed of the weights and of the order of the units.
     """
-    # Batches are small: further threads save little on idle cores and cost a multiple on busy ones.
+    # Batches are small, so more threads save little on idle cores, and take several times as long on busy ones.
     with threadpool_limits(1, user_api="blas"):
         tried = [(_search(training, hidden, penalty, epochs, seed), penalty) for penalty in penalties]
         (_, best), penalty = min(tried)
@@ -168,7 +169,7 @@ def fit_network(
 
 
 def _search(training: Training, hidden: Sequence[int], penalty: float, epochs: int, seed: int) -> tuple[float, int]:
-    """Return the least squared error on training questions held out, and the epoch that has it."""
+    """Return the least mean squared error on training questions held out, and the epoch at which it was reached."""
     outside = training.held_out()
     inside = training.of_units(~outside)
     scaling = Scaling.of(inside)
@@ -187,13 +188,13 @@ def _search(training: Training, hidden: Sequence[int], penalty: float, epochs: i
 
 
 def _perceptron(hidden: Sequence[int], penalty: float, seed: int, n_units: int) -> MLPRegressor:
-    # An epoch is a score of steps or more, however few the units are, and no more steps than their number asks for.
+    # About 20 steps an epoch where there are few units; with many units, batches of 200 and so more steps.
     batch = min(n_units, max(16, min(200, n_units // 20)))
     return MLPRegressor(hidden_layer_sizes=tuple(hidden), alpha=penalty, batch_size=batch, random_state=seed)
 
 
 def network_of(trained: MLPRegressor, scaling: Scaling) -> Network:
-    """Return a perceptron that scikit-learn trained as plain arrays, with the scaling it was trained in."""
+    """Return a perceptron trained by scikit-learn as plain arrays, with the scaling it was trained in."""
     return Network(
         scaling.low,
         scaling.high,

@@ -1,4 +1,4 @@
-"""How well a surrogate predicts what deletions do: tables and a figure."""
+"""Tables and figure of the surrogate analysis."""
 
 from __future__ import annotations
 
@@ -27,14 +27,19 @@ _IN_NATS = {"joint", "answer", "reasoning", "contrast"}
 
 
 def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
-    """Return how held-out predictions and targets correlate, one row a model and target.
+    """Return a table of the correlations of held-out predictions with targets, one row a model and target.
 
     Parameters
     ----------
     result
         A result with the node ``/analysis/surrogate``.
     measure
-        ``pearson`` is shown with and without position; Spearman's stand in the result.
+        ``pearson`` or ``spearman``.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
     """
     node = analysis_node(result, "surrogate")
     intervals = "" if few_chains(int(node["chains_used"].max())) else f"; {node.attrs['confidence']:.0%} intervals"
@@ -77,9 +82,15 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
 
 
 def group_table(result: xr.DataTree) -> list[Table]:
-    """Return what the perceptron's correlation loses with each group of features shuffled; nothing where none was.
+    """Return a table of what the perceptron's correlation loses if a group of features is shuffled.
 
-    One row a group and target: every kind of feature, and of many layers those whose loss within chains is greatest.
+    It has one row a group and target: every kind of feature, and of many layers those with the greatest loss within
+    chains. The list is empty if no group was shuffled.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
     """
     node = analysis_node(result, "surrogate")
     if "group_drop" not in node:
@@ -93,7 +104,7 @@ def group_table(result: xr.DataTree) -> list[Table]:
     for target in node["target"].to_numpy():
         of_target = node.sel(target=target)
         used = int(of_target["chains_used"])
-        for index, group in enumerate(_telling_groups(of_target)):
+        for index, group in enumerate(_groups_to_show(of_target)):
             cells = [of_target.sel(scope=scope, group=group) for scope in scopes]
             texts = [interval_of(cell, "group_drop", used) for cell in cells]
             table.add_row(escape(str(target)) if not index else "", escape(group), *texts)
@@ -112,18 +123,24 @@ def _has_more_layers(node: xr.Dataset) -> bool:
     return int(node.attrs["layers"]) > MOST_LAYERS
 
 
-def _telling_groups(of_target: xr.Dataset) -> list[str]:
-    """Return the groups of features to show of one target: kinds, and the layers of the greatest loss, in order."""
+def _groups_to_show(of_target: xr.Dataset) -> list[str]:
+    """Return the groups of features to show for one target: all kinds, and the layers with the greatest loss."""
     groups = [str(group) for group in of_target["group"].to_numpy()]
     layers = [group for group in groups if group.startswith("layer ")]
     lost = of_target["group_drop"].sel(scope="within", group=layers).to_numpy()
-    # What is not known sorts last.
+    # NaN sorts last.
     shown = {layers[place] for place in np.argsort(-lost, kind="stable")[:MOST_LAYERS]}
     return [group for group in groups if group not in layers or group in shown]
 
 
 def draw_surrogate(result: xr.DataTree) -> Figure:
-    """Draw, for each target, held-out predictions beside its values, and the drops of the groups of features."""
+    """Draw held-out predictions against the values of each target, and the drops of the groups of features.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
     node = analysis_node(result, "surrogate")
     targets = [str(target) for target in node["target"].to_numpy()]
     has_groups = "group_drop" in node
@@ -139,30 +156,30 @@ def draw_surrogate(result: xr.DataTree) -> Figure:
             _draw_drops(row[2], of_target)
     used = int(node["chains_used"].max())
     note = chains_text(used, node.attrs["confidence"]) if has_groups else f"{used} chains"
-    # Panels of predictions have no legend; that of the drops says which mark is which scope.
+    # Panels of predictions have no legend; the legend of the drops says which mark is which scope.
     finish(figure, grid[0][-1], f"surrogates, {note}, each predicted by models fitted on other questions")
     return figure
 
 
 def _unit_text(result: xr.DataTree, target: str) -> str:
-    """Return the unit of a target, to go behind its name; nothing where the estimator has a scale of its own."""
+    """Return the text to put after a target's name for its unit; empty if the estimator has a scale of its own."""
     kind, _, label = target.partition(":")
     if kind == "rank":
         return " (0 goes first, 1 last)"
-    # The fall of a log-likelihood; objectives of other packages may be of another unit.
+    # A fall of log-likelihood is in nats; objectives of other packages may have another unit.
     is_fall = label.partition(":")[0] == "leave_one_out" and result.attrs["objective"] in _IN_NATS
     return ", nats" if kind in {"deleted", "path"} or is_fall else ""
 
 
 def _draw_predictions(axis: Axes, node: xr.Dataset, model: str, target: str, unit: str) -> None:
     value, prediction = node["value"].to_numpy(), node["prediction"].to_numpy()
-    # As pixels: thousands of points would make a large file of an SVG.
+    # Rasterised, since thousands of points would make an SVG file large.
     axis.plot(value, prediction, ".", color=COLOURS[0], markersize=2, alpha=0.5, rasterized=True)
     both = np.concatenate([value, prediction])
     ends = [np.nanmin(both), np.nanmax(both)]
     axis.plot(ends, ends, color="#7a7a7a", linewidth=1, linestyle="--")
-    found = node.sel(measure="pearson", partial=False)["correlation"]
-    pooled, within = (float(found.sel(scope=scope)) for scope in ("pooled", "within"))
+    correlation = node.sel(measure="pearson", partial=False)["correlation"]
+    pooled, within = (float(correlation.sel(scope=scope)) for scope in ("pooled", "within"))
     axis.set_title(f"{model}\nr {pooled:.2f}, within chains {within:.2f}", fontsize=9)
     axis.set_xlabel(f"{target}{unit}", fontsize=9, parse_math=False)
     axis.set_ylabel(f"predicted{unit}", fontsize=9)
@@ -171,7 +188,7 @@ def _draw_predictions(axis: Axes, node: xr.Dataset, model: str, target: str, uni
 
 
 def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
-    groups = _telling_groups(node)
+    groups = _groups_to_show(node)
     enough = not few_chains(int(node["chains_used"]))
     for index, scope in enumerate(node["scope"].to_numpy()):
         value, low, high = (
@@ -193,4 +210,5 @@ def _draw_drops(axis: Axes, node: xr.Dataset) -> None:
 
 
 def _span(counts: list[int]) -> str:
+    """Return one count, or the least and the greatest of several in ascending order, as text."""
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

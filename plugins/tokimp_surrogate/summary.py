@@ -1,4 +1,4 @@
-"""Held-out predictions of surrogates, summed up: correlations, errors, and which features carry them."""
+"""The node of the surrogate analysis: held-out predictions with their correlations, errors and group drops."""
 
 from __future__ import annotations
 
@@ -11,17 +11,29 @@ import numpy.typing as npt
 import xarray as xr
 
 from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
-from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
+from tokimp.analysis.statistics.intervals import Resampling
+from tokimp.analysis.statistics.pooled import pooled_ratio
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.by_chain import token_slice
-from tokimp_surrogate.crossfit import MODELS, Crossfit, Examples, group_drops
+from tokimp_surrogate.crossfit import MODELS, Crossfit, Examples
 from tokimp_surrogate.features import KINDS, FeatureSpace
+from tokimp_surrogate.group_drops import group_drops
 from tokimp_surrogate.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Testing:
-    """How held-out predictions are tested: shuffles of each group, units a chain needs, and resampling of chains."""
+    """How held-out predictions are tested.
+
+    Attributes
+    ----------
+    permutations
+        Number of shuffles of each group of features; 0 leaves group drops out.
+    minimum_units
+        Chains with fewer units have no correlation within.
+    resampling
+        How chains are resampled.
+    """
 
     permutations: int
     minimum_units: int
@@ -37,16 +49,18 @@ def summarise(
     space: FeatureSpace,
     testing: Testing,
 ) -> xr.Dataset:
-    """Return the node that ``docs/schema.md`` describes.
+    """Return the node ``/analysis/surrogate``, as ``docs/schema.md`` describes it.
 
     Parameters
     ----------
-    result, targets
-        What was predicted.
+    result
+        The result.
+    targets
+        The targets that were predicted.
     examples, fitted
-        Of each target, by name.
+        The chains with each target and the held-out predictions, by the target's name.
     space
-        What the features are.
+        The features from which they were predicted.
     testing
         How held-out predictions are tested.
     """
@@ -62,26 +76,25 @@ def summarise(
     fold = np.full((len(targets), n_chains), -1)
     resampling = testing.resampling
     for row, target in enumerate(targets):
-        one, fit = examples[target.name], fitted[target.name]
-        fold[row, list(one.index)] = fit.fold
-        _spread(value[row], result, one, one.target)
-        mean_errors = _squared_errors(one, fit.predictions["mean"])
+        chains, fit = examples[target.name], fitted[target.name]
+        fold[row, list(chains.index)] = fit.fold
+        _write_to_tokens(value[row], result, chains, chains.target)
+        mean_errors = _squared_errors(chains, fit.predictions["mean"])
         for column, model in enumerate(MODELS):
             predictions = fit.predictions[model]
-            _spread(prediction[row, column], result, one, predictions)
-            lost, low, high = pooled_ratio(_squared_errors(one, predictions), mean_errors, resampling)
-            r_squared[row, column] = 1 - float(lost), 1 - float(high), 1 - float(low)
-            # A constant tells no units apart; that it differs a little from fold to fold is no prediction.
+            _write_to_tokens(prediction[row, column], result, chains, predictions)
+            error, low, high = pooled_ratio(_squared_errors(chains, predictions), mean_errors, resampling)
+            r_squared[row, column] = 1 - float(error), 1 - float(high), 1 - float(low)
+            # The mean tells no units apart; its small differences between folds are no prediction.
             if model != "mean":
-                found = associate(one.target, predictions, resampling, testing.minimum_units)
-                correlation[row, column] = found.values
-                by_chain[row, column][..., list(one.index)] = found.by_chain
+                association = associate(chains.target, predictions, resampling, testing.minimum_units)
+                correlation[row, column] = association.values
+                by_chain[row, column][..., list(chains.index)] = association.by_chain
         if groups:
-            columns = list(groups.values())
             drops[row] = group_drops(
-                one,
+                chains,
                 fit,
-                columns,
+                list(groups.values()),
                 permutations=testing.permutations,
                 resampling=resampling,
                 minimum_units=testing.minimum_units,
@@ -132,14 +145,14 @@ def _texts(names: Iterable[str]) -> npt.NDArray[np.object_]:
 def _squared_errors(examples: Examples, predictions: Sequence[FloatArray]) -> FloatArray:
     """Return the sum of squared errors of each chain, [chain]."""
     pairs = zip(examples.target, predictions, strict=True)
-    return np.array([float(np.square(target - found).sum()) for target, found in pairs])
+    return np.array([float(np.square(target - prediction).sum()) for target, prediction in pairs])
 
 
-def _spread(tokens: FloatArray, result: xr.DataTree, examples: Examples, values: Sequence[FloatArray]) -> None:
-    """Write the values of units to each of their tokens, [token]."""
+def _write_to_tokens(tokens: FloatArray, result: xr.DataTree, examples: Examples, values: Sequence[FloatArray]) -> None:
+    """Write the value of each unit with a target to all of the unit's tokens, [token]."""
     units = result["unit"].to_numpy()
-    for index, known, found in zip(examples.index, examples.known, values, strict=True):
-        of_units = np.full(len(known), np.nan)
-        of_units[known] = found
+    for index, known, chain_values in zip(examples.index, examples.known, values, strict=True):
+        unit_values = np.full(len(known), np.nan)
+        unit_values[known] = chain_values
         span = token_slice(result, index)
-        tokens[span] = of_units[units[span]]
+        tokens[span] = unit_values[units[span]]

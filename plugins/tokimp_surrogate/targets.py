@@ -1,4 +1,4 @@
-"""What a surrogate is to predict of each unit: read from a result, by the kind of quantity and an estimator's label."""
+"""Targets: the quantities of units that a surrogate learns to predict, read from a result."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from tokimp.analysis.statistics.rank_measures import mean_ranks
+from tokimp.analysis.statistics.rank_measures import normalised_ranks
 from tokimp.chains.arrays import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate, unit_scores
 
 KINDS = ("deleted", "importance", "path", "rank")
-_LIKELIHOODS = ("joint", "answer", "reasoning")  # objectives whose value of the unpruned chain a result holds
+# Objectives that are likelihoods; a result holds these of the unpruned chain and along a path.
+_LIKELIHOODS = ("joint", "answer", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,11 @@ class Target:
     Attributes
     ----------
     name
-        ``KIND:LABEL``.
+        ``KIND:LABEL``: the kind of quantity, and the label of the estimator it comes from.
     sign
-        1 where more of it means a more important unit, -1 where it means a less important one, 0 where it says neither.
+        1 if a higher value means a more important unit, -1 if it means a less important one, 0 if it says neither.
     values
-        For each chain, [unit]; NaN where it is not known.
+        For each chain, [unit]; NaN where the value is not known.
     """
 
     name: str
@@ -38,25 +39,34 @@ class Target:
 
 
 def read_targets(result: xr.DataTree, names: Sequence[str]) -> list[Target]:
-    """Return the targets of these names; without names, all that a result has without being told.
+    """Return the targets of these names, or the default ones.
 
-    - ``deleted:LABEL``: the objective of the chain without this unit alone: that of the whole chain less the importance
-      of `LABEL`, which must be leave-one-out. Level and fall together.
-    - ``importance:LABEL``: the importance as it is; of leave-one-out, the fall alone.
-    - ``path:LABEL``: the objective of what is left after the unit's removal in sequence, where it was recorded.
-    - ``rank:LABEL``: the normalised rank by importance, 0 the first to go and 1 the last; ties share their mean.
+    - ``deleted:LABEL``: the likelihood of the chain after this unit alone is deleted. It is the likelihood of the whole
+      chain minus the importance that `LABEL` gives, which must be leave-one-out.
+    - ``importance:LABEL``: the importance. That of leave-one-out is the fall of the likelihood.
+    - ``path:LABEL``: the likelihood of what is left after the unit is deleted in sequence, as `LABEL` recorded it.
+    - ``rank:LABEL``: the normalised rank by importance: 0 is deleted first, 1 last, and ties share their mean.
 
-    Without names: the first two of every leave-one-out, the last two of every estimator with a path.
+    The default are ``deleted`` and ``importance`` of every leave-one-out, and ``path`` and ``rank`` of every estimator
+    that recorded a path. ``deleted`` and ``path`` are among them only if the objective is a likelihood that results
+    hold.
+
+    Parameters
+    ----------
+    result
+        A result.
+    names
+        Names of the targets, ``KIND:LABEL``; if empty, the default ones are returned.
 
     Raises
     ------
     AnalysisError
-        If a name is of no such kind, its estimator is not in the result or lacks what the kind reads; or if, without
-        names, the result has neither leave-one-out nor a path.
+        If there is no such kind; if the estimator is not in the result, or lacks what the kind reads; or if no names
+        are given and the result has neither leave-one-out nor a path.
     """
     labels = [str(label) for label in result["estimator"].to_numpy()]
     if not names:
-        names = _found(result, labels)
+        names = _default_names(result, labels)
     targets = []
     for name in dict.fromkeys(names):
         kind, _, label = name.partition(":")
@@ -71,14 +81,15 @@ def read_targets(result: xr.DataTree, names: Sequence[str]) -> list[Target]:
     return targets
 
 
-def _found(result: xr.DataTree, labels: Sequence[str]) -> list[str]:
+def _default_names(result: xr.DataTree, labels: Sequence[str]) -> list[str]:
+    """Return the names of the targets that are predicted if none are named."""
     names = []
-    likelihood = result.attrs["objective"] in _LIKELIHOODS
+    has_likelihoods = result.attrs["objective"] in _LIKELIHOODS
     for label in labels:
         if _is_leave_one_out(result, label):
-            names += [f"deleted:{label}"] * likelihood + [f"importance:{label}"]
+            names += [f"deleted:{label}"] * has_likelihoods + [f"importance:{label}"]
         if _has_path(result, label):
-            names += [f"path:{label}"] * likelihood + [f"rank:{label}"]
+            names += [f"path:{label}"] * has_likelihoods + [f"rank:{label}"]
     if not names:
         raise AnalysisError(
             "surrogate: no estimator of the result deletes units (leave_one_out, greedy); compare with one that does, "
@@ -88,6 +99,7 @@ def _found(result: xr.DataTree, labels: Sequence[str]) -> list[str]:
 
 
 def _read(result: xr.DataTree, kind: str, label: str) -> Target:
+    """Return one target; raise `AnalysisError` if the result does not hold what its kind needs."""
     objective = str(result.attrs["objective"])
     if kind in {"deleted", "path"} and objective not in _LIKELIHOODS:
         raise AnalysisError(
@@ -113,23 +125,17 @@ def _read(result: xr.DataTree, kind: str, label: str) -> Target:
             _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
             values.append(row[f"loglik_{objective}"].to_numpy()[firsts])
         else:
-            values.append(_normalised(scores))
+            values.append(normalised_ranks(scores))
     sign = {"deleted": -1, "path": 0}.get(kind, 1)
     return Target(f"{kind}:{label}", sign, tuple(values))
 
 
-def _normalised(scores: FloatArray) -> FloatArray:
-    """Return ranks from 0 to 1; NaN for a unit that is alone, or of which nothing is said."""
-    if len(scores) < 2 or np.isnan(scores).any():
-        return np.full(len(scores), np.nan)
-    ranks: FloatArray = (mean_ranks(scores) - 1) / (len(scores) - 1)
-    return ranks
-
-
 def _is_leave_one_out(result: xr.DataTree, label: str) -> bool:
+    """Return whether an estimator is leave-one-out, whatever its label."""
     described = json.loads(str(result.attrs["estimator_parameters"])).get(label, {})
     return str(described.get("name", label.partition(":")[0])) == "leave_one_out"
 
 
 def _has_path(result: xr.DataTree, label: str) -> bool:
+    """Return whether an estimator recorded likelihoods along a path of deletions."""
     return not bool(np.isnan(result["loglik_joint"].sel(estimator=label).to_numpy()).all())

@@ -1,4 +1,4 @@
-"""What `tokimp compare` prints: a summary, the agreement of the estimators, their diagnostics and their cost."""
+"""The report that `tokimp compare` prints: summary, agreement of the estimators, their cost and their diagnostics."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.analysis.agreement.report import _agreement, agreement_table
+from tokimp.analysis.agreement.report import agreement_table
 from tokimp.report.tables import cost_table, diagnostics_table, summary_line
-from tokimp.report.terminal import (
-    console_for,
-    print_whole,
-    table_widths,
-)
+from tokimp.report.terminal import console_for, print_whole, table_widths
+from tokimp.results.views import analysis_node
 
 
 def print_report(result: xr.DataTree, console: Console | None = None) -> None:
-    """Print a summary, both agreement tables (where there are two estimators) and the cost table.
+    """Print a summary, the agreement tables, the costs, and the diagnostics if there are any.
 
     Parameters
     ----------
     result
-        A result with the node ``/analysis/agreement``.
+        A result; with two or more estimators it must have the node ``/analysis/agreement``.
     console
-        Where to; standard output by default.
+        Console to print to; standard output by default.
+
+    Raises
+    ------
+    SchemaError
+        If there are two or more estimators, and their agreement has not been computed.
     """
     tables = [cost_table(result)]
     diagnostics = diagnostics_table(result)
@@ -39,17 +41,17 @@ def print_report(result: xr.DataTree, console: Console | None = None) -> None:
     console.print(escape(summary_line(result)), highlight=False)
     for record in json.loads(result.attrs["skipped"]):
         console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
-    for partial, whole in zip((False, True), agreements, strict=False):
-        _print_agreement(console, result, whole, partial=partial)
+    for partial, table in zip((False, True), agreements, strict=False):
+        _print_agreement(console, result, table, partial=partial)
     for table in tables:
         print_whole(console, table)
 
 
-def _print_agreement(console: Console, result: xr.DataTree, whole: Table, *, partial: bool) -> None:
-    """Print an agreement table; where the console is too narrow for all measures, as several tables."""
-    if table_widths(console, whole).minimum <= console.width:
-        print_whole(console, whole)
+def _print_agreement(console: Console, result: xr.DataTree, table: Table, *, partial: bool) -> None:
+    """Print an agreement table, in several tables if the console is too narrow for all measures."""
+    if table_widths(console, table).minimum <= console.width:
+        print_whole(console, table)
         return
-    measures = _agreement(result)["measure"].to_numpy().tolist()
+    measures = analysis_node(result, "agreement")["measure"].to_numpy().tolist()
     for begin in range(0, len(measures), 2):
         print_whole(console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2]))

@@ -1,4 +1,4 @@
-"""Which units are left as an estimator's least, or most, important ones go."""
+"""The order in which the units of a chain are deleted: by an estimator's importance, or at random."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ from tokimp.results.by_chain import unit_scores
 
 KEEP_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 Units = tuple[int, ...]
+"""Indices of some units of a chain, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionOrder:
-    """The order in which the units of a chain go.
+    """The order in which the units of a chain are deleted.
 
     Attributes
     ----------
     units
-        Indices of units, [unit], the least important first.
+        Indices of the units, [unit], the least important first.
     ranked
-        How many of them the estimator put in order; the rest were never compared (greedy pruning that stopped early).
+        How many units, from the first on, the estimator put in order. The others were never compared with each other,
+        as by greedy pruning that stopped early.
     """
 
     units: IntArray
     ranked: int
 
     def most_important(self, count: int) -> Units | None:
-        """Return the `count` most important units, in the chain's order; ``None`` where the order does not tell."""
+        """Return the `count` most important units, in the chain's order; ``None`` if they are not known."""
         cut = len(self.units) - count
         return self._part(self.units[cut:], cut)
 
     def least_important(self, count: int) -> Units | None:
-        """Return the `count` least important units, in the chain's order; ``None`` where the order does not tell."""
+        """Return the `count` least important units, in the chain's order; ``None`` if they are not known."""
         return self._part(self.units[:count], count)
 
     def _part(self, units: IntArray, cut: int) -> Units | None:
@@ -48,10 +50,10 @@ class DeletionOrder:
 
 
 def deletion_orders(chain: xr.Dataset, seed: int) -> list[DeletionOrder | None]:
-    """Return each estimator's order of one chain's units, [estimator]; ``None`` where it says nothing.
+    """Return each estimator's order of one chain's units, [estimator]; ``None`` if it says nothing about the chain.
 
-    Units that tie go in random order, from a seed made of `seed`, the chain's id and the estimator's label: the rule
-    of ``rank``, the leftmost first, would credit an estimator that knows nothing with what position knows.
+    Units that tie are put in random order, from a seed made of `seed`, the chain's id and the estimator's label. The
+    rule of ``rank``, the leftmost first, would give an estimator that knows nothing the merits of position.
     """
     chain_id = str(chain["chain_id"].item())
     orders: list[DeletionOrder | None] = []
@@ -68,11 +70,11 @@ def deletion_orders(chain: xr.Dataset, seed: int) -> list[DeletionOrder | None]:
 def ranked_counts(chain: xr.Dataset) -> list[int]:
     """Return how many units of one chain each estimator put in order, [estimator].
 
-    Those that it deleted in sequence; all of them where it deletes nothing in sequence.
+    These are the units that it deleted in sequence, or all units if it does not delete in sequence.
     """
     _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
-    gone = ~np.isnan(chain["loglik_joint"].to_numpy()[:, firsts])
-    return [int(steps.sum()) or len(firsts) for steps in gone]
+    was_deleted = ~np.isnan(chain["loglik_joint"].to_numpy()[:, firsts])
+    return [int(units.sum()) or len(firsts) for units in was_deleted]
 
 
 def uniform_orders(chain_id: str, n_units: int, draws: int, seed: int) -> list[DeletionOrder]:
@@ -94,6 +96,7 @@ def positions_of(chain: TokenizedChain, units: Sequence[int]) -> list[int]:
 
 
 def _ascending(scores: FloatArray, generator: np.random.Generator) -> IntArray:
+    """Return the indices that sort scores, [unit], with ties in random order."""
     shuffled: IntArray = generator.permutation(len(scores))
     ascending: IntArray = shuffled[np.argsort(scores[shuffled], kind="stable")]
     return ascending

@@ -1,4 +1,4 @@
-"""Result -> result with one more node, by any analysis."""
+"""Running an analysis: a result in, the result with the analysis's node out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import xarray as xr
 from tokimp.analysis.recorded_run import (
     check_capabilities,
     check_chains,
-    check_model,
+    check_same_model,
     known_fingerprint,
     load_recorded_scorer,
     rebuild_chains,
@@ -40,29 +40,32 @@ def analyze(
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> xr.DataTree:
-    """Return a result with the node ``/analysis/<name>`` added, or made anew.
+    """Run an analysis, and return the result with its node ``/analysis/<name>``, which replaces an earlier one.
+
+    The parameters `scorer`, `chains`, `objective` and `same_model` are for analyses that ask the model again, such as
+    ``faithfulness``.
 
     Parameters
     ----------
     result
         A result; it is not changed.
     name
-        Of the analysis: ``agreement``, ``agreement:top_k=10``, the name of an installed plugin (entry point
-        ``tokimp.analyses``), ``module:Class``, or an instance.
+        The analysis: a name with parameters, such as ``agreement`` or ``agreement:top_k=10``, of a built-in analysis or
+        an installed plugin (entry point ``tokimp.analyses``); ``module:Class``; or an instance.
     scorer
-        For analyses that ask the model again (``faithfulness``): the model; loaded as the run recorded it by default.
+        The model. By default the model that the run recorded is loaded.
     chains
-        For those, the chains as ids; by default made again from the result's texts, and always checked against its
-        tokens.
+        The chains as ids. By default they are made again from the result's texts. They are always checked against the
+        result's tokens.
     objective
-        For those, what deletions are to preserve; the run's own, loaded by its name, by default.
+        What deletions are to preserve; by default the run's own objective, loaded by its name.
     same_model
-        Refuse a scorer that is not the run's model; false to ask another one, for which the chains have the same
-        tokens, on purpose.
+        Whether to refuse a scorer that is not the run's model. Give false to ask another model on purpose; the chains
+        must have the same tokens for it.
     progress
-        Called after every chain, by analyses that ask the model.
+        Called after every chain by analyses that ask the model.
     options
-        The analysis's own parameters.
+        Parameters of the analysis.
 
     Raises
     ------
@@ -72,19 +75,19 @@ def analyze(
         If there is no such analysis, or it has no such parameter.
     AnalysisError
         If a parameter's value is not allowed; if the model or the chains are no longer those of the run; or if the
-        analysis fails, or returns what does not fit the result.
+        analysis fails, or returns something that does not fit the result.
     ObjectiveError
         If a chain lacks what the objective reads.
     UnsupportedError
-        If the scorer does not give what the analysis requires.
+        If the scorer lacks a capability that the analysis requires.
     """
     analysis = load_analysis(name, **options)
     analysis.validate_parameters()
     validate(result)
     scoring = None
     if analysis.requires:
-        preserved = recorded_objective(result) if objective is None else load_objective(objective)
-        scoring = _prepare(result, analysis, preserved, scorer, chains, same_model=same_model)
+        to_preserve = recorded_objective(result) if objective is None else load_objective(objective)
+        scoring = _prepare_scoring(result, analysis, to_preserve, scorer, chains, same_model=same_model)
     node = _compute(analysis, AnalysisInput(result, scoring, progress))
     analyzed = result.copy()
     try:
@@ -95,7 +98,7 @@ def analyze(
     return analyzed
 
 
-def _prepare(
+def _prepare_scoring(
     result: xr.DataTree,
     analysis: Analysis,
     objective: Objective,
@@ -104,6 +107,7 @@ def _prepare(
     *,
     same_model: bool,
 ) -> Scoring:
+    """Return model, chains and objective for an analysis, loaded where they are not given, and checked."""
     if scorer is None:
         scorer = load_recorded_scorer(result)
     elif not isinstance(scorer, Scorer):
@@ -116,35 +120,36 @@ def _prepare(
     for chain in chains:
         objective.check(chain)
     if same_model:
-        check_model(result, scorer, chains)
+        check_same_model(result, scorer, chains)
     return Scoring(scorer, tuple(chains), objective)
 
 
-def _compute(analysis: Analysis, given: AnalysisInput) -> xr.Dataset:
+def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
+    """Return the analysis's node, with attributes that say how and with what it was computed."""
     started = time.perf_counter()
-    scorer = given.scoring.scorer if analysis.requires else None
-    before = scorer.tokens_forwarded if scorer is not None else 0
+    scorer = inputs.scoring.scorer if analysis.requires else None
+    forwarded_at_start = scorer.tokens_forwarded if scorer is not None else 0
     try:
-        node = analysis.compute(given)
+        node = analysis.compute(inputs)
     except TokimpError:
         raise
-    # An analysis is a stranger's code: whatever it raises, the message says where it happened.
+    # An analysis may be anybody's code: whatever it raises, the message says where it happened.
     except Exception as error:
         raise AnalysisError(f"the analysis {analysis.name!r} failed with {type(error).__name__}: {error}") from error
     if not isinstance(node, xr.Dataset):
         raise AnalysisError(
             f"the analysis {analysis.name!r} returned a {type(node).__name__}; return an xarray.Dataset"
         )
-    described: dict[str, Any] = {"parameters": json.dumps(plain_parameters(analysis.parameters()))}
+    attributes: dict[str, Any] = {"parameters": json.dumps(plain_parameters(analysis.parameters()))}
     if scorer is not None:
-        described |= {f"{name}_version": number for name, number in versions(scorer).items()}
-        described |= {
+        attributes |= {f"{name}_version": number for name, number in versions(scorer).items()}
+        attributes |= {
             "model_id": scorer.model_id,
             "model_fingerprint": known_fingerprint(scorer),
             "backend": scorer.backend,
             "dtype": scorer.dtype,
             "device": scorer.device,
             "seconds": time.perf_counter() - started,
-            "tokens_forwarded": scorer.tokens_forwarded - before,
+            "tokens_forwarded": scorer.tokens_forwarded - forwarded_at_start,
         }
-    return node.assign_attrs({**described, **node.attrs})
+    return node.assign_attrs({**attributes, **node.attrs})

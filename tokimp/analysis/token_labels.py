@@ -1,4 +1,4 @@
-"""The category of each reasoning token of a result: as the chain file said, or as a categorizer says."""
+"""The category of each reasoning token of a result, from the chain file or from a categorizer."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Labels = npt.NDArray[np.object_]
 
 
 def token_labels(result: xr.DataTree, categorizer: Categorizer | None, asked_by: str) -> Labels:
-    """Return a label for each token, [token]; empty where it has none.
+    """Return the category of each reasoning token of a result, [token]; empty for a token without one.
 
     Parameters
     ----------
     result
-        Of any estimators.
+        A result.
     categorizer
-        Labels the chains' reasoning anew; ``None`` takes the categories of the chain file.
+        Labels the chains' reasoning; with ``None`` the categories are those of the chain file.
     asked_by
-        The analysis, for messages.
+        Name of the analysis, for messages.
 
     Raises
     ------
     AnalysisError
         If no token has a category.
     CategorizerError
-        As the categorizer does.
+        If the categorizer raises it.
     """
     if categorizer is None:
         recorded: Labels = result["category"].to_numpy().astype(object)
@@ -42,12 +42,12 @@ def token_labels(result: xr.DataTree, categorizer: Categorizer | None, asked_by:
                 f"({asked_by}:categorizer=rules)"
             )
         return recorded
-    found: list[str] = []
+    categories: list[str] = []
     for index, chain in enumerate(categorize_chains(_chains(result), categorizer)):
         span = token_slice(result, index)
         starts, ends = (result[name].to_numpy()[span] for name in ("token_start", "token_end"))
-        found += token_categories(chain, tuple(zip(starts.tolist(), ends.tolist(), strict=True)))
-    labels = np.array(found, dtype=object)
+        categories += token_categories(chain, tuple(zip(starts.tolist(), ends.tolist(), strict=True)))
+    labels = np.array(categories, dtype=object)
     if not any(labels):
         raise AnalysisError(f"the categorizer {categorizer.name!r} gave no token a category")
     return labels

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokimp_categorizers.label_check import pieces
 from tokimp_categorizers.llm import LLMCategorizer
+from tokimp_categorizers.words import find_words
 
 import tokimp as ti
 from tests.plugins.categorizers.llm_server import CHAIN, Server, ask, right, says
@@ -135,4 +135,4 @@ def test_the_text_of_a_chain_is_data(server: Server) -> None:
     given = json.loads(server.asked[0]["messages"][-1]["content"])
     assert given["passage"] == text
     assert given["question"] == '"}?'
-    assert list(given["words"].values()) == [word for _, _, word in pieces(text)]
+    assert list(given["words"].values()) == [word for _, _, word in find_words(text)]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokimp_categorizers.label_check import pieces
 from tokimp_categorizers.llm_prompt import LABELS, AnswerError, correction, messages, read_labels
+from tokimp_categorizers.words import find_words
 
 
 @given(st.lists(st.sampled_from(LABELS), min_size=1, max_size=12), st.randoms())
@@ -46,7 +46,7 @@ def test_the_worked_example_is_itself_right() -> None:
     """The answer shown to the model fits the check that its own answers have to pass."""
     example, answer, asked = (message["content"] for message in messages("?", "", "a b", "", ["a", "b"]))
     given = json.loads(example[example.index('{"question"') :])
-    assert [word for _, _, word in pieces(given["passage"])] == list(given["words"].values())
+    assert [word for _, _, word in find_words(given["passage"])] == list(given["words"].values())
     assert len(read_labels(answer, len(given["words"]))) == 16
     assert json.loads(asked)["words"] == {"1": "a", "2": "b"}
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 from tokimp_leave_one_out import LeaveOneOut
-from tokimp_surrogate import SurrogateEstimator
-from tokimp_surrogate.fitted import FittedSurrogate, load_surrogate, save_surrogate
+from tokimp_surrogate.estimator import SurrogateEstimator
+from tokimp_surrogate.fitted_surrogate import FittedSurrogate, load_surrogate, save_surrogate
 
 import tokimp as ti
 from tokimp.chains.chain import TokenizedChain

@@ -16,17 +16,27 @@ from tokimp.errors import SchemaError
 from tokimp.report.figure_style import INK, PAPER, SILENT
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.results.views import analysis_node
 
-# Share of a chain's units; greedy pruning stopped at half leaves half of them tied.
+# Share of a chain's units above which ties are mentioned; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25
 
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
+
+_CORRELATIONS = ("spearman", "kendall")
+
+_SCALES = {
+    "spearman": "Spearman correlation",
+    "kendall": "Kendall's tau-b",
+    "top_k_overlap": "share of the top k in common",
+    "rbo": "rank-biased overlap",
+}
 
 
 def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Sequence[str] | None = None) -> Table:
     """Return a table of every two estimators' mean agreement, with intervals.
 
-    Intervals over fewer than five chains are left out: resampling so few says nothing about other chains.
+    Intervals over fewer than five chains are left out, since resampling so few says nothing about other chains.
 
     Parameters
     ----------
@@ -35,25 +45,24 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     partial
         Whether position is partialled out.
     measures
-        Which measures, in this order; all by default.
+        The measures to show, in this order; all by default.
 
     Raises
     ------
     SchemaError
         If the agreement has not been computed.
     """
-    node = _agreement(result)
-    chosen = node.sel(partial=partial)
+    node = analysis_node(result, "agreement")
     labels = node["estimator"].to_numpy().tolist()
-    pairs = [chosen.sel(estimator=one, other=other) for one, other in combinations(labels, 2)]
+    pairs = [node.sel(partial=partial, estimator=one, other=other) for one, other in combinations(labels, 2)]
     counts = [_counts(pair) for pair in pairs]
     used = node["chains_used"].isel(measure=0)
     itself = {label: used.sel(estimator=label, other=label) for label in labels}
     followers = followers_of_position(itself) if partial else []
-    # What holds for most pairs that can be compared is said once, below the table; what differs stands with its pair.
+    # The counts that most pairs have are given once, below the table; a pair with other counts has them beside it.
     comparable = [index for index, pair in enumerate(combinations(labels, 2)) if not set(pair) & set(followers)]
-    ranked = [index for index in comparable if int(pairs[index]["chains_used"].max())] or comparable
-    usual = Counter(counts[index] for index in ranked).most_common(1)
+    with_value = [index for index in comparable if int(pairs[index]["chains_used"].max())] or comparable
+    usual = Counter(counts[index] for index in with_value).most_common(1)
     what = "position partialled out" if partial else "as it is"
     shows = mean_text(node.attrs["confidence"], max((int(pair["chains_used"].max()) for pair in pairs), default=0))
     table = new_table(f"Agreement, {what} ({shows})")
@@ -71,7 +80,7 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     table.add_section()
     chance = [number_text(float(node["chance_mean"].sel(measure=measure))) for measure in shown]
     table.add_row("[dim]by chance[/]", *chance)
-    feet = [f"over {said}" for said, _ in usual]
+    feet = [f"over {text}" for text, _ in usual]
     if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
         feet.append(f"no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains")
     table.caption = "; ".join([*feet, *followers_text(followers), *_ties_text(node, itself, partial=partial)])
@@ -79,19 +88,19 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
 
 
 def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
-    """Return the estimators that follow position exactly: nothing of them is left once position is partialled out.
+    """Return the estimators that follow position exactly, and have no value once position is partialled out.
 
     Parameters
     ----------
     itself
-        Of each estimator, on how many chains it is compared with itself, along ``partial``.
+        For each estimator, the number of chains on which it is compared with itself, along ``partial``.
     """
     return [name for name, used in itself.items() if int(used.sel(partial=False)) and not int(used.sel(partial=True))]
 
 
 def _ties_text(node: xr.Dataset, itself: Mapping[str, xr.DataArray], *, partial: bool) -> list[str]:
-    """Return what the foot says of estimators that tie many units and have a value: nothing, or one text."""
-    if "tied" not in node:  # computed before ties were counted
+    """Return the foot's text about estimators that tie many units and have a value; an empty list without them."""
+    if "tied" not in node:  # a result of an older version, which did not count ties
         return []
     share = node["tied"].mean("chain")
     shown = [
@@ -106,22 +115,21 @@ def _ties_text(node: xr.Dataset, itself: Mapping[str, xr.DataArray], *, partial:
 
 
 def followers_text(labels: Sequence[str], undefined: str = "undefined with") -> list[str]:
-    """Return what the foot of a table, position partialled out, says of those that follow it: nothing, or one text.
+    """Return the foot's text about estimators that follow position; an empty list without them.
 
-    `undefined` goes before their names: it says of which cells the foot speaks.
+    Parameters
+    ----------
+    labels
+        The estimators, as `followers_of_position` returns them.
+    undefined
+        Words that precede their names and say which cells have no value.
     """
     names = " and ".join(map(escape, labels))
-    left = "of which nothing is left once position is partialled out"
-    return [f"{undefined} {names}, {left}"] if labels else []
-
-
-def _agreement(result: xr.DataTree) -> xr.Dataset:
-    if "/analysis/agreement" not in result.groups:
-        raise SchemaError("the result has no agreement yet; run tokimp.analyze(result, 'agreement') on it first")
-    return result["analysis/agreement"].to_dataset()
+    return [f"{undefined} {names}, of which nothing is left once position is partialled out"] if labels else []
 
 
 def _heading(node: xr.Dataset, measure: str) -> str:
+    """Return the heading of a measure's column, with its parameter."""
     title = _TITLES.get(measure, measure)
     if measure == "top_k_overlap":
         top_k = node.attrs["top_k"]
@@ -130,7 +138,7 @@ def _heading(node: xr.Dataset, measure: str) -> str:
 
 
 def _counts(pair: xr.Dataset) -> str:
-    """Return how many chains a pair's means are over, and how many were left out for what."""
+    """Return the number of chains that a pair's means are over, and of those left out for each reason, as text."""
     first = pair.isel(measure=0)
     reasons = {
         "chains_short": f"too short (under {pair.attrs['minimum_units']} units)",
@@ -143,16 +151,6 @@ def _counts(pair: xr.Dataset) -> str:
     return f"{used} chain{'' if used == 1 else 's'}" + (f"; left out: {left_out}" if left_out else "")
 
 
-_CORRELATIONS = ("spearman", "kendall")
-
-_SCALES = {
-    "spearman": "Spearman correlation",
-    "kendall": "Kendall's tau-b",
-    "top_k_overlap": "share of the top k in common",
-    "rbo": "rank-biased overlap",
-}
-
-
 def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
     """Draw the mean agreement of every two estimators as two matrices: as it is, and with position partialled out.
 
@@ -161,16 +159,14 @@ def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
     result
         A result that ``tokimp.analyze(result, "agreement")`` has been run on.
     measure
-        One of the measures stored there. What is undefined is a dash on grey.
+        One of the measures stored there. A pair without a value is a dash on grey.
 
     Raises
     ------
     SchemaError
         If the agreement has not been computed, or has no such measure.
     """
-    if "/analysis/agreement" not in result.groups:
-        raise SchemaError("the result has no agreement yet; run tokimp.analyze(result, 'agreement') on it first")
-    node = result["analysis/agreement"].to_dataset()
+    node = analysis_node(result, "agreement")
     measures = [str(name) for name in node["measure"].to_numpy()]
     if measure not in measures:
         raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")
@@ -178,7 +174,7 @@ def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
     side = 1.4 + 0.72 * len(names)
     figure = Figure(figsize=(2 * side + 1.4, side + 0.6), facecolor=PAPER, layout="constrained")
     panels = figure.subplots(1, 2)
-    # Correlations go from -1 to 1, overlaps from 0.
+    # Correlations go from -1 to 1, overlaps from 0 to 1.
     lowest = -1 if measure in _CORRELATIONS else 0
     titles = ("as it is", "position partialled out")
     for axis, partial, title in zip(panels, (False, True), titles, strict=True):

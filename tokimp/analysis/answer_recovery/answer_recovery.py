@@ -1,11 +1,9 @@
-"""Whether the model still gives the same answer after pruned reasoning."""
+"""Whether the model still gives the same answer after reasoning that was pruned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-from unicodedata import normalize
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from tokimp.analysis.answer_recovery.opening import find_opening
 from tokimp.analysis.answer_recovery.report import answer_recovery_table, coinciding_references, draw_answer_recovery
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
@@ -22,15 +21,13 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
-from tokimp.analysis.statistics.intervals import RESAMPLING, mean_intervals
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, read_value, same_value, split_answer
-from tokimp.chains.span_encoder import SpanEncoder
+from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, same_value, split_answer
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, Optional, WholeNumber
 from tokimp.contracts.scorer import Capability, Scorer
-from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import iterate
 
 REFERENCES = ("chain", "unpruned", "gold")
@@ -38,35 +35,36 @@ Texts = npt.NDArray[np.object_]
 
 
 class AnswerRecovery(Analysis):
-    """Whether the model still gives the same answer after reasoning pruned to each keep ratio.
+    """Whether the model still gives the same answer after reasoning that is pruned to each keep ratio.
 
-    The paper's quick check: the model finishes the answer itself. It is given the prompt, the reasoning that is kept
-    and the *opening* of the chain's answer (what closes the reasoning, and a mark such as ``####`` or
-    ``The answer is (``), as the ids of the chain, and writes on greedily. So it cannot reason anew what was deleted;
-    what it writes is read as the value that the opening asks for.
+    This is the paper's quick check: the model finishes the answer itself. It reads the prompt, the reasoning that is
+    kept and the *opening* of the chain's answer (what closes the reasoning, and a mark such as ``####`` or
+    ``The answer is (``), all as the ids of the chain, and writes on greedily. So it cannot reason anew about what was
+    deleted. What it writes is read as the value that follows the opening.
 
-    Values are compared by `tokimp.chains.datasets.correctness.same_value`: letters for choices, numbers as numbers,
-    expressions by math-verify, anything else as text. They are compared with three references:
+    `tokimp.chains.datasets.correctness.same_value` compares values: letters for choices, numbers as numbers,
+    expressions by math-verify, anything else as text. Each value is compared with three references:
 
     - ``chain``: the answer in the chain;
     - ``unpruned``: what the model writes after the whole reasoning;
     - ``gold``: the right answer, where it is known.
 
-    Where an estimator says nothing about a chain, or stopped deleting before a ratio, the value is NaN.
+    The value is NaN where an estimator says nothing about a chain, or stopped deleting before a ratio.
 
     Parameters
     ----------
     keep_ratios
-        Shares of units kept, ascending; ``int(n * ratio)`` units stay, the most important. At 0 the model answers
-        without reasoning, whoever ranked it.
+        Shares of units kept, ascending; the ``int(n * ratio)`` most important units stay. At 0 the model answers
+        without reasoning, so all estimators give the same.
     n_uniform
-        Random orders a chain; at least 1.
+        Number of random orders of each chain; at least 1.
     max_new_tokens
-        The most tokens written; by default twice as many as the chain's own answer has after its opening, and 8.
+        The most tokens written. The default is 8 more than twice the tokens that the chain's own answer has after its
+        opening.
     confidence, n_resamples
-        Of the bootstrap.
+        Settings of the bootstrap.
     seed
-        Of random orders, ties and bootstrap.
+        Seed of random orders, ties and bootstrap.
     """
 
     name = "answer_recovery"
@@ -95,36 +93,35 @@ class AnswerRecovery(Analysis):
         self.n_resamples = n_resamples
         self.seed = seed
 
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return the node that ``docs/schema.md`` describes."""
-        scoring, result = given.scoring, given.result
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/answer_recovery``, as ``docs/schema.md`` describes it."""
+        scoring, result = inputs.scoring, inputs.result
         n_ratios, n_chains = len(self.keep_ratios), len(scoring.chains)
-        rows = result.sizes["estimator"] + self.n_uniform
-        matches = np.full((len(REFERENCES), rows, n_ratios, n_chains), np.nan)
-        texts = _empty_texts((rows, n_ratios, n_chains))
+        n_orders = result.sizes["estimator"] + self.n_uniform
+        matches = np.full((len(REFERENCES), n_orders, n_ratios, n_chains), np.nan)
+        texts = _empty_texts((n_orders, n_ratios, n_chains))
         unpruned = _empty_texts((n_chains,))
-        for index, (chain, (_, part)) in enumerate(zip(scoring.chains, iterate(result), strict=True)):
+        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(result), strict=True)):
             n = len(chain.units)
-            orders = [*deletion_orders(part, self.seed), *uniform_orders(chain.id, n, self.n_uniform, self.seed)]
+            orders = [*deletion_orders(stored, self.seed), *uniform_orders(chain.id, n, self.n_uniform, self.seed)]
             kept = {
                 (row, column): None if order is None else order.most_important(kept_count(n, ratio))
                 for row, order in enumerate(orders)
                 for column, ratio in enumerate(self.keep_ratios)
             }
             answers = self._answers(scoring.scorer, chain, [units for units in kept.values() if units is not None])
-            expected = _references(chain, answers.parts, answers.whole)
-            unpruned[index] = answers.whole
+            references = _references(chain, answers.parts, answers.unpruned)
+            unpruned[index] = answers.unpruned
             for place, units in kept.items():
                 if units is not None:
-                    texts[(*place, index)] = answers.values[units]
-                    matches[(slice(None), *place, index)] = _compared(
-                        answers.values[units], expected, answers.parts.kind
-                    )
-            given.report(index + 1, n_chains, chain.id, "answer_recovery")
+                    value = answers.values[units]
+                    texts[(*place, index)] = value
+                    matches[(slice(None), *place, index)] = _matches(value, references, answers.parts.kind)
+            inputs.report(index + 1, n_chains, chain.id, "answer_recovery")
         return self._node(result, matches, texts, unpruned)
 
     def _answers(self, scorer: Scorer, chain: TokenizedChain, versions: Sequence[Units]) -> _Answers:
-        """Let the model answer after each version of a chain's reasoning, each given by the units that are kept."""
+        """Let the model answer after each version of a chain's reasoning, each given by the units it keeps."""
         parts = split_answer(chain.chain.answer)
         opening = find_opening(chain, scorer.tokenizer, parts)
         whole = tuple(range(len(chain.units)))
@@ -139,17 +136,19 @@ class AnswerRecovery(Analysis):
         return _Answers(parts, dict(zip(different, values, strict=True)), values[0])
 
     def _node(self, result: xr.DataTree, matches: FloatArray, texts: Texts, unpruned: Texts) -> xr.Dataset:
+        """Return the node.
+
+        `matches` is [reference, order, keep_ratio, chain] and `texts` is [order, keep_ratio, chain]; the estimators'
+        orders come first, then the random ones.
+        """
         n = result.sizes["estimator"]
         dims = ("reference", "estimator", "keep_ratio")
-        settings: dict[str, Any] = {"confidence": self.confidence, "n_resamples": self.n_resamples, "seed": self.seed}
-        mean, low, high = mean_intervals(matches[:, :n], **settings)
-        uniform = _known_mean(matches[:, n:])
+        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
+        uniform = _mean_of_known(matches[:, n:])
         return xr.Dataset(
             {
                 "recovered": ((*dims, "chain"), matches[:, :n]),
-                "mean": (dims, mean),
-                "low": (dims, low),
-                "high": (dims, high),
+                **mean_variables(dims, matches[:, :n], resampling),
                 "chains_used": (dims, (~np.isnan(matches[:, :n])).sum(axis=-1)),
                 "written": (("estimator", "keep_ratio", "chain"), texts[:n]),
                 "written_unpruned": ("chain", unpruned),
@@ -164,13 +163,13 @@ class AnswerRecovery(Analysis):
                 "keep_ratio": np.array(self.keep_ratios, dtype=np.float64),
                 "draw": np.arange(self.n_uniform),
             },
-            attrs={**settings, "n_uniform": self.n_uniform, "interval": "BCa bootstrap of the mean, chains resampled"},
+            attrs={**asdict(resampling), "n_uniform": self.n_uniform, "interval": INTERVAL_OF_MEANS},
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return the share of chains that give the chain's answer, and the right one where any is known and differs."""
+        """Return tables of the share of chains that give the chain's answer, and the right one where it differs."""
         groups = coinciding_references(result["analysis/answer_recovery"].to_dataset())
-        # What the model wrote unpruned has a panel of the figure, and no table.
+        # What the model wrote unpruned has a panel in the figure, but no table.
         firsts = (next((name for name in names if name != "unpruned"), None) for names in groups)
         return [answer_recovery_table(result, name) for name in firsts if name is not None]
 
@@ -181,76 +180,32 @@ class AnswerRecovery(Analysis):
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What the model wrote: by the units that were kept, and after the whole reasoning."""
-
-    parts: AnswerParts
-    values: Mapping[Units, str]
-    whole: str
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What stands before the value of a chain's answer.
+    """What the model wrote for one chain.
 
     Attributes
     ----------
-    ids
-        The chain's own ids up to the value, so that the model goes on exactly where it was scored.
-    rest
-        What of the opening's text shares a token with the value, and so is left to the model to write.
+    parts
+        The chain's own answer.
+    values
+        The value that the model wrote, by the units that were kept.
+    unpruned
+        The value after the whole reasoning.
     """
 
-    ids: tuple[int, ...]
-    rest: str
-
-    def value_in(self, written: str, kind: AnswerKind) -> str:
-        """Return the value in what the model wrote after the ids."""
-        # A NUL, which no result file can hold, is no part of an answer.
-        return read_value(written.removeprefix(self.rest), kind).replace("\0", "")
-
-
-def find_opening(chain: TokenizedChain, tokenizer: Any, parts: AnswerParts) -> Opening:
-    """Return what stands before the value of a chain's answer, the text that closes the reasoning included.
-
-    Raises
-    ------
-    AnalysisError
-        If the answer's text is not to be found in what its ids decode to.
-    """
-    decode = SpanEncoder.of(tokenizer).decode if getattr(tokenizer, "is_fast", False) else tokenizer.decode
-    before = list(chain.reasoning_ids[-1:])
-    shift = len(decode(before))
-
-    def text(count: int) -> str:
-        # After the last reasoning token, where it stands: some decoders drop the first space of a text.
-        return str(decode([*before, *chain.answer_ids[:count]]))[shift:]
-
-    whole = text(len(chain.answer_ids))
-    # Tokenizers that compose characters give the composed text back.
-    for form in (str, lambda given: normalize("NFC", given)):
-        answer = form(chain.chain.answer.strip())
-        at = whole.find(answer)
-        if at >= 0:
-            begin = at + (len(form(parts.opening.lstrip())) if parts.opening else 0)
-            break
-    else:
-        raise AnalysisError(
-            f"{chain.chain.where}: the answer {chain.chain.answer!r} is not in what its tokens decode to, {whole!r}"
-        )
-    count = 0
-    while count < len(chain.answer_ids) and len(text(count + 1)) <= begin:
-        count += 1
-    return Opening(chain.answer_ids[:count], whole[len(text(count)) : begin])
+    parts: AnswerParts
+    values: Mapping[Units, str]
+    unpruned: str
 
 
 def _references(chain: TokenizedChain, parts: AnswerParts, unpruned: str) -> list[str]:
-    """Return the values to compare with, [reference]; empty where there is none."""
+    """Return the values to compare with, [reference]; empty where a reference has none."""
     gold = chain.chain.gold
     return [parts.value, unpruned, "" if gold is None else split_answer(gold).value]
 
 
-def _compared(value: str, expected: Sequence[str], kind: AnswerKind) -> list[float]:
-    return [float(same_value(value, right, kind)) if right else np.nan for right in expected]
+def _matches(value: str, references: Sequence[str], kind: AnswerKind) -> list[float]:
+    """Return 1 for each reference that a value is the same as, else 0, [reference]; NaN where there is none."""
+    return [float(same_value(value, reference, kind)) if reference else np.nan for reference in references]
 
 
 def _empty_texts(shape: tuple[int, ...]) -> Texts:
@@ -258,8 +213,8 @@ def _empty_texts(shape: tuple[int, ...]) -> Texts:
     return texts
 
 
-def _known_mean(values: FloatArray) -> FloatArray:
-    """Return the mean along the last dimension of what is not NaN; NaN where nothing is."""
+def _mean_of_known(values: FloatArray) -> FloatArray:
+    """Return the mean along the last dimension, NaN left out; NaN where there is nothing else."""
     count = (~np.isnan(values)).sum(axis=-1)
     mean: FloatArray = np.where(count, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)
     return mean

@@ -17,9 +17,9 @@ from tokimp.results.views import analysis_node
 
 
 def draw_answer_recovery(result: xr.DataTree) -> Figure:
-    """Draw the share of chains whose answer is still given, over the keep ratio; one panel for each reference.
+    """Draw the share of chains for which the model still gives an answer, over the keep ratio.
 
-    References for which every number is the same share a panel, which names them all.
+    Each reference has a panel. References for which every number is the same have one panel that names them all.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def draw_answer_recovery(result: xr.DataTree) -> Figure:
 
 
 def coinciding_references(node: xr.Dataset) -> list[list[str]]:
-    """Return the references of an answer recovery that any chain has, those that coincide on all chains together."""
+    """Return the references that any chain has, in groups of those that give the same numbers on all chains."""
     shares = node[["recovered", "uniform_recovered"]]
     groups: list[list[str]] = []
     for name in map(str, node["reference"].to_numpy()):
@@ -62,16 +62,16 @@ def answer_recovery_table(
 ) -> Table:
     """Return a table of the share of chains that still give an answer, one row an estimator, one column a keep ratio.
 
-    The foot names the references for which every number is the same.
+    The foot names other references for which every number is the same.
 
     Parameters
     ----------
     result
         A result with the node ``/analysis/answer_recovery``.
     reference
-        Whose answer: ``chain``, ``unpruned`` or ``gold``.
+        The reference whose answer counts: ``chain``, ``unpruned`` or ``gold``.
     ratios
-        Which keep ratios; all by default.
+        The keep ratios to show; all by default.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""How long a ranking stays true as a chain is pruned: made anew, frozen at the start, and at random."""
+"""How long a ranking predicts the next deletions as a chain is pruned: made anew, frozen at the start, at random."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from rich.table import Table
 
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
-from tokimp.analysis.statistics.intervals import RESAMPLING, mean_intervals
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
 from tokimp.chains.arrays import FloatArray, IntArray
-from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
 from tokimp.contracts.constraints import ListOf, Number, Text, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.contracts.unit_deletions import score_unit_deletions
@@ -27,37 +28,37 @@ LOCAL, FROZEN, RANDOM = "local", "frozen", "random"
 
 
 class Dynamics(Analysis):
-    """Which units go next, predicted from a ranking made now, from one made at the start, and at random.
+    """How well the next deletions are predicted from a ranking made now, from one made at the start, and at random.
 
-    Along the deletion path of an estimator (greedy pruning), at each context ratio, ``int(n * ratio)`` of n units are
+    At each context ratio along the deletion path of an estimator (greedy pruning), ``int(n * ratio)`` of n units are
     left. The next k deletions of the path are then predicted by
 
-    - ``local``: every single deletion scored anew, of what is left at that point (its first is the next step of exact
-      greedy pruning by definition, but for exact ties, of which the path takes the leftmost);
-    - ``frozen``: the same, as it was of the whole chain;
-    - ``random``: a random order, the mean of `draws`;
+    - ``local``: every single deletion scored anew, from what is left at that point. Its first unit is by definition the
+      next step of exact greedy pruning, except for exact ties, of which the path takes the leftmost;
+    - ``frozen``: every single deletion as scored from the whole chain;
+    - ``random``: a random order; the mean over `draws` orders;
     - every other estimator of the result, by its label.
 
-    ``overlap`` is the share of the actual next k that are among the predicted k, ties broken at random (an
-    expectation); ``correlation`` is the Spearman correlation of the prediction with the actual order of all units that
-    are left. A path that ends early says nothing about what it did not delete, and a chain has no value where fewer
-    than k deletions follow, or where k is all that is left, which any prediction gets right.
+    ``overlap`` is the share of the actual next k units that are among the predicted k, with ties broken at random (an
+    expectation). ``correlation`` is the Spearman correlation of the prediction with the actual order of all units that
+    are left. A path that ends early says nothing about the units it did not delete. A chain has no value where fewer
+    than k deletions follow, or where k is all that is left, which every prediction gets right.
 
-    The experiment is that of Singh and Hakkani-Tür (2026), section on ranking dynamics. Means over chains, BCa
-    bootstrap intervals, chains resampled. A chain of which the path's estimator says nothing is left out.
+    This is the experiment of Singh and Hakkani-Tür (2026), section on ranking dynamics. Means are over chains, with BCa
+    bootstrap intervals, chains resampled. A chain about which the path's estimator says nothing is left out.
 
     Parameters
     ----------
     path
-        Label of the estimator whose path is predicted; empty: the first one that recorded a path.
+        Label of the estimator whose path is predicted; if empty, the first one that recorded a path.
     context_ratios
         Shares of the units left, each above 0 and at most 1.
     next_units
         Values of k.
     draws
-        Random orders a chain.
+        Number of random orders of each chain.
     confidence, n_resamples, seed
-        Of the bootstrap; the seed also of the random orders.
+        Settings of the bootstrap; the seed is also that of the random orders.
     """
 
     name = "dynamics"
@@ -89,15 +90,15 @@ class Dynamics(Analysis):
         self.n_resamples = n_resamples
         self.seed = seed
 
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return the node that ``docs/schema.md`` describes.
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/dynamics``, as ``docs/schema.md`` describes it.
 
         Raises
         ------
         AnalysisError
             If no estimator of the result recorded a path, or the one named did not.
         """
-        result, scoring = given.result, given.scoring
+        result, scoring = inputs.result, inputs.scoring
         labels = [str(label) for label in result["estimator"].to_numpy()]
         path = self._path(result, labels)
         predictors = [LOCAL, FROZEN, RANDOM, *(label for label in labels if label != path)]
@@ -113,26 +114,27 @@ class Dynamics(Analysis):
                 continue
             tokenized = scoring.chains[index]
             n_units = len(tokenized.units)
-            frozen = -_deletions(given, index, list(range(n_units)))
+            frozen = -_after_deletions(scoring, index, list(range(n_units)))
             draws = [_places(draw.units) for draw in uniform_orders(chain_id, n_units, self.draws, self.seed)]
             for at, ratio in enumerate(ratios):
                 left = np.flatnonzero((order < 0) | (order >= n_units - kept_count(n_units, ratio)))
-                # Where the path is not that far, what it would have deleted is not known.
+                # If the path does not go that far, the units it would have deleted are not known.
                 if (order >= 0).sum() < n_units - len(left) or len(left) < 2:
                     continue
                 actual = np.where(order[left] < 0, np.inf, order[left])
                 guesses: dict[str, list[FloatArray]] = {
-                    LOCAL: [-_deletions(given, index, left.tolist())],
+                    LOCAL: [-_after_deletions(scoring, index, left.tolist())],
                     FROZEN: [frozen[left]],
                     RANDOM: [draw[left] for draw in draws],
                     **{label: [scores[label][left]] for label in predictors[3:]},
                 }
                 overlap[:, at, :, index], correlation[:, at, index] = _compare(guesses, predictors, actual, depths)
-            given.report(index + 1, n_chains, chain_id, self.name)
+            inputs.report(index + 1, n_chains, chain_id, self.name)
         coords = {"predictor": np.array(predictors, dtype=object), "context_ratio": ratios, "k": depths}
         return self._node({"overlap": overlap, "correlation": correlation}, coords, path)
 
     def _path(self, result: xr.DataTree, labels: list[str]) -> str:
+        """Return the label of the estimator whose path is predicted."""
         recorded = [label for label in labels if not np.isnan(result["loglik_joint"].sel(estimator=label)).all()]
         if self.path and self.path not in recorded:
             raise AnalysisError(
@@ -144,24 +146,16 @@ class Dynamics(Analysis):
 
     def _node(self, measured: Mapping[str, FloatArray], coords: Mapping[str, Any], path: str) -> xr.Dataset:
         dims = {"overlap": ("predictor", "context_ratio", "k"), "correlation": ("predictor", "context_ratio")}
-        parts: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
+        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
+        parts: dict[str, Any] = {}
         for name, values in measured.items():
-            found = mean_intervals(values, confidence=self.confidence, n_resamples=self.n_resamples, seed=self.seed)
             parts[name] = ((*dims[name], "chain"), values)
-            for end, part in zip(("mean", "low", "high"), found, strict=True):
-                parts[f"{name}_{end}"] = (dims[name], part)
+            parts |= mean_variables(dims[name], values, resampling, f"{name}_")
             parts[f"{name}_chains"] = (dims[name], (~np.isnan(values)).sum(-1))
         return xr.Dataset(
             parts,
             coords=coords,
-            attrs={
-                "path": path,
-                "draws": self.draws,
-                "confidence": self.confidence,
-                "n_resamples": self.n_resamples,
-                "seed": self.seed,
-                "interval": "BCa bootstrap of the mean, chains resampled",
-            },
+            attrs={"path": path, "draws": self.draws, **asdict(resampling), "interval": INTERVAL_OF_MEANS},
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
@@ -169,29 +163,29 @@ class Dynamics(Analysis):
         return [dynamics_table(result)]
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return overlap for each k, and correlation, over the context ratio."""
+        """Return the overlap for each k, and the correlation, over the context ratio."""
         return draw_dynamics(result)
 
 
 def _path_order(chain: xr.Dataset, scores: FloatArray) -> FloatArray | None:
-    """Return the step at which each unit went, [unit], -1 where it stayed; ``None`` where nothing was recorded."""
+    """Return the step at which each unit was deleted, [unit], -1 if it stayed; ``None`` if no path was recorded."""
     _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
-    gone = ~np.isnan(chain["loglik_joint"].to_numpy()[firsts])
-    if np.isnan(scores).any() or not gone.any():
+    deleted = ~np.isnan(chain["loglik_joint"].to_numpy()[firsts])
+    if np.isnan(scores).any() or not deleted.any():
         return None
     order = np.full(len(scores), -1.0)
-    order[gone] = np.argsort(np.argsort(chain["rank"].to_numpy()[firsts][gone]))
+    order[deleted] = np.argsort(np.argsort(chain["rank"].to_numpy()[firsts][deleted]))
     return order
 
 
-def _deletions(given: AnalysisInput, index: int, left: list[int]) -> FloatArray:
-    """Return the objective after each single deletion of what is left of a chain, [unit left]."""
-    scoring = given.scoring
-    found = score_unit_deletions(scoring.scorer, scoring.chains[index], left, scoring.objective)
-    return np.asarray(found.objective, dtype=np.float64)
+def _after_deletions(scoring: Scoring, index: int, left: list[int]) -> FloatArray:
+    """Return the objective after each single deletion from the units that are left of a chain, [unit left]."""
+    scores = score_unit_deletions(scoring.scorer, scoring.chains[index], left, scoring.objective)
+    return np.asarray(scores.objective, dtype=np.float64)
 
 
 def _places(units: IntArray) -> FloatArray:
+    """Return the place of each unit in an order of all units, [unit]."""
     places = np.empty(len(units))
     places[units] = np.arange(len(units))
     return places
@@ -200,7 +194,19 @@ def _places(units: IntArray) -> FloatArray:
 def _compare(
     guesses: Mapping[str, list[FloatArray]], predictors: list[str], actual: FloatArray, depths: list[int]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return overlap [predictor, k] and correlation [predictor] of predicted importances with the actual order."""
+    """Return overlap, [predictor, k], and correlation, [predictor], of predictions with the actual order.
+
+    Parameters
+    ----------
+    guesses
+        The predicted importances of the units that are left, [unit left], by predictor; several are averaged.
+    predictors
+        Which predictors, in the order of the returned rows.
+    actual
+        The step at which each unit left is deleted, [unit left]; infinite for units that the path does not delete.
+    depths
+        Values of k.
+    """
     overlap = np.full((len(predictors), len(depths)), np.nan)
     correlation = np.full(len(predictors), np.nan)
     known = int(np.isfinite(actual).sum())
@@ -209,7 +215,7 @@ def _compare(
         for guess in guesses[predictor]:
             if np.isnan(guess).any():
                 break
-            # `overlap_shares` compares the tops of two rankings; here the next to go come first.
+            # `overlap_shares` compares the tops of two rankings; here the units that are deleted next come first.
             shares.append(overlap_shares(-guess, -np.where(np.isfinite(actual), actual, len(actual))))
             if known >= len(actual) - 1 and not is_constant(guess):
                 correlations.append(pearson(mean_ranks(guess), mean_ranks(actual)))

@@ -1,4 +1,4 @@
-"""How long a ranking predicts what goes next: a table and a figure."""
+"""Table and figure of the dynamics: how well the next deletions are predicted, over the context ratio."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, inte
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.views import analysis_node
 
-# Of predictions that are no estimator's: greys and markers that `line_look` gives nobody.
+# Looks of the predictions that are no estimator's: greys and markers that `line_look` does not use.
 _LOOKS: dict[str, dict[str, Any]] = {
     "local": {"color": "#3c3c3c", "marker": ">", "linestyle": "-", "zorder": 3},
-    # Above the estimators' lines: leave-one-out is the same numbers, and would hide it.
+    # Above the estimators' lines: leave-one-out gives the same numbers, and would hide it.
     "frozen": {"color": "#7a7a7a", "marker": "<", "linestyle": "--", "zorder": 3},
     "random": {"color": "#b0b0b0", "marker": "p", "linestyle": ":", "zorder": 3},
 }
 
 
 def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
-    """Return how much of the next k deletions each prediction has, and its rank correlation, over the context ratio.
+    """Return a table of the share of the next k deletions that each prediction has, and of its rank correlation.
 
     Parameters
     ----------
     result
         A result with the node ``/analysis/dynamics``.
     k
-        The nearest one that was computed is shown.
+        The k to show, or the nearest one that was computed.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
     """
     node = analysis_node(result, "dynamics")
     at = node.sel(k=k, method="nearest")
@@ -60,16 +65,16 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
 
 
 def _reasons_of_dashes(node: xr.Dataset) -> list[str]:
-    """Return why predictions have no value for one k: the path is short, or a prediction is undefined for itself.
+    """Return why some predictions have no value for one k: the path is too short, or the prediction is undefined.
 
-    Random orders never rank all units alike: they have a value exactly where the path goes far enough.
+    Random orders never rank all units alike, so they have a value exactly where the path is long enough.
     """
     counts = node[["overlap_chains", "correlation_chains"]].to_dataarray("measure")
-    goes_on = counts.sel(predictor="random") > 0
+    path_is_long_enough = counts.sel(predictor="random") > 0
     reasons = []
-    if not goes_on.all():
+    if not path_is_long_enough.all():
         reasons.append("a dash in all columns: too little of the path follows; a correlation needs all of it")
-    undefined = (goes_on & (counts == 0)).any(("measure", "context_ratio"))
+    undefined = (path_is_long_enough & (counts == 0)).any(("measure", "context_ratio"))
     labels = [escape(str(label)) for label in node["predictor"].to_numpy()[undefined.to_numpy()]]
     if labels:
         reasons.append(f"a dash of {' and '.join(labels)} alone: what is left is ranked alike, or not at all")
@@ -79,7 +84,12 @@ def _reasons_of_dashes(node: xr.Dataset) -> list[str]:
 def draw_dynamics(result: xr.DataTree) -> Figure:
     """Draw overlap for each k, and rank correlation, over the context ratio; one line a prediction.
 
-    An estimator looks as it does in the other figures of the result, by its place among the estimators.
+    An estimator has the look that it has in the other figures of the result, by its place among the estimators.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
     """
     node = analysis_node(result, "dynamics")
     places = {str(label): line_look(place) for place, label in enumerate(result["estimator"].to_numpy())}
@@ -102,6 +112,7 @@ def draw_dynamics(result: xr.DataTree) -> Figure:
 
 
 def _draw(axis: Axes, node: xr.Dataset, name: str, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Draw one quantity of the node over the context ratio, a line with its interval for each prediction."""
     for predictor in node["predictor"].to_numpy():
         line = node.sel(predictor=predictor)
         ratios, mean = line["context_ratio"].to_numpy(), line[f"{name}_mean"].to_numpy()

@@ -26,6 +26,13 @@ _AXES = {
     "joint_per_token": "log P(kept, answer | prompt), nats a token",
 }
 
+_MEASURES = {
+    "answer": "log-likelihood of the answer, nats",
+    "answer_probability": "probability of the answer",
+    "joint": "joint log-likelihood, nats",
+    "joint_per_token": "joint log-likelihood, nats a token",
+}
+
 
 def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", "joint_per_token")) -> Figure:
     """Draw both curves of every estimator: means over chains with their intervals.
@@ -60,14 +67,6 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
         row[0].set_ylabel(_AXES.get(measure, measure), fontsize=9)
     finish(figure, grid[0][0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
     return figure
-
-
-_MEASURES = {
-    "answer": "log-likelihood of the answer, nats",
-    "answer_probability": "probability of the answer",
-    "joint": "joint log-likelihood, nats",
-    "joint_per_token": "joint log-likelihood, nats a token",
-}
 
 
 def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:

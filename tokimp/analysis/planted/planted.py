@@ -1,8 +1,9 @@
-"""Whether an estimator ranks tokens that are known to be useless below the others."""
+"""Whether an estimator ranks text that is known to be useless below the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
@@ -11,8 +12,8 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tokimp.analysis.planted.report import draw_planted, planted_table
-from tokimp.analysis.statistics.intervals import RESAMPLING, mean_intervals
-from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.pooled import pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.units import sentence_starts
@@ -28,26 +29,28 @@ MEASURES = ("auroc", "average_precision")
 class Planted(Analysis):
     """How well each estimator ranks planted filler lowest, on chains whose useless text is known.
 
-    Chains say where their filler is (``filler`` spans of the chain file; `tokimp.chains.datasets.word_problems` writes them).
-    A unit is filler if more than half of its tokens are. On each chain:
+    Chains say where their filler is by the ``filler`` spans of the chain file, which
+    `tokimp.chains.datasets.word_problems` writes. A unit is filler if more than half of its tokens are. Each chain has
+    two measures:
 
-    - ``auroc``: the probability that a unit of filler is less important than another unit, ties counting half. 0.5 is
-      chance, 1 a perfect separation;
-    - ``average_precision``: of a list with the least important first; ``prevalence`` is what chance gives.
+    - ``auroc``: the probability that a unit of filler is less important than another unit, ties counting half. Chance
+      gives 0.5, a perfect separation 1;
+    - ``average_precision``: the average precision of the list of units, the least important first. Chance gives
+      ``prevalence``.
 
-    Both by unit, and by sentence, each standing at the mean rank of its units. Chains with none or nothing but filler
-    have no value.
+    Both are computed by unit and by sentence; a sentence has the mean rank of its units. Chains without filler, or with
+    nothing else, have no value.
 
-    Position is a confound: filler may stand where a method puts low importances for reasons of its own.
-    ``within_bands`` is the AUROC of pairs of units in the same of `bands` equal stretches of a chain, pairs added up
-    over chains.
+    Position is a confound: filler may stand where a method gives low importance for other reasons. ``within_bands`` is
+    the AUROC of pairs of units in the same of `bands` equal stretches of a chain, with pairs added up over chains.
 
     Parameters
     ----------
     bands
-        Stretches of a chain that count as one position.
+        Number of stretches of a chain within which position counts as the same.
     confidence, n_resamples, seed
-        Of the bootstrap intervals (BCa over chains' values; percentile, chains resampled, for ``within_bands``).
+        Settings of the bootstrap intervals: BCa of the mean over chains, and for ``within_bands`` percentile, chains
+        resampled.
     """
 
     name = "planted"
@@ -59,15 +62,15 @@ class Planted(Analysis):
         self.n_resamples = n_resamples
         self.seed = seed
 
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return the node that ``docs/schema.md`` describes.
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/planted``, as ``docs/schema.md`` describes it.
 
         Raises
         ------
         AnalysisError
-            If nothing is known of any chain's filler, or no chain holds any.
+            If no chain says where its filler is, or no chain holds any.
         """
-        result = given.result
+        result = inputs.result
         if "filler" not in result or not (result["filler"] == 1).any():
             raise AnalysisError(
                 "no chain of the result holds filler that is known; give the chain file 'filler' spans "
@@ -78,33 +81,29 @@ class Planted(Analysis):
         prevalence = np.full((len(LEVELS), n_chains), np.nan)
         right, pairs = np.full((2, n_chains, n_estimators), np.nan)
         for index, (_, chain) in enumerate(iterate(result)):
-            marks = _majority(chain["filler"].to_numpy(), chain["unit"].to_numpy())
-            if np.isnan(marks).any():
+            is_filler = _majority(chain["filler"].to_numpy(), chain["unit"].to_numpy())
+            if np.isnan(is_filler).any():
                 continue
             sentences = _sentences(chain)
-            band = np.arange(len(marks), dtype=np.int64) * self.bands // len(marks)
+            band = np.arange(len(is_filler), dtype=np.int64) * self.bands // len(is_filler)
             for row, scores in enumerate(unit_scores(chain)):
                 if np.isnan(scores).any():
                     continue
                 ranks = mean_ranks(scores)
-                right[index, row], pairs[index, row] = _pairs_within(ranks, marks, band)
-                by_level = ((ranks, marks), (_means(ranks, sentences), _majority(marks, sentences)))
-                for level, (standing, useless) in enumerate(by_level):
+                right[index, row], pairs[index, row] = _pairs_within(ranks, is_filler, band)
+                by_level = ((ranks, is_filler), (_means(ranks, sentences), _majority(is_filler, sentences)))
+                for level, (level_ranks, useless) in enumerate(by_level):
                     if 0 < useless.sum() < len(useless):
                         prevalence[level, index] = useless.mean()
-                        values[0, level, row, index] = roc_auc_score(useless, -standing)
-                        values[1, level, row, index] = average_precision_score(useless, -standing)
-        mean, low, high = mean_intervals(
-            values, confidence=self.confidence, n_resamples=self.n_resamples, seed=self.seed
-        )
-        within = pooled_ratio(right, pairs, Resampling(self.confidence, self.n_resamples, self.seed))
+                        values[0, level, row, index] = roc_auc_score(useless, -level_ranks)
+                        values[1, level, row, index] = average_precision_score(useless, -level_ranks)
+        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
+        within = pooled_ratio(right, pairs, resampling)
         dims = ("measure", "level", "estimator")
         return xr.Dataset(
             {
-                "value": ((*dims, "chain"), values, {"long_name": "of a chain"}),
-                "mean": (dims, mean, {"long_name": "mean over the chains used"}),
-                "low": (dims, low, {"long_name": "lower end of the mean's interval"}),
-                "high": (dims, high, {"long_name": "upper end of the mean's interval"}),
+                "value": ((*dims, "chain"), values, {"long_name": "measure of a chain"}),
+                **mean_variables(dims, values, resampling),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
                 "prevalence": (
                     "level",
@@ -124,10 +123,8 @@ class Planted(Analysis):
             },
             attrs={
                 "bands": self.bands,
-                "confidence": self.confidence,
-                "n_resamples": self.n_resamples,
-                "seed": self.seed,
-                "interval": "BCa bootstrap of the mean, chains resampled; within_bands: percentile",
+                **asdict(resampling),
+                "interval": f"{INTERVAL_OF_MEANS}; within_bands: percentile",
             },
         )
 
@@ -141,13 +138,14 @@ class Planted(Analysis):
 
 
 def _majority(marks: FloatArray, groups: IntArray) -> FloatArray:
-    """Return 1 for each group of which more than half is marked, else 0; NaN where a mark is."""
+    """Return 1 for each group of which more than half is marked, else 0, [group]; NaN where a mark is NaN."""
     means = _means(marks, groups)
-    found: FloatArray = np.where(np.isnan(means), np.nan, (means > 0.5).astype(float))
-    return found
+    majority: FloatArray = np.where(np.isnan(means), np.nan, (means > 0.5).astype(float))
+    return majority
 
 
 def _means(values: FloatArray, groups: IntArray) -> FloatArray:
+    """Return the mean of the values in each group, [group], where `groups` numbers them from 0 without gaps."""
     means: FloatArray = np.bincount(groups, weights=values) / np.bincount(groups)
     return means
 
@@ -156,23 +154,24 @@ def _sentences(chain: xr.Dataset) -> IntArray:
     """Return the sentence in which each unit of a chain begins, numbered from 0 without gaps, [unit]."""
     _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
     starts = sentence_starts(str(chain["reasoning"].item()))
-    # A token may cover the space before its word, and so begin where the sentence before it ends.
+    # A token may cover the space before its word, and so begin in the sentence that precedes its word.
     ends = chain["token_end"].to_numpy()[firsts] - 1
     _, numbers = np.unique(np.searchsorted(starts, ends, side="right"), return_inverse=True)
     return numbers.astype(np.int64)
 
 
 def _pairs_within(ranks: FloatArray, marks: FloatArray, band: IntArray) -> tuple[float, float]:
-    """Return how many pairs of filler and other in one band are in the right order (ties half), and all such pairs."""
+    """Return the number of pairs of filler and other unit in one band in the right order (ties half), and of all."""
     right = total = 0.0
-    for useless, other in _split(ranks, marks, band):
-        below = useless[:, None] - other[None, :]
-        right += float((below < 0).sum() + 0.5 * (below == 0).sum())
-        total += below.size
+    for filler, other in _split(ranks, marks, band):
+        difference = filler[:, None] - other[None, :]
+        right += float((difference < 0).sum() + 0.5 * (difference == 0).sum())
+        total += difference.size
     return right, total
 
 
 def _split(ranks: FloatArray, marks: FloatArray, band: IntArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield for each band the ranks of its filler and of its other units."""
     for number in np.unique(band):
         inside = band == number
         yield ranks[inside & (marks == 1)], ranks[inside & (marks == 0)]

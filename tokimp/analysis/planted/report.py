@@ -1,4 +1,4 @@
-"""How well planted filler is told from the rest: a table and a figure."""
+"""Table and figure of the planted filler: how well estimators rank it lowest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
 
 
 def planted_table(result: xr.DataTree) -> Table:
-    """Return AUROC and average precision by unit and by sentence, and AUROC within stretches, one row an estimator."""
+    """Return a table of AUROC and average precision by unit and sentence, and of AUROC within stretches of position.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
     node = analysis_node(result, "planted")
     unit = str(result.attrs["unit"])
     used = int(node["chains_used"].max())
@@ -30,13 +36,9 @@ def planted_table(result: xr.DataTree) -> Table:
     table.add_column("AUROC within stretches", justify="right")
     for label in node["estimator"].to_numpy():
         row = node.sel(estimator=label)
-        cells = []
-        for measure, level in columns:
-            cell = row.sel(measure=measure, level=level)
-            cells.append(interval_of(cell))
-        of_row = int(row["chains_used"].max())
-        cells.append(interval_of(row, "within_bands", of_row))
-        table.add_row(escape(str(label)), *cells)
+        cells = [interval_of(row.sel(measure=measure, level=level)) for measure, level in columns]
+        within_bands = interval_of(row, "within_bands", int(row["chains_used"].max()))
+        table.add_row(escape(str(label)), *cells, within_bands)
     chance = [number_text(float(node["prevalence"].sel(level=level))) for level in ("unit", "sentence")]
     table.add_section()
     table.add_row("[dim]chance[/]", "0.50", chance[0], "0.50", chance[1], "0.50")
@@ -45,7 +47,13 @@ def planted_table(result: xr.DataTree) -> Table:
 
 
 def draw_planted(result: xr.DataTree) -> Figure:
-    """Draw each estimator's AUROC with its interval, by unit, by sentence, and within stretches of position."""
+    """Draw each estimator's AUROC with its interval, by unit, by sentence, and within stretches of position.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
     node = analysis_node(result, "planted")
     labels = [str(label) for label in node["estimator"].to_numpy()]
     figure = Figure(figsize=(7.5, 1.4 + 0.45 * len(labels)), facecolor=PAPER, layout="constrained")

@@ -1,4 +1,4 @@
-"""Categories of tokens: a table and a figure of what stays of each."""
+"""Table and figure of the structure: the share that is kept of each category of tokens."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ UNLABELLED = "(none)"
 
 
 def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
-    """Return, for each category, the share each estimator retains at a keep ratio, its excess, and its mean rank.
+    """Return a table of the share of each category that each estimator keeps, its excess, and its mean rank.
 
     Parameters
     ----------
     result
         A result with the node ``/analysis/structure``.
     keep_ratio
-        The nearest one that was computed is shown.
+        The keep ratio to show, or the nearest one that was computed.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run, or an older version ran it.
     """
-    node = _structure(result)
+    node = _structure_node(result)
     at = node.sel(keep_ratio=keep_ratio, method="nearest")
     ratio = float(at["keep_ratio"])
     source = node.attrs["categorizer"]
@@ -40,6 +45,7 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
         table.add_column(escape(label), justify="right")
     for category in node["category"].to_numpy():
         cell = at.sel(category=category)
+        # Shares rest on the chains that hold the category and on which the estimator reached the keep ratio.
         band = f"{float(cell['uniform']):.2f} [{float(cell['uniform_low']):.2f}, {float(cell['uniform_high']):.2f}]"
         chains = int(cell["chains_with"])
         reached = [min(chains, int(at["chains_reached"].sel(estimator=label))) for label in labels]
@@ -70,8 +76,8 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
     return keep_words_whole(table)
 
 
-def _structure(result: xr.DataTree) -> xr.Dataset:
-    """Return the node; one that was computed when shares below an estimator's stop counted as known is refused."""
+def _structure_node(result: xr.DataTree) -> xr.Dataset:
+    """Return the node; raise `SchemaError` for one of an older version, which did not say how far estimators went."""
     node = analysis_node(result, "structure")
     if "chains_reached" not in node:
         raise SchemaError(
@@ -82,7 +88,7 @@ def _structure(result: xr.DataTree) -> xr.Dataset:
 
 
 def _stopped_before(node: xr.Dataset, label: str) -> bool:
-    """Return whether an estimator reaches some keep ratio of a node on none of the chains that it covers."""
+    """Return whether there is a keep ratio that an estimator reaches on none of the chains that it covers."""
     cell = node.sel(estimator=label)
     return bool(int(cell["chains_used"]) and (cell["share"].isnull().all("category")).any())
 
@@ -91,8 +97,13 @@ def draw_structure(result: xr.DataTree) -> Figure:
     """Draw the share of each category kept over the keep ratio: one panel a category, one line an estimator.
 
     The grey band is what deletion at random keeps.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run, or an older version ran it.
     """
-    node = _structure(result)
+    node = _structure_node(result)
     categories = [str(category) for category in node["category"].to_numpy()]
     columns = min(4, len(categories))
     rows = -(-len(categories) // columns)
@@ -118,7 +129,7 @@ def draw_structure(result: xr.DataTree) -> Figure:
     axes[0].invert_xaxis()
     for place in range(len(categories), len(axes)):
         axes[place].set_visible(False)
-        # Only the lowest panel of a column has numbers on its axis; that is now the one above.
+        # Only the lowest panel of a column has numbers on its axis; that is now the panel above.
         axes[place - columns].tick_params(labelbottom=True)
     figure.supylabel("share kept", fontsize=9)
     used = chains_text(int(node["chains_used"].max()), node.attrs["confidence"])

@@ -1,8 +1,10 @@
-"""Which categories of tokens an estimator keeps: share retained at every keep ratio, beside deletion at random."""
+"""Which categories of tokens an estimator keeps at every keep ratio, compared with deletion at random."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,9 +12,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
-from tokimp.analysis.statistics.intervals import RESAMPLING
-from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
-from tokimp.analysis.statistics.rank_measures import mean_ranks
+from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling
+from tokimp.analysis.statistics.pooled import pooled_ratio
+from tokimp.analysis.statistics.rank_measures import normalised_ranks
 from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
 from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structure_table
 from tokimp.analysis.token_labels import Labels, token_labels
@@ -20,42 +22,43 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.registry import load_categorizer
-from tokimp.results.by_chain import iterate, unit_scores
+from tokimp.results.by_chain import iterate, token_slice, unit_scores
 
 
 class Structure(Analysis):
-    r"""Which kinds of tokens stay as an estimator's least important units go.
+    r"""Which categories of tokens stay when an estimator's least important units are deleted.
 
-    At each keep ratio ``int(n * keep_ratio)`` of a chain's n units stay, the most important ones. ``share`` is the
-    number of a category's tokens that stay, over that category's tokens, both added up over chains; of units that tie
-    across the border each stays with the same probability. ``uniform`` is what deletion at random keeps, which differs
-    between categories a little, since chains do, and ``uniform_low`` to ``uniform_high`` the counts that it keeps with
-    the confidence asked for: exact (hypergeometric), not drawn.
+    At each keep ratio the ``int(n * keep_ratio)`` most important of a chain's n units stay. ``share`` is the number of
+    a category's tokens that stay, divided by all of that category's tokens; both are added up over chains. Of units
+    that tie across the border, each stays with the same probability. ``uniform`` is the share that deletion at random
+    keeps, which differs a little between categories because chains differ. ``uniform_low`` to ``uniform_high`` is the
+    band in which it lies with the given confidence; it is exact (hypergeometric), not drawn.
 
-    Position is a confound: a category that stands late is kept by whatever keeps what is late. ``expected`` is what is
-    kept at random if each of `bands` equal stretches of every chain keeps as many units as the estimator keeps there,
-    and ``excess`` the difference ``share - expected``: what position does not explain.
+    Position is a confound: an estimator that keeps late units keeps every category that stands late. ``expected`` is
+    the share that would be kept if in each of `bands` equal stretches of a chain as many units were kept at random as
+    the estimator keeps there. ``excess`` is ``share - expected``: what position does not explain.
 
-    ``mean_rank`` is the mean normalised rank of a category's tokens (0 the first to go, 1 the last; ties share their
-    mean), the quantity of Singh and Hakkani-Tür (2026), figure of functional categories.
+    ``mean_rank`` is the mean normalised rank of a category's tokens: 0 is deleted first, 1 last, ties share their mean.
+    It is the quantity in the figure of functional categories of Singh and Hakkani-Tür (2026).
 
-    An estimator that stopped deleting early says nothing of what it left: a chain counts nothing for it at a keep ratio
-    that it did not reach there, and where it reached it on no chain, ``share`` and ``excess`` are NaN. ``mean_rank``
-    has what was left at its mean rank.
+    If an estimator stopped deleting early, a chain does not count for it at keep ratios that it did not reach there.
+    Where it reached a ratio on no chain, ``share`` and ``excess`` are NaN. For ``mean_rank``, the units that it left
+    share their mean rank.
 
-    Intervals are percentile bootstrap intervals, chains resampled. A chain of which an estimator says nothing counts
-    nothing for that estimator.
+    Intervals are percentile bootstrap intervals, chains resampled. A chain about which an estimator says nothing does
+    not count for that estimator.
 
     Parameters
     ----------
     categorizer
-        Specification of a categorizer (``rules``), which labels the reasoning anew; empty: the chain file's categories.
+        Specification of a categorizer, such as ``rules``, that labels the reasoning; if empty, the categories of the
+        chain file are used.
     keep_ratios
         Shares of the units that stay, each above 0 and at most 1.
     bands
-        Stretches of a chain that count as one position.
+        Number of stretches of a chain within which position counts as the same.
     confidence, n_resamples, seed
-        Of the intervals.
+        Settings of the intervals.
     """
 
     name = "structure"
@@ -88,9 +91,9 @@ class Structure(Analysis):
         if self.categorizer:
             load_categorizer(self.categorizer).validate_parameters()
 
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return the node that ``docs/schema.md`` describes."""
-        result = given.result
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/structure``, as ``docs/schema.md`` describes it."""
+        result = inputs.result
         labels = token_labels(result, load_categorizer(self.categorizer) if self.categorizer else None, self.name)
         labels[labels == ""] = UNLABELLED
         categories = sorted(set(labels.tolist()) - {UNLABELLED}) + [UNLABELLED] * (UNLABELLED in labels)
@@ -100,11 +103,8 @@ class Structure(Analysis):
         rank_sums = np.full((*shape[:2], len(categories)), np.nan)
         totals = np.zeros((shape[0], len(categories)))
         strata: list[list[list[Stratum]]] = [[[] for _ in categories] for _ in ratios]
-        first = 0
         for index, (_, chain) in enumerate(iterate(result)):
-            last = first + chain.sizes["token"]
-            counts = _counts(chain["unit"].to_numpy(), labels[first:last], categories)
-            first = last
+            counts = _counts(chain["unit"].to_numpy(), labels[token_slice(result, index)], categories)
             totals[index] = counts.sum(0)
             n_units = len(counts)
             band = np.arange(n_units) * self.bands // n_units
@@ -115,11 +115,11 @@ class Structure(Analysis):
             for row, (scores, ranked) in enumerate(zip(unit_scores(chain), ranked_counts(chain), strict=True)):
                 if np.isnan(scores).any():
                     continue
-                rank_sums[index, row] = _normalised(scores) @ counts
+                rank_sums[index, row] = normalised_ranks(scores) @ counts
                 for at, ratio in enumerate(ratios):
                     count = kept_count(n_units, ratio)
-                    # What is left when the estimator stops ties: which of it would stay is not known. The last unit
-                    # that is left needs no order.
+                    # Units that the estimator left when it stopped all tie, so which of them would stay is not known.
+                    # A single unit that is left needs no order.
                     if ranked < min(n_units - count, n_units - 1):
                         continue
                     stays = kept_probability(scores, count)
@@ -127,12 +127,48 @@ class Structure(Analysis):
                     expected[index, row, at] = sum(
                         stays[band == b].mean() * counts[band == b].sum(0) for b in np.unique(band)
                     )
+        uniform = np.array([[_uniform(stratum, self.confidence) for stratum in row] for row in strata])
+        return self._node(
+            result,
+            {"keep_ratio": ratios, "category": np.array(categories, dtype=object)},
+            kept=kept,
+            expected=expected,
+            rank_sums=rank_sums,
+            totals=totals,
+            uniform=uniform,
+        )
+
+    def _node(
+        self,
+        result: xr.DataTree,
+        coords: dict[str, Any],
+        *,
+        kept: FloatArray,
+        expected: FloatArray,
+        rank_sums: FloatArray,
+        totals: FloatArray,
+        uniform: FloatArray,
+    ) -> xr.Dataset:
+        """Return the node.
+
+        Parameters
+        ----------
+        result, coords
+            The result, and the coordinates of keep ratios and categories.
+        kept, expected
+            Tokens kept, and those expected given position, [chain, estimator, keep_ratio, category].
+        rank_sums
+            Sum of the normalised ranks of the tokens, [chain, estimator, category].
+        totals
+            Tokens, [chain, category].
+        uniform
+            Share kept at random and the ends of its band, [keep_ratio, category, 3].
+        """
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
-        tokens = np.broadcast_to(totals[:, None, None, :], shape)
+        tokens = np.broadcast_to(totals[:, None, None, :], kept.shape)
         share = pooled_ratio(kept, tokens, resampling)
         excess = pooled_ratio(kept - expected, tokens, resampling)
         rank = pooled_ratio(rank_sums, np.broadcast_to(totals[:, None, :], rank_sums.shape), resampling)
-        uniform = np.array([[_uniform(cell, self.confidence) for cell in row] for row in strata])
         dims = ("estimator", "keep_ratio", "category")
         ends = ("", "_low", "_high")
         parts = {
@@ -145,26 +181,23 @@ class Structure(Analysis):
             "chains_used": ("estimator", (~np.isnan(rank_sums).all(-1)).sum(0)),
             "chains_reached": (dims[:2], (~np.isnan(kept).all(-1)).sum(0)),
         }
-        coords = {"keep_ratio": ratios, "category": np.array(categories, dtype=object)}
         return xr.Dataset(
             parts,
             coords={**coords, "estimator": result["estimator"].variable},
             attrs={
                 "categorizer": self.categorizer or "the chain file's categories",
                 "bands": self.bands,
-                "confidence": self.confidence,
-                "n_resamples": self.n_resamples,
-                "seed": self.seed,
+                **asdict(resampling),
                 "interval": "percentile bootstrap of pooled shares, chains resampled",
             },
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return shares retained at the middle keep ratio, and mean ranks, by category."""
+        """Return the shares kept at the keep ratio nearest to 0.5, and the mean ranks, by category."""
         return [structure_table(result)]
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return share retained over the keep ratio, one panel a category."""
+        """Return the share kept over the keep ratio, one panel a category."""
         return draw_structure(result)
 
 
@@ -182,16 +215,8 @@ def kept_probability(scores: FloatArray, count: int) -> FloatArray:
     return chances
 
 
-def _normalised(scores: FloatArray) -> FloatArray:
-    """Return ranks from 0 to 1, ties sharing their mean; one unit alone has no rank."""
-    if len(scores) < 2:
-        return np.full(len(scores), np.nan)
-    normalised: FloatArray = (mean_ranks(scores) - 1) / (len(scores) - 1)
-    return normalised
-
-
 def _counts(units: IntArray, labels: Labels, categories: list[str]) -> FloatArray:
-    """Return tokens of each category in each unit, [unit, category]."""
+    """Return how many tokens of each category each unit holds, [unit, category], from what each token has, [token]."""
     counts = np.zeros((int(units.max()) + 1, len(categories)))
     place = {category: column for column, category in enumerate(categories)}
     for unit, label in zip(units.tolist(), labels.tolist(), strict=True):
@@ -200,7 +225,7 @@ def _counts(units: IntArray, labels: Labels, categories: list[str]) -> FloatArra
 
 
 def _uniform(strata: list[Stratum], confidence: float) -> tuple[float, float, float]:
-    """Return share expected, and the ends of the band, of deletion at random in each chain."""
+    """Return the share of one category that deletion at random keeps in all chains, and the ends of its band."""
     total = sum(sum(counts) for counts, _ in strata)
     if not total:
         return (float("nan"),) * 3

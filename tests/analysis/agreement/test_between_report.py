@@ -1,8 +1,7 @@
-"""Figures of agreement in groups and between results, and what the tables say of them, read off their artists."""
+"""Table and figure of the agreement with another result, read off their cells and artists."""
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 import tokimp as ti
-from tokimp.analysis.agreement.groups_report import MOST_PAIRS, draw_agreement_between, draw_agreement_within
+from tokimp.analysis.agreement.between_report import draw_agreement_between
 from tokimp.contracts.analysis import Analysis
 from tokimp.errors import SchemaError
 from tokimp.testing.toy_result import toy_result
@@ -23,11 +22,6 @@ def ranked(names: list[str], n_chains: int = 6, seed: int = 0) -> xr.DataTree:
     draw = np.random.default_rng(seed)
     scores = {name: [draw.normal(size=10) for _ in range(n_chains)] for name in names}
     return toy_result({**scores, "position": [np.arange(10.0) for _ in range(n_chains)]})
-
-
-def within(result: xr.DataTree) -> xr.DataTree:
-    """Return a result with the agreement within the halves of its chains."""
-    return ti.analyze(result, "agreement_within", by="position", bands=2, n_resamples=20)
 
 
 def between(result: xr.DataTree, other: xr.DataTree, folder: Path) -> tuple[xr.DataTree, Analysis]:
@@ -46,51 +40,6 @@ def series(axis: Axes) -> dict[str, list[float]]:
 def rows(axis: Axes) -> list[str]:
     """Return the names of an axis's rows."""
     return [label.get_text() for label in axis.get_yticklabels()]
-
-
-def test_a_row_a_pair_and_a_mark_a_group(tmp_path: Path) -> None:
-    """Both panels show what the result holds; pairs with position have nothing left on the right, which is said."""
-    tree = within(ranked(["a", "b[x]_$1$"]))
-    node = tree["analysis/agreement_within"].to_dataset()
-    figure = draw_agreement_within(tree)
-    pairs = list(combinations(["a", "b[x]_$1$", "position"], 2))
-    for axis, partial in zip(figure.axes, (False, True), strict=True):
-        assert rows(figure.axes[0]) == [f"{one} / {other}" for one, other in pairs]
-        for group, shown in series(axis).items():
-            mean = node["mean"].sel(partial=partial, group=group)
-            np.testing.assert_array_equal(shown, [mean.sel(estimator=one, other=other) for one, other in pairs])
-    assert list(series(figure.axes[0])) == ["0-0.5", "0.5-1"]
-    assert [text.get_text() for text in figure.axes[0].texts] == []
-    assert [text.get_position()[1] for text in figure.axes[1].texts] == [1, 2]
-    assert figure.get_suptitle() == "agreement by position, objective joint; 6 chains, 95% intervals"
-    for suffix in ("png", "svg"):
-        figure.savefig(tmp_path / f"within.{suffix}")
-
-
-def test_of_many_pairs_those_are_drawn_whose_groups_differ_most() -> None:
-    """The pair with the widest range of means is there, the one with the narrowest is not; the title says so."""
-    names = [f"e{place}" for place in range(7)]
-    tree = within(ranked(names))
-    pairs = list(combinations([*names, "position"], 2))
-    mean = tree["analysis/agreement_within/mean"]
-    spans = mean.max("group") - mean.min("group")
-    widths = [float(spans.sel(estimator=one, other=other).max()) for one, other in pairs]
-    figure = draw_agreement_within(tree)
-    shown = rows(figure.axes[0])
-    kept = sorted(np.argsort(widths)[-MOST_PAIRS:].tolist())
-    assert shown == [" / ".join(pairs[place]) for place in kept]
-    assert figure.get_suptitle().endswith("; the 15 of 28 pairs whose groups differ most")
-
-
-def test_pairs_without_any_value_have_no_row() -> None:
-    """A constant estimator is in no row; a lone estimator has no figure."""
-    tree = toy_result({"a": [[1.0, 3, 2, 5, 4]], "b": [[2.0, 1, 3, 4, 5]], "flat": [[1.0] * 5]})
-    tree = ti.analyze(tree, "agreement_within", by="position", bands=1, n_resamples=20)
-    figure = draw_agreement_within(tree)
-    assert rows(figure.axes[0]) == ["a / b"]
-    assert figure.get_suptitle().endswith("; 1 chain, too few for intervals")
-    lone = ti.analyze(toy_result({"a": [[1.0] * 5]}), "agreement_within", by="position", n_resamples=20)
-    assert ti.load_analysis("agreement_within").figure(lone) is None
 
 
 def test_intervals_are_drawn_where_there_are_enough_chains(tmp_path: Path) -> None:
@@ -142,9 +91,18 @@ def test_what_differs_from_the_other_result_is_named(tmp_path: Path) -> None:
     assert "weights" not in tree["analysis/agreement_between"].attrs["difference"]
 
 
-@pytest.mark.parametrize("draw", [draw_agreement_within, draw_agreement_between])
-def test_what_has_not_been_analysed_is_refused(draw: object) -> None:
+def test_the_table_says_that_nothing_is_left_of_position(tmp_path: Path) -> None:
+    """The estimator that follows position is named, since it has a dash where position is partialled out."""
+    result = toy_result({"a": [[3, 1, 2, 5, 4]], "[position]": [[0, 1, 2, 3, 4]]})
+    ti.save(result, tmp_path / "other.nc")
+    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "other.nc"), n_resamples=20)
+    (table,) = analysis.tables(ti.analyze(result, analysis))
+    assert r"a dash for \[position], of which nothing is left" in str(table.caption)
+    assert "undefined with" not in str(table.caption)
+    assert [list(column.cells)[1] for column in table.columns[:3]] == [r"\[position]", "1.00", "-"]
+
+
+def test_what_has_not_been_analysed_is_refused() -> None:
     """The error says which analysis to run."""
-    assert callable(draw)
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze"):
-        draw(toy_result({"a": [[1.0, 2.0]]}))
+        draw_agreement_between(toy_result({"a": [[1.0, 2.0]]}))

@@ -1,4 +1,4 @@
-"""A fitted surrogate: attention features in, a unit's value out; and the file it is kept in."""
+"""A fitted surrogate, which predicts a unit's value from attention features, and its file."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _OF_FEATURES = ("low", "high", "center", "scale")
 
 @dataclass(frozen=True, slots=True)
 class SurrogateHeader:
-    """What a surrogate was fitted on, and so what it may be used on.
+    """What a surrogate was fitted on, which decides what it can be used on.
 
     Attributes
     ----------
     target
-        What it predicts, as `tokimp_surrogate.analysis` names it.
+        Name of the target it predicts (`tokimp_surrogate.targets.Target`).
     sign
-        1 where a higher prediction means a more important unit, -1 where it means a less important one.
+        1 if a higher prediction means a more important unit, -1 if it means a less important one.
     objective, unit
-        Of the run.
+        Objective and unit of the run.
     layers, heads, per_head, kinds
-        Of the features, in the order of the columns (`tokimp_surrogate.features.FeatureSpace`).
+        The features, in the order of the columns (`tokimp_surrogate.features.FeatureSpace`).
     model_id, model_fingerprint, prompt_format
-        Whose attention it was fitted on and how chains were laid out, for the record; another model with as many layers
-        and heads may be asked.
+        The model whose attention it was fitted on, and the prompt format of its chains. They are recorded, not
+        checked: any model with as many layers and heads can be used.
     chains, units
-        How many it was fitted on.
+        Number of chains and units it was fitted on.
     versions
-        Of tokimp and scikit-learn.
+        Versions of tokimp and scikit-learn.
     """
 
     target: str
@@ -62,7 +62,7 @@ class SurrogateHeader:
 
     @property
     def space(self) -> FeatureSpace:
-        """What the columns of the features are."""
+        """The meaning of the features' columns."""
         return FeatureSpace(self.layers, self.heads, self.per_head)
 
 
@@ -70,19 +70,19 @@ class SurrogateHeader:
 class Network:
     """A multilayer perceptron on standardised features, as plain arrays (float32).
 
-    Features beyond what was seen in training are read as the nearest that was: of a feature that hardly varied there,
-    a value elsewhere is a multiple of its standard deviation that no weight was fitted for.
+    Features are clipped to the range seen in training. A feature that hardly varied there may otherwise be many
+    standard deviations away from its mean, for which no weight was fitted.
 
     Attributes
     ----------
     low, high
-        The least and the greatest value of each feature in training, [feature]; features are clipped to them.
+        Least and greatest value of each feature in training, [feature]; features are clipped to them.
     center, scale
-        Subtracted from the features, and what they are divided by, [feature].
+        Subtracted from the clipped features, and then dividing them, [feature].
     weights, biases
-        Of each layer, [in, out] and [out]; rectified linear units between them, none after the last.
+        Weights and biases of each layer, [in, out] and [out]; there are rectified linear units between the layers.
     target_center, target_scale
-        The output is multiplied by the second, and the first is added.
+        The output is multiplied by the scale, and the center is added.
     """
 
     low: FloatArray
@@ -95,7 +95,7 @@ class Network:
     target_scale: float
 
     def predict(self, features: FloatArray) -> FloatArray:
-        """Return the predictions for features [unit, feature], [unit], float64, in the target's unit."""
+        """Return predictions, [unit], float64, on the target's scale, from features, [unit, feature]."""
         values = (np.clip(features, self.low, self.high) - self.center) / self.scale
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             values = values @ weight + bias
@@ -107,7 +107,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class FittedSurrogate:
-    """A network, and what it was fitted on."""
+    """A network with the description of what it was fitted on."""
 
     header: SurrogateHeader
     network: Network
@@ -120,7 +120,12 @@ class FittedSurrogate:
 def save_surrogate(surrogate: FittedSurrogate, path: Path) -> None:
     """Write a surrogate: arrays as safetensors, everything else as JSON in their metadata; nothing is pickled.
 
-    An old file is replaced once the new one is complete.
+    An earlier file is replaced once the new one is complete.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
     """
     network = surrogate.network
     arrays = {name: getattr(network, name) for name in _OF_FEATURES}
@@ -129,14 +134,14 @@ def save_surrogate(surrogate: FittedSurrogate, path: Path) -> None:
     # float64, unlike the rest: the levels of likelihoods are large beside their differences.
     arrays["target"] = np.array([network.target_center, network.target_scale], dtype=np.float64)
     header = {"format": FORMAT, "depth": len(network.weights), **asdict(surrogate.header)}
-    # The library writes what lies in memory, whatever the order of the dimensions.
+    # The library writes bytes as they lie in memory, whatever the order of the dimensions.
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with replacing(path) as partial:
         save_file(contiguous, partial, metadata={_HEADER: json.dumps(header)})
 
 
 def load_surrogate(path: Path) -> FittedSurrogate:
-    """Read what `save_surrogate` wrote.
+    """Read a file that `save_surrogate` wrote.
 
     Raises
     ------
@@ -154,10 +159,10 @@ def load_surrogate(path: Path) -> FittedSurrogate:
     except (OSError, SafetensorError, ValueError) as error:
         raise EstimatorError(f"{path} is damaged, or no safetensors file ({error}); fit the surrogate again") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        found = header.get("format") if isinstance(header, dict) else header
+        file_format = header.get("format") if isinstance(header, dict) else header
         raise EstimatorError(
-            f"{path} is no surrogate that this tokimp reads (format {found!r}, here {FORMAT!r}); fit it again with "
-            "'tokimp analyze RUN surrogate:save=FILE'"
+            f"{path} is no surrogate that this tokimp reads (format {file_format!r}, here {FORMAT!r}); fit it again "
+            "with 'tokimp analyze RUN surrogate:save=FILE'"
         )
     try:
         return _assemble(header, arrays)
@@ -166,6 +171,7 @@ def load_surrogate(path: Path) -> FittedSurrogate:
 
 
 def _assemble(header: dict[str, Any], arrays: dict[str, FloatArray]) -> FittedSurrogate:
+    """Return a surrogate from the contents of its file; raise what is wrong with them as any of Python's errors."""
     fields = {name: value for name, value in header.items() if name not in {"format", "depth"}}
     described = SurrogateHeader(**{**fields, "kinds": tuple(fields["kinds"])})
     depth = int(header["depth"])

@@ -1,8 +1,8 @@
-"""Curves and their tables: what they draw and print, read off their artists and cells."""
+"""Table and figure of the faithfulness, read off their cells and artists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 import tokimp as ti
-from tokimp.analysis.answer_recovery.report import answer_recovery_table, draw_answer_recovery
 from tokimp.analysis.faithfulness.report import draw_faithfulness, faithfulness_table
 from tokimp.errors import SchemaError
 from tokimp.report.terminal import print_whole
@@ -95,62 +94,6 @@ def test_few_chains_have_no_intervals() -> None:
     assert str(faithfulness_table(many).title).endswith("(mean, 95% interval over chains)")
     assert draw_faithfulness(few).get_suptitle() == "2 chains, too few for intervals"
     assert draw_faithfulness(many).get_suptitle() == "5 chains, 95% intervals"
-    assert "intervals are" not in str(answer_recovery_table(recovered(chain=[1, 0])).caption)
-    assert "intervals are" in str(answer_recovery_table(recovered(chain=[1, 0, 1, 0, 1])).caption)
-
-
-def test_recovery_is_printed_by_keep_ratio_and_drawn_for_each_reference_that_is_known() -> None:
-    """The table has one column a ratio; a reference without any chain has no panel, and nothing to coincide with."""
-    scorer = ti.load_scorer("tiny")
-    result = ti.compare(ti.demo_chains(limit=2), scorer, ["position"])
-    dataset = result.to_dataset()
-    dataset["gold"] = dataset["gold"].copy(data=np.array(["", ""], dtype=object))
-    tree = ti.analyze(
-        xr.DataTree(dataset), "answer_recovery", scorer=scorer, keep_ratios=[0.0, 1.0], n_uniform=1, n_resamples=10
-    )
-    text = printed(answer_recovery_table(tree))
-    assert next(part for part in text.splitlines() if "position" in part).split()[-1] == "1.00"
-    figure = draw_answer_recovery(tree)
-    assert [axis.get_title() for axis in figure.axes] == ["the chain's answer\n= the model's answer unpruned"]
-    assert len(ti.load_analysis("answer_recovery").tables(tree)) == 1
-    assert "the same numbers hold for the model's own unpruned;" in " ".join(text.split())
-    assert "the same" not in str(answer_recovery_table(tree, "gold").caption)
-
-
-def recovered(**references: Sequence[float]) -> xr.DataTree:
-    """Return a result with an answer recovery: what one estimator recovers of each reference's chains, at one ratio."""
-    values = np.array(list(references.values()), dtype=float)[:, None, None]
-    known = ~np.isnan(values)
-    parts = {name: (("reference", "estimator", "keep_ratio"), values.mean(-1)) for name in ("mean", "low", "high")}
-    ends = {f"uniform_{name}": (("reference", "keep_ratio"), values.mean(-1)[:, 0]) for name in ("mean", "low", "high")}
-    node = xr.Dataset(
-        {
-            "recovered": (("reference", "estimator", "keep_ratio", "chain"), values),
-            "uniform_recovered": (("reference", "draw", "keep_ratio", "chain"), values),
-            "chains_used": (("reference", "estimator", "keep_ratio"), known.sum(-1)),
-            **parts,
-            **ends,
-        },
-        coords={"reference": np.array(list(references), dtype=object), "estimator": ["a"], "keep_ratio": [0.5]},
-        attrs={"confidence": 0.95},
-    )
-    return xr.DataTree.from_dict({"/": xr.Dataset(), "/analysis/answer_recovery": node})
-
-
-def test_references_that_coincide_are_printed_and_drawn_once() -> None:
-    """What is the same chain by chain stands once with all its names; equal means alone are no coincidence."""
-    analysis = ti.load_analysis("answer_recovery")
-    tree = recovered(chain=[1, 0], unpruned=[1, 0], gold=[1, 0])
-    (table,) = analysis.tables(tree)
-    assert "the same numbers hold for the model's own unpruned and the right answer" in str(table.caption)
-    (axis,) = draw_answer_recovery(tree).axes
-    assert axis.get_title() == "the chain's answer\n= the model's answer unpruned\n= the right answer"
-    tree = recovered(chain=[1, 0], unpruned=[0, 1], gold=[0, 1])
-    first, second = analysis.tables(tree)
-    assert "the same" not in str(first.caption)
-    assert "share of chains that give the right answer" in str(second.title)
-    assert "the same numbers hold for the model's own unpruned;" in str(second.caption)
-    assert len(draw_answer_recovery(tree).axes) == 2
 
 
 def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
@@ -178,16 +121,9 @@ def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
         n_uniform=1,
     )
     assert "did not delete" not in str(faithfulness_table(reached).caption)
-    node = recovered(chain=[1, 0])["analysis/answer_recovery"].to_dataset()
-    further = node.assign_coords(keep_ratio=[0.2]).map(lambda values: values.astype(float))
-    further["recovered"] = further["recovered"] * np.nan
-    both = xr.concat([further, node], "keep_ratio", data_vars="minimal")
-    tree = xr.DataTree.from_dict({"/": xr.Dataset(), "/analysis/answer_recovery": both})
-    assert "a dash: a did not delete down to that keep ratio" in str(answer_recovery_table(tree).caption)
-    assert "a dash" not in str(answer_recovery_table(recovered(chain=[1, 0])).caption)
 
 
-@pytest.mark.parametrize("show", [draw_faithfulness, draw_answer_recovery, faithfulness_table, answer_recovery_table])
+@pytest.mark.parametrize("show", [draw_faithfulness, faithfulness_table])
 def test_what_has_not_been_analysed_is_refused(show: Callable[[xr.DataTree], object]) -> None:
     """The error says which analysis to run."""
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze"):
@@ -198,16 +134,3 @@ def test_an_unknown_measure_is_refused_by_name() -> None:
     """The message lists the measures there are."""
     with pytest.raises(SchemaError, match="no measure 'beauty'; it has answer"):
         draw_faithfulness(faithful(2), measures=["beauty"])
-
-
-def test_a_legend_of_long_labels_fits_into_a_narrow_figure() -> None:
-    """Columns that a single panel has no room for go below one another; nothing is cut off."""
-    node = recovered(chain=[1, 0])["analysis/answer_recovery"].to_dataset()
-    labels = [f"greedy:keep_ratio=0.{place},cache_memory=0.25" for place in range(4)]
-    wide = xr.concat([node.assign_coords(estimator=[label]) for label in labels], "estimator", data_vars="minimal")
-    figure = draw_answer_recovery(xr.DataTree.from_dict({"/": xr.Dataset(), "/analysis/answer_recovery": wide}))
-    figure.canvas.draw()
-    (legend,) = figure.legends
-    extent = legend.get_window_extent()
-    assert extent.x0 >= 0
-    assert extent.x1 <= figure.bbox.x1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from sklearn.neural_network import MLPRegressor
 from tokimp_surrogate.features import KINDS, FeatureSpace
-from tokimp_surrogate.fitted import FittedSurrogate, SurrogateHeader, load_surrogate, save_surrogate
+from tokimp_surrogate.fitted_surrogate import FittedSurrogate, SurrogateHeader, load_surrogate, save_surrogate
 from tokimp_surrogate.regressors import Scaling, Training, fit_network, network_of
 
 from tokimp.errors import EstimatorError

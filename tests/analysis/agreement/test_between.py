@@ -1,0 +1,57 @@
+"""Agreement with another result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+
+import tokimp as ti
+from tokimp.errors import AnalysisError
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
+
+
+def between(result: xr.DataTree, other: Path | str, **parameters: Any) -> xr.Dataset:
+    """Return the node of the agreement with another result."""
+    given = {"n_resamples": 20, "minimum_units": 3, "other": str(other), **parameters}
+    return ti.analyze(result, "agreement_between", **given)["analysis/agreement_between"].to_dataset()
+
+
+def test_each_estimator_is_compared_with_itself(tmp_path: Path) -> None:
+    """Chains and estimators are matched by name, in whatever order they stand; what differs is said."""
+    chains = [toy_chain("abc", id="one"), toy_chain("defg", id="two")]
+    first = toy_result({"a": [[1, 2, 3], [1, 2, 3, 4]], "b": [[1, 2, 3], [1, 2, 3, 4]]}, chains)
+    second = toy_result({"c": [[1] * 4, [1] * 3], "a": [[4, 3, 2, 1], [1, 2, 3]]}, chains[::-1], objective="answer")
+    ti.save(second, tmp_path / "other.nc")
+    node = between(first, tmp_path / "other.nc")
+    assert node["common"].to_numpy().tolist() == ["a"]
+    assert node["value"].sel(common="a", partial=False).to_numpy().tolist() == [pytest.approx(1), pytest.approx(-1)]
+    assert node.attrs["difference"] == "objective joint / answer"
+
+
+def test_a_result_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    """A file that does not exist is told from a parameter that was not given."""
+    result = toy_result({"a": [[1, 2, 3]]})
+    with pytest.raises(AnalysisError, match=r"other='.*gone\.nc': there is no such file; give the file"):
+        between(result, tmp_path / "gone.nc")
+    with pytest.raises(AnalysisError, match="other='' is not allowed; give the file"):
+        between(result, "")
+
+
+def test_results_on_other_tokens_are_refused(tmp_path: Path) -> None:
+    """Other reasoning, other units, no chain in common, and no other result are errors that say which."""
+    result = toy_result({"a": [[1, 2, 3]]}, [toy_chain("ab1", id="c")])
+    for name, other, message in (
+        ("text", toy_result({"a": [[1, 2, 3]]}, [toy_chain("xyz", id="c")]), "'c' has other reasoning"),
+        ("unit", toy_result({"a": [[1]]}, [toy_chain("ab1", id="c", unit="sentence")]), "'c' has other units"),
+        ("chain", toy_result({"a": [[1, 2, 3]]}, [toy_chain("ab1", id="d")]), "no chain in common"),
+        ("estimator", toy_result({"b": [[1, 2, 3]]}, [toy_chain("ab1", id="c")]), "no estimator in common"),
+    ):
+        ti.save(other, tmp_path / f"{name}.nc")
+        with pytest.raises(AnalysisError, match=message):
+            between(result, tmp_path / f"{name}.nc")
+    with pytest.raises(AnalysisError, match="other"):
+        between(result, tmp_path / "nothing.nc")

@@ -1,0 +1,88 @@
+"""The report that a comparison prints."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+from rich.console import Console
+
+from tokimp.analysis.comparison_report import print_report
+from tokimp.analysis.run import analyze
+from tokimp.testing.toy_result import toy_result
+
+
+def result() -> xr.DataTree:
+    """Return an analysed result: two estimators that agree on three chains in various degrees, and position."""
+    ramp = [0.0, 1.0, 2.0, 3.0, 4.0]
+    mixed = [[1.0, 0, 2, 3, 4], [4.0, 3, 2, 1, 0], [0.0, 2, 1, 3, 4], [1.0, 2]]
+    tree = toy_result({"a[0]": mixed, "b": [*mixed[::2], *mixed[:1], [2.0, 1]], "position": [ramp, ramp, ramp, [0, 1]]})
+    return analyze(tree, "agreement", n_resamples=50, top_k=2)
+
+
+def long_labels() -> xr.DataTree:
+    """Return an analysed result of six chains by estimators with long labels."""
+    draw = np.random.default_rng(0)
+    scores = {
+        f"greedy:keep_ratio=0.{digit},objective=a": [draw.normal(size=9) for _ in range(6)] for digit in (25, 75, 85)
+    }
+    return analyze(toy_result(scores), "agreement", n_resamples=50)
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 200])
+def test_no_width_cuts_anything_off(width: int) -> None:
+    """On narrow and wide terminals alike every label and every interval is there, each in one piece."""
+    tree = long_labels()
+    console = Console(file=io.StringIO(), width=width)
+    print_report(tree, console)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    text = written.getvalue()
+    assert "…" not in text
+    for label in tree["estimator"].to_numpy().tolist():
+        assert len(re.findall(rf"(?<!\S){re.escape(label)}(?!\S)", text)) >= 5  # in two pairs, twice, and by its cost
+    node = tree["analysis/agreement"].to_dataset()
+    for partial in (False, True):
+        for one, other in combinations(node["estimator"].to_numpy().tolist(), 2):
+            pair = node.sel(partial=partial, estimator=one, other=other)
+            for low, high in zip(pair["low"].to_numpy(), pair["high"].to_numpy(), strict=True):
+                assert f"[{round(low, 2) + 0.0:.2f},{round(high, 2) + 0.0:.2f}]" in text
+
+
+def test_what_goes_to_a_file_is_as_wide_as_its_tables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where standard output is no terminal, nothing is folded: each pair has its one line."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_report(long_labels())
+    one, other = "greedy:keep_ratio=0.25,objective=a", "greedy:keep_ratio=0.75,objective=a"
+    assert len(re.findall(rf"^ {re.escape(one)} / {re.escape(other)} .*\]", capsys.readouterr().out, re.MULTILINE)) == 2
+
+
+def test_the_report_prints_everything_and_square_brackets_as_they_are() -> None:
+    """The whole report: summary, agreement twice, cost; labels with brackets are not taken for markup."""
+    console = Console(file=io.StringIO(), width=200)
+    tree = result()
+    tree.attrs["skipped"] = json.dumps([{"where": "f:3", "id": "x", "reason": "no [answer]"}])
+    print_report(tree, console)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    text = written.getvalue()
+    assert text.index("as it is") < text.index("position partialled out") < text.index("Cost")
+    assert text.count("a[0] / position") == 2
+    assert "left out: f:3: no [answer]" in text
+
+
+def test_one_estimator_has_a_cost_and_no_agreement() -> None:
+    """With a single estimator the report is its cost alone, and needs no analysis."""
+    console = Console(file=io.StringIO(), width=200)
+    print_report(toy_result({"a": [[1.0]]}), console)
+    written = console.file
+    assert isinstance(written, io.StringIO)
+    assert "Cost" in written.getvalue()
+    assert "Agreement" not in written.getvalue()
