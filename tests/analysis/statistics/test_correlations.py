@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tokimp.analysis.statistics.correlations import associate, pooled_pearson, pooled_spearman
-from tokimp.analysis.statistics.pooled import Resampling, percentile_interval
+from tokimp.analysis.statistics.intervals import Resampling
+from tokimp.analysis.statistics.pooled import percentile_interval
 from tokimp.chains.arrays import FloatArray
 
 POOLED, WITHIN = 0, 1

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tokimp.analysis.statistics.intervals import mean_interval
+from tokimp.analysis.statistics.intervals import Resampling, mean_interval, mean_variables
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
@@ -64,3 +64,16 @@ def test_two_values_make_no_noise() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert mean_interval(np.array([0.0, 1.0])).mean == 0.5
+
+
+def test_variables_of_a_node_hold_the_interval_of_each_row() -> None:
+    """Means and ends are those of `mean_interval`, row by row, under the names and dimensions asked for."""
+    values = np.random.default_rng(0).normal(size=(3, 9))
+    values[1] = np.nan
+    resampling = Resampling(confidence=0.9, n_resamples=50, seed=3)
+    variables = mean_variables(("estimator",), values, resampling, "area_")
+    assert [dims for dims, *_ in variables.values()] == [("estimator",)] * 3
+    for row, chains in enumerate(values):
+        interval = mean_interval(chains, confidence=0.9, n_resamples=50, seed=3)
+        for name in ("mean", "low", "high"):
+            np.testing.assert_array_equal(variables[f"area_{name}"][1][row], getattr(interval, name))

@@ -10,11 +10,8 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 import tokimp as ti
-from tokimp.analysis.statistics.pooled import Resampling, pooled_ratio
-from tokimp.analysis.statistics.uniform_deletion import expected_kept, kept_distribution, pooled_band, variance_of_kept
 from tokimp.analysis.structure.report import draw_structure
 from tokimp.analysis.structure.structure import kept_probability
 from tokimp.chains.chain import CategorySpan, TokenizedChain
@@ -190,38 +187,3 @@ def test_kept_probabilities_add_up(scores: list[int], data: st.DataObject) -> No
     stays = kept_probability(np.array(scores, dtype=float), count)
     assert stays.sum() == pytest.approx(count)
     assert all(stays[i] <= stays[j] for i in range(len(scores)) for j in range(len(scores)) if scores[i] < scores[j])
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=7), st.data())
-def test_deletion_at_random_is_worked_out_exactly(counts: list[int], data: st.DataObject) -> None:
-    """The distribution has the mean and variance of a sum drawn without replacement; of single tokens it is known."""
-    kept = data.draw(st.integers(0, len(counts)))
-    chances = kept_distribution(counts, kept)
-    values = np.arange(len(chances))
-    mean = float((chances * values).sum())
-    as_array = np.array(counts, dtype=float)
-    assert chances.sum() == pytest.approx(1)
-    assert mean == pytest.approx(expected_kept(as_array, kept))
-    assert float((chances * (values - mean) ** 2).sum()) == pytest.approx(variance_of_kept(as_array, kept), abs=1e-9)
-    low, high = pooled_band([(tuple(counts), kept)], 0.95)
-    assert chances[low : high + 1].sum() >= 0.95 - 1e-9
-
-
-def test_the_band_of_single_tokens_is_the_hypergeometric_one() -> None:
-    """Of ten units, four of a category, five kept: the quantiles of scipy's distribution."""
-    band = pooled_band([((1, 1, 1, 1, 0, 0, 0, 0, 0, 0), 5)], 0.9)
-    assert band == tuple(int(stats.hypergeom(10, 4, 5).ppf(q)) for q in (0.05, 0.95))
-
-
-def test_pooled_ratios_are_ratios_of_sums() -> None:
-    """A chain counts as much as what it holds; one chain alone has no interval, and nothing over nothing is NaN."""
-    top, bottom = np.array([[1.0, 0.0], [3.0, 0.0]]), np.array([[1.0, 0.0], [9.0, 0.0]])
-    ratio, low, high = pooled_ratio(top, bottom, Resampling(n_resamples=200))
-    assert ratio[0] == pytest.approx(0.4)
-    assert low[0] == pytest.approx(1 / 3)
-    assert high[0] == pytest.approx(1)
-    assert np.isnan([ratio[1], low[1], high[1]]).all()
-    same, *ends = pooled_ratio(np.array([[0.1], [0.3], [0.7]]), np.array([[0.2], [0.6], [1.4]]), Resampling())
-    assert same[0] == pytest.approx(0.5)
-    assert np.isnan(ends).all()
-    assert np.isnan(pooled_ratio(top[:1, :1], bottom[:1, :1], Resampling(n_resamples=9))[1]).all()
