@@ -69,7 +69,7 @@ def test_a_broken_plan_is_one_line(tokimp: Run, tmp_path: Path) -> None:
     done = tokimp("distill", _plan(tmp_path, keep_ratios=[2]), "--out", "run")
     assert done.status == 1
     assert done.err.count("\n") == 1
-    assert "plan.yaml: keep_ratios holds 2" in done.err
+    assert "plan.yaml: keep_ratios[0] is 2" in done.err
 
 
 def test_redo_needs_a_cell(tokimp: Run, tmp_path: Path) -> None:
