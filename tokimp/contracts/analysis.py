@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # slow to import, and needed only once there is something to 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What it takes to ask the model again.
+    """Everything that an analysis needs to ask the model again.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Scoring:
     chains
         The chains as ids, [chain], in the result's order; each has the very tokens and units of the result.
     objective
-        What the run's deletions were to preserve.
+        The number that the run's deletions were to preserve.
     """
 
     scorer: Scorer
@@ -42,7 +42,7 @@ class Scoring:
 
 
 class AnalysisInput:
-    """What an analysis is given.
+    """The result that an analysis works on, and the model if it asks one.
 
     Parameters
     ----------
@@ -77,14 +77,24 @@ class AnalysisInput:
         Raises
         ------
         AnalysisError
-            If the analysis requires nothing of a scorer, and so was given none.
+            If the analysis requires nothing of a scorer, and therefore gets none.
         """
         if self._scoring is None:
-            raise AnalysisError("an analysis is given a scorer only where its class says what it requires of one")
+            raise AnalysisError("an analysis is given a scorer only if its class says what it requires of one")
         return self._scoring
 
     def report(self, done: int, total: int, chain_id: str, what: str) -> None:
-        """Say how far the analysis has come: chains done, chains in all, the last one's id, what was done to it."""
+        """Tell the caller how far the analysis has come.
+
+        Parameters
+        ----------
+        done, total
+            The number of chains done, and of all chains.
+        chain_id
+            The chain just done.
+        what
+            What was done to it, in a few words.
+        """
         if self._progress is None:
             return
         seconds = time.perf_counter() - self._started
@@ -104,28 +114,28 @@ class AnalysisInput:
 class Analysis(Parameterized, ABC):
     """Finds something out from a result; the one class a new analysis subclasses.
 
-    ``__init__`` only stores its parameters, each under its own name. `compute` reads the result (``docs/schema.md``),
-    never the estimators, so that it works on anybody's. Where it has to ask the model, `requires` says for what, and
-    `AnalysisInput.scoring` holds the model and the chains as ids; `tokimp.analyze` makes them again from what the
-    run recorded, and refuses to where they are no longer the same.
+    ``__init__`` only stores its parameters, each under its own name; `constraints` says which values they may have.
+    `compute` reads the result (``docs/schema.md``) and never an estimator, so it works on anybody's estimators.
+
+    An analysis that has to ask the model says in `requires` for what. `AnalysisInput.scoring` then holds the model and
+    the chains as ids. `tokimp.analyze` makes both again from what the run recorded, and refuses if they have changed.
 
     Attributes
     ----------
     requires
-        What it asks of a scorer; with nothing, the result is enough.
+        The capabilities that it asks of a scorer; none if the result is enough.
 
     Examples
     --------
-    How many of a chain's units each estimator tells apart:
+    Count how many of a chain's units each estimator tells apart:
 
     >>> from tokimp.results.by_chain import iterate
     >>> class Levels(Analysis):
     ...     name = "levels"
     ...
-    ...     def compute(self, given):
-    ...         counts = [
-    ...             [len(set(row)) for row in chain["importance"].values.tolist()] for _, chain in iterate(given.result)
-    ...         ]
+    ...     def compute(self, inputs):
+    ...         chains = [chain for _, chain in iterate(inputs.result)]
+    ...         counts = [[len(set(row)) for row in chain["importance"].values.tolist()] for chain in chains]
     ...         return xr.Dataset({"count": (("chain", "estimator"), counts)})
     >>> import tokimp
     >>> from tokimp.testing.toy_result import toy_result
@@ -138,16 +148,17 @@ class Analysis(Parameterized, ABC):
     requires: ClassVar[frozenset[Capability]] = frozenset()
 
     @abstractmethod
-    def compute(self, given: AnalysisInput) -> xr.Dataset:
-        """Return what is to stand under ``/analysis/<name>``.
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the dataset that is stored under ``/analysis/<name>``.
 
-        Its dimensions ``chain``, ``token`` and ``estimator`` are the result's; it may have others of its own.
+        Its dimensions ``chain``, ``token`` and ``estimator`` are those of the result; it may have others of its own.
+        The result stays as it is. An estimator that says nothing about a chain has NaN there.
         """
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return what is printed of a result that this analysis has been run on; nothing by default."""
+        """Return the tables to print for a result that this analysis has been run on; none by default."""
         return []
 
     def figure(self, result: xr.DataTree) -> Figure | None:
-        """Return what is drawn of a result that this analysis has been run on; nothing by default."""
+        """Return the figure to draw for a result that this analysis has been run on; none by default."""
         return None

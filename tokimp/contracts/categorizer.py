@@ -19,25 +19,26 @@ OTHER = "other"
 class Categorizer(Parameterized, ABC):
     """Labels the characters of a reasoning text; the one class a new way to do so subclasses.
 
-    A subclass has a `name` and writes `categorize`. ``__init__`` stores its parameters and does nothing else, so that
-    building one is free; what can go wrong goes wrong in `categorize`.
+    A subclass has a `name` and writes `categorize`. ``__init__`` only stores its parameters, each under its own name,
+    so that building a categorizer costs nothing and cannot fail. What can fail fails in `validate_parameters`, or in
+    `categorize`.
 
     Attributes
     ----------
     name
-        What it is asked for by: ``tokimp.analyze(result, "structure", categorizer="digits")``.
+        The name it is asked for by: ``tokimp.analyze(result, "structure", categorizer="digits")``.
 
     Examples
     --------
-    Everything with a digit is symbolic math, and nothing else is known:
+    Call every number symbolic math, and leave everything else without a category:
 
     >>> import re
     >>> class Digits(Categorizer):
     ...     name = "digits"
     ...
     ...     def categorize(self, chain):
-    ...         found = re.finditer(r"[0-9]+", chain.reasoning)
-    ...         return tuple(CategorySpan(*match.span(), "symbolic_math") for match in found)
+    ...         numbers = re.finditer(r"[0-9]+", chain.reasoning)
+    ...         return tuple(CategorySpan(*number.span(), "symbolic_math") for number in numbers)
     >>> categorize_chains([Chain("a", "?", "so 12", "12")], Digits())[0].category
     (CategorySpan(start=3, end=5, label='symbolic_math'),)
     """
@@ -54,7 +55,7 @@ class Categorizer(Parameterized, ABC):
 
 
 def categorize_chains(chains: Sequence[Chain], categorizer: Categorizer) -> list[Chain]:
-    """Return the chains with the categories that a categorizer gives them; those they had are dropped.
+    """Return the chains with the categories that a categorizer gives them, instead of those they had.
 
     Raises
     ------

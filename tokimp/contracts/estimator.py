@@ -1,4 +1,4 @@
-"""The estimator: gives each unit of a chain's reasoning an importance."""
+"""Estimator: the contract of what gives each unit of a chain's reasoning an importance."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """What an estimator found out about one chain.
+    """The importance of each unit of one chain.
 
     Attributes
     ----------
     scores
         [unit]; higher = more important, always. Finite.
     order
-        [unit], for estimators that delete in sequence: the step at which the unit went, from 0; -1 where it stayed.
+        [unit], for estimators that delete in sequence: the step at which the unit was deleted, from 0; -1 if it stayed.
     trajectory
         For such estimators, the likelihoods after each step.
     diagnostics
@@ -52,8 +52,9 @@ class ImportanceEstimator(Parameterized, ABC):
     """Ranks the units of a chain; the one class a new method subclasses.
 
     ``__init__`` only stores its parameters, each under its own name (scikit-learn's habit), so that an estimator can
-    be described, compared and stored by them. `requires` is checked before any work starts. `estimate` asks the
-    scorer for numbers and never touches a model itself.
+    be described, compared and stored by them; `constraints` says which values they may have. Parameters and `requires`
+    are checked before any work starts. `estimate` asks the scorer for numbers and never touches a model itself.
+    `tokimp.testing.check_estimator` checks all this.
 
     Examples
     --------
@@ -83,20 +84,20 @@ class ImportanceEstimator(Parameterized, ABC):
     def input_digests(self) -> Mapping[str, str]:
         """Return a digest of each file that a parameter names, by parameter; none by default.
 
-        They are stored with the parameters, so that a run is not continued where a file has changed meanwhile.
+        The digests are stored with the parameters, so that a run is not continued after a file has changed.
         """
         return {}
 
 
 def sum_over_units(chain: TokenizedChain, token_scores: FloatArray) -> FloatArray:
-    """Add up what the tokens of each unit have: how scores of tokens become scores of words and sentences.
+    """Sum the tokens' scores over each unit, which gives scores of words and sentences.
 
     Parameters
     ----------
     chain
-        Whose units.
+        The chain whose units they are.
     token_scores
-        [..., reasoning token]
+        Scores of tokens, [..., reasoning token].
 
     Returns
     -------
@@ -114,15 +115,18 @@ def sum_over_units(chain: TokenizedChain, token_scores: FloatArray) -> FloatArra
 def check_importance(importance: Importance, chain: TokenizedChain, label: str) -> None:
     """Raise `EstimatorError` unless `importance` is a well-formed one of `chain`.
 
-    There is one finite score a unit; where deletions were made in sequence, their steps are 0, 1, 2, ..., a unit that
-    went later never has a lower score and one that stayed has a higher one, and trajectories have one entry a step.
+    A well-formed importance has one finite score a unit. If units were deleted in sequence, the steps are 0, 1, 2, ...;
+    a unit deleted later has no lower score, a unit that stayed has a higher score than all deleted ones, and each
+    trajectory has one entry a step.
 
     Parameters
     ----------
-    importance, chain
-        What was estimated, and on which chain.
+    importance
+        The importance that an estimator returned.
+    chain
+        The chain that it was asked about.
     label
-        The estimator's, for the message.
+        The estimator's label, for the message.
     """
     problem = _score_problem(importance, len(chain.units)) or _order_problem(importance, len(chain.units))
     if problem:

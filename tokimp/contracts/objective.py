@@ -1,4 +1,4 @@
-"""What is to be preserved: one number, made of a chain's log-probabilities."""
+"""Objective: the contract of the number that is to be preserved, made of a chain's log-probabilities."""
 
 from __future__ import annotations
 
@@ -29,13 +29,12 @@ class LogprobTensors:
     Attributes
     ----------
     reasoning
-        Of the reasoning tokens still kept, [version, kept token]; may be NaN unless the objective's
-        `Objective.spans` ask for them.
+        The reasoning tokens still kept, [version, kept token]; may be NaN unless `Objective.spans` asks for them.
     answer
-        Of the answer's tokens, [version, answer token].
+        The answer's tokens, [version, answer token].
     wrong_answer
-        Of the wrong answer's tokens after the same reasoning, [version, wrong-answer token]; ``None`` unless the
-        objective's `Objective.spans` ask for it.
+        The wrong answer's tokens after the same reasoning, [version, wrong-answer token]; ``None`` unless
+        `Objective.spans` asks for them.
     """
 
     reasoning: torch.Tensor
@@ -51,8 +50,14 @@ class LogprobTensors:
 class Objective(Parameterized, ABC):
     """The number that deletions are to preserve; higher means better preserved.
 
-    A subclass names itself and the spans it reads, and turns their log-probabilities into one number a version. It
-    works on tensors with ordinary torch operations, so it is differentiable wherever gradients are asked for.
+    A subclass has a `name`, lists the `spans` it reads, and turns their log-probabilities into one number a version. It
+    uses torch's operations throughout, so that it can be differentiated. ``__init__`` only stores its parameters, each
+    under its own name. `tokimp.testing.check_objective` checks all this.
+
+    Attributes
+    ----------
+    spans
+        The spans it reads; scorers need not compute the others.
 
     Examples
     --------
@@ -74,7 +79,7 @@ class Objective(Parameterized, ABC):
         """Return one number (float64, nats unless the objective says otherwise) a version, [version]."""
 
     def evaluate(self, logprobs: LogprobTensors) -> torch.Tensor:
-        """Return what calling the objective returns, on the CPU; the way in which scorers call it.
+        """Return the number of each version on the CPU, [version], float64; this is what scorers call.
 
         Raises
         ------
@@ -92,7 +97,7 @@ class Objective(Parameterized, ABC):
         return values.double()
 
     def check(self, chain: TokenizedChain) -> None:
-        """Raise `ObjectiveError` if the chain lacks something the objective reads."""
+        """Raise `ObjectiveError` if the chain lacks a span that the objective reads."""
         if Span.WRONG_ANSWER in self.spans and not chain.wrong_answer_ids:
             raise ObjectiveError(
                 f"{chain.chain.where}: the objective {self.name!r} needs a wrong answer; "

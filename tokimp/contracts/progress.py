@@ -1,4 +1,4 @@
-"""How far a run has come: what `compare`, analyses and the distillation tell their callers."""
+"""Progress: what `compare`, analyses and the distillation tell their callers while they run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class Progress:
     Attributes
     ----------
     done, total
-        Cells: every estimator on every chain.
+        The number of cells done, and of all cells: every estimator on every chain.
     chain_id, estimator
-        The cell just finished; the estimator by its label.
+        The cell just finished: its chain's id and its estimator's label.
     kept
-        Whether it was read from the disk rather than computed.
+        Whether it was read from disk rather than computed.
     tokens_forwarded
         Token positions passed through the model for all cells done.
     seconds_left
-        An estimate; ``None`` until every estimator has finished a chain.
+        An estimate of the time left; ``None`` until every estimator has finished a chain.
     """
 
     done: int

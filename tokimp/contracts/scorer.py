@@ -1,4 +1,4 @@
-"""The scorer: a causal language model, and the numbers it can give about a chain."""
+"""Scorer: the contract of a causal language model, and of the numbers it can give about a chain."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class DeletionScores:
         The objective of the chain without the candidate, [candidate].
     reasoning, answer
         Log-likelihood (nats) of the reasoning still kept and of the answer, [candidate]; their sum is the joint one.
-        That of the reasoning may be NaN where the objective's `Objective.spans` leave the reasoning out, so that
-        nothing is computed of it; `tokimp.contracts.unit_deletions.score_kept` gives both of one version.
+        The reasoning's may be NaN if `Objective.spans` leaves the reasoning out, since it then need not be computed;
+        `tokimp.contracts.unit_deletions.score_kept` gives both for one version.
     """
 
     objective: FloatArray
@@ -66,20 +66,45 @@ class DeletionScores:
 
 
 class Scorer(ABC):
-    """A causal language model and its numbers, for the same ids the same on every backend (float32: within 1e-4).
+    """A causal language model; for the same ids, every backend gives the same numbers (float32: within 1e-4).
+
+    `logprobs` is the least a scorer must give. Each further method belongs to one of its `capabilities`.
+    `tokimp.testing.check_scorer` checks all this.
 
     Attributes
     ----------
     capabilities
-        What may be asked of it. The method of a capability that is missing raises `UnsupportedError`.
+        What it can be asked for. The method of a missing capability raises `UnsupportedError`.
     tokenizer
         The model's tokenizer (transformers).
     backend, model_id, device, dtype
-        What the numbers come from, as stored in results.
+        Where the numbers come from, as stored in results.
     context_length
-        The longest sequence the model takes, in tokens; ``None`` where it names no limit.
+        The longest sequence the model takes, in tokens; ``None`` if it names no limit.
     tokens_forwarded
-        Token positions passed through the model so far, padding included: the cost that does not depend on a machine.
+        Token positions passed through the model so far, padding included: a cost that does not depend on the machine.
+
+    Examples
+    --------
+    A model that knows how often each token occurs, and nothing else:
+
+    >>> from tokimp.testing.toy_scorer import CharacterTokenizer, toy_chain
+    >>> class Unigram(Scorer):
+    ...     capabilities = frozenset({Capability.LOGPROBS})
+    ...     backend, model_id, device, dtype, context_length = "counts", "unigram", "cpu", "float32", None
+    ...     tokenizer = CharacterTokenizer()
+    ...
+    ...     def __init__(self, text):
+    ...         self.text = text
+    ...
+    ...     def logprobs(self, chains):
+    ...         self.tokens_forwarded += sum(len(chain) for chain in chains)
+    ...         return [SpanLogprobs(self._of(chain.reasoning_ids), self._of(chain.answer_ids)) for chain in chains]
+    ...
+    ...     def _of(self, ids):
+    ...         return np.log([self.text.count(chr(token)) / len(self.text) for token in ids]).astype(np.float32)
+    >>> np.exp(Unigram("aab!").logprobs([toy_chain("ab")])[0].reasoning).round(2).tolist()
+    [0.5, 0.25]
     """
 
     capabilities: frozenset[Capability] = frozenset()
@@ -117,7 +142,7 @@ class Scorer(ABC):
         candidates
             For each deletion the positions that would go, ascending, a subset of `kept`.
         objective
-            What to compute of each version.
+            The number to compute for each version.
         """
         raise UnsupportedError(f"{type(self).__name__} cannot score deletions")
 
@@ -141,48 +166,48 @@ class Scorer(ABC):
     ) -> FloatArray:
         """Return the log-probability of every token that is left after each of several deletions.
 
-        What is computed here, token by token, `score_deletions` turns into an objective. Here each version is read
-        from scratch, and whole; a scorer that can stop reading early overrides this.
+        `score_deletions` turns the same log-probabilities into an objective. This default reads each version from
+        scratch and whole; a scorer that can stop reading early overrides it.
 
         Parameters
         ----------
         chain, kept, candidates
             As for `score_deletions`.
         until
-            How many of the kept tokens need be read, for one call that looks at the neighbourhood of a place only: what
-            comes after the token at this place of `kept` may be NaN. ``None`` reads all. Candidates lie before it.
+            An index into `kept`, if only the tokens up to it are wanted: whatever comes after it may be NaN. Candidates
+            lie before it. ``None`` reads all.
 
         Returns
         -------
         FloatArray
             [candidate, kept token + answer token], nats; NaN for the tokens that the candidate deletes.
         """
-        found = np.full((len(candidates), len(kept) + len(chain.answer_ids)), np.nan)
-        for row, candidate in zip(found, candidates, strict=True):
+        logprobs = np.full((len(candidates), len(kept) + len(chain.answer_ids)), np.nan)
+        for row, candidate in zip(logprobs, candidates, strict=True):
             gone = set(candidate)
             left = [place for place, position in enumerate(kept) if position not in gone]
             ids = tuple(chain.reasoning_ids[kept[place]] for place in left)
             spans = self.logprobs([replace(chain, reasoning_ids=ids)])[0]
             row[left], row[len(kept) :] = spans.reasoning, spans.answer
-        return found
+        return logprobs
 
     def score_knockouts(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
     ) -> FloatArray:
         """Return the objective of the full chain when later tokens cannot attend to some of the reasoning.
 
-        Every token keeps its position and its own computation. In each layer and head, a token that comes after a
-        hidden one and is not hidden with it gives it no weight; its other weights make up for that, as in a softmax
-        without the hidden one. The token right after a hidden one is still predicted from the latter's own position.
+        Every token keeps its position and its own computation. In each layer and head, a later token gives a hidden one
+        no weight unless it is hidden with it; its other weights are those of a softmax without the hidden one. The
+        token right after a hidden one is still predicted from the hidden one's position.
 
         Parameters
         ----------
         chain
             The chain.
         hidden
-            For each knockout the positions of the reasoning tokens that are hidden; none for the chain as it is.
+            The positions of the reasoning tokens that are hidden, one sequence a knockout; an empty one hides nothing.
         objective
-            What to compute after each knockout.
+            The number to compute after each knockout.
 
         Returns
         -------
@@ -230,8 +255,10 @@ class Scorer(ABC):
 
         Parameters
         ----------
-        chain, objective
-            What is differentiated.
+        chain
+            The chain.
+        objective
+            The number that is differentiated.
         reasoning_embeddings
             Stand-ins for the reasoning tokens' embeddings, [reasoning token, d_model]; the tokens that are to be
             predicted stay the chain's. The model's own embeddings by default.
@@ -266,14 +293,14 @@ class Scorer(ABC):
         Parameters
         ----------
         prompts
-            Ids, one sequence a prompt.
+            The prompts' ids, one sequence a prompt.
         max_new_tokens
             The most tokens to write; generation ends earlier at the model's end-of-sequence token.
         n
-            Continuations a prompt.
+            The number of continuations a prompt.
         temperature
             0 always takes the most likely token; above, tokens are sampled.
         seed
-            Of the sampling; the same seed gives the same text.
+            The seed of the sampling; the same seed gives the same text.
         """
         raise UnsupportedError(f"{type(self).__name__} does not generate")

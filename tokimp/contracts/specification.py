@@ -18,7 +18,7 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     PluginError
-        If what follows the name is not a list of ``key=value``, each key once.
+        If the text after the name is no list of ``key=value``, or a key stands there twice.
 
     Examples
     --------
@@ -27,9 +27,9 @@ def parse_specification(specification: str) -> tuple[str, dict[str, Any]]:
     >>> parse_specification("my_package.module:Method:power=2")
     ('my_package.module:Method', {'power': 2})
     """
-    name, *given = re.split(r":(?=[^:,=]*=)", specification, maxsplit=1)
+    name, *written = re.split(r":(?=[^:,=]*=)", specification, maxsplit=1)
     parameters: dict[str, Any] = {}
-    rest = given[0] if given else None
+    rest = written[0] if written else None
     while rest is not None:
         key, equals, text = rest.partition("=")
         key = key.strip()

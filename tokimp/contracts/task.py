@@ -1,4 +1,4 @@
-"""Task: the contract of what is asked of teachers and students, and of how their responses are read."""
+"""Task: the contract of the questions that teachers and students are asked, and of how their responses are read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tokimp.contracts.parameters import Parameterized
 from tokimp.errors import TaskError
 
 Source = str | PathLike[str]
-"""Where questions are read: the path of a JSONL file, or the name of a data set on the hub."""
+"""The place where questions are read: the path of a JSONL file, or the name of a data set on the hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and the right answer.
+    """A question, and its right answer.
 
     Attributes
     ----------
     id
-        Names the question in files and messages; unique within a task's split.
+        The name of the question in files and messages; unique within a task's split.
     text
-        All of what a model is asked, as it stands in `tokimp.Chain.question`: options of a multiple choice and the
-        instruction how to answer included.
+        The whole text that a model is asked, as it stands in `tokimp.Chain.question`. It includes the options of a
+        multiple choice, and the instruction how to answer.
     gold
         The right answer.
     system
@@ -42,13 +42,14 @@ class Question:
 class Task(Parameterized, ABC):
     r"""Asks questions, and reads the responses; the one class a new task subclasses.
 
-    ``__init__`` only stores its parameters, each under its own name. A subclass has a `name` and writes `questions`,
-    `split` and `is_right`; everything else (sampling, pruning, training, evaluating) is done by these three.
+    ``__init__`` only stores its parameters, each under its own name; `constraints` says which values they may have. A
+    subclass has a `name` and writes `questions`, `split` and `is_right`. Sampling, pruning, training and evaluating
+    need no more than these three. `tokimp.testing.check_task` checks all this.
 
     Attributes
     ----------
     max_new_tokens
-        The most tokens that a response is given where nobody says otherwise; 1536 as in Singh and Hakkani-Tuer (2026).
+        The most tokens of a response by default; 1536 as in Singh and Hakkani-Tuer (2026).
 
     Examples
     --------
@@ -88,66 +89,75 @@ class Task(Parameterized, ABC):
         Parameters
         ----------
         source
-            Where they are read; ``None`` for the task's own source. A task that makes its questions takes none.
+            The place where they are read; ``None`` for the task's own source. A task that makes its questions has none.
         limit
-            The most questions; which ones `seed` decides (`draw`), and the same seed and a higher limit give them too.
+            The most questions. `seed` decides which ones (see `draw`); a higher limit only adds some.
         seed
-            Of what is drawn, or made.
+            The seed of what is drawn, or made.
         split
             ``train`` or ``test``: no question is in both.
 
         Raises
         ------
         TaskError, ChainError
-            If the source cannot be read, holds no question or one that is broken, or the split is not known.
+            If the source cannot be read, it has no question or a broken one, or the split is not known.
         """
 
     @abstractmethod
     def split(self, response: str) -> tuple[str, str] | None:
         """Divide a response into its reasoning and its answer, as texts of the response without white space around.
 
-        What follows the answer is left out. The reasoning is empty where the response answers at once.
+        Text after the answer is left out. The reasoning is empty if the response answers at once.
 
         Returns
         -------
         tuple of (str, str), or None
-            ``None`` where the response holds no answer of the form that the task asks for: nothing is guessed.
+            ``None`` if the response has no answer in the form that the task asks for: nothing is guessed.
         """
 
     @abstractmethod
     def is_right(self, answer: str, gold: str) -> bool:
-        """Return whether an answer, as `split` gives it (text before its value is allowed), says the same as `gold`."""
+        """Return whether an answer says the same as `gold`.
+
+        Parameters
+        ----------
+        answer
+            An answer as `split` gives it; there may be text before its value.
+        gold
+            The right answer.
+        """
 
 
 def draw(questions: Iterable[Question], limit: int | None, seed: int) -> list[Question]:
     """Draw at most `limit` questions at random, and keep them in their order.
 
-    Each question's lot is a hash of the seed and its id, so that a higher limit only adds to what a lower one drew.
-    Data sets are often sorted by subject: their first questions would be all of one.
+    The order of drawing is that of a hash of the seed and each question's id, so a higher limit only adds questions to
+    those of a lower one. Questions are drawn because data sets are often sorted by subject: their first questions would
+    all be about one.
 
     Parameters
     ----------
     questions
-        What is drawn from.
+        The questions to draw from.
     limit
-        How many; ``None`` for all.
+        The number to draw; ``None`` for all.
     seed
-        Of the drawing.
+        The seed of the drawing.
 
     Raises
     ------
     TaskError
         If the limit is below 1, or two questions have one id.
     """
-    all_of_them = list(questions)
-    ids = [question.id for question in all_of_them]
+    available = list(questions)
+    ids = [question.id for question in available]
     if len(set(ids)) < len(ids):
-        twice = next(each for each in ids if ids.count(each) > 1)
+        twice = next(name for name in ids if ids.count(name) > 1)
         raise TaskError(f"two questions have the id {twice!r}; give every question an id of its own")
     if limit is None:
-        return all_of_them
+        return available
     if limit < 1:
         raise TaskError(f"limit must be at least 1, not {limit}")
-    lots = {each: hashlib.sha256(f"{seed} {each}".encode()).digest() for each in ids}
-    drawn = set(sorted(ids, key=lots.__getitem__)[:limit])
-    return [question for question in all_of_them if question.id in drawn]
+    hashes = {name: hashlib.sha256(f"{seed} {name}".encode()).digest() for name in ids}
+    drawn = set(sorted(ids, key=hashes.__getitem__)[:limit])
+    return [question for question in available if question.id in drawn]

@@ -1,4 +1,4 @@
-"""The trainer: fits a student to examples. A contract, so that the core needs no training library."""
+"""Trainer: the contract of what fits a student to examples, so that the core needs no training library."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class TrainingExample:
     Attributes
     ----------
     id
-        The chain's.
+        The chain's id.
     input_ids
-        Prompt, reasoning, answer and what ends the text, as the model reads them.
+        The ids as the model reads them: prompt, reasoning, answer and the tokens that end the text.
     prompt_length
-        How many of them, from the start, are the prompt; the loss counts those after it only.
+        The number of ids, from the start, that are the prompt; the loss counts only the ids after it.
     question
-        The chain's question, by which it is held out or not.
+        The chain's question, which decides whether the chain is held out.
     """
 
     id: str
@@ -37,29 +37,29 @@ class TrainingExample:
 
     @property
     def labels(self) -> list[int]:
-        """The ids, with -100, which no loss counts, for those of the prompt."""
+        """The ids, with -100 in the place of the prompt's; no loss counts -100."""
         return [-100] * self.prompt_length + list(self.input_ids[self.prompt_length :])
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What a trainer made.
+    """The student that a trainer made, and what was measured on the way.
 
     Attributes
     ----------
     model
-        The trained student, a transformers model that can be saved; adapters are merged into it where the settings
-        say so. ``None`` where they say that they are not.
+        The trained student, a transformers model that can be saved. Adapters are merged into it if the settings say
+        so; otherwise it is ``None``.
     adapter
-        The folder its adapters were written to; ``None`` where all weights were trained.
+        The folder that its adapters were written to; ``None`` if all weights were trained.
     history
-        What was measured on the way, in order: ``step`` and ``epoch`` with ``loss`` (the mean over the steps since
-        the loss before) and ``learning_rate``, or with ``validation_loss``; losses in nats a token. A ``loss`` stands
-        at the last step and at every checkpoint, so that all steps are covered, after an interruption too.
+        The measurements in order. Each has ``step`` and ``epoch``, and either ``loss`` with ``learning_rate``, or
+        ``validation_loss``; losses are in nats a token. A ``loss`` is the mean over the steps since the last one. There
+        is one at the last step and at every checkpoint, so that all steps are covered, after an interruption too.
     steps
-        Optimiser steps made, those before an interruption included.
+        Optimiser steps made, including those before an interruption.
     tokens
-        Token positions read in training, padding not counted, those before an interruption not included.
+        Token positions read in training since the last interruption, without padding.
     """
 
     model: Any
@@ -72,8 +72,40 @@ class Fit:
 class Trainer(Parameterized, ABC):
     """Fits a student to examples; the one class a package with another training library subclasses.
 
-    It is found by name through the entry points ``tokimp.trainers``. What is trained on, and on which tokens the loss
-    counts, has been decided: a trainer decides neither.
+    It is found by name through the entry points ``tokimp.trainers``. It decides neither what is trained on nor on which
+    tokens the loss counts: both come with the examples.
+
+    Examples
+    --------
+    A trainer that takes one step of plain gradient descent for each example:
+
+    >>> import torch
+    >>> from tokimp.testing.random_models import random_model
+    >>> class PlainDescent(Trainer):
+    ...     name = "plain_descent"
+    ...
+    ...     def fit(self, model, tokenizer, *, training, validation, settings, checkpoints):
+    ...         optimizer = torch.optim.SGD(model.parameters(), lr=settings.learning_rate)
+    ...         history = []
+    ...         for step, example in enumerate(training, start=1):
+    ...             labels = torch.tensor([example.labels])
+    ...             loss = model(torch.tensor([example.input_ids]), labels=labels).loss
+    ...             optimizer.zero_grad()
+    ...             loss.backward()
+    ...             optimizer.step()
+    ...             history.append({"step": step, "epoch": step / len(training), "loss": loss.item()})
+    ...         return Fit(model, history=history, steps=len(history))
+    >>> examples = [TrainingExample("a", (5, 6, 7, 8), prompt_length=2, question="?")] * 3
+    >>> fit = PlainDescent().fit(
+    ...     random_model("llama"),
+    ...     None,
+    ...     training=examples,
+    ...     validation=[],
+    ...     settings=TrainSettings(learning_rate=0.1),
+    ...     checkpoints=Path("unused"),
+    ... )
+    >>> fit.history[-1]["loss"] < fit.history[0]["loss"]
+    True
     """
 
     _error = TrainingError
@@ -96,12 +128,14 @@ class Trainer(Parameterized, ABC):
         model
             A transformers model on the CPU, its weights ready to be trained; it may be changed.
         tokenizer
-            The student's.
-        training, validation
-            What it learns, and what its loss is measured on; the latter may be empty.
+            The student's tokenizer.
+        training
+            The examples that it learns.
+        validation
+            The examples that its loss is measured on; may be empty.
         settings
-            How.
+            How it is trained.
         checkpoints
-            A folder for what allows to continue. Where it holds something of this very training, left by one that was
-            interrupted, the training goes on from there; whatever is torn there is passed over.
+            A folder for checkpoints. If it has one of this very training, which was interrupted, the training goes on
+            from there; a damaged one is passed over.
         """

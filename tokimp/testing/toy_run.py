@@ -47,14 +47,14 @@ def toy_run_chains(count: int = 6, length: int = 10) -> list[TokenizedChain]:
 
 
 def toy_run(chains: list[TokenizedChain], scorer: Scorer) -> xr.DataTree:
-    """Return the result of three estimators: ``in_sequence`` deletes and has a path, ``position``, and ``mine``, which is random.
+    """Return the result of three estimators: ``in_sequence`` (it deletes), ``position`` and ``mine`` (random).
 
     Parameters
     ----------
     chains
-        What they are run on.
+        The chains they are run on.
     scorer
-        Whose numbers the result records; it has the capability DELETIONS.
+        The scorer whose numbers the result records; it has the capability DELETIONS.
     """
     importances: dict[str, list[Importance]] = {
         "in_sequence": [_in_sequence(chain, scorer) for chain in chains],
