@@ -50,12 +50,13 @@ def wrong(method: str, change: Callable[..., Any]) -> Scorer:
     def changed(self: Good, *arguments: Any, **options: Any) -> Any:
         return change(right(self, *arguments, **options), *arguments, **options)
 
-    return type("Wrong", (Good,), {method: changed})()
+    return with_attributes(**{method: changed})
 
 
 def with_attributes(**attributes: Any) -> Scorer:
     """Return a scorer like `Good`, but for some attributes of its class."""
-    return type("Wrong", (Good,), attributes)()
+    scorer: Scorer = type("Wrong", (Good,), attributes)()
+    return scorer
 
 
 @pytest.mark.parametrize("scorer", [AdditiveScorer(), AdditiveScorer(CONTRIBUTIONS, answer_base=-3.0), Good()])
@@ -216,11 +217,11 @@ def _drifting() -> Scorer:
         spans = Good.logprobs(self, chains)
         return [replace(each, answer=each.answer + getattr(self, "drift", np.float32(0.0))) for each in spans]
 
-    members = {"attention": attention, "logprobs": logprobs}
+    members: dict[str, Any] = {"attention": attention, "logprobs": logprobs}
     members["capabilities"] = frozenset({Capability.LOGPROBS, Capability.ATTENTION})
     for name in ("score_deletions", "score_knockouts", "embedding_gradients", "objective_value", "generate"):
         members[name] = getattr(Scorer, name)
-    return type("Wrong", (Good,), members)()
+    return with_attributes(**members)
 
 
 def _changing_fingerprint(self: Good) -> str:

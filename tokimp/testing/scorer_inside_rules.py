@@ -148,8 +148,8 @@ def _check_slopes(
     slopes, predicted, noise = [], [], 0.0
     for token in sorted({0, len(embeddings) // 2, len(embeddings) - 1}):
         for _ in range(2):
-            direction = generator.standard_normal(embeddings.shape[1])
-            direction /= np.linalg.norm(direction)
+            direction: FloatArray = generator.standard_normal(embeddings.shape[1:])
+            direction = direction / np.linalg.norm(direction)
             step = _STEP * max(float(np.linalg.norm(embeddings[token])), _STEP)
             moved = []
             for sign in (1, -1):
@@ -161,5 +161,6 @@ def _check_slopes(
             noise = max(noise, subject.tolerance / (2 * step))
     apart = float(np.abs(np.subtract(slopes, predicted)).max())
     steepest = float(np.abs([slopes, predicted]).max())
-    message = f"chain {chain.id!r}, objective {objective.name!r}: slopes {slopes}, by the gradient {predicted}"
+    message = f"chain {chain.id!r}, objective {objective.name!r}: slopes {np.round(slopes, 4)}, by the gradient "
+    message += str(np.round(predicted, 4))
     subject.expect(apart <= _SLOPE_TOLERANCE * steepest + noise, "finite differences", message)
