@@ -5,8 +5,8 @@ minutes of one CPU core:
 
     python examples/train_tiny.py --rows 40000 --out runs/student --demo runs/student/demo.jsonl
 
-makes one that knows the task; with ``--steps 2`` (and ``--out runs/newcomer``) it is one that has seen problems of two
-steps alone, where the task has two to four. Then ``python examples/04_distill.py runs/student runs/newcomer --out
+makes one that knows the task. With ``--steps 2`` (and ``--out runs/newcomer``) it makes one that has seen only problems
+of two steps, while the task has two to four. Then ``python examples/04_distill.py runs/student runs/newcomer --out
 runs/distill --jobs 2``.
 
 It writes the plan to ``runs/distill.yaml``, says what it takes, and follows it; ``tokimp distill runs/distill.yaml
@@ -61,9 +61,9 @@ def main() -> None:
     path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
     for amount in forecast(Plan.load(path), arguments.out, reasoning_tokens=60):
         print(f"{amount.what:20} {amount.whose:32} {amount.number:>14,.0f}   {amount.how}")
-    found = distill(path, arguments.out, jobs=arguments.jobs, say=print)
-    shown = found.curves.pivot_table(index=["student", "method"], columns="keep_ratio", values="accuracy")
-    print(shown.round(3).to_string())
+    results = distill(path, arguments.out, jobs=arguments.jobs, say=print)
+    accuracy = results.curves.pivot_table(index=["student", "method"], columns="keep_ratio", values="accuracy")
+    print(accuracy.round(3).to_string())
 
 
 if __name__ == "__main__":

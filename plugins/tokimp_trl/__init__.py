@@ -17,14 +17,14 @@ __all__ = ["TRLTrainer"]
 class TRLTrainer(Trainer):
     """Trains with `trl.SFTTrainer`, which is `transformers.Trainer` with a loss computed in pieces.
 
-    The examples go in as ids with labels: TRL's own templates and tokenisation are not used, so that a student reads
-    the very ids that a scorer does. Adapters are peft's. Under ``accelerate launch`` every process takes its share of
+    The examples are passed as ids with labels. TRL's own templates and tokenisation are not used, so that a student
+    reads the same ids as a scorer. Adapters are peft's. Under ``accelerate launch`` every process takes its share of
     each batch. Needs the packages ``trl`` and ``peft`` (the extra ``distill``).
 
     Raises
     ------
     TrainingError
-        When it is used: if a package is missing, or the training fails for a reason the user can mend.
+        From its methods: if a package is missing, or the training fails for a reason that the user can mend.
     """
 
     name = "trl"

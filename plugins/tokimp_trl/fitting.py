@@ -1,4 +1,4 @@
-"""One training with TRL: settings to arguments, from the last whole checkpoint on, and what came of it."""
+"""One training with TRL: from settings to arguments, on from the last whole checkpoint, to a trained student."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "valid
 
 
 class _StopAtNaN(TrainerCallback):
-    """Ends a training as soon as a loss is infinite or no number: more steps would not mend it."""
+    """Ends a training as soon as a loss is infinite or NaN: more steps would not mend it."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Look at what was measured."""
+        """Check the losses that were just measured."""
         for name in ("loss", "eval_loss"):
             value = float((logs or {}).get(name, 0.0))
             if not math.isfinite(value):
@@ -42,14 +42,14 @@ class _StopAtNaN(TrainerCallback):
 
 
 class _MeasureToTheEnd(TrainerCallback):
-    """Has the loss measured wherever a training may end, or be continued from: each measurement covers all its steps.
+    """Has the loss measured wherever a training may end or be continued, so that measurements cover all steps.
 
-    Else the steps after the last multiple of ``logging_steps`` are never told, and the first measurement after an
-    interruption lacks the steps between the one before and the checkpoint.
+    Otherwise the steps after the last multiple of ``logging_steps`` would be in no measurement, and the first
+    measurement after an interruption would lack the steps between the last one and the checkpoint.
     """
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for the loss where a checkpoint is about to be written; transformers measures it first."""
+        """Ask for the loss if a checkpoint is about to be written; transformers measures it first."""
         if control.should_save:
             control.should_log = True
 
@@ -59,7 +59,7 @@ class _MeasureToTheEnd(TrainerCallback):
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
-    """TRL's trainer: it writes no model card, says how many tokens it has read, and goes on within an epoch's order."""
+    """TRL's trainer, but it writes no model card, counts the tokens it reads, and continues within an epoch."""
 
     continued_from: Path | None = None  # the checkpoint
     _order: RedrawnOrder
@@ -72,7 +72,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
         """Token positions read so far by all processes, padding not counted."""
         return int(self._total_train_tokens)
 
-    # There is no public way into the following: transformers writes and reads the generators' states at these places.
+    # These methods are not public, but only here does transformers write and read the generators' states.
     def _get_train_sampler(self, train_dataset: Any = None) -> RedrawnOrder:
         folder = self.continued_from
         self._order = RedrawnOrder(super()._get_train_sampler(train_dataset), folder and self._order_file(folder))
@@ -83,7 +83,7 @@ class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
         self._order.save(self._order_file(Path(output_dir)))
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        """Set the generators: before the order is drawn at an epoch's beginning, after it in the middle of one."""
+        """Set the generators: at an epoch's beginning before its order is drawn, in the middle of one after it."""
         super()._load_rng_state(checkpoint)
         self._order.begin_anew()
 
@@ -108,7 +108,7 @@ def fit(
     if settings.gradient_checkpointing:
         model.config.use_cache = False
     with warnings.catch_warnings():
-        # TRL says that label padding, schedulers and the like are as they are; what matters is raised.
+        # TRL warns of label padding, schedulers and the like, all of them as intended; real problems raise.
         warnings.simplefilter("ignore")
         trainer = _build(
             model,
@@ -121,12 +121,12 @@ def fit(
         trainer.continued_from = _last_whole(checkpoints)
         try:
             trainer.train(resume_from_checkpoint=trainer.continued_from and str(trainer.continued_from))
-        # Memory that runs out, or a number that a precision cannot hold, shows in an exception of one of many kinds.
+        # Memory that runs out, or a number that a precision cannot hold, raises exceptions of many kinds.
         except (RuntimeError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())[:500]
             raise TrainingError(
-                f"the training failed ({type(error).__name__}: {reason}); what it has is kept in {checkpoints}, and "
-                "the same call goes on from there; where memory ran out, give a lower batch_size with a higher "
+                f"the training failed ({type(error).__name__}: {reason}); its checkpoints are kept in {checkpoints}, "
+                "and the same call goes on from there; if memory ran out, give a lower batch_size with a higher "
                 "gradient_accumulation, or gradient_checkpointing"
             ) from error
     trained = trainer.accelerator.unwrap_model(trainer.model)
@@ -162,7 +162,7 @@ def _build(
     except ValueError as error:
         # A target module that is not there, a precision that the device lacks, several devices and no launcher.
         raise TrainingError(f"TRL refuses the training: {' '.join(str(error).split())}") from error
-    # Without a bar it would print every measurement on standard output.
+    # Without a progress bar, it would print every measurement on standard output.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_StopAtNaN())
     trainer.add_callback(_MeasureToTheEnd())
@@ -204,20 +204,20 @@ def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -
         save_total_limit=1,
         # Chains of like length together: less padding.
         train_sampling_strategy="group_by_length",
-        # Ids and labels are what they should be: nothing is left for TRL to prepare, cut off or append.
+        # Ids and labels are final: TRL must not prepare, cut off or append anything.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         packing=False,
         # A fiftieth of all steps, and checkpoints and ends: curves without the cost of measuring every step.
         logging_steps=0.02,
-        # Else a loss that is no number is passed over, and the mean of those before it is told in its place.
+        # Otherwise a NaN loss would be replaced by the mean of the losses so far.
         logging_nan_inf_filter=False,
-        # How long the loss has not fallen (patience) counts on from a checkpoint, too.
+        # The count for patience goes on from a checkpoint, too.
         restore_callback_states_from_checkpoint=True,
         report_to="none",
         disable_tqdm=True,
         dataloader_num_workers=0,
-        # Every weight that is trained takes part in every loss; looking for others costs a walk over the graph.
+        # Every trained weight takes part in every loss; looking for others would cost a walk over the graph.
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=device != "cpu",
         **saving,
@@ -250,16 +250,16 @@ def _dataset(examples: Sequence[TrainingExample]) -> Any:
 
 def _last_whole(checkpoints: Path) -> Path | None:
     """Return the latest checkpoint that was written to its end, and remove those that were not."""
-    found = {}
+    by_step = {}
     for folder in checkpoints.glob("checkpoint-*"):
         try:
-            found[int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["global_step"])] = folder
+            by_step[int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["global_step"])] = folder
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder, ignore_errors=True)
-    return found[max(found)] if found else None
+    return by_step[max(by_step)] if by_step else None
 
 
 def _point(entry: dict[str, Any]) -> dict[str, float]:
-    """Return one measurement under our names."""
+    """Return one of TRL's measurements under tokimp's names."""
     named = {ours: float(entry[theirs]) for theirs, ours in _LOGGED.items() if theirs in entry}
     return {"step": float(entry["step"]), "epoch": round(float(entry["epoch"]), 4), **named}

@@ -1,4 +1,4 @@
-"""The order in which an epoch's examples are read, drawn again where a training goes on in the middle of an epoch."""
+"""The order of an epoch's examples, drawn again if a training is continued in the middle of the epoch."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch.utils.data import Sampler
 
 
 class RedrawnOrder(Sampler[int]):
-    """Draws as another sampler does, and can be made to draw an epoch's order again.
+    """Draws like another sampler, and can draw an epoch's order again.
 
-    That sampler draws from torch's global generator, whose state at a checkpoint is not that at the epoch's beginning:
-    transformers, which skips the batches that were read before, would skip those of another order, and of that epoch
-    some examples would be read twice and others never.
+    The other sampler draws from torch's global generator, whose state at a checkpoint is no longer the state at the
+    epoch's beginning. To continue, transformers skips as many batches as were read. In a newly drawn order these would
+    be other batches: some examples would be read twice in that epoch, and others never.
 
     Parameters
     ----------
     sampler
-        Which draws a new order each time it is iterated over.
+        The other sampler; it draws a new order each time it is iterated over.
     redrawn
-        A file of `save`, of a checkpoint that is continued from; passed over where there is none.
+        The file that `save` wrote for the checkpoint to continue from; ignored if it is not there.
 
     Attributes
     ----------
     state
-        Of the generator, before the order of the epoch under way was drawn; ``None`` before the first.
+        The generator's state before it drew the order of the current epoch; ``None`` before the first epoch.
     """
 
     def __init__(self, sampler: Any, redrawn: Path | None) -> None:
@@ -47,10 +47,10 @@ class RedrawnOrder(Sampler[int]):
         return iter(self._sampler)
 
     def begin_anew(self) -> None:
-        """Draw the next order from the generator as it is: a checkpoint at an epoch's end has nothing to draw again."""
+        """Draw the next order from the generator as it is; after an epoch's end there is no order to draw again."""
         self._again = None
 
     def save(self, path: Path) -> None:
-        """Write what the order of the epoch under way can be drawn from again."""
+        """Write the state from which the order of the current epoch can be drawn again."""
         if self.state is not None:
             save_file({"state": self.state}, path)

@@ -85,27 +85,28 @@ class Pruning:
 
 
 def ready_estimator(specification: str, keep_ratios: Sequence[float], *, searches: bool = True) -> ImportanceEstimator:
-    """Load an estimator; one that stops at a keep ratio of its own, and was given none, stops at the lowest of these.
+    """Load an estimator, and set its parameter ``keep_ratio``, if it has one that is not set, to the lowest ratio.
 
-    One that searches a ratio only when it is given one, as LLMLingua-2 does, is given one where there is only one, and
-    else ranks everything without.
+    An estimator that searches for one ratio only if it is set, as LLMLingua-2 does, gets it only if there is a single
+    ratio. Otherwise it ranks all units.
 
     Parameters
     ----------
     specification
-        As on the command line.
+        The estimator, as on the command line.
     keep_ratios
-        What will be cut from its ranking.
+        The ratios that will be cut from its ranking.
     searches
-        Whether a single ratio may be searched. A plan says no: another ratio may be added to it later, and all are to
-        come from one procedure.
+        Whether a single ratio may be searched for. In a plan it may not: another ratio may be added later, and all
+        should come from one procedure.
     """
     estimator = load_estimator(specification)
-    given = parse_specification(specification)[1]
-    own = estimator.parameters()
-    stops = "keep_ratio" in own and (own["keep_ratio"] is not None or (searches and len(keep_ratios) == 1))
-    if stops and "keep_ratio" not in given:
-        separator = "," if given else ":"
+    typed = parse_specification(specification)[1]
+    parameters = estimator.parameters()
+    may_search = searches and len(keep_ratios) == 1
+    stops = "keep_ratio" in parameters and (parameters["keep_ratio"] is not None or may_search)
+    if stops and "keep_ratio" not in typed:
+        separator = "," if typed else ":"
         estimator = load_estimator(f"{specification}{separator}keep_ratio={min(keep_ratios)}")
     return estimator
 

@@ -1,9 +1,9 @@
-"""Steps in other processes: what they raise comes back, whatever it is."""
+"""Steps in order and in other processes: what is waited for, and what a failure stops."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -66,3 +66,77 @@ def test_a_reason_ends_in_no_more_points_than_it_has(tmp_path: Path) -> None:
     """An ellipsis at its end stays one."""
     with pytest.raises(DistillationError, match=r"so on\.\.\. Mend that"):
         run_steps([CutOff(PLAN, tmp_path)], jobs=1, say=lambda _: None)
+
+
+class Scripted(Step):
+    """A step of a small graph, which notes when it is done.
+
+    Its name is the last part of its folder; what it does stands in class attributes, by that name.
+    """
+
+    wanted: ClassVar[dict[str, tuple[str, ...]]] = {}
+    already_made: ClassVar[set[str]] = set()
+    failing: ClassVar[set[str]] = set()
+    done: ClassVar[list[str]] = []
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return self.out.name
+
+    @property
+    def folder(self) -> Path:
+        """Return a folder of its own."""
+        return self.out
+
+    @property
+    def needs(self) -> tuple[Step, ...]:
+        """Return the steps before it."""
+        return tuple(Scripted(PLAN, self.out.parent / name) for name in self.wanted.get(self.name, ()))
+
+    def own_identity(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def made(self) -> bool:
+        """Return whether it was made before."""
+        return self.name in self.already_made
+
+    def work(self, say: Say) -> None:
+        """Note it, or fail."""
+        if self.name in self.failing:
+            raise DistillationError(f"{self.name} cannot be done")
+        self.done.append(self.name)
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    """Return the class of steps: b needs a, c needs b, and d needs nothing."""
+    monkeypatch.setattr(Scripted, "wanted", {"b": ("a",), "c": ("b",)})
+    for name, empty in (("already_made", set[str]()), ("failing", set[str]()), ("done", list[str]())):
+        monkeypatch.setattr(Scripted, name, empty)
+    return Scripted
+
+
+def test_a_step_comes_after_what_it_needs_and_else_in_its_place(tmp_path: Path, graph: type[Scripted]) -> None:
+    """Steps given in any order are done in one that works; among those that can begin, the first given is first."""
+    run_steps([graph(PLAN, tmp_path / name) for name in "cbda"], jobs=1, say=lambda _: None)
+    assert graph.done == ["d", "a", "b", "c"]
+
+
+def test_a_step_that_is_not_among_them_counts_as_done(tmp_path: Path, graph: type[Scripted]) -> None:
+    """What was finished earlier is not waited for."""
+    run_steps([graph(PLAN, tmp_path / name) for name in "bc"], jobs=1, say=lambda _: None)
+    assert graph.done == ["b", "c"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("made", [set(), {"b"}])
+def test_a_failure_stops_only_what_needs_it(tmp_path: Path, graph: type[Scripted], made: set[str]) -> None:
+    """What needs a failed step is not begun, nor what needs that, even if it was made earlier; the rest is done."""
+    graph.failing.add("a")
+    graph.already_made.update(made)
+    failures = 3 - len(made)
+    with pytest.raises(DistillationError, match=rf"{failures} of 4 steps failed, 1 are done .* the first, a: a cannot"):
+        run_steps([graph(PLAN, tmp_path / name) for name in "abcd"], jobs=1, say=lambda _: None)
+    assert graph.done == ["d"]

@@ -84,7 +84,8 @@ def forecast(
     out
         The folder of the plan: chains that are sampled there already are counted instead of guessed.
     reasoning_tokens
-        Mean number of reasoning tokens in a chain, where none are sampled; cut to what ``max_new_tokens`` leaves room for.
+        Mean number of reasoning tokens in a chain, where none are sampled; no more than ``max_new_tokens`` leaves room
+        for.
     question_tokens
         Mean number of tokens in a question, where questions are not read.
 

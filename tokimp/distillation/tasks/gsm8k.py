@@ -24,9 +24,9 @@ _CLOSING_FENCE = re.compile(r"\s*```")
 class Gsm8k(Task):
     r"""School mathematics; the answer is a number in a JSON object, ``{"answer": "18"}``.
 
-    So Singh and Hakkani-Tuer (2026) ask for it. Questions are read from GSM8K's own records, in a file or from the hub
-    (``gsm8k``, the default), or from any chains that `tokimp.load_chains` reads and that say what is right. `split` is
-    the hub's; a file is one split by itself.
+    Singh and Hakkani-Tuer (2026) ask for it in this form. Questions are read from GSM8K's own records, in a file or
+    from the hub (``gsm8k``, the default), or from any chains that `tokimp.load_chains` reads and that have a gold
+    answer. `split` is the hub's; a file is one split by itself.
 
     Parameters
     ----------
@@ -58,10 +58,10 @@ class Gsm8k(Task):
         >>> Gsm8k().split('9 * 2 = 18 dollars.\n```json\n{"answer": 18}\n```')
         ('9 * 2 = 18 dollars.', '```json\n{"answer": 18}\n```')
         """
-        found = next(_answers(response), None)
-        if found is None:
+        last = next(_answers(response), None)
+        if last is None:
             return None
-        begin, end, _ = found
+        begin, end, _ = last
         fence = _FENCE.search(response, 0, begin)
         closing = _CLOSING_FENCE.match(response, end)
         if fence is not None and closing is not None:
@@ -70,13 +70,13 @@ class Gsm8k(Task):
 
     def is_right(self, answer: str, gold: str) -> bool:
         """Compare the number in the JSON object, or else after ``####`` or ``A:``, with the right one."""
-        found = next(_answers(answer), None)
-        value = split_answer(answer).value if found is None else found[2]
+        last = next(_answers(answer), None)
+        value = split_answer(answer).value if last is None else last[2]
         return same_value(value, split_answer(gold).value)
 
 
 def _answers(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where JSON objects with an answer begin and end, and that answer; the last one first."""
+    """Yield begin, end and answer of each JSON object that has an answer, the last object first."""
     # Numbers stay as they are written: a float would lose the digits of a long one.
     decoder: Any = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
     begin = text.rfind("{")
@@ -86,7 +86,7 @@ def _answers(text: str) -> Iterator[tuple[int, int, str]]:
         except (json.JSONDecodeError, RecursionError):
             value, end = None, begin
         answer = value.get("answer") if isinstance(value, dict) else None
-        # With a digit at least: weak models repeat the instruction, {"answer": "NUMBER"}.
+        # It must have a digit: weak models repeat the instruction, {"answer": "NUMBER"}.
         if isinstance(answer, str) and any(character.isdigit() for character in answer):
             yield begin, end, str(answer)
         begin = text.rfind("{", 0, begin)

@@ -21,7 +21,7 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _GOES_ON = re.compile(r"(?::|\\\[|\\\(|\$\$|\\begin\{[a-z]+\*?\})\s*\Z")
 _DISPLAY_ENDS = re.compile(r"\s*(?:\\\]|\\\)|\$\$?|\\end\{[a-z]+\*?\})*[.!]?")
 _TEXT = re.compile(r"\\(?:text|mbox|textbf|textrm|mathrm)\s*\{([^{}]*)\}")
-# Hendrycks et al. leave a unit after a number out of account as well.
+# Hendrycks et al. ignore a unit after a number as well.
 _UNIT = re.compile(r"(?<=[\d}])\s*(?:\\[ ,;!]\s*)?\\(?:text|mbox|textrm|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?\s*\Z")
 _SPACING = re.compile(r"\\!|\\left|\\right")
 _DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})")
@@ -72,10 +72,10 @@ class Math(Task):
         >>> Math().split(r"Adding, we get $3 + 4$. Thus, the final answer is: $\boxed{7}$. Done.")
         ('Adding, we get $3 + 4$.', 'Thus, the final answer is: $\\boxed{7}$.')
         """
-        found = _last_box(response)
-        if found is None:
+        last = _last_box(response)
+        if last is None:
             return None
-        box, end, _ = found
+        box, end, _ = last
         begin = _answer_begin(response, box)
         ends = _DISPLAY_ENDS.match(response, end)
         end = end if ends is None else ends.end()
@@ -95,8 +95,8 @@ class Math(Task):
     @staticmethod
     def value(text: str) -> str | None:
         """Return what is in the last box of a text that has something in it; ``None`` where there is none."""
-        found = _last_box(text)
-        return None if found is None else found[2]
+        last = _last_box(text)
+        return None if last is None else last[2]
 
 
 def _last_box(text: str) -> tuple[int, int, str] | None:
@@ -108,7 +108,10 @@ def _last_box(text: str) -> tuple[int, int, str] | None:
 
 
 def _answer_begin(response: str, box: int) -> int:
-    """Return where the sentence that holds a box begins; what opens a display or ends in a colon belongs to it."""
+    """Return where the sentence that holds a box begins.
+
+    A sentence before it belongs to it if it opens a display or ends in a colon.
+    """
     starts = sentence_starts(response)
     index = bisect_right(starts, box) - 1
     while index and _GOES_ON.search(response, starts[index - 1], starts[index]):
@@ -117,5 +120,5 @@ def _answer_begin(response: str, box: int) -> int:
 
 
 def _bare(value: str) -> str:
-    """Leave out how a value is set: a unit, text mode around words, signs of degrees, spacing."""
+    """Remove what only sets a value: a unit, text mode around words, signs of degrees, spacing."""
     return _SPACING.sub("", _DEGREES.sub("", _TEXT.sub(r"\1", _UNIT.sub("", value)))).strip()

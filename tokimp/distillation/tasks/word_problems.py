@@ -53,7 +53,7 @@ class WordProblems(Task):
         ]
 
     def split(self, response: str) -> tuple[str, str] | None:
-        r"""Divide a response at its first line ``#### 42``; whatever a model goes on to write after it is left out.
+        r"""Divide a response at its first line ``#### 42``; what a model writes after it is left out.
 
         >>> WordProblems().split("Tom has 2+3=5 pens.\n#### 5\n\nMia has")
         ('Tom has 2+3=5 pens.', '#### 5')
@@ -63,5 +63,5 @@ class WordProblems(Task):
 
     def is_right(self, answer: str, gold: str) -> bool:
         """Compare the number after ``####`` with the right one."""
-        found = _ANSWER.search(answer)
-        return found is not None and same_value(split_answer(found.group()).value, gold)
+        line = _ANSWER.search(answer)
+        return line is not None and same_value(split_answer(line.group()).value, gold)
