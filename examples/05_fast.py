@@ -31,7 +31,7 @@ def rows(folder: str) -> list[list[float]]:
     """Return one row of `COLUMNS` a chain."""
     result = ti.load(f"{folder}/results.nc").to_dataset()
     exact, fast = (result.sel(estimator=method) for method in METHODS)
-    found = []
+    table_rows = []
     for index in range(result.sizes["chain"]):
         tokens = np.flatnonzero(result.chain_index.values == index)
         n = len(tokens)
@@ -43,7 +43,7 @@ def rows(folder: str) -> list[list[float]]:
         ]
         seen = np.append(paths[0], result.full_loglik_joint.values[index])
         kept = [set(np.flatnonzero(rank >= n - n // 2).tolist()) for rank in ranks]
-        found.append(
+        table_rows.append(
             [
                 n,
                 scratch / float(exact.tokens_forwarded[index]),
@@ -54,7 +54,7 @@ def rows(folder: str) -> list[list[float]]:
                 float(fast.diagnostic_audit_agreement[index]),
             ]
         )
-    return found
+    return table_rows
 
 
 if Path(sys.argv[1]).is_dir():

@@ -29,7 +29,7 @@ class DeletedTokens(TextTokenInput):  # type: ignore[misc] # captum has no annot
         self.n_itp_features = len(chain.reasoning_ids)
 
     def to_tensor(self) -> torch.Tensor:
-        """Return a one for each token that is there."""
+        """Return 1 for each token that is not ablated."""
         return torch.ones_like(self.itp_tensor)
 
     def to_model_input(self, perturbed_tensor: torch.Tensor | None = None) -> torch.Tensor:
@@ -56,8 +56,8 @@ for chain in ti.load_chains(sys.argv[1]):
         begin = time.perf_counter()
         with torch.no_grad():
             target = torch.tensor(tokenized.answer_ids)
-            found = ablation.attribute(DeletedTokens(tokenized, tokenizer), target=target, forward_in_tokens=False)
-        theirs = found.seq_attr.numpy()
+            ablated = ablation.attribute(DeletedTokens(tokenized, tokenizer), target=target, forward_in_tokens=False)
+        theirs = ablated.seq_attr.numpy()
         seconds["captum"].append(time.perf_counter() - begin)
         begin = time.perf_counter()
         ours = leave_one_out.estimate(tokenized, scorer, ti.load_objective("answer")).scores

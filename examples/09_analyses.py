@@ -102,14 +102,14 @@ def analyses(name: str, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def run(name: str, folder: Path, chains: Sequence[ti.Chain], scorer: ti.Scorer) -> xr.DataTree:
-    """Rank the chains as one of the runs says, or read the result that is there."""
+    """Rank the chains as one of the runs says, or read its result if there is one."""
     unit, objective, is_cut = RUNS[name]
     file = folder / name / "results.nc"
     if file.exists():
         return ti.load(file)
-    given = [without_conclusion(chain) for chain in chains[: max(1, len(chains) // 3)]] if is_cut else chains
+    to_rank = [without_conclusion(chain) for chain in chains[: max(1, len(chains) // 3)]] if is_cut else chains
     methods = [*(CHEAP if is_cut else METHODS), "position"]
-    result = ti.compare(given, scorer, methods, objective=objective, unit=unit, out=folder / name)
+    result = ti.compare(to_rank, scorer, methods, objective=objective, unit=unit, out=folder / name)
     ti.save(result, file)
     return result
 
@@ -124,21 +124,21 @@ def show(tables: Sequence[Any]) -> None:
 def groups_of(chain: xr.Dataset, unit_kind: str) -> list[str]:
     """Return the group of each unit: filler, conclusion, or a token's category; any other sentence is a step."""
     last = sentence_starts(str(chain["reasoning"].item()))[-1]
-    found = []
+    groups = []
     for unit in range(int(chain["unit"].max()) + 1):
         tokens = np.flatnonzero(chain["unit"].to_numpy() == unit)
         categories = [label for label in chain["category"].to_numpy()[tokens] if label]
         if chain["filler"].to_numpy()[tokens].mean() > 0.5:
-            found.append("filler")
+            groups.append("filler")
         elif chain["token_end"].to_numpy()[tokens[0]] > last:
-            found.append("conclusion")
+            groups.append("conclusion")
         elif unit_kind == "sentence":
-            found.append("step")
+            groups.append("step")
         else:
             # A space before a digit is a token, and has no category of its own.
             category = categories[0] if categories else "grammar"
-            found.append("connective" if category == "meta_discourse" else category)
-    return found
+            groups.append("connective" if category == "meta_discourse" else category)
+    return groups
 
 
 def explain(joint: xr.DataTree, answer: xr.DataTree) -> None:
@@ -154,10 +154,10 @@ def explain(joint: xr.DataTree, answer: xr.DataTree) -> None:
         _, firsts = np.unique(units, return_index=True)
         own = -np.bincount(units, one["logprob"].to_numpy())
         lost, lost_answer = (
-            each["importance"].sel(estimator="leave_one_out").to_numpy()[firsts] for each in (one, other)
+            run["importance"].sel(estimator="leave_one_out").to_numpy()[firsts] for run in (one, other)
         )
         ranks = [
-            each["rank"].sel(estimator="greedy").to_numpy()[firsts] / max(1, len(firsts) - 1) for each in (one, other)
+            run["rank"].sel(estimator="greedy").to_numpy()[firsts] / max(1, len(firsts) - 1) for run in (one, other)
         ]
         groups = groups_of(one, str(joint.attrs["unit"]))
         columns = (own, lost + own - lost_answer, lost_answer, np.abs(lost_answer) < 0.01, *ranks)
@@ -180,22 +180,22 @@ def explain(joint: xr.DataTree, answer: xr.DataTree) -> None:
 
 
 def first_to_go(result: xr.DataTree, share: float = 0.1) -> None:
-    """Print what the first units to go are, by estimator: shares of filler, and of the categories of the rest."""
+    """Print what the first deleted units are, by estimator: shares of filler, and of the categories of the rest."""
     print(f"What the first {share:.0%} of the {result.attrs['unit']}s to go are, by estimator")
     for label in result.to_dataset()["estimator"].to_numpy():
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for _, chain in iterate(result):
             ranks = chain["rank"].sel(estimator=label).to_numpy()
             for place in np.flatnonzero(ranks < int(len(ranks) * share)):
                 category = str(chain["category"].to_numpy()[place]) or "space"
-                found["filler" if chain["filler"].to_numpy()[place] else category] += 1
-        shares = ", ".join(f"{name} {number / found.total():.0%}" for name, number in found.most_common(4))
+                counts["filler" if chain["filler"].to_numpy()[place] else category] += 1
+        shares = ", ".join(f"{name} {number / counts.total():.0%}" for name, number in counts.most_common(4))
         print(f"{label!s:<20} {shares}")
     print()
 
 
 def main() -> None:
-    """Do what is not done yet, and print everything."""
+    """Run the comparisons and analyses that have no result yet, and print everything."""
     torch.set_num_threads(1)
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def main() -> None:
         show([cost_table(result)])
         for analysis, parameters in analyses(name, folder):
             began, chosen = time.process_time(), ti.load_analysis(analysis, **parameters)
-            # The same analysis with other parameters stands in the place of the one before it.
+            # The node of an analysis replaces that of the same analysis with other parameters.
             done = f"/analysis/{analysis}" in result.groups
             if not done or json.loads(result[f"analysis/{analysis}"].attrs["parameters"]) != described(chosen):
                 result = ti.analyze(result, chosen, scorer=scorer if chosen.requires else None)
@@ -233,8 +233,8 @@ def main() -> None:
 
 def described(analysis: ti.Analysis) -> dict[str, Any]:
     """Return an analysis's parameters as a result holds them."""
-    found: dict[str, Any] = json.loads(json.dumps(analysis.parameters()))
-    return found
+    parameters: dict[str, Any] = json.loads(json.dumps(analysis.parameters()))
+    return parameters
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def try_sentences(source: str, out: str, count: int | None = None) -> None:
     """Prune the recorded chains sentences first; print how far that is from the exact runs."""
     scorer = ti.load_scorer(smollm2_folder(), backend="transformer_lens")
     chains = {chain.id: chain for chain in ti.load_chains(source)}
-    found: dict[int, list[list[float]]] = {}
+    figures: dict[int, list[list[float]]] = {}
     for path in sorted(Path(out).glob("*.npz"))[:count]:
         data = np.load(path)
         length = len(exact := data["order"])
@@ -210,9 +210,9 @@ def try_sentences(source: str, out: str, count: int | None = None) -> None:
             order, after, scored = sentences_first(chain, scorer, most)
             gap = float(np.mean(best - after) / np.ptp(np.append(best, full)))
             overlap = len(set(order[-(length // 2) :]) & set(exact[-(length // 2) :].tolist())) / (length // 2)
-            found.setdefault(most, []).append([gap, overlap, length * (length + 1) / 2 / scored])
-            print(path.stem, most, *(f"{value:.3f}" for value in found[most][-1]), flush=True)
-    for most, rows in found.items():
+            figures.setdefault(most, []).append([gap, overlap, length * (length + 1) / 2 / scored])
+            print(path.stem, most, *(f"{value:.3f}" for value in figures[most][-1]), flush=True)
+    for most, rows in figures.items():
         gap, overlap, fewer = np.mean(rows, axis=0)
         name = f"tokens of the {most} cheapest sentences" if most else "one sentence after the other"
         print(f"{name:40} gap {gap:.3f}  overlap {overlap:.2f}  deletions scored, times fewer {fewer:.1f}")
