@@ -136,6 +136,6 @@ def test_tokens_and_template_added_later_are_noticed() -> None:
 def test_tokenizing_leaves_the_tokenizer_as_it_was() -> None:
     """The caller's tokenizer still reads control strings as control tokens, with its BOS."""
     tokenizer = byte_level(bos=True, template=CHATML)
-    before = tokenizer("a<|im_end|>")["input_ids"]
+    ids = tokenizer("a<|im_end|>")["input_ids"]
     tokenize_chain(Chain("c", "q", "a<|im_end|>", "7"), tokenizer)
-    assert tokenizer("a<|im_end|>")["input_ids"] == before
+    assert tokenizer("a<|im_end|>")["input_ids"] == ids

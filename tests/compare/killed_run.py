@@ -50,10 +50,10 @@ class InSequence(ImportanceEstimator):
         steps: list[tuple[float, float]] = []
         while len(kept) > self.left:
             positions = sorted(position for unit in kept for position in chain.units[unit])
-            found = scorer.score_deletions(chain, positions, [chain.units[unit] for unit in kept], objective)
-            best = int(np.argmax(found.objective))
+            deleted = scorer.score_deletions(chain, positions, [chain.units[unit] for unit in kept], objective)
+            best = int(np.argmax(deleted.objective))
             order[kept[best]] = len(steps)
-            steps.append((found.answer[best], found.reasoning[best]))
+            steps.append((deleted.answer[best], deleted.reasoning[best]))
             del kept[best]
         answer, reasoning = np.array(steps, dtype=np.float64).reshape(-1, 2).T
         scores = np.where(order < 0, len(order), order).astype(np.float64)

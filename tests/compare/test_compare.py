@@ -318,7 +318,8 @@ def test_a_long_wrong_answer_counts_toward_the_context() -> None:
 def test_no_chain_left_is_an_error() -> None:
     """Where every chain is left out, the error gives the first one's reason."""
     chains = [Chain(f"bad-{i}", "?", "1" * (50 + i), "1") for i in range(2)]
-    with pytest.raises(ChainError, match=r"none of 2 chains can be used.*'bad-0': 54 tokens, but ByteScorer reads at most 40"):
+    reason = r"none of 2 chains can be used.*'bad-0': 54 tokens, but ByteScorer reads at most 40"
+    with pytest.raises(ChainError, match=reason):
         compare(chains, script.ByteScorer(), ["position"], skipped=[])
 
 
@@ -327,7 +328,7 @@ def test_log_probabilities_that_are_not_finite_are_an_error() -> None:
 
     class Overflowing(script.ByteScorer):  # type: ignore[misc] # the script is loaded at run time
         def logprobs(self, chains: list[TokenizedChain]) -> list[SpanLogprobs]:
-            return [replace(found, answer=found.answer * np.inf) for found in super().logprobs(chains)]
+            return [replace(logprobs, answer=logprobs.answer * np.inf) for logprobs in super().logprobs(chains)]
 
     with pytest.raises(ScorerError, match=r"chain 'one'.*'Overflowing' in float64"):
         compare(script.CHAINS, Overflowing(), ["position"])

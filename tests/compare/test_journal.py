@@ -60,10 +60,10 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY) as journal:
         assert journal.created == created
         assert same_cell(journal.cell(0, 1), CELL)
-        found = journal.cell(0, 2)
-        assert found is not None
-        assert found.importance.order is None
-        assert found.importance.trajectory is None
+        read_back = journal.cell(0, 2)
+        assert read_back is not None
+        assert read_back.importance.order is None
+        assert read_back.importance.trajectory is None
         again = journal.unpruned(0)
         assert again is not None
         assert again.logprobs.reasoning.tobytes() == unpruned.logprobs.reasoning.tobytes()
@@ -97,8 +97,8 @@ def test_a_damaged_cell_is_absent_or_unharmed(folder: Path, data: st.DataObject)
     try:
         path.write_bytes(damaged)
         with Journal(folder, IDENTITY) as journal:
-            found = journal.cell(0, 0)
-            assert found is None or same_cell(found, CELL)
+            stored = journal.cell(0, 0)
+            assert stored is None or same_cell(stored, CELL)
             journal.store_cell(0, 0, CELL)
             assert same_cell(journal.cell(0, 0), CELL)
     finally:

@@ -68,9 +68,14 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = ti.compare.__globals__["versions"]
 
     def versions(scorer: Scorer) -> dict[str, str]:
-        found: dict[str, str] = {**numbers(scorer), "tokimp": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.23.0"}
+        installed: dict[str, str] = {
+            **numbers(scorer),
+            "tokimp": "0.1.0",
+            "torch": "2.13.0+cpu",
+            "transformers": "5.23.0",
+        }
         backend = {"nnsight": "0.8.1", "transformer_lens": "4.3.0", "transformers": "5.23.0"}
-        return {**found, "backend": backend[scorer.backend]}
+        return {**installed, "backend": backend[scorer.backend]}
 
     monkeypatch.setitem(ti.compare.__globals__, "versions", versions)
     monkeypatch.setattr("tokimp.distillation.ask.ask.versions", versions)
@@ -81,10 +86,10 @@ def copy(name: str, to: Path) -> Path:
     return Path(shutil.copytree(EARLIER / name, to / name))
 
 
-def same(found: xr.DataTree, before: xr.DataTree, *names: str) -> None:
+def same(new: xr.DataTree, earlier: xr.DataTree, *names: str) -> None:
     """Assert that variables of two results agree: to the bit where the machine is of the same kind."""
     for name in names:
-        now, then = found[name].to_numpy(), before[name].to_numpy()
+        now, then = new[name].to_numpy(), earlier[name].to_numpy()
         if SAME_MACHINE:
             np.testing.assert_array_equal(now, then, err_msg=name)
         else:
@@ -95,18 +100,18 @@ def same(found: xr.DataTree, before: xr.DataTree, *names: str) -> None:
 def test_the_numbers_are_those_of_before(run: str, scorers: dict[str, Scorer]) -> None:
     """Importance, rank and likelihoods of every estimator, on both backends, are the bits that 0.1.0 computed."""
     backend, objective, unit = RUNS[run]
-    found = ti.compare(ti.demo_chains(limit=2), scorers[backend], ESTIMATORS, objective=objective, unit=unit)
-    before = ti.load(EARLIER / run / "results.nc")
+    new = ti.compare(ti.demo_chains(limit=2), scorers[backend], ESTIMATORS, objective=objective, unit=unit)
+    earlier = ti.load(EARLIER / run / "results.nc")
     likelihoods = ["logprob", "loglik_joint", "loglik_answer", "loglik_reasoning"]
-    same(found, before, "importance", *likelihoods, "tokens_forwarded", *(["rank"] if SAME_MACHINE else []))
+    same(new, earlier, "importance", *likelihoods, "tokens_forwarded", *(["rank"] if SAME_MACHINE else []))
 
 
 def test_an_earlier_result_opens_and_can_be_analyzed() -> None:
     """A results.nc of 0.1.0 is valid, and an analysis that asks the model again accepts it."""
-    before = ti.load(EARLIER / "compare" / "results.nc")
+    earlier = ti.load(EARLIER / "compare" / "results.nc")
     ti.validate(before)
-    found = ti.analyze(before, "faithfulness", keep_ratios=[0.5, 0.8], n_uniform=2)
-    assert "/analysis/faithfulness" in found.groups
+    analysed = ti.analyze(earlier, "faithfulness", keep_ratios=[0.5, 0.8], n_uniform=2)
+    assert "/analysis/faithfulness" in analysed.groups
 
 
 def test_an_earlier_run_is_refused_for_its_version(scorers: dict[str, Scorer], tmp_path: Path) -> None:
@@ -133,11 +138,11 @@ def test_an_earlier_run_of_the_same_version_goes_on(
 
     monkeypatch.setitem(ti.compare.__globals__, "run_cell", counting)
     folder = copy("interrupted_compare", tmp_path)
-    found = ti.compare(
+    continued = ti.compare(
         ti.demo_chains(limit=2), scorers["nnsight"], ESTIMATORS, objective="answer", unit="word", out=folder
     )
     assert computed == ["greedy", "gradient", "h2o"]
-    same(found, ti.load(folder / "results.nc"), "importance", "rank")
+    same(continued, ti.load(folder / "results.nc"), "importance", "rank")
 
 
 @pytest.mark.usefixtures("as_before")
@@ -158,6 +163,6 @@ def test_earlier_samples_and_answers_go_on(tmp_path: Path, monkeypatch: pytest.M
 def test_an_earlier_plan_is_finished(tmp_path: Path) -> None:
     """A plan that 0.1.0 followed to its end is done: every cell is there, and nothing is done again."""
     folder, told = copy("distill", tmp_path), list[str]()
-    found = distill(Plan.load(EARLIER / "plan.yaml"), folder, say=told.append)
-    assert found.missing == ()
+    results = distill(Plan.load(EARLIER / "plan.yaml"), folder, say=told.append)
+    assert results.missing == ()
     assert not [line for line in told if "train" in line]

@@ -33,8 +33,8 @@ def sequential() -> xr.DataTree:
 def test_ranks_are_the_order_of_a_stable_sort(scores: list[int]) -> None:
     """The unit of rank r is the r-th of the units sorted by score, those that tie from the left."""
     expected = sorted(range(len(scores)), key=lambda unit: (scores[unit], unit))
-    found = ranks(np.array(scores, dtype=float))
-    assert [found.tolist().index(place) for place in range(len(scores))] == expected
+    places = ranks(np.array(scores, dtype=float))
+    assert [places.tolist().index(place) for place in range(len(scores))] == expected
 
 
 def test_what_estimators_say_is_spread_over_tokens() -> None:
@@ -131,8 +131,8 @@ def test_other_names_are_free() -> None:
 @pytest.mark.parametrize(("text", "problem"), [("a\0", "NUL"), ("\udc00", "surrogate"), ("é\U0001f600\n", None)])
 def test_what_a_file_cannot_hold_is_named(text: str, problem: str | None) -> None:
     """NUL and half surrogate pairs are found; every other text can be stored."""
-    found = unstorable(text)
-    assert found is None if problem is None else problem in str(found)
+    reason = unstorable(text)
+    assert reason is None if problem is None else problem in str(reason)
 
 
 def test_the_document_lists_every_reserved_name() -> None:

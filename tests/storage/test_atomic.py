@@ -70,7 +70,7 @@ def test_leftovers_are_removed_by_name(tmp_path: Path) -> None:
 
 def test_records_and_objects_are_json_in_utf_8(tmp_path: Path) -> None:
     """Records stand one a line, whatever line breaks their texts hold; letters are written as they are."""
-    records = [{"text": "a\nb\u2028é"}, {"n": 1}]
+    records: list[dict[str, object]] = [{"text": "a\nb\u2028é"}, {"n": 1}]
     write_records(tmp_path / "records.jsonl", records)
     content = (tmp_path / "records.jsonl").read_text("utf-8")
     assert [json.loads(line) for line in content.split("\n")[:-1]] == records

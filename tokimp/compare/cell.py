@@ -34,7 +34,7 @@ class UnprunedLogprobs:
     Attributes
     ----------
     logprobs
-        Of the reasoning and of the answer, in nats, float32.
+        The log-probabilities of reasoning and answer, in nats, float32.
     seconds
         Wall time of scoring the chain.
     tokens_forwarded

@@ -89,7 +89,7 @@ ATTRIBUTES: Mapping[str, str] = {
 def ranks(scores: FloatArray) -> IntArray:
     """Return the deletion order that scores imply: the least important unit has rank 0 and goes first.
 
-    Of units that tie, the leftmost goes first.
+    If units tie, the leftmost goes first.
 
     Parameters
     ----------

@@ -84,11 +84,11 @@ def test_letters_are_compared_as_letters() -> None:
 
 def test_expressions_are_compared_in_any_thread() -> None:
     """The library's time limit needs the main thread; elsewhere there is none, and the verdict is the same."""
-    found: list[bool] = []
-    thread = threading.Thread(target=lambda: found.append(same_value(r"\frac{3}{4}", "0.75")))
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(same_value(r"\frac{3}{4}", "0.75")))
     thread.start()
     thread.join()
-    assert found == [True]
+    assert answers == [True]
 
 
 @pytest.mark.parametrize(
