@@ -69,7 +69,7 @@ class Number(Constraint):
         """Return whether the value is a finite number within the bounds."""
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
             return False
-        return (
+        return bool(
             math.isfinite(value)
             and (self.least is None or value >= self.least)
             and (self.most is None or value <= self.most)
@@ -110,7 +110,7 @@ class WholeNumber(Constraint):
         """Return whether the value is a whole number within the bounds."""
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             return False
-        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+        return bool((self.least is None or value >= self.least) and (self.most is None or value <= self.most))
 
     def __str__(self) -> str:
         """Return the bounds in words."""

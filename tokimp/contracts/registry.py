@@ -173,7 +173,7 @@ def _instance(description: Description[P], specification: str | P, **more: Any) 
         instance: P = _build(kind, specification, **more)
         return instance
     base, cls = description.base, type(specification)
-    if not isinstance(specification, base):
+    if not issubclass(cls, base):
         raise PluginError(
             f"{' '.join(repr(specification).split())} is no {singular(kind)}; give a name, such as "
             f"{(names(kind) or ['module:Class'])[0]!r}, or an instance of a subclass of {base.__name__}"

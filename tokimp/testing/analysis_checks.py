@@ -83,7 +83,7 @@ def check_analysis(
         result = toy_run(list(chains), scorer)
     case = _Case(instance, scorer, chains, objective or Joint())
     _check_node(case, result)
-    for label in map(str, result["estimator"].values):
+    for label in map(str, result["estimator"].to_numpy()):
         silent = without_cell(result, 0, label)
         case.analyzed(silent, f"if the estimator {label!r} says nothing about the first chain")
     for index in range(result.sizes["chain"]):
@@ -117,7 +117,8 @@ class _Case:
 
     def node(self, analyzed: xr.DataTree) -> xr.Dataset:
         """Return what the analysis gave, without what it cost."""
-        node = analyzed[f"analysis/{self.analysis.name}"].to_dataset(inherit=False)
+        stored: Any = analyzed[f"analysis/{self.analysis.name}"]
+        node: xr.Dataset = stored.to_dataset(inherit=False)
         node.attrs = {name: value for name, value in node.attrs.items() if name not in _COSTS}
         return node
 

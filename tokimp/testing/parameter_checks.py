@@ -32,10 +32,9 @@ def built(plugin: P | type[P], base: type[Any], check: str) -> P:
     check
         The name of the check it is given to, for messages.
     """
-    if isinstance(plugin, base):
-        return plugin
     if not isinstance(plugin, type):
-        raise AssertionError(f"{plugin!r} is neither an instance nor a subclass of {base.__name__}")  # noqa: TRY004 - as every rule
+        expect(isinstance(plugin, base), f"{plugin!r} is neither an instance nor a subclass of {base.__name__}")
+        return plugin
     expect(issubclass(plugin, base), f"{plugin.__name__} does not subclass {base.__name__}")
     abstract = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
     expect(not abstract, f"{plugin.__name__} does not define {abstract}")
