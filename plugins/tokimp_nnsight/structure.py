@@ -20,19 +20,19 @@ def module_path(model: torch.nn.Module, wanted: torch.nn.Module) -> str:
 
 
 def attention_paths(model: torch.nn.Module, layers: int) -> dict[int, str]:
-    """Return for each layer that has attention the dotted path of its attention module.
+    """Return the dotted path of the attention module, for each layer that has attention.
 
-    The blocks are the first module list with as many entries as the model has layers; the attention is the block's
-    child whose class is called so (``LlamaAttention``, ``GPT2Attention``, ...), which leaves recurrent layers out.
+    The first module list with as many entries as the model has layers holds the blocks. A block's attention is the
+    child whose class name ends in "Attention" (``LlamaAttention``, ``GPT2Attention``, ...). Recurrent layers have none.
     """
     for path, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == layers:
-            found = {}
+            paths = {}
             for index, block in enumerate(module):
                 for name, child in block.named_children():
                     if type(child).__name__.endswith("Attention"):
-                        found[index] = f"{path}.{index}.{name}"
-            return found
+                        paths[index] = f"{path}.{index}.{name}"
+            return paths
     return {}
 
 
@@ -41,8 +41,8 @@ def output_projection(attention: torch.nn.Module) -> torch.nn.Module:
     children: dict[str, Any] = dict(attention.named_children())
     for name in _PROJECTIONS:
         if name in children:
-            found: torch.nn.Module = children[name]
-            return found
+            projection: torch.nn.Module = children[name]
+            return projection
     raise UnsupportedError(
         f"the output projection of {type(attention).__name__} is none of {', '.join(_PROJECTIONS)}; "
         "use weights='pattern'"

@@ -102,7 +102,7 @@ def test_a_cache_is_continued_and_extended() -> None:
     subject, cache = decoder(), new_cache()
     with torch.no_grad():
         subject.extend(cache, subject.tensor([IDS[:4]]))
-        values = subject.predict(subject.tensor([IDS[4:6]]), subject.tensor([[[IDS[5], 200], [IDS[6], 201]]]), cache)
+        values = subject.predict(subject.tensor([IDS[4:6]]), torch.tensor([[[IDS[5], 200], [IDS[6], 201]]]), cache)
     wanted = [[*expected(5, [IDS[5]]), *expected(5, [200])], [*expected(6, [IDS[6]]), *expected(6, [201])]]
     np.testing.assert_allclose(values[0].numpy(), wanted, atol=1e-4)
     assert shapes_read(subject) == [(1, 4), (1, 2)]
