@@ -25,36 +25,37 @@ AGGREGATES = ("mean", "max")
 class Attention(ImportanceEstimator):
     """Scores a unit by the attention it receives; the objective is not used.
 
-    Within each layer and head a token's score is the mean, over some query positions, of the weight they give it. A
-    unit's score there is the sum over its tokens: the attention that goes to the unit. Layers and heads are then
-    aggregated. One pass over the full chain is all it takes.
+    In each layer and head, a token's score is the mean weight that some query positions give it. A unit's score there
+    is the sum over its tokens: the attention that goes to the unit. Layers and heads are then aggregated. The whole
+    takes one pass over the full chain.
 
     Parameters
     ----------
     query
-        Whose attention counts. A causal model predicts a token from the position before it, so the rows that
-        log P(answer) is made of begin at the last reasoning token and end before the last answer token; the row of
+        The positions whose attention counts. A causal model predicts a token from the position before it. So the rows
+        that log P(answer) is made of begin at the last reasoning token and end before the last answer token. The row of
         the last answer token predicts nothing of the chain.
 
         - ``answer``: the positions that answer tokens are predicted from. The first is the last reasoning token
           itself, so that token's attention to itself counts.
-        - ``last``: the last of these, from which the last answer token is predicted. Where the prompt format closes
-          the turn that token belongs to the closing, and the query has seen the whole answer.
-        - ``later``: every position after the token, those of its own unit and of the answer included, that can see
-          it. The mean is over these alone, so an early token is not favoured by their number, nor one outside a
-          sliding window punished. A position can see a token when some head of the layer gives it a weight above 0.
+        - ``last``: the last of these, from which the last answer token is predicted. If the prompt format closes the
+          turn, that token belongs to the closing, and the query has seen the whole answer.
+        - ``later``: every later position that can see the token, also in its own unit and in the answer. The mean is
+          over these positions only. An early token therefore gains nothing from having many of them, and a token
+          outside a sliding window loses nothing. A position can see a token if some head of the layer gives it a weight
+          above 0.
     weights
         - ``pattern``: the softmax weights.
         - ``value_norm``: each weight times the norm of the vector it moves (Kobayashi et al. 2020, "Attention is not
           only a weight", section 3). A unit's sum of norms is an upper bound of the norm of its tokens' sum.
         - ``rollout``: attention followed through the layers (Abnar and Zuidema 2020, "Quantifying attention flow in
-          transformers", section 3): the mean over heads, half of it mixed with half of the identity for the residual
-          stream, rows made to add up to 1, multiplied from the first layer to the last.
+          transformers", section 3): in each layer, half the mean over heads plus half the identity (for the residual
+          stream), with rows scaled to sum to 1; these matrices are multiplied from the first layer to the last.
     layers, heads
         Indices; all by default, negative ones count from the end. The same heads are taken from every layer; rollout
         multiplies the layers in the order given.
     aggregate
-        ``mean`` or ``max`` over the chosen layers and heads. Rollout leaves one matrix, and takes ``mean`` only.
+        ``mean`` or ``max`` over the chosen layers and heads. Rollout gives one matrix and allows ``mean`` only.
 
     Examples
     --------
@@ -129,16 +130,16 @@ class Attention(ImportanceEstimator):
 
 
 def attention_received(weights: torch.Tensor, chain: TokenizedChain, query: str) -> torch.Tensor:
-    """Return the mean weight that each reasoning token gets from the positions `query` names, [head, reasoning token].
+    """Return the mean weight that each reasoning token gets from some positions, [head, reasoning token].
 
     Parameters
     ----------
     weights
-        [head, query, key] over the whole sequence.
+        The attention weights of one layer over the whole sequence, [head, query, key].
     chain
-        Whose sequence it is.
+        The chain that the sequence belongs to.
     query
-        As for `Attention`.
+        The positions, as for `Attention`.
     """
     start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
     columns = weights[:, :, start:stop]

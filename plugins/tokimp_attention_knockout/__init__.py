@@ -14,17 +14,17 @@ __all__ = ["AttentionKnockout"]
 
 
 class AttentionKnockout(ImportanceEstimator):
-    """Scores a unit by the drop in the objective when all later tokens' attention to it is cut, positions kept.
+    """Scores a unit by the drop in the objective if no later token can attend to it; every token keeps its position.
 
     ``importance(u) = objective(chain) - objective(chain, u hidden from all that follows)``, in the objective's unit
-    (nats for the built-in ones). A negative score says that the chain is more likely when nothing looks back at the
-    unit. In every layer and head the weights on the unit go to zero and the others take their share (Geva et al. 2023,
-    "Dissecting recall of factual associations in auto-regressive language models", section 4.2); the unit's tokens
-    still attend to each other and to what precedes them.
+    (nats for the built-in ones). A negative score says that the chain is more likely if nothing looks back at the
+    unit. In every layer and head, the weights on the unit become zero and the other weights grow in proportion (Geva et
+    al. 2023, "Dissecting recall of factual associations in auto-regressive language models", section 4.2). The unit's
+    tokens still attend to each other and to what precedes them.
 
-    Beside `leave_one_out` it separates what deletion takes away from what it moves: here no position changes, and with
-    the objective ``joint`` the unit's own log-probability stays in the sum. One thing stays that deletion removes: the
-    token right after a unit is predicted from the unit's last position, which still holds that token.
+    Compared with `leave_one_out`, this separates what deletion removes from what it moves. No position changes here,
+    and with the objective ``joint`` the unit's own log-probability stays in the sum. One thing stays that deletion
+    removes: the token right after a unit is predicted from the unit's last position, which still holds its last token.
 
     Each unit takes one pass over the whole sequence, so n units of a chain of L tokens cost n L positions.
 

@@ -23,37 +23,38 @@ BASELINES = ("mean", "zero")
 class Gradient(ImportanceEstimator):
     """Scores a unit by the objective's gradient with respect to the input embeddings of its tokens.
 
-    Below, x is a token's embedding and g the gradient of the objective with respect to it. A unit is treated as one
-    input, its tokens' embeddings joined into one vector, so each definition holds for words and sentences as it does
-    for tokens: inner products add up over the tokens, absolute values are taken of the sum, and the norm is that of
-    the joined gradient. The tokens that are to be predicted stay the chain's; only inputs vary.
+    Below, x is a token's embedding and g is the gradient of the objective with respect to it. A unit is one input: the
+    embeddings of its tokens are joined into one vector. Each definition therefore holds for words and sentences as it
+    does for tokens: inner products are summed over the tokens, the absolute value is taken of the sum, and the norm is
+    that of the joined gradient. The tokens to be predicted stay the chain's; only inputs vary.
 
     Parameters
     ----------
     method
         - ``input_x_gradient``: g · x, the first-order estimate of the drop in the objective when the embedding is set
-          to zero (Shrikumar et al. 2016, arXiv 1605.01713); negative where that would raise the objective.
-        - ``absolute_input_x_gradient``: its absolute value, so a token that works against the objective counts as
-          much as one that works for it.
+          to zero (Shrikumar et al. 2016, arXiv 1605.01713); negative if that would raise the objective.
+        - ``absolute_input_x_gradient``: |g · x|, so a token that lowers the objective counts as much as one that
+          raises it.
         - ``l2_norm``: ||g||₂, how fast the objective can change with the embedding in any direction.
         - ``integrated_gradients``: (x - b) · the mean of g on the straight line from a baseline b to x, all tokens
           moving together (Sundararajan et al. 2017, section 3). The scores add up to the objective's change from the
           baseline to the chain (completeness); how far they miss it is reported.
     steps
-        Points on that line, those of Gauss-Legendre quadrature; a forward and a backward pass each.
+        Points on that line, placed by Gauss-Legendre quadrature. Each takes one forward and one backward pass.
     baseline
-        ``mean``: every token's is the mean over the chain's own reasoning tokens (a chain of a single token is its own
-        baseline, and its score is 0). ``zero``: embeddings of zero, as is usual for text; a model that normalises its
-        inputs (RMSNorm, LayerNorm: nearly every one) sees hardly more than their direction, which does not change on
-        the way from zero, so that much of the objective's change can happen in a short stretch of the line.
+        Where the line of integrated gradients starts. ``mean``: every token starts at the mean embedding of the chain's
+        reasoning tokens. A chain of a single token then is its own baseline and scores 0. ``zero``: every token starts
+        at an embedding of zeros, as is usual for text. Nearly every model normalises its inputs (RMSNorm, LayerNorm)
+        and sees little but their direction, which does not change on the way from zero; so much of the objective's
+        change can happen in a short stretch of the line.
 
     Notes
     -----
-    The diagnostics of integrated gradients are ``completeness_gap``, the scores' sum minus the objective's change (in
-    the objective's unit; nats for the built-in ones), and ``completeness_gap_relative``, its size as a share of the
-    size of that change. A large gap asks for more steps, or says that the scores are not to be trusted: along the line
-    the objective can swing so sharply that hundreds of steps miss it, with either baseline. `tokimp compare` prints
-    the gaps.
+    Integrated gradients have two diagnostics. ``completeness_gap`` is the sum of the scores minus the change of the
+    objective (in its unit; nats for the built-in ones). ``completeness_gap_relative`` is the size of the gap as a
+    share of the size of that change. If the gap is large, take more steps, or do not trust the scores: along the line
+    the objective can swing so sharply that hundreds of steps miss it, with either baseline. `tokimp compare` prints the
+    gaps.
 
     Examples
     --------
@@ -102,8 +103,8 @@ class Gradient(ImportanceEstimator):
         return Importance(np.abs(scores) if self.method == "absolute_input_x_gradient" else scores)
 
     def _integrated_gradients(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
-        # The baseline ``mean`` needs the embeddings before the first point on the line is known; a scorer gives them
-        # with the gradient at the chain itself, which is no point of an open quadrature rule: one pass more.
+        # The baseline ``mean`` needs the embeddings before the line is known. A scorer gives them only together with
+        # the gradient at the chain itself, which is no point of this quadrature: one more pass.
         embeddings, _ = _embeddings_and_gradients(chain, scorer, objective)
         start = np.zeros_like(embeddings)
         if self.baseline == "mean":
@@ -127,8 +128,8 @@ def _embeddings_and_gradients(
     chain: TokenizedChain, scorer: Scorer, objective: Objective, embeddings: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Return the reasoning tokens' embeddings and the gradient there, [reasoning token, d_model] each, float64."""
-    given = None if embeddings is None else embeddings.astype(np.float32)
-    at, gradients = scorer.embedding_gradients(chain, objective, given)
+    stand_ins = None if embeddings is None else embeddings.astype(np.float32)
+    at, gradients = scorer.embedding_gradients(chain, objective, stand_ins)
     broken = np.flatnonzero(~np.isfinite(gradients).all(axis=-1))
     if len(broken):
         raise EstimatorError(

@@ -16,22 +16,22 @@ __all__ = ["H2O"]
 class H2O(ImportanceEstimator):
     """Scores a unit by the attention that accumulates on it; the objective is not used.
 
-    In each layer and head a token's score is the sum of the weights that all later positions give it, the answer's
-    included; those of its own unit count, its attention to itself does not. A unit has the sum over its tokens, and
-    the mean over layers and heads is its importance. One pass over the full chain is all it takes.
+    In each layer and head, a token's score is the sum of the weights that all later positions give it, those of its own
+    unit and of the answer included. Its attention to itself does not count. A unit's importance is the sum over its
+    tokens, as the mean over layers and heads. The whole takes one pass over the full chain.
 
     The heavy hitters of Zhang et al. 2023 ("H2O: Heavy-hitter oracle for efficient generative inference of large
-    language models", sections 3.2 and 4) are those of the plain sum, ``normalise=False``. A token has the fewer later
-    positions the later it stands, so the plain sum favours early tokens for that alone: read it beside `position`.
-    H2O differs in what does not make a ranking of one finished chain: it counts a token's attention to itself, evicts
-    while it generates, each head its own tokens, and always keeps the most recent ones.
+    language models", sections 3.2 and 4) are those of the plain sum, ``normalise=False``. A late token has fewer
+    positions after it than an early one, so the plain sum favours early tokens for that reason alone: read it beside
+    `position`. H2O itself does more than rank the tokens of a finished chain. It counts a token's attention to itself,
+    evicts tokens while it generates, each head on its own, and always keeps the most recent ones.
 
     Parameters
     ----------
     normalise
-        Whether to divide a token's sum by the number of positions after it: its mean instead of its sum. Positions
-        that cannot see the token, because a layer's window has moved on, count; ``attention:query=later`` leaves them
-        out, and is the same where there are none.
+        Whether to divide a token's sum by the number of positions after it, which gives the mean. Positions that cannot
+        see the token, because a layer's sliding window has moved on, count here. ``attention:query=later`` leaves them
+        out; without such positions, both are the same.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class H2O(ImportanceEstimator):
         start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
 
         def received(weights: torch.Tensor) -> torch.Tensor:
-            # Column k of the strict lower triangle holds what the positions after k give it.
+            # Column k of the strict lower triangle has the weights that the positions after k give to k.
             total = weights.tril(-1)[:, :, start:stop].sum(dim=1)
             if self.normalise:
                 total = total / torch.arange(len(chain) - 1 - start, len(chain) - 1 - stop, -1, device=weights.device)

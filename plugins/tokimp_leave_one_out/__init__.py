@@ -19,12 +19,12 @@ class LeaveOneOut(ImportanceEstimator):
 
     ``importance(u) = objective(chain) - objective(chain without u)``, in the objective's unit (nats for the built-in
     ones). A negative score says that the chain is better preserved without the unit. Words and sentences are deleted
-    as a whole, so their scores are no sums of their tokens' scores.
+    as a whole, so their scores are not the sums of their tokens' scores.
 
-    Deletion closes the gap: the ids go, and what follows moves up (erasure in the sense of Li, Monroe and Jurafsky
-    2016, "Understanding neural networks through representation erasure", section 3). With the objective ``joint``,
-    a deleted unit's own log-probability leaves the sum as well, as in the first step of greedy pruning, which deletes
-    first the unit that this estimator scores lowest.
+    A deletion leaves no gap: the ids are removed, and those after them move up (erasure in the sense of Li, Monroe and
+    Jurafsky 2016, "Understanding neural networks through representation erasure", section 3). With the objective
+    ``joint``, a deleted unit's own log-probability leaves the sum as well. Greedy pruning begins the same way: it first
+    deletes the unit that this estimator scores lowest.
 
     Examples
     --------

@@ -31,29 +31,29 @@ class LLMLingua(ImportanceEstimator):
     """Scores a unit by LLMLingua-2's probability that its words are to be kept: TokenSkip's compressor.
 
     LLMLingua-2 (Pan et al. 2024, arXiv 2403.12968) is a token classifier distilled from a larger model's compressions.
-    It reads the reasoning alone: neither the question, nor the answer, nor the scorer's model, nor the objective. A
-    word has the mean probability of the classifier's tokens in it. A reasoning token has that of the word with which
-    it shares characters, the highest of them if there are several, and 0 where the classifier's tokenizer does not
-    know the characters, which LLMLingua-2 always drops. A unit has the mean over its tokens, being no more worth
-    keeping for being long. Needs the package ``llmlingua`` (the extra of that name); the classifier runs on the
-    scorer's device, and its positions are not counted among the scorer's.
+    It reads the reasoning only; question, answer, scorer and objective play no part. A word's probability is the mean
+    over the classifier's tokens in it. A reasoning token has the probability of the word that it shares characters
+    with, or the highest one if there are several. It has 0 if the classifier's tokenizer does not know its characters,
+    which LLMLingua-2 always drops. A unit's score is the mean over its tokens, so that long units gain nothing by their
+    length. This needs the package ``llmlingua`` (the extra of that name). The classifier runs on the scorer's device,
+    and its positions are not counted among the scorer's.
 
     Parameters
     ----------
     model
-        LLMLingua-2's weights: a folder, or a hub id. The one TokenSkip uses by default.
+        LLMLingua-2's weights: a folder, or a hub id. The default is the one that TokenSkip uses.
     keep_ratio
         By default units are ranked by probability. With a number above 0 and up to 1, the compression rate is bisected
-        until LLMLingua-2 keeps that share of the chain's reasoning tokens, as nearly as whole words allow, and 1 is
-        added to the tokens it keeps, so that they rank above the others. It differs from the ranking by probability
-        only where a text is longer than 510 of the classifier's tokens: each chunk has a threshold of its own. The
-        rate and the share found are diagnostics. `compress` searches one rate for many chains, as published.
+        until LLMLingua-2 keeps that share of the chain's reasoning tokens, as nearly as whole words allow. Then 1 is
+        added to the tokens that it keeps, so that they rank above the others. This differs from the ranking by
+        probability only in texts longer than 510 of the classifier's tokens, because each chunk has its own threshold.
+        The rate and the share reached are diagnostics. `compress` searches one rate for many chains, as published.
 
     Raises
     ------
     EstimatorError
-        When it is used: if the package or the weights are missing (the message says what to fetch), or the weights
-        are not LLMLingua-2's.
+        When it is used, if the package or the weights are missing (the message says what to fetch), or the weights are
+        not LLMLingua-2's.
     """
 
     name = "llmlingua"
@@ -80,9 +80,9 @@ class LLMLingua(ImportanceEstimator):
         scores = token_values(chain, words, [word.probability for word in words])
         if self.keep_ratio is None:
             return Importance(_mean_over_units(chain, scores))
-        found = search_rate([chain], [chunks], self.keep_ratio)
-        diagnostics = {"rate": found.rate, "kept_share": found.share}
-        return Importance(_mean_over_units(chain, scores + found.kept[0]), diagnostics=diagnostics)
+        compression = search_rate([chain], [chunks], self.keep_ratio)
+        diagnostics = {"rate": compression.rate, "kept_share": compression.share}
+        return Importance(_mean_over_units(chain, scores + compression.kept[0]), diagnostics=diagnostics)
 
 
 def compress(
@@ -93,11 +93,13 @@ def compress(
     Parameters
     ----------
     chains
-        What is compressed; one or more.
+        The chains to compress; one or more.
     keep_ratio
         The share of reasoning tokens wanted, as the mean over chains, counted in the chains' own tokens.
-    model, device
-        As for `LLMLingua`; the device as torch names it.
+    model
+        LLMLingua-2's weights, as for `LLMLingua`.
+    device
+        The device that the classifier runs on, as torch names it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""LLMLingua's compressor without its download, and what it thinks of each word."""
+"""LLMLingua's compressor without its download, and the probability that it gives each word."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _Classified = tuple[str, float, tuple[tuple[int, int], ...]]  # a token, its pro
 class WordCounter:
     """Counts the tokens of a word by the classifier's own tokenizer.
 
-    It stands in for GPT-3.5's tokenizer, which LLMLingua downloads to weigh words by when it turns a rate into a
-    threshold. Which tokenizer weighs them moves the rate that gives a certain share, and the rate is searched for.
+    It replaces GPT-3.5's tokenizer, which LLMLingua downloads to weigh words when it turns a rate into a threshold. A
+    different tokenizer moves the rate that gives a certain share; that does no harm, since the rate is searched for.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -47,7 +47,7 @@ class Compressor(PromptCompressor):  # type: ignore[misc] # llmlingua has no typ
     model
         A folder or hub id with a token classifier of one of the `FAMILIES`.
     device
-        As torch names it.
+        The device, as torch names it.
     """
 
     # The original's __init__ is not called: it downloads GPT-3.5's tokenizer. What it sets is set here.
@@ -64,7 +64,7 @@ class Compressor(PromptCompressor):  # type: ignore[misc] # llmlingua has no typ
     def classify(self, text: str) -> list[list[Word]]:
         """Return the words of each chunk of a text, with the probability of each to be kept.
 
-        What the tokenizer does not know is in no word: LLMLingua-2 never keeps it.
+        Characters that the tokenizer does not know are in no word: LLMLingua-2 never keeps them.
         """
         whole = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         spelled = [self._spell(token) for token in whole.tokens()]
@@ -75,7 +75,7 @@ class Compressor(PromptCompressor):  # type: ignore[misc] # llmlingua has no typ
         return [self._words([(token, value, next(spans)) for token, value in chunk]) for chunk in chunks]
 
     def _classified_chunks(self, text: str) -> Iterator[list[tuple[str, float]]]:
-        """Give each chunk's tokens, with the probability that each is to be kept, as `compress_prompt` computes it."""
+        """Yield each chunk's tokens, each with its probability to be kept, as `compress_prompt` computes it."""
         chunks = self._PromptCompressor__chunk_context(text, chunk_end_tokens=set(_CHUNK_ENDS))
         # The family is not passed on, as in LLMLingua: an XLM-RoBERTa reads <unk> for the marks of begin and end.
         data = TokenClfDataset(chunks, tokenizer=self.tokenizer, max_len=self.max_seq_len)
@@ -85,7 +85,7 @@ class Compressor(PromptCompressor):  # type: ignore[misc] # llmlingua has no typ
                 logits = self.model(ids[None].to(self.device), attention_mask=mask[None].to(self.device)).logits
             kept = logits[0].float().softmax(dim=-1)[:, 1].cpu()
             tokens = self.tokenizer.convert_ids_to_tokens(ids[mask == 1].tolist())
-            # The first and the last are the marks.
+            # The first and the last token mark begin and end.
             yield list(zip(tokens, kept[mask == 1].tolist(), strict=True))[1:-1]
 
     def _words(self, tokens: list[_Classified]) -> list[Word]:
@@ -101,11 +101,11 @@ class Compressor(PromptCompressor):  # type: ignore[misc] # llmlingua has no typ
     def _word(self, tokens: list[_Classified]) -> Word:
         text = "".join(self._spell(token) for token, _, _ in tokens)
         probability = sum(value for _, value, _ in tokens) / len(tokens)
-        spans = tuple(span for _, _, each in tokens for span in each)
+        spans = tuple(span for _, _, covered in tokens for span in covered)
         return Word(text, probability, len(self.oai_tokenizer.encode(text)), spans)
 
     def _spell(self, token: str) -> str:
-        """Return what a token spells, without marks of where words begin; one character for what is not known."""
+        """Return the spelling of a token without marks of where words begin; a single character if it is not known."""
         if token in self.special_tokens:
             return "\N{REPLACEMENT CHARACTER}"
         return token.removeprefix("##") if self.model_name == FAMILIES["bert"] else token.replace("▁", "")
@@ -113,13 +113,13 @@ class Compressor(PromptCompressor):  # type: ignore[misc] # llmlingua has no typ
 
 @lru_cache(maxsize=1)
 def load_compressor(model: str, device: str) -> Compressor:
-    """Return the compressor of a model on a device; the last one is kept."""
+    """Return the compressor of a model on a device; the last one is kept in memory."""
     return Compressor(model, device)
 
 
 @contextlib.contextmanager
 def _generators_as_they_were() -> Iterator[None]:
-    """Undo what loading does to all of the process: LLMLingua seeds every generator with 42."""
+    """Restore the state of the process after loading: LLMLingua seeds every generator with 42."""
     python, legacy, hash_seed = random.getstate(), np.random.get_state(), os.environ.get("PYTHONHASHSEED")  # noqa: NPY002 - the generator it seeds
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

@@ -16,7 +16,7 @@ _RATE_STEP = 0.01  # LLMLingua rounds rates to whole percentiles
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """What LLMLingua-2 keeps of several chains at one rate.
+    """The reasoning tokens of several chains that LLMLingua-2 keeps at one rate.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Compression:
     share
         The share of reasoning tokens kept, the mean over chains.
     kept
-        For each chain which reasoning tokens are kept, [reasoning token], bool.
+        Whether each reasoning token is kept, one array [reasoning token] of bool a chain.
     """
 
     rate: float
@@ -68,7 +68,7 @@ def compress_at(
             continue
         stays = [float(stay) for stay in keep_words(chunks, rate)]
         kept.append(token_values(chain, [word for chunk in chunks for word in chunk], stays) > 0)
-    return Compression(rate, float(np.mean([each.mean() for each in kept])), tuple(kept))
+    return Compression(rate, float(np.mean([tokens.mean() for tokens in kept])), tuple(kept))
 
 
 def search_rate(
@@ -78,15 +78,15 @@ def search_rate(
 ) -> Compression:
     """Bisect the rate until the mean share of reasoning tokens kept is as near to `keep_ratio` as it gets.
 
-    The share grows with the rate, in steps: LLMLingua-2 keeps or drops whole words, and knows a hundred rates. Of
-    the two rates between which the wanted share lies, the nearer one is taken, the lower where both are as near.
+    The share grows with the rate in steps, because LLMLingua-2 keeps or drops whole words and knows a hundred rates.
+    The wanted share lies between those of two rates. The rate with the nearer share is taken; in a tie, the lower.
 
     Parameters
     ----------
     chains
-        What is compressed, all at one rate.
+        The chains to compress, all at one rate.
     words
-        For each chain the words of each chunk.
+        The words of each chunk of each chain.
     keep_ratio
         The wanted share, counted in the chains' own tokens.
     """

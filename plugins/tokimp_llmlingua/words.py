@@ -1,4 +1,4 @@
-"""Words of a token classifier, the characters they cover, and what they say about the tokens of another model."""
+"""Words of a token classifier, the characters they cover, and the values they give to another model's tokens."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Word:
     Attributes
     ----------
     text
-        As the classifier's tokenizer spells it.
+        The word as the classifier's tokenizer spells it.
     probability
-        That it is to be kept: the mean over the classifier's tokens of the word.
+        The probability that it is to be kept: the mean over the classifier's tokens in it.
     weight
         How often it counts when a rate is turned into a threshold: its number of tokens.
     spans
-        The characters ``(start, end)`` of the text it covers, one pair a token; none where they cannot be found.
+        The characters ``(start, end)`` of the text that it covers, one pair a token; empty if they are not known.
     """
 
     text: str
@@ -36,41 +36,41 @@ class Word:
     spans: tuple[tuple[int, int], ...]
 
 
-def align(found: Sequence[str], text: Sequence[str], offsets: Offsets) -> list[tuple[tuple[int, int], ...]]:
-    """Return the characters that each of some tokens covers, given those of nearly the same tokens.
+def align(classified: Sequence[str], text: Sequence[str], offsets: Offsets) -> list[tuple[tuple[int, int], ...]]:
+    """Return the characters of the text that each classified token covers.
 
-    LLMLingua cuts a text into chunks, turns each back into a string and tokenises it anew, so that its tokens can
-    differ from those of the text: where a chunk begins within a word, or where turning them back changes characters.
+    LLMLingua cuts a text into chunks, turns each back into a string and tokenises it again. Its tokens can therefore
+    differ from those of the text: if a chunk begins within a word, or if turning it back changes characters.
 
     Parameters
     ----------
-    found
-        What the tokens that were classified spell, without marks of where words begin.
+    classified
+        The spelling of each token that was classified, without marks of where words begin.
     text
-        What the tokens of the whole text spell.
+        The spelling of each token of the whole text.
     offsets
-        The characters those cover.
+        The characters ``(start, end)`` that each token of the whole text covers.
 
     Returns
     -------
     list of tuple of tuple of int
-        For each token found, the ``(start, end)`` of every token of the text that it shares a character with.
+        For each classified token, the ``(start, end)`` of every token of the text that it shares a character with.
 
     Examples
     --------
     >>> align(["do", "n't"], ["do", "not"], [(0, 2), (3, 6)])
     [((0, 2),), ((3, 6),)]
     """
-    ours, theirs = ("".join(pieces) for pieces in (found, text))
+    ours, theirs = ("".join(pieces) for pieces in (classified, text))
     owner = [index for index, piece in enumerate(text) for _ in piece]
     place: list[int | None] = [None] * len(ours)
-    # Characters that are not spelled alike are matched in order, none to two places.
+    # If the spellings differ, characters are matched in order, each to at most one place.
     for match in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks() if ours != theirs else ():
         place[match.a : match.a + match.size] = owner[match.b : match.b + match.size]
     if ours == theirs:
         place = list(owner)
     spans, begin = [], 0
-    for piece in found:
+    for piece in classified:
         owners = sorted({index for index in place[begin : begin + len(piece)] if index is not None})
         spans.append(tuple(offsets[index] for index in owners))
         begin += len(piece)
@@ -80,15 +80,17 @@ def align(found: Sequence[str], text: Sequence[str], offsets: Offsets) -> list[t
 def token_values(chain: TokenizedChain, words: Sequence[Word], values: Sequence[float]) -> FloatArray:
     """Return for each reasoning token the highest value of a word with which it shares a visible character.
 
-    A token of whitespace alone has the value of the next visible character (of the last, at the very end), as it goes
-    with what follows it; a token that shares a character with no word has 0.
+    A token of whitespace only belongs to what follows it, so it has the value of the next visible character, or of the
+    last one at the very end. A token that shares no character with a word has 0.
 
     Parameters
     ----------
     chain
-        Whose reasoning the words are those of.
-    words, values
-        One value a word, at least 0.
+        The chain whose reasoning was classified.
+    words
+        The words of the reasoning.
+    values
+        One value a word, 0 or more.
 
     Returns
     -------
@@ -101,7 +103,7 @@ def token_values(chain: TokenizedChain, words: Sequence[Word], values: Sequence[
         for start, end in word.spans:
             at[start:end] = np.maximum(at[start:end], value)
     places = np.flatnonzero([not character.isspace() for character in text])
-    # Of each token: its first visible character or else the next one or else the last, and the end of its own.
+    # A token's range starts at its first visible character, or else the next one, or else the last one.
     starts, ends = np.searchsorted(places, np.array(chain.reasoning_offsets)).T
     starts = np.minimum(starts, len(places) - 1)
     return np.array([at[places[a : max(a + 1, b)]].max() for a, b in zip(starts, ends, strict=True)])

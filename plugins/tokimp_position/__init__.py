@@ -1,4 +1,4 @@
-"""Position: the baseline against which every other estimator is to be read."""
+"""Position: the baseline that every other estimator is compared with."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Position"]
 
 
 class Position(ImportanceEstimator):
-    """Calls a unit the more important the later it stands: its score is its index.
+    """Calls later units more important: a unit's score is its index.
 
-    It knows nothing of the model, the text or the objective. Other estimators often agree with it all the same: an
-    answer tends to rest on the end of its reasoning, attention favours what is near, and what comes late has few
-    tokens after it to disturb. Two estimators that both follow position agree with each other for that reason alone,
-    so the agreement of each with this baseline says how much of their agreement position can explain.
+    It knows nothing of the model, the text or the objective. Other estimators often agree with it all the same. Answers
+    tend to rest on the end of the reasoning, attention favours tokens that are near, and a late token has few tokens
+    after it that its deletion could disturb. Two estimators that both follow position agree for that reason alone. The
+    agreement of each with this baseline shows how much of their agreement position can explain.
 
     Examples
     --------

@@ -13,10 +13,10 @@ __all__ = ["Surprisal"]
 class Surprisal(ImportanceEstimator):
     """Scores a unit by -log P(unit | question, reasoning before it), in nats; the objective is not used.
 
-    The most predictable unit goes first, as in the paper's baseline; what it carries, the model would have guessed
-    (Li et al. 2023, "Compressing context to enhance inference efficiency of large language models", section 3). A
-    unit of several tokens has the sum of its tokens' surprisals, which is its own by the chain rule. Longer units
-    therefore tend to score higher. One pass over the full chain is all it takes; the answer plays no part.
+    The most predictable unit is deleted first, because the model could have guessed it (Li et al. 2023, "Compressing
+    context to enhance inference efficiency of large language models", section 3). The surprisal of a unit is the sum
+    over its tokens, by the chain rule, so longer units tend to score higher. The whole takes one pass over the full
+    chain; the answer plays no part.
 
     Examples
     --------

@@ -18,14 +18,14 @@ __all__ = ["Uniform"]
 class Uniform(ImportanceEstimator):
     """Gives each unit a random number between 0 and 1: every deletion order is equally likely.
 
-    One draw is one order; an analysis that needs a baseline averages over several seeds and shows their spread. The
-    numbers depend on the seed, the chain's id and the number of its units alone: not on what else is in the run, nor
-    on the run's own seed.
+    One draw is one order, so an analysis that needs a baseline averages over several seeds and shows their spread. The
+    numbers depend only on the seed, the chain's id and the number of its units. Other estimators and the run's own seed
+    do not change them.
 
     Parameters
     ----------
     seed
-        Any whole number; another one gives an independent draw.
+        Any whole number; each one gives an independent draw.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Small random decoders and a small tokenizer, made in memory from fixed seeds: what scorers are tested on."""
+"""Small random decoders and a small tokenizer, made in memory from fixed seeds, for tests of scorers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ARCHITECTURES: tuple[str, ...] = tuple(_ARCHITECTURES)
 def random_model(architecture: str, *, seed: int = 0, **overrides: Any) -> Any:
     """Return a small decoder with random float32 weights, in evaluation mode, with eager attention.
 
-    Weights are larger than at a usual initialisation, so that attention is far from uniform and a wrong position or
+    Weights are larger than a usual initialisation gives, so that attention is far from uniform, and a wrong position or
     mask changes the log-probabilities by whole nats.
 
     Parameters
@@ -50,9 +50,9 @@ def random_model(architecture: str, *, seed: int = 0, **overrides: Any) -> Any:
     architecture
         Transformers' ``model_type``: one of `ARCHITECTURES`, or any other with `overrides` that make it small.
     seed
-        Of the weights.
+        The seed of the weights.
     **overrides
-        Fields of the configuration.
+        More fields of the configuration.
     """
     fields: dict[str, Any] = {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     fields |= {"initializer_range": 0.3, **_ARCHITECTURES.get(architecture, {}), **overrides}

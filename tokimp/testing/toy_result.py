@@ -1,4 +1,4 @@
-"""A result made of given importances, for the tests of analyses and views."""
+"""A result made from known importances, for the tests of analyses and views."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ def toy_result(
     scorer: Scorer | None = None,
     objective: str = "joint",
 ) -> xr.DataTree:
-    """Return a valid result in which each estimator gave what it is said to have given.
+    """Return a valid result in which each estimator has the importances passed for it.
 
     Parameters
     ----------
     importances
-        For each estimator, by label: one entry a chain, either its scores [unit] or an `Importance`.
+        The importances of each estimator, by its label: one entry a chain, either scores [unit] or an `Importance`.
     chains
         The chains; by default one of single-letter tokens for each entry, named ``chain-0``, ``chain-1``, ...
     scorer
-        Whose log-probabilities the result records; by default each reasoning token has -1 nats, each answer token -0.5.
+        The scorer whose log-probabilities the result records. By default each reasoning token has -1 nats and each
+        answer token -0.5.
     objective
         The name of the objective that it records.
 

@@ -65,19 +65,19 @@ def toy_chain(
 
 
 class AdditiveScorer(Scorer):
-    """A language model of which everything is known: each reasoning token adds its own share to the answer.
+    """A language model whose true importances are known: each reasoning token adds its own share to the answer.
 
     The numbers, in nats:
 
     - log P(answer | kept reasoning) = `answer_base` + the sum of the kept tokens' `contributions`, spread evenly over
-      the answer's tokens. It is no probability (it may exceed 0), and needs to be none.
-    - log P(reasoning token) = `reasoning_logprob`, whatever stands before it; a wrong answer's token likewise.
+      the answer's tokens. It may exceed 0, so it is no real probability, and need not be.
+    - log P(reasoning token) = `reasoning_logprob`, whatever precedes it. So is that of a wrong answer's token.
     - A token's embedding is ``(contribution, 1)``. The answer's log-likelihood is linear in it, with the gradient
-      ``(1, 0)``, so gradient x input and integrated gradients from zero both give the contribution exactly. A
-      subclass that overrides `answer_loglik` gets the deletions, values and gradients of another function.
+      ``(1, 0)``, so gradient x input and integrated gradients from zero both give exactly the contribution. Override
+      `answer_loglik` for the deletions, values and gradients of another function.
     - Attention of two layers of two heads: a head with scale s attends to each token it may see in proportion to
-      ``exp(s * contribution)``, with s = 0, 1 in the first layer and 2, -1 in the second. The value vector a token
-      moves has the norm ``1 + |contribution|``. A subclass may override `pattern`.
+      ``exp(s * contribution)``, with s = 0, 1 in the first layer and 2, -1 in the second. A token's value vector has
+      the norm ``1 + |contribution|``. A subclass may override `pattern`.
 
     Leave-one-out is therefore the contribution (objective ``answer``) or the contribution plus `reasoning_logprob`
     (``joint``), and greedy pruning deletes in ascending order of it. Attention knockout is the
@@ -86,8 +86,10 @@ class AdditiveScorer(Scorer):
     Parameters
     ----------
     contributions
-        Of tokens, by their text; a token that is not named contributes `default`.
-    default, answer_base, reasoning_logprob
+        What each token adds to the answer's log-likelihood, by its text.
+    default
+        What a token adds that `contributions` does not name.
+    answer_base, reasoning_logprob
         As above, in nats.
 
     Examples
@@ -160,17 +162,17 @@ class AdditiveScorer(Scorer):
 
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Return the log-probabilities of every chain's reasoning and answer tokens."""
-        found = []
+        spans = []
         for chain in chains:
             self.tokens_forwarded += len(chain)
             answer = float(self.answer_loglik(self.embed(chain.reasoning_ids))) / len(chain.answer_ids)
-            found.append(
+            spans.append(
                 SpanLogprobs(
                     reasoning=np.full(len(chain.reasoning_ids), self.reasoning_logprob, dtype=np.float32),
                     answer=np.full(len(chain.answer_ids), answer, dtype=np.float32),
                 )
             )
-        return found
+        return spans
 
     def score_deletions(
         self,
@@ -199,12 +201,12 @@ class AdditiveScorer(Scorer):
         until: int | None = None,
     ) -> FloatArray:
         """Return the log-probability of every token left after each deletion, each from scratch, and whole."""
-        found = np.full((len(candidates), len(kept) + len(chain.answer_ids)), np.nan)
-        for row, candidate in zip(found, candidates, strict=True):
+        left_over = np.full((len(candidates), len(kept) + len(chain.answer_ids)), np.nan)
+        for row, candidate in zip(left_over, candidates, strict=True):
             left = [position for position in kept if position not in set(candidate)]
             _, logprobs = self._evaluate(chain, left, Joint())
             row[np.searchsorted(kept, left)], row[len(kept) :] = logprobs.reasoning[0], logprobs.answer[0]
-        return found
+        return left_over
 
     def score_knockouts(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
@@ -238,8 +240,8 @@ class AdditiveScorer(Scorer):
         if weights == "value_norm":
             attention = attention * (1 + self.contribution(chain.input_ids).abs().float())
         chosen = range(len(attention)) if layers is None else layers
-        found = [attention[layer] if reduce is None else reduce(attention[layer]) for layer in chosen]
-        return torch.stack(found).numpy().astype(np.float32)
+        per_layer = [attention[layer] if reduce is None else reduce(attention[layer]) for layer in chosen]
+        return torch.stack(per_layer).numpy().astype(np.float32)
 
     def embedding_gradients(
         self, chain: TokenizedChain, objective: Objective, reasoning_embeddings: FloatArray | None = None
@@ -260,5 +262,5 @@ class AdditiveScorer(Scorer):
         embeddings = self._embeddings(chain, reasoning_embeddings)
         return float(self._evaluate(chain, range(len(chain.reasoning_ids)), objective, embeddings)[0])
 
-    def _embeddings(self, chain: TokenizedChain, given: FloatArray | None) -> torch.Tensor:
-        return self.embed(chain.reasoning_ids) if given is None else torch.tensor(given, dtype=torch.float64)
+    def _embeddings(self, chain: TokenizedChain, stand_ins: FloatArray | None) -> torch.Tensor:
+        return self.embed(chain.reasoning_ids) if stand_ins is None else torch.tensor(stand_ins, dtype=torch.float64)
