@@ -8,6 +8,8 @@ steps out, and fails at them when made to answer at once. That is what makes it 
 One thread on purpose: at this size a second one gains little, and the order of additions stays the same.
 """
 
+# Long because the embedded model is made by this one script, which nothing else imports.
+
 from __future__ import annotations
 
 import argparse

@@ -30,15 +30,23 @@ LETTERS = "abcdefgh"
 OTHER = "OTHER"  # stands for another result's file
 FEW: dict[str, Any] = {"n_resamples": 10}
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "agreement": {},
-    "agreement_within": {"minimum_units": 3},
-    "agreement_between": {"other": OTHER},
-    "answer_recovery": {"n_uniform": 2, "keep_ratios": [0.5, 1.0]},
-    "dynamics": {"draws": 2, "context_ratios": [1.0, 0.5]},
-    "faithfulness": {"n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
-    "planted": {},
-    "structure": {"keep_ratios": [0.5]},
-    "surrogate": {"epochs": 2, "hidden": [4], "penalties": [1.0], "permutations": 1, "per_head": False, "folds": 3},
+    "agreement": FEW,
+    "agreement_within": {**FEW, "minimum_units": 3},
+    "agreement_between": {**FEW, "other": OTHER},
+    "answer_recovery": {**FEW, "n_uniform": 2, "keep_ratios": [0.5, 1.0]},
+    "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
+    "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
+    "planted": FEW,
+    "structure": {**FEW, "keep_ratios": [0.5]},
+    "surrogate": {
+        **FEW,
+        "epochs": 2,
+        "hidden": [4],
+        "penalties": [1.0],
+        "permutations": 1,
+        "per_head": False,
+        "folds": 3,
+    },
 }
 NAMES = sorted(plugin.name for plugin in plugins("analyses") if plugin.package == "tokimp")
 
@@ -113,7 +121,7 @@ class Analysed:
 
     def analysis(self, result: xr.DataTree) -> Any:
         """Return the analysis; the other result that it may compare with has the importances turned round."""
-        parameters = {**FEW, **PARAMETERS[self.name]}
+        parameters = dict(PARAMETERS[self.name])
         if parameters.get("other") == OTHER:
             other = result.to_dataset().copy(deep=True)
             other["importance"][:] = -other["importance"]
@@ -144,7 +152,7 @@ class Analysed:
         """Check that what was found goes through a file, and has tables and a figure."""
         ti.save(tree, self._folder / "result.nc")
         read = ti.load(self._folder / "result.nc")
-        analysis = ti.load_analysis(self.name, **{**FEW, **PARAMETERS[self.name]})
+        analysis = ti.load_analysis(self.name, **PARAMETERS[self.name])
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             for table in analysis.tables(read):
