@@ -7,9 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokimp.compare.compare import compare
+from tokimp.contracts.constraints import Number
 from tokimp.contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from tokimp.errors import ObjectiveError
-from tokimp.testing import toy_chain
+from tokimp.testing import AdditiveScorer, toy_chain
 
 LOGPROBS = LogprobTensors(
     reasoning=torch.tensor([[-1.0, -2.0], [-0.5, -0.25]]),
@@ -87,3 +89,22 @@ def test_an_objective_that_mixes_versions_is_refused() -> None:
     with pytest.raises(ObjectiveError, match=r"'mixed' must return .*\(2,\), not \(\)"):
         Mixed().evaluate(LOGPROBS)
     assert Answer().evaluate(LOGPROBS).tolist() == EXPECTED["answer"]
+
+
+class Weighted(Answer):
+    """The answer's log-likelihood times a weight."""
+
+    name = "weighted"
+    constraints = {"weight": Number(above=0)}
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+
+def test_parameters_are_described_and_checked_before_any_work() -> None:
+    """An objective has a label, and `compare` refuses a parameter that it does not allow."""
+    assert Weighted(2.0).label == "weighted:weight=2.0"
+    scorer = AdditiveScorer()
+    with pytest.raises(ObjectiveError, match="weighted: weight=0 is not allowed; give a number above 0"):
+        compare([], scorer, estimators=["position"], objective=Weighted(0))
+    assert scorer.tokens_forwarded == 0

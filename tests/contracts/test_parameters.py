@@ -87,5 +87,6 @@ def test_what_is_not_stored_is_shown_as_dots() -> None:
             pass
 
     assert repr(Forgetful()) == "Forgetful(width=...)"
+    Forgetful().validate_parameters()
     with pytest.raises(TokimpError, match=r"must store its parameter 'width' as self\.width"):
         Forgetful().parameters()

@@ -87,6 +87,7 @@ def analyze(
     scoring = None
     if analysis.requires:
         to_preserve = recorded_objective(result) if objective is None else load_objective(objective)
+        to_preserve.validate_parameters()
         scoring = _prepare_scoring(result, analysis, to_preserve, scorer, chains, same_model=same_model)
     node = _compute(analysis, AnalysisInput(result, scoring, progress))
     analyzed = result.copy()

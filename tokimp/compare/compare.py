@@ -104,6 +104,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     check_scorer_type(scorer)
     loaded = load_estimators(estimators, scorer)
     loaded_objective = load_objective(objective)
+    loaded_objective.validate_parameters()
     usable = tokenize_usable(chains, scorer, loaded_objective, unit=unit, prompt_format=prompt_format, skipped=skipped)
     fingerprint = _fingerprint(scorer, needed=out is not None)
     identity = {

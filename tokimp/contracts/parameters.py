@@ -55,7 +55,8 @@ class Parameterized:
         It is called before any work starts. A class with a rule about several parameters, or about files and packages,
         overrides it and calls ``super().validate_parameters()`` first.
         """
-        parameters = self.parameters()
+        # Without constraints nothing is read: an objective need not have stored what it was built with.
+        parameters = self.parameters() if self.constraints else {}
         for parameter, constraint in self.constraints.items():
             if parameter not in parameters:
                 known = ", ".join(parameters) or "none"
