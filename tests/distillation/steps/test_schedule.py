@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +57,47 @@ def test_an_error_of_a_library_does_not_take_the_others_with_it(tmp_path: Path, 
     with pytest.raises(DistillationError, match=r"1 of 1 steps failed.*broken: .*code 7 at the bottom\. Mend that"):
         run_steps([Broken(PLAN, tmp_path)], jobs=jobs, say=said.append)
     assert len(said) == 1
+
+
+class Sleeping(Broken):
+    """A step that says on disk that it began, and takes a minute."""
+
+    def work(self, say: Say) -> None:
+        """Sleep."""
+        (self.out / "began").touch()
+        time.sleep(60)
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from tests.distillation.steps.test_schedule import PLAN, Sleeping
+from tokimp.distillation.steps.schedule import run_steps
+
+if __name__ == "__main__":
+    try:
+        run_steps([Sleeping(PLAN, Path(sys.argv[1]))], jobs=2, say=print)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_at_once_and_silently_on_ctrl_c(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to all processes: the workers stop their steps, and only the first process speaks."""
+    program = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        program, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "began").exists() and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        began = time.monotonic()
+        os.killpg(running.pid, signal.SIGINT)
+        out, err = running.communicate(timeout=120)
+    assert (out, err) == ("interrupted\n", "")
+    assert time.monotonic() - began < 30
 
 
 class CutOff(Broken):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -12,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
+from multiprocessing import resource_tracker
 
 import torch
 
@@ -120,6 +122,8 @@ def _submitter(jobs: int, say: Say, *, quiet: bool) -> Iterator[Callable[[Step],
     if jobs == 1:
         yield lambda step: _do_here(step, say)
         return
+    # The tracker of multiprocessing would take the hold on Ctrl-C away if it began while the first worker does.
+    resource_tracker.ensure_running()
     # A forked process would inherit the locks of torch and tokenizers in whatever state they are.
     with ProcessPoolExecutor(
         jobs,
@@ -127,12 +131,27 @@ def _submitter(jobs: int, say: Say, *, quiet: bool) -> Iterator[Callable[[Step],
         initializer=_start_worker,
         initargs=(max(1, torch.get_num_threads() // jobs), quiet),
     ) as pool:
+
+        def submit(step: Step) -> Future[None]:
+            with _interrupts_held():
+                return pool.submit(_do_there, step)
+
         try:
-            yield lambda step: pool.submit(_do_there, step)
+            yield submit
         except BaseException:
             # Steps under way may end; no other step begins.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C, here until the end and in processes that begin meanwhile until they let it through."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _do_here(step: Step, say: Say) -> Future[None]:
@@ -167,6 +186,9 @@ def _write_line(text: str) -> None:
 def _start_worker(threads: int, quiet: bool) -> None:
     global _QUIET  # noqa: PLW0603 - a worker is told once, when it starts
     _QUIET = quiet
+    # A terminal sends Ctrl-C to workers too. They end silently: the process that started them says that it came.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     torch.set_num_threads(threads)
     if quiet:
         quiet_libraries()
