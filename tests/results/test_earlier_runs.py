@@ -109,7 +109,7 @@ def test_the_numbers_are_those_of_before(run: str, scorers: dict[str, Scorer]) -
 def test_an_earlier_result_opens_and_can_be_analyzed() -> None:
     """A results.nc of 0.1.0 is valid, and an analysis that asks the model again accepts it."""
     earlier = ti.load(EARLIER / "compare" / "results.nc")
-    ti.validate(before)
+    ti.validate(earlier)
     analysed = ti.analyze(earlier, "faithfulness", keep_ratios=[0.5, 0.8], n_uniform=2)
     assert "/analysis/faithfulness" in analysed.groups
 
