@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_where_a_chain_was_read_is_no_part_of_it() -> None:
 @pytest.mark.parametrize("field", ["question", "gold", "system", "filler"])
 def test_every_text_of_a_chain_counts(field: str) -> None:
     """Another text has another digest, with the same ids."""
-    value = ((0, 1),) if field == "filler" else "other"
+    value: Any = ((0, 1),) if field == "filler" else "other"
     changed = replace(CHAIN, chain=replace(CHAIN.chain, **{field: value}))
     assert chain_identity(changed)["text"] != chain_identity(CHAIN)["text"]
     assert chain_identity(changed)["tokens"] == chain_identity(CHAIN)["tokens"]

@@ -150,6 +150,8 @@ def _run_cells(
 ) -> tuple[list[UnprunedLogprobs], list[list[Cell]]]:
     """Return the log-probabilities of each chain, [chain], and the cells, [chain][estimator], stored or computed."""
     remaining = RemainingTime(chains, estimators)
+    # A label is put together anew from the parameters each time it is asked for.
+    labels = [estimator.label for estimator in estimators]
     tokens_forwarded = 0
     unpruned: list[UnprunedLogprobs] = []
     cells: list[list[Cell]] = []
@@ -176,7 +178,7 @@ def _run_cells(
                         done=index * len(estimators) + column + 1,
                         total=len(chains) * len(estimators),
                         chain_id=chain.id,
-                        estimator=estimator.label,
+                        estimator=labels[column],
                         kept=stored is not None,
                         tokens_forwarded=tokens_forwarded,
                         seconds_left=remaining.seconds_left(),
