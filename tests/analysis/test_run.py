@@ -92,7 +92,7 @@ def fail(_: AnalysisInput) -> xr.Dataset:
         (lambda _: None, "returned a NoneType; return an xarray.Dataset"),
         (lambda _: xr.Dataset({"x": ("chain", [1.0, 2.0, 3.0])}), "does not fit the result"),
         (fail, "'computing' failed with IndexError: the list ended"),
-        (lambda given: given.scoring, "only where its class says what it requires"),
+        (lambda inputs: inputs.scoring, "only if its class says what it requires"),
     ],
 )
 def test_an_analysis_that_breaks_the_contract_is_named(task: Callable[[AnalysisInput], Any], said: str) -> None:
