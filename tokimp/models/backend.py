@@ -46,6 +46,7 @@ class Backend(ABC):
     >>> class HookBackend(Backend):
     ...     def __init__(self, loaded):
     ...         super().__init__(loaded)
+    ...         self.model.set_attn_implementation("eager")  # a fused attention has no weights to show
     ...         self.layers = loaded.model.model.layers
     ...         self.attention_layers = frozenset(range(len(self.layers)))
     ...
@@ -67,7 +68,7 @@ class Backend(ABC):
     ...     def output_projection(self, layer):
     ...         return self.layers[layer].self_attn.o_proj
 
-    A scorer with this backend, on a small random model (whose attention is "eager": fused kernels form no weights):
+    A scorer with this backend, on a small random model:
 
     >>> from tokimp.models.causal_lm import CausalLMScorer
     >>> class HookScorer(CausalLMScorer):
