@@ -107,11 +107,16 @@ def bench(
     from tokimp.bench.report import matmul_line, mode_table, notes
     from tokimp.bench.truncation import truncate
     from tokimp.chains.tokenization import tokenize_chain
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.model_preparation import prepare_model
     from tokimp.contracts.registry import load_objective
     from tokimp.report.terminal import console_for, print_whole
 
     began = time.perf_counter()
+    if out is not None:
+        read = {"CHAINS": options["chains"], "--model": options["model"]}
+        written = [out / name for name in ("bench.json", "bench.png", "bench.svg")]
+        protect_inputs(written, read, [fast, options["objective"]])
     chosen = _chains(ids, options)
     prepare_model(options["model"], options["backend"])
     scorer = _scorer(options)

@@ -16,6 +16,7 @@ from tokimp.cli.plugin_name import ESTIMATOR
 if TYPE_CHECKING:
     import xarray as xr
 
+RESULT = "results.nc"
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 
 
@@ -41,15 +42,20 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     """
     from tokimp.analysis.comparison_report import print_report
     from tokimp.analysis.run import analyze
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.run import run
     from tokimp.results.io import save
 
     folder = out or _default_folder({**options, "estimators": estimators})
+    _refuse_result_file(folder)
+    read = {"CHAINS": options["chains"], "--model": options["model"]}
+    protect_inputs([folder / RESULT, folder / "run.json"], read, [*estimators, options["objective"]])
+    _refuse_another_result(folder)
     result = analyze(run("comparing", estimators, folder, **options), "agreement", seed=options["seed"])
-    _keep_analyses(result, folder / "results.nc")
-    save(result, folder / "results.nc")
+    _keep_analyses(result, folder / RESULT)
+    save(result, folder / RESULT)
     print_report(result)
-    click.echo(f"\nresult: {folder / 'results.nc'}")
+    click.echo(f"\nresult: {folder / RESULT}")
 
 
 def _default_folder(options: dict[str, Any]) -> Path:
@@ -57,6 +63,37 @@ def _default_folder(options: dict[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]
     return Path("runs") / "-".join([*words, digest])
+
+
+def _refuse_result_file(folder: Path) -> None:
+    """Raise if the name of a result file is given for the folder of a run."""
+    from tokimp.results.io import SUFFIXES
+
+    if folder.suffix in SUFFIXES:
+        raise click.UsageError(
+            f"--out {folder}: --out names the folder of the run, and its result is {RESULT} in it; give a name without "
+            f"{folder.suffix} (in Python, tokimp.save(result, {folder.with_suffix('.zarr').name!r}) writes Zarr)"
+        )
+
+
+def _refuse_another_result(folder: Path) -> None:
+    """Raise if a folder holds a result that is not this folder's run: it would be replaced."""
+    from tokimp.errors import ResumeError, SchemaError
+    from tokimp.results.io import load
+    from tokimp.storage.overwriting import refuse_foreign
+
+    refuse_foreign(folder, [RESULT])
+    try:
+        created = json.loads((folder / "run.json").read_text(encoding="utf-8"))["created"]
+        replaced = load(folder / RESULT)
+    except (OSError, ValueError, KeyError, TypeError, SchemaError):
+        # No run or no result yet, or a damaged one, which is made again.
+        return
+    if replaced.attrs["created"] != created:
+        raise ResumeError(
+            f"{folder / RESULT} is of another run (of {replaced.attrs['created']}) than {folder / 'run.json'} "
+            f"(of {created}) and would be replaced; move it away, or choose another --out"
+        )
 
 
 def _keep_analyses(result: xr.DataTree, path: Path) -> None:

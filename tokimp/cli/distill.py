@@ -10,8 +10,12 @@ import click
 from tokimp.cli.options import typed
 
 if TYPE_CHECKING:
+    from tokimp.distillation.plan.plan import Plan
     from tokimp.distillation.steps.distill import Distillation
     from tokimp.distillation.steps.forecast import Amount
+
+
+WRITTEN = ("results.json", "cells.csv", "curves.csv", "differences.csv", "curves.png", "curves.svg")
 
 
 @click.command(epilog="docs/distillation.md says what a plan may contain, and what the folder of the run holds.")
@@ -59,6 +63,7 @@ def distill(
     """
     if redo and cell is None:
         raise click.UsageError("--redo is about one cell; name it with --cell")
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.model_preparation import keep_to_one_thread
     from tokimp.distillation.plan.plan import Plan
     from tokimp.distillation.plan.reader import naming
@@ -67,6 +72,7 @@ def distill(
     from tokimp.distillation.steps.forecast import forecast
     from tokimp.errors import DistillationError
     from tokimp.models.source import TINY
+    from tokimp.storage.overwriting import refuse_foreign
 
     followed = Plan.load(plan)
     folder = out or Path("runs") / plan.stem
@@ -75,6 +81,10 @@ def distill(
             amounts = forecast(followed, folder, reasoning_tokens=reasoning_tokens, question_tokens=question_tokens)
         _print_forecast(amounts)
         return
+    written = [folder / name for name in WRITTEN]
+    specifications = [followed.task, *(method.estimator for method in followed.methods)]
+    protect_inputs(written, {str(plan): plan, **_inputs(followed)}, specifications)
+    refuse_foreign(folder, ["plan.yaml", *WRITTEN] if plan.resolve().parent != folder.resolve() else WRITTEN)
     if all(spec.model == TINY for spec in (*followed.teachers, *followed.pruners)):
         keep_to_one_thread(TINY)
     quiet = not typed({"debug"})
@@ -87,6 +97,12 @@ def distill(
         _print(gather(followed, folder), folder)
         raise
     _print(distillation, folder)
+
+
+def _inputs(plan: Plan) -> dict[str, str | None]:
+    """Return what a plan reads, by what it is called there."""
+    models = {f"{spec.name} of the plan": spec.model for spec in (*plan.teachers, *plan.pruners, *plan.students)}
+    return {**models, "questions of the plan": plan.questions.source, "test of the plan": plan.test.source}
 
 
 def _print(distillation: Distillation, folder: Path) -> None:

@@ -44,10 +44,19 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     evaluation.json. Every finished batch is kept: the same command continues a run that was stopped.
     """
     from tokimp.cli.ask import ask
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.progress_bar import progress_bar
-    from tokimp.distillation.ask.evaluate import ANSWERS, Evaluation
+    from tokimp.distillation.ask.evaluate import ANSWERS, EVALUATION, Evaluation
     from tokimp.distillation.ask.evaluate import evaluate as evaluate_model
+    from tokimp.storage.batch_log import NAME as BATCHES
+    from tokimp.storage.overwriting import refuse_foreign
 
+    made = (ANSWERS, EVALUATION)
+    read: dict[str, Any] = {"SOURCE": options["source"], "--model": options["model"]}
+    if before is not None:
+        read |= {"--before": before / EVALUATION, "the answers of --before": before / ANSWERS}
+    protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
+    refuse_foreign(out, made)
     names = ("prompt_format", "max_new_tokens", "interval", "batch_questions")
     settings = {name: options.pop(name) for name in names}
     origin = {name: options[name] for name in ("source", "split", "limit", "seed")}

@@ -59,6 +59,7 @@ def prune(
     text, tokenised anew, gives other ids; not with --run, which loads no model.
     """
     from tokimp.cli.finished_run import result_file
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.lines import echo_left_out
     from tokimp.cli.run import run
     from tokimp.distillation.prune import ready_estimator, write_pruned
@@ -66,6 +67,17 @@ def prune(
     from tokimp.results.io import load
 
     _refuse_ratios_of_one_file(keep_ratios)
+    ratios = sorted(set(keep_ratios), reverse=True)
+    files = {
+        ratio: out if len(ratios) == 1 else out.with_name(f"{out.stem}-{ratio:g}{out.suffix or '.jsonl'}")
+        for ratio in ratios
+    }
+    beside = out.with_name(out.name + ".run")
+    if finished is None:
+        read: dict[str, Any] = {"CHAINS": options["chains"], "--model": options["model"]}
+    else:
+        read = {"the result of --run": result_file(finished), "--run": finished / "run.json"}
+    protect_inputs([*files.values(), beside / "run.json"], read, [estimator or "greedy", options["objective"]])
     out.parent.mkdir(parents=True, exist_ok=True)
     if finished is not None:
         skip_bad = options.pop("skip_bad")
@@ -76,16 +88,14 @@ def prune(
         skip_bad = options["skip_bad"]
         # A ranking that reaches the lowest ratio holds all others.
         method = ready_estimator(ESTIMATOR.convert(estimator or "greedy", None, None), keep_ratios)
-        result, label = run("pruning", [method], out.with_name(out.name + ".run"), **options), method.label
+        result, label = run("pruning", [method], beside, **options), method.label
     skipped = json.loads(result.attrs["skipped"])
     for record in skipped:
         echo_left_out(record["reason"], record["where"])
     tokenizer = None
     if finished is None:
         tokenizer = load_tokenizer(options["model"], trust_remote_code=options["trust_remote_code"])
-    ratios = sorted(set(keep_ratios), reverse=True)
-    for ratio in ratios:
-        path = out if len(ratios) == 1 else out.with_name(f"{out.stem}-{ratio:g}{out.suffix or '.jsonl'}")
+    for ratio, path in files.items():
         pruning = write_pruned(result, label, ratio, path, tokenizer=tokenizer, skip_empty=skip_bad)
         for reason in pruning.left_out:
             echo_left_out(reason)

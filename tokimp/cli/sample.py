@@ -66,11 +66,18 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     was stopped.
     """
     from tokimp.cli.ask import ask
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.lines import echo_left_out
     from tokimp.cli.progress_bar import progress_bar
-    from tokimp.distillation.ask.sample import CHAINS
+    from tokimp.distillation.ask.sample import CHAINS, DROPPED, REPORT, UNSPLIT, WRONG
     from tokimp.distillation.ask.sample import sample as sample_chains
+    from tokimp.storage.batch_log import NAME as BATCHES
+    from tokimp.storage.overwriting import refuse_foreign
 
+    made = (CHAINS, WRONG, UNSPLIT, DROPPED, REPORT)
+    read = {"SOURCE": options["source"], "--model": options["model"]}
+    protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
+    refuse_foreign(out, made)
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
     prompt_format, max_new_tokens = options.pop("prompt_format"), options.pop("max_new_tokens")
     names = ("n", "temperature", "per_round", "min_characters", "longest_percentile", "batch_questions")

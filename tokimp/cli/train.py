@@ -116,9 +116,12 @@ def train(
     training that was stopped. Needs the extra 'distill'.
     """
     from tokimp.chains.datasets import load_chains
+    from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.lines import echo_left_out
     from tokimp.cli.model_preparation import prepare_model
+    from tokimp.distillation.train.train import REPORT
     from tokimp.distillation.train.train import train as run_training
+    from tokimp.storage.overwriting import refuse_foreign
 
     adapters = None
     try:
@@ -129,6 +132,10 @@ def train(
         train_settings = TrainSettings(lora=adapters, **settings)
     except TrainingError as error:
         raise click.UsageError(str(error)) from error
+    made = ("model", "adapter", "checkpoints", REPORT)
+    written = [out / name for name in (*made, "run.json")]
+    protect_inputs(written, {"--student": student, "CHAINS": chains}, [trainer])
+    refuse_foreign(out, made)
     prepare_model(student)
     report = run_training(
         student,

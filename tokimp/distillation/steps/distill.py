@@ -24,6 +24,7 @@ from tokimp.distillation.steps.schedule import run_steps
 from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
 from tokimp.storage.atomic import replacing, write_object
+from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
 
 
@@ -115,6 +116,8 @@ def distill(
             # The models of steps that are done are not loaded again.
             check_models(followed, [step for step in to_do if not step.made() or (redo and step is to_do[-1])], say)
         if redo and to_do[-1].folder.exists():
+            models = (*followed.teachers, *followed.pruners, *followed.students)
+            refuse_overwriting([to_do[-1].folder], {f"model {spec.name!r}": spec.model for spec in models})
             _remove(to_do[-1].folder)
         if file is not None and file.resolve() != (folder / PLAN).resolve():
             with replacing(folder / PLAN) as partial:

@@ -29,6 +29,7 @@ from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.loading import context_length, load_model, resolve_device
 from tokimp.storage.atomic import remove_partial, replacing
 from tokimp.storage.digests import json_digest
+from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
 
 REPORT = "report.json"
@@ -185,6 +186,8 @@ def train(
     )
     training, validation = hold_out(examples, settings.validation, settings.validation_seed)
     folder = Path(out)
+    read = {"the student": student, "the chains": chains if isinstance(chains, str | Path) else None}
+    refuse_overwriting([folder / name for name in ("model", "adapter", "checkpoints", REPORT)], read)
     report = TrainReport(
         student=str(student),
         student_fingerprint=model_fingerprint(model),
