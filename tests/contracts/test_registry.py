@@ -1,5 +1,7 @@
 """Names become classes: entry points, this process, module:Class; and what is said when they do not."""
 
+# Long because the registry meets strangers' packages, and each way in which one can be wrong is a test of its own.
+
 from __future__ import annotations
 
 import json
