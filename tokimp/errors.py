@@ -1,11 +1,21 @@
 """Every error that tokimp raises on purpose. Each message says what is wrong, where, and what to do about it."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST_MESSAGE = 4000
+_LONG_WORD = re.compile(r"\S{400,}")
+
 
 class TokimpError(Exception):
-    """The base of all errors that a user can do something about."""
+    """The base of all errors that a user can do something about.
+
+    A message that would be very long, because an id or a value in it is, is cut in the middle.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(_shortened(value) if isinstance(value, str) else value for value in arguments))
 
 
 class ChainError(TokimpError):
@@ -64,6 +74,10 @@ class ResumeError(TokimpError):
     """A folder holds another run (other data, another model or other options), or its files are damaged."""
 
 
+class StorageError(TokimpError):
+    """A file cannot be written (a full disk, a folder that may not be written to): which, why, and what to change."""
+
+
 class TrainingError(TokimpError):
     """A student cannot be trained: which setting, chain or package is at fault, and what to change."""
 
@@ -80,3 +94,14 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """
     close = get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _shortened(message: str) -> str:
+    """Return a message with its long words, and then itself, cut in the middle: both ends say what it is about."""
+    message = _LONG_WORD.sub(lambda word: _cut(word[0], 200), message)
+    return message if len(message) <= _LONGEST_MESSAGE else _cut(message, _LONGEST_MESSAGE)
+
+
+def _cut(text: str, length: int) -> str:
+    half = length // 2
+    return f"{text[:half]}...{text[-half:]}"

@@ -211,12 +211,23 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY):
         pass
     (tmp_path / "cells" / ".000000-000.npz.0123abcd.partial").write_bytes(b"half")
-    (tmp_path / ".run.json.0123abcd.partial").write_bytes(b"half")
-    # The result is written after the journal is closed, so that another process may be at it.
-    others = [tmp_path / name for name in ("results.nc", ".results.nc.0123abcd.partial")]
-    for other in others:
-        other.write_bytes(b"not the journal's")
+    for name in (".run.json.0123abcd.partial", ".results.nc.0123abcd.partial", ".agreement.png.0123abcd-1-0123abcd.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / "results.nc").write_bytes(b"whole")
     with Journal(tmp_path, IDENTITY):
         pass
     assert not list((tmp_path / "cells").iterdir())
-    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"cells", "run.json", *(o.name for o in others)}
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"cells", "run.json", "results.nc"}
+
+
+@pytest.mark.parametrize("key", ["scores", "seconds", "names", "values", "answer", "run", "name"])
+def test_a_cell_that_lacks_an_array_is_computed_again(tmp_path: Path, key: str) -> None:
+    """A cell whose archive is whole, and lacks something or holds it in another shape, counts as missing."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        path = tmp_path / "cells" / "000000-000.npz"
+        for replacement in ({}, {key: np.zeros((2, 2))}):
+            journal.store_cell(0, 0, CELL)
+            with np.load(path) as archive:
+                arrays = {name: archive[name] for name in archive.files if name != key}
+            np.savez(path, **{**arrays, **replacement})  # type: ignore[arg-type] # names of arrays, not options
+            assert journal.cell(0, 0) is None

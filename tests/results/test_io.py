@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tokimp.analysis.run import analyze
 from tokimp.contracts.estimator import Importance, Trajectory
-from tokimp.errors import SchemaError
+from tokimp.errors import SchemaError, StorageError
 from tokimp.results.io import load, save
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
@@ -106,17 +107,15 @@ def test_saving_again_replaces(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_failed_save_leaves_what_was_there(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When writing fails half-way the old result is still there, alone."""
+    """When the disk is full the file and a remedy are named; the old result is still there, alone."""
     path = tmp_path / f"result.{suffix}"
     save(toy_result({"old": [[1.0]]}), path)
 
-    def fail(tree: xr.DataTree, target: Path, **_: object) -> None:
-        target.write_text("half")
-        raise OSError("no space left on device")
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", fail)
-    monkeypatch.setattr(xr.DataTree, "to_zarr", fail)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("tokimp.storage.atomic.os.fsync", fail)
+    with pytest.raises(StorageError, match=rf"result\.{suffix} cannot be written \(no space left.*free some space"):
         save(toy_result({"new": [[1.0]]}), path)
     assert load(path)["estimator"].to_numpy().tolist() == ["old"]
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]

@@ -1,15 +1,15 @@
-"""The log of finished batches: a torn line is done again, a damaged one is not passed over."""
+"""The log of finished batches: a torn line is done again, a damaged batch is done again."""
 
 from __future__ import annotations
 
-import json
+import errno
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokimp.errors import ResumeError
+from tokimp.errors import StorageError
 from tokimp.storage.batch_log import NAME, BatchLog
 
 
@@ -44,20 +44,83 @@ def test_a_torn_line_is_cut_off(tmp_path: Path, data: st.DataObject) -> None:
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b"\xff", b'{"responses": []}', b"3"])
-def test_a_damaged_line_is_an_error(tmp_path: Path, line: bytes) -> None:
-    """A line in the middle that is no batch is an error with file and line."""
-    BatchLog(tmp_path).append({"responses": []})
-    with (tmp_path / NAME).open("ab") as stream:
-        stream.write(line + b"\n")
-    with pytest.raises(ResumeError, match=rf"{NAME}:2 is damaged"):
-        BatchLog(tmp_path)
+@pytest.mark.parametrize("line", [b"{", b"[]", b"\xff", b'{"responses": []}', b"3", b"", b"{}", b"[" * 100_000])
+def test_a_damaged_line_is_done_again(tmp_path: Path, line: bytes) -> None:
+    """A line in the middle that is no batch counts as missing; done again, the file has the bytes of before."""
+    log = BatchLog(tmp_path)
+    for text in ("one", "two", "three"):
+        log.append({"responses": [[text]]})
+    path = tmp_path / NAME
+    whole = path.read_bytes()
+    lines = whole.split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    damaged = BatchLog(tmp_path)
+    assert [batch is None for batch in damaged.batches] == [False, True, False]
+    assert [batch["responses"] for batch in damaged.whole] == [[["one"]], [["three"]]]
+    damaged.store(1, {"responses": [["two"]]})
+    assert path.read_bytes() == whole
 
 
-def test_a_batch_out_of_place_is_an_error(tmp_path: Path) -> None:
-    """A line copied in from elsewhere is not believed."""
-    BatchLog(tmp_path).append({"responses": []})
-    with (tmp_path / NAME).open("ab") as stream:
-        stream.write(json.dumps({"batch": 0}).encode() + b"\n")
-    with pytest.raises(ResumeError, match=rf"{NAME}:2 is batch 0"):
-        BatchLog(tmp_path)
+def test_two_damaged_lines_keep_their_places(tmp_path: Path) -> None:
+    """After one of two damaged batches is done again, the other is still known to be missing."""
+    log = BatchLog(tmp_path)
+    for text in ("one", "two", "three"):
+        log.append({"responses": [[text]]})
+    path = tmp_path / NAME
+    whole = path.read_bytes()
+    path.write_bytes(b"x\ny\n" + whole.split(b"\n")[2] + b"\n")
+    BatchLog(tmp_path).store(0, {"responses": [["one"]]})
+    again = BatchLog(tmp_path)
+    assert [batch is None for batch in again.batches] == [False, True, False]
+    again.store(1, {"responses": [["two"]]})
+    assert path.read_bytes() == whole
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.data())
+def test_no_changed_byte_goes_unseen(tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever one byte is changed into, each batch comes back as it was, or is done again."""
+    path = tmp_path / NAME
+    path.unlink(missing_ok=True)
+    log = BatchLog(tmp_path)
+    for text in ("one", "zwei é", "three"):
+        log.append({"responses": [[text]], "tokens_forwarded": 1234})
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :])
+    for stored in BatchLog(tmp_path).whole:
+        # A changed space between two fields changes nothing, and a key more in it does no harm.
+        assert {key: stored[key] for key in ("batch", "responses", "tokens_forwarded")} in log.batches
+
+
+def test_a_line_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Lines of 0.1.0 have no digest, and are believed as they were then."""
+    (tmp_path / NAME).write_bytes(b'{"batch": 0, "responses": [["x"]]}\n')
+    assert BatchLog(tmp_path).batches == [{"batch": 0, "responses": [["x"]]}]
+
+
+def test_a_batch_out_of_place_is_not_believed(tmp_path: Path) -> None:
+    """A line copied in from elsewhere counts as missing."""
+    log = BatchLog(tmp_path)
+    log.append({"responses": []})
+    line = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(line + line)
+    assert BatchLog(tmp_path).batches == [log.batches[0], None]
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a batch cannot be written the file is named, and what was written of the line is taken back."""
+    log = BatchLog(tmp_path)
+    log.append({"responses": []})
+    whole = (tmp_path / NAME).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tokimp.storage.atomic.os.fsync", full)
+        with pytest.raises(StorageError, match=rf"{NAME} cannot be written \(no space left.*free some space"):
+            log.append({"responses": [["lost"]]})
+    assert (tmp_path / NAME).read_bytes() == whole
+    log.append({"responses": [["kept"]]})
+    assert BatchLog(tmp_path).batches == log.batches

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,12 @@ import numpy.typing as npt
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
+from tokimp.errors import TokimpError
 from tokimp.storage.atomic import replacing
 from tokimp.storage.run_folder import RunFolder
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+Stored = TypeVar("Stored")
 
 # The errors that numpy and zipfile raise on files that are cut short, overwritten or of another kind.
 _UNREADABLE = (
@@ -67,15 +69,7 @@ class Journal(RunFolder):
         chain, estimator
             The indices of the chain and of the estimator within the run.
         """
-        arrays = self._read(_cell_name(chain, estimator))
-        if arrays is None:
-            return None
-        trajectory = None
-        if "joint" in arrays:
-            trajectory = Trajectory(arrays["joint"], arrays["answer"], arrays["reasoning"])
-        diagnostics = dict(zip(arrays["names"].tolist(), arrays["values"].tolist(), strict=True))
-        importance = Importance(arrays["scores"], arrays.get("order"), trajectory, diagnostics)
-        return Cell(importance, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
+        return _built(_cell, self._read(_cell_name(chain, estimator)))
 
     def store_cell(self, chain: int, estimator: int, cell: Cell) -> None:
         """Store a cell; once this returns, it survives a kill.
@@ -101,11 +95,7 @@ class Journal(RunFolder):
 
     def unpruned(self, chain: int) -> UnprunedLogprobs | None:
         """Return the stored log-probabilities of the chain with this index, or None if they are missing or damaged."""
-        arrays = self._read(_unpruned_name(chain))
-        if arrays is None:
-            return None
-        logprobs = SpanLogprobs(arrays["reasoning"], arrays["answer"])
-        return UnprunedLogprobs(logprobs, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
+        return _built(_unpruned, self._read(_unpruned_name(chain)))
 
     def store_unpruned(self, chain: int, unpruned: UnprunedLogprobs) -> None:
         """Store the log-probabilities of the chain with this index; once this returns, they survive a kill."""
@@ -123,14 +113,48 @@ class Journal(RunFolder):
         except _UNREADABLE:
             return None
         # A file copied from another run, or from another place in this one, is no better than a damaged one.
-        belongs_here = (
-            arrays.get("run", np.array("")).item() == self.run and arrays.get("name", np.array("")).item() == name
-        )
+        belongs_here = [arrays.get(key, np.array("")).tolist() for key in ("run", "name")] == [self.run, name]
         return arrays if belongs_here else None
 
     def _write(self, name: str, arrays: Arrays) -> None:
         with replacing(self._cells / f"{name}.npz") as partial, partial.open("wb") as stream:
             np.savez(stream, allow_pickle=False, run=np.array(self.run), name=np.array(name), **arrays)
+
+
+def _built(build: Callable[[Arrays], Stored], arrays: Arrays | None) -> Stored | None:
+    """Return what arrays hold; ``None`` if there are none, or they are not all there or not of their kind."""
+    if arrays is None:
+        return None
+    try:
+        return build(arrays)
+    # A contract's own errors too: a trajectory whose lengths differ, say.
+    except (KeyError, ValueError, TypeError, IndexError, TokimpError):
+        return None
+
+
+def _cell(arrays: Arrays) -> Cell:
+    trajectory = None
+    if "joint" in arrays:
+        joint, answer, reasoning = _vectors(arrays, "joint", "answer", "reasoning")
+        trajectory = Trajectory(joint, answer, reasoning)
+    names, values = _vectors(arrays, "names", "values")
+    (scores, *order) = _vectors(arrays, "scores", *(["order"] if "order" in arrays else []))
+    diagnostics = dict(zip(names.tolist(), values.tolist(), strict=True))
+    importance = Importance(scores, order[0] if order else None, trajectory, diagnostics)
+    return Cell(importance, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
+
+
+def _unpruned(arrays: Arrays) -> UnprunedLogprobs:
+    logprobs = SpanLogprobs(*(_vectors(arrays, name)[0] for name in ("reasoning", "answer")))
+    return UnprunedLogprobs(logprobs, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
+
+
+def _vectors(arrays: Arrays, *names: str) -> list[npt.NDArray[Any]]:
+    """Return the arrays of these names; raise `ValueError` unless all are vectors of one length."""
+    vectors = [arrays[name] for name in names]
+    if any(vector.ndim != 1 or len(vector) != len(vectors[0]) for vector in vectors):
+        raise ValueError(f"{', '.join(names)} are not vectors of one length")
+    return vectors
 
 
 def _cell_name(chain: int, estimator: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.errors import SchemaError
+from tokimp.results.integrity import ATTRIBUTE, add_zarr_digest, check_netcdf, check_zarr, with_digest
 from tokimp.results.schema import SCHEMA_VERSION, unstorable, validate
 from tokimp.storage.atomic import replacing
 
@@ -18,7 +19,8 @@ SUFFIXES = (".nc", ".zarr")
 def save(tree: xr.DataTree, path: str | Path) -> None:
     """Write a result, with its analyses, to a netCDF file (``.nc``) or a Zarr folder (``.zarr``).
 
-    An old file of that name is replaced once the new one is complete.
+    An old file of that name is replaced once the new one is complete. The file carries a digest of its content, by which
+    `load` knows a damaged one; numbers in netCDF also have HDF5's checksums, which any reader checks.
 
     Parameters
     ----------
@@ -32,6 +34,8 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
     SchemaError
         If the result is not valid or holds text that the file could not give back, if the suffix is another one, or if
         the folder is missing.
+    StorageError
+        If the file cannot be written, because the disk is full, say; an old file stays as it was.
     """
     target = Path(path)
     _check_suffix(target)
@@ -40,11 +44,15 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
     if not target.parent.is_dir():
         raise SchemaError(f"{target}: there is no folder {target.parent}; make it first")
     plain = _in_plain_types(tree)
-    with replacing(target) as partial:
-        if target.suffix == ".nc":
-            plain.to_netcdf(partial, engine="h5netcdf")
-        else:
+    if target.suffix == ".nc":
+        # In memory first: the HDF5 library can end the process where it cannot write.
+        content = with_digest(bytes(plain.to_netcdf(None, engine="h5netcdf", encoding=_checksums(plain)) or b""))
+        with replacing(target) as partial:
+            partial.write_bytes(content)
+    else:
+        with replacing(target) as partial:
             plain.to_zarr(partial, consolidated=False)
+            add_zarr_digest(partial)
 
 
 def load(path: str | Path) -> xr.DataTree:
@@ -53,7 +61,7 @@ def load(path: str | Path) -> xr.DataTree:
     Raises
     ------
     SchemaError
-        If there is no such file, it cannot be read, or it is not a result of this schema version.
+        If there is no such file, it cannot be read, it is damaged, or it is not a result of this schema version.
     """
     source = Path(path)
     _check_suffix(source)
@@ -65,13 +73,17 @@ def load(path: str | Path) -> xr.DataTree:
     if source.suffix == ".zarr":
         options["engine"] = "zarr"
     try:
+        (check_netcdf if source.suffix == ".nc" else check_zarr)(source)
         with xr.open_datatree(source, decode_times=False, decode_timedelta=False, **options) as stored:
             tree = _in_plain_types(stored.load())
+    except SchemaError:
+        raise
     # The libraries raise many kinds of errors on files that are damaged or of another kind; all mean the same to users.
     except Exception as error:
         raise SchemaError(
             f"{source} is damaged, or not a {source.suffix} file ({type(error).__name__}: {error}); make it again"
         ) from error
+    tree.attrs.pop(ATTRIBUTE, None)
     version = tree.attrs.get("schema_version")
     if version != SCHEMA_VERSION:
         raise SchemaError(
@@ -99,6 +111,18 @@ def _check_texts(tree: xr.DataTree) -> None:
                 problem = unstorable(text)
                 if problem:
                     raise SchemaError(f"{node.path}: variable {name!r} holds {problem}; remove it before saving")
+
+
+def _checksums(tree: xr.DataTree) -> dict[str, dict[str, dict[str, bool]]]:
+    """Return the encoding that has HDF5 keep a checksum of every number; texts lie where it can keep none."""
+    return {
+        node.path: {
+            str(name): {"fletcher32": True}
+            for name, variable in node.to_dataset(inherit=False).variables.items()
+            if variable.dtype.kind not in "OUT" and variable.size and variable.ndim
+        }
+        for node in tree.subtree
+    }
 
 
 def _in_plain_types(tree: xr.DataTree) -> xr.DataTree:

@@ -12,10 +12,14 @@ _FOLLOW_FROM_ORIGIN = ("questions[", "number of questions:", "examples:")
 _CHAIN_IDS = re.compile(r"chains\[\d+\]\.tokens:")
 _DIGEST = re.compile(r'"[0-9a-f]{64}"')
 _LONGEST_VALUE = 80
+# A digest of a model's files says more than the path it was loaded from: a folder may be moved, or named in another way.
+_NAME_OF_CONTENT = {"fingerprint": "model_id", "files": "model"}
 
 
 def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
     """Yield one line for each place where two things that JSON can hold differ.
+
+    The name or path of a model counts only where the digests beside it (``fingerprint``, ``files``) are not the same.
 
     Parameters
     ----------
@@ -30,7 +34,10 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
     ['seed: before 0, now 1', 'number of files: before 1, now 0']
     """
     if isinstance(before, dict) and isinstance(now, dict):
+        names = {name for digest, name in _NAME_OF_CONTENT.items() if before.get(digest) and _equal(before, now, digest)}
         for key in [*before, *(key for key in now if key not in before)]:
+            if key in names:
+                continue
             yield from differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
     elif isinstance(before, list) and isinstance(now, list):
         if len(before) != len(now):
@@ -91,6 +98,10 @@ def _named_by_origin(
     in_origin = list(differences(origin_before, origin_now))
     # The same origin with other content (a file that was edited) explains nothing.
     return [*in_origin, *own_causes] if in_origin else list(causes)
+
+
+def _equal(before: Mapping[str, Any], now: Mapping[str, Any], key: str) -> bool:
+    return bool(before.get(key) == now.get(key))
 
 
 def _shortened(value: Any) -> str:

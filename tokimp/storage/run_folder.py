@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import filelock
-
 from tokimp.errors import ResumeError
 from tokimp.storage.atomic import remove_partial, replacing
 from tokimp.storage.differences import causes_of_difference, without_keys
 from tokimp.storage.digests import json_digest
+from tokimp.storage.folder_lock import locked
 
 FORMAT = 2
 """Format of ``run.json``: 1 recorded the class of a plugin (``module:Class``), 2 records its distribution."""
@@ -68,32 +68,25 @@ class RunFolder:
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
         self._origin: dict[str, Any] | None = json.loads(json.dumps(origin))
         self.run = json_digest(self._identity)
-        # The operating system releases the lock when the process ends, however it ends.
-        self._lock = filelock.FileLock(folder / ".lock")
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
         if self.folder.exists() and not self.folder.is_dir():
             raise ResumeError(f"{self.folder} is a file; a run is kept in a folder: name another one")
         try:
             self._make_folders()
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise ResumeError(
-                f"{self.folder}: another process is at work in this folder; wait for it, or use another folder"
-            ) from None
         except OSError as error:
             raise ResumeError(f"{self.folder} cannot be written to ({error}); use another folder") from error
-        try:
+        with ExitStack() as entering:
+            entering.enter_context(locked(self.folder, alone=True))
             self._start_or_continue()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = entering.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._held.close()
 
     def _make_folders(self) -> None:
         """Make the folder, and the folders inside it that the run needs."""
@@ -102,8 +95,8 @@ class RunFolder:
     def _start_or_continue(self) -> None:
         """Record the run in a new folder, or check that the folder holds this run."""
         manifest = self.folder / "run.json"
-        # Remove only what the lock protects: a result is written beside it after the lock was released.
-        remove_partial(self.folder, manifest.name)
+        # Whoever writes in the folder of a run holds its lock, so that what is half written now was left by a kill.
+        remove_partial(self.folder)
         if self._work.is_dir():
             remove_partial(self._work)
         if manifest.exists():
@@ -115,15 +108,21 @@ class RunFolder:
         content = {"format": FORMAT, "created": self.created, "run": self._identity}
         if self._origin:
             content["origin"] = self._origin
+        content["digest"] = json_digest(content)
         with replacing(manifest) as partial:
+            # ASCII, since an id may hold half a surrogate pair, which has no bytes.
             partial.write_text(json.dumps(content, indent=1, ensure_ascii=True), encoding="utf-8")
 
     def _continue(self, manifest: Path) -> None:
         """Take over when the recorded run started, or raise if it is another run."""
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))
+            # Runs of 0.1.0 have no digest.
+            digest = content.pop("digest", None)
             form, created, recorded = content["format"], str(content["created"]), content["run"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if form in {1, FORMAT} and digest not in {None, json_digest(content)}:
+                raise ValueError("it does not have the digest that it was written with")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
         if form not in {1, FORMAT}:
             raise ResumeError(
@@ -131,9 +130,10 @@ class RunFolder:
                 "version, or use another folder"
             )
         identity = self._identity
+        # The finished work carries the digest of the identity as it was recorded then: by class, with another path of
+        # the same model.
+        self.run = json_digest(recorded)
         if form == 1:
-            # The finished work carries the digest of the identity as it was recorded then.
-            self.run = json_digest(recorded)
             recorded, identity = (without_keys(described, _ONLY_IN_ONE_FORMAT) for described in (recorded, identity))
         causes = causes_of_difference(recorded, identity, content.get("origin"), self._origin)
         if causes:

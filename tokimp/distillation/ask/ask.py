@@ -197,11 +197,12 @@ class Asker:
         start, written = time.perf_counter(), 0
         for index, begin in enumerate(range(0, len(prompted), self._settings.batch_questions)):
             batch = prompted[begin : begin + self._settings.batch_questions]
-            kept = index < len(log.batches)
-            if kept:
+            stored = log.batches[index] if index < len(log.batches) else None
+            kept = stored is not None and self._is_whole(stored, batch)
+            if stored is not None and kept:
                 judged += [
                     [self.judge(question, response) for response in responses]
-                    for (question, _), responses in zip(batch, log.batches[index]["responses"], strict=True)
+                    for (question, _), responses in zip(batch, stored["responses"], strict=True)
                 ]
             else:
                 tokens_before = self.model.tokens_forwarded
@@ -212,9 +213,9 @@ class Asker:
                 # the batch is whole: each question has all its responses.
                 except TaskError:
                     if all(len(responses) == self._settings.n for responses in texts):
-                        log.append(self._batch(batch, texts, tokens_before))
+                        log.store(index, self._batch(batch, texts, tokens_before))
                     raise
-                log.append(self._batch(batch, texts, tokens_before))
+                log.store(index, self._batch(batch, texts, tokens_before))
                 written += len(batch)
             if progress:
                 seconds = time.perf_counter() - start
@@ -238,6 +239,20 @@ class Asker:
             "tokens_forwarded": self.model.tokens_forwarded - tokens_before,
             "responses": responses,
         }
+
+    def _is_whole(self, stored: dict[str, Any], batch: PromptedQuestions) -> bool:
+        """Whether a stored batch has everything that `_batch` puts into it; it is done again otherwise."""
+        responses = stored.get("responses")
+        return (
+            stored.get("ids") == [question.id for question, _ in batch]
+            and isinstance(stored.get("tokens_forwarded"), int)
+            and isinstance(responses, list)
+            and len(responses) == len(batch)
+            and all(
+                isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
+                for texts in responses
+            )
+        )
 
     def _ask(self, batch: PromptedQuestions, index: int, written: list[list[str]]) -> list[list[Judged]]:
         """Return the judged responses to one batch, in rounds: a question with a right one is not asked again.

@@ -222,7 +222,7 @@ def _summary(
         confidence=confidence,
         unparsed=sum(not answer.parsed for answer in answers) / len(answers),
         reasoning_tokens=sum(counted) / len(counted) if counted else None,
-        tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.batches),
+        tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.whole),
         right={question.id: answer.right for (question, _), answer in zip(prompted, answers, strict=True)},
     )
 

@@ -195,7 +195,7 @@ def sample(
             **selection.counts,
             reasoning_tokens=_mean([record["reasoning_tokens"] for record in selection.chains]),
             reasoning_characters=_mean([len(record["reasoning"]) for record in selection.chains]),
-            tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.batches),
+            tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.whole),
         )
         _write(out, selection, report)
     if not selection.chains:
