@@ -7,8 +7,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole, table_widths
+from tokimp.report.terminal import TerminalConsole, console_for, keep_words_whole, new_table, print_whole, table_widths
 
 WORDS = ("estimator", "leave_one_out", "0.25", "[0.10,0.40]")
 
@@ -55,3 +56,27 @@ def test_a_file_gets_lines_as_long_as_the_table(monkeypatch: pytest.MonkeyPatch)
     assert console.width == table_widths(console, wide).maximum
     monkeypatch.setenv("COLUMNS", "50")
     assert console_for([wide]).width == 50
+
+
+@pytest.mark.parametrize("cell", ["[/]", "\x1b]0;owned\x07", "[red]\x1b[31m[/]", "\x9b2J", "a\rb", "[/red]x[/]"])
+def test_a_terminal_is_sent_no_control_character(cell: str) -> None:
+    """Whatever a cell, a title, a heading or a line holds, a terminal gets text; broken markup is shown as it is."""
+    made = new_table(cell)
+    made.add_column(cell)
+    made.add_row(cell)
+    made.add_row(Text(cell))
+    file = StringIO()
+    console = TerminalConsole(file=file, width=80)
+    print_whole(console, keep_words_whole(made))
+    console.print(cell)
+    console.print(Text(cell))
+    written = file.getvalue()
+    assert not set(written) & {"\x1b", "\x07", "\x9b", "\r"}
+    assert written.strip()
+
+
+def test_text_that_is_no_markup_is_shown_as_it_is() -> None:
+    """An id that closes a style that nobody opened is an id."""
+    file = StringIO()
+    TerminalConsole(file=file, width=80).print("chain [/] by position")
+    assert file.getvalue() == "chain [/] by position\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from rich.markup import escape
 from rich.table import Table
 
 from tokimp.bench.measurement import ChainCost, ModeCost
@@ -29,7 +30,7 @@ def mode_table(bench: Bench, chain: ChainCost) -> Table:
     mean likelihood lost, as a share of the exact run's range. *Kept alike* is the share of the half that the exact run
     keeps which this run keeps too.
     """
-    title = f"{chain.chain_id}: {chain.prompt_tokens} + {chain.reasoning_tokens} + {chain.answer_tokens} tokens"
+    title = f"{escape(chain.chain_id)}: {chain.prompt_tokens} + {chain.reasoning_tokens} + {chain.answer_tokens} tokens"
     table = new_table(f"{title}, {chain.units} units")
     # The word of the command's option --way.
     table.add_column("way", no_wrap=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.lines import echo, save_figure
 from tokimp.cli.options import DEVICE, SPECIFICATION, TRUST_REMOTE_CODE, typed
 from tokimp.cli.plugin_name import ANALYSIS, BACKEND
 
@@ -24,34 +25,64 @@ if TYPE_CHECKING:
 @DEVICE
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")
 @TRUST_REMOTE_CODE
-def analyze(run: Path, name: str, **options: Any) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the result with the numbers to this file (.nc or .zarr), and leave RUN as it is.",
+)
+def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
     """Analyse a finished RUN: add the numbers to its result, and write a figure (PNG and SVG) beside it.
 
     RUN is the folder of a tokimp compare, or a result file. Some analyses ask the model again. They load it as the run
-    did, make the chains again from the result, and stop if either is no longer the same.
+    did, make the chains again from the result, and stop if either is no longer the same. Several analyses of one run
+    may be at work at once.
     """
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.finished_run import result_file
-    from tokimp.cli.lines import save_figure
     from tokimp.contracts.registry import load_analysis
-    from tokimp.results.io import load, save
+    from tokimp.results.analysis_nodes import node_name
+    from tokimp.results.io import load
+    from tokimp.results.merging import add_analysis
 
-    path, analysis = result_file(run), load_analysis(name)
-    result = load(path)
+    source, analysis = result_file(run), load_analysis(name)
+    path = source if out is None else out
+    _check_place(path, named=out is not None)
+    result = load(source)
     if not analysis.requires:
         _refuse_model_options(analysis)
         analyzed = run_analysis(result, analysis)
     else:
         analyzed = _ask_model(result, analysis, **options)
-    save(analyzed, path)
+    # What was computed is shown before it is written: writing may fail, or wait for another process.
     _print(analyzed, analysis)
-    click.echo(f"\nresult: {path} (/analysis/{analysis.name})")
+    node = node_name(analysis)
+    add_analysis(analyzed, node, path)
+    echo(f"\nresult: {path} (/analysis/{node})")
     figure = analysis.figure(analyzed)
     if figure is None:
         return
-    stem = analysis.name if path.stem == "results" else f"{path.stem}-{analysis.name}"
+    stem = node if path.stem == "results" else f"{path.stem}-{node}"
     for drawn in save_figure(figure, path.parent, stem):
-        click.echo(f"figure: {drawn}")
+        echo(f"figure: {drawn}")
+
+
+def _check_place(path: Path, *, named: bool) -> None:
+    """Raise, before any work, if the file cannot be written."""
+    from tokimp.errors import StorageError
+    from tokimp.results.io import SUFFIXES
+    from tokimp.storage.write_errors import check_writable
+
+    if path.suffix not in SUFFIXES:
+        raise click.UsageError(f"--out {path}: a result's name ends in {' or '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+    try:
+        check_writable(path.parent)
+    except StorageError as error:
+        if named:
+            raise
+        raise StorageError(f"{error}; --out FILE writes the analysis elsewhere") from error
 
 
 def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **options: Any) -> xr.DataTree:
@@ -79,14 +110,16 @@ def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:
     if tables:
         console_for(tables).print(summary_line(analyzed), highlight=False, markup=False)
     if other := _other_model(analyzed, analysis):
-        click.echo(other)
+        echo(other)
     for table in tables:
         print_whole(console_for(tables), table)
 
 
 def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
     """Return a line that names the model an analysis asked; empty if it was the run's own, or no model was asked."""
-    asked, own = analyzed[f"analysis/{analysis.name}"].attrs, analyzed.attrs
+    from tokimp.results.analysis_nodes import node_name
+
+    asked, own = analyzed[f"analysis/{node_name(analysis)}"].attrs, analyzed.attrs
     if not analysis.requires:
         return ""
     # A name says where a model lies, a fingerprint what it is; a scorer need not have one.

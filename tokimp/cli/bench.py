@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.bench.reuse_modes import FAST, ReuseMode, estimator_for
+from tokimp.cli.lines import echo, echo_left_out, save_figure
 from tokimp.cli.options import SPECIFICATION, run_options
 from tokimp.cli.plugin_name import PluginName
 from tokimp.errors import ChainError, UnsupportedError
@@ -131,7 +132,7 @@ def bench(
         tuple(matmul_rates(scorer.device, getattr(torch, scorer.dtype), scorer.size, scorer.budget.positions)),
         (),
     )
-    click.echo(matmul_line(measured))
+    echo(matmul_line(measured))
     for chain in jobs:
         left = max(0.0, budget - (time.perf_counter() - began))
         cost = measure_chain(
@@ -142,24 +143,23 @@ def bench(
             keep_ratio=keep_ratio,
             budget=left,
             fast=fast,
-            say=lambda line: click.echo(line, err=True),
+            say=lambda line: echo(line, err=True),
         )
         measured = replace(measured, chains=(*measured.chains, cost))
         table = mode_table(measured, cost)
         print_whole(console_for([table]), table)
         for line in notes(measured, cost):
-            click.echo(line)
+            echo(line)
         if out is not None:
             measured.save(out / "bench.json")
     if out is not None:
         for path in [out / "bench.json", *_draw(measured, out)]:
-            click.echo(f"written: {path}")
+            echo(f"written: {path}")
 
 
 def _chains(ids: Sequence[str], options: dict[str, Any]) -> list[Chain]:
     """Return the chains named, or as many of the first as --limit says, or the first."""
     from tokimp.chains.datasets import load_chains
-    from tokimp.cli.lines import echo_left_out
 
     skipped: list[SkippedRecord] | None = [] if options["skip_bad"] else None
     loaded = load_chains(
@@ -196,7 +196,6 @@ def _scorer(options: dict[str, Any]) -> CausalLMScorer:
 def _draw(measured: Bench, out: Path) -> list[Path]:
     """Draw how the cost grows if chains of several lengths were measured; return the files written."""
     from tokimp.bench.report import draw_growth
-    from tokimp.cli.lines import save_figure
 
     if len({cost.reasoning_tokens for cost in measured.chains}) < 2:
         return []

@@ -6,15 +6,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from tokimp.cli.lines import echo
 from tokimp.cli.options import SPECIFICATION, run_options
 from tokimp.cli.plugin_name import ESTIMATOR
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 RESULT = "results.nc"
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
@@ -44,18 +42,21 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     from tokimp.analysis.run import analyze
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.run import run
-    from tokimp.results.io import save
+    from tokimp.contracts.registry import load_analysis
+    from tokimp.results.analysis_nodes import node_name
+    from tokimp.results.merging import save_again
 
     folder = out or _default_folder({**options, "estimators": estimators})
     _refuse_result_file(folder)
     read = {"CHAINS": options["chains"], "--model": options["model"]}
     protect_inputs([folder / RESULT, folder / "run.json"], read, [*estimators, options["objective"]])
     _refuse_another_result(folder)
-    result = analyze(run("comparing", estimators, folder, **options), "agreement", seed=options["seed"])
-    _keep_analyses(result, folder / RESULT)
-    save(result, folder / RESULT)
-    print_report(result)
-    click.echo(f"\nresult: {folder / RESULT}")
+    agreement = load_analysis("agreement", seed=options["seed"])
+    result = analyze(run("comparing", estimators, folder, **options), agreement)
+    for dropped in save_again(result, folder / RESULT):
+        echo(f"dropped from the earlier {RESULT}: {dropped}; it was about other numbers", err=True)
+    print_report(result, agreement=node_name(agreement))
+    echo(f"\nresult: {folder / RESULT}")
 
 
 def _default_folder(options: dict[str, Any]) -> Path:
@@ -94,20 +95,3 @@ def _refuse_another_result(folder: Path) -> None:
             f"{folder / RESULT} is of another run (of {replaced.attrs['created']}) than {folder / 'run.json'} "
             f"(of {created}) and would be replaced; move it away, or choose another --out"
         )
-
-
-def _keep_analyses(result: xr.DataTree, path: Path) -> None:
-    """Copy the other analyses of the very same numbers from the file that is to be replaced."""
-    from tokimp.errors import SchemaError
-    from tokimp.results.io import load
-
-    try:
-        replaced = load(path)
-    except SchemaError:
-        # No file yet, or none that can be read: there is nothing to keep.
-        return
-    if not replaced.to_dataset().identical(result.to_dataset()) or "analysis" not in replaced.children:
-        return
-    for name, node in replaced["analysis"].children.items():
-        if name not in result["analysis"].children:
-            result[f"analysis/{name}"] = node.copy()

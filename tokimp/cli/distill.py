@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokimp.cli.lines import echo
 from tokimp.cli.options import typed
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def distill(
     quiet = not typed({"debug"})
     try:
         distillation = follow(
-            plan, folder, jobs=jobs, only=cell, redo=redo, say=lambda line: click.echo(line, err=True), quiet=quiet
+            plan, folder, jobs=jobs, only=cell, redo=redo, say=lambda line: echo(line, err=True), quiet=quiet
         )
     except DistillationError:
         # Some cells failed: show what the others came to before saying so.
@@ -118,8 +119,8 @@ def _print(distillation: Distillation, folder: Path) -> None:
     for table in tables:
         print_whole(console, table)
     if distillation.missing:
-        click.echo(f"{len(distillation.missing)} cells are missing, {distillation.missing[0]} first")
-    click.echo(f"\nresult: {folder / 'results.json'}, cells.csv, curves.csv, differences.csv, curves.png, curves.svg")
+        echo(f"{len(distillation.missing)} cells are missing, {distillation.missing[0]} first")
+    echo(f"\nresult: {folder / 'results.json'}, cells.csv, curves.csv, differences.csv, curves.png, curves.svg")
 
 
 def _print_forecast(amounts: list[Amount]) -> None:

@@ -7,22 +7,24 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import click
 
+from tokimp.cli.lines import echo
+
 
 @click.command()
 def doctor() -> None:
     """Print versions and devices, and say what is missing; exit status 1 if anything is."""
     from huggingface_hub import is_offline_mode
-    from rich.console import Console
     from rich.table import Table
 
     from tokimp.contracts import registry
+    from tokimp.report.terminal import TerminalConsole
 
     packages, devices = Table(box=None, pad_edge=False), Table(box=None, pad_edge=False)
     for heading in ("package", "version", "problem"):
         packages.add_column(heading, overflow="fold")
     for heading in ("device", "what it is"):
         devices.add_column(heading, overflow="fold")
-    console, problems = Console(), []
+    console, problems = TerminalConsole(), []
     packages.add_row("python", platform.python_version(), "")
     packages.add_row("tokimp", version("tokimp"), "")
     for name, installed, problem in _requirements():
@@ -38,7 +40,7 @@ def doctor() -> None:
     console.print(f"\nmodel hub: {offline if is_offline_mode() else 'asked when a hub id is given'}")
     console.print("\nnothing is missing" if not problems else f"\n{len(problems)} problem(s):")
     for problem in problems:
-        click.echo(f"  {problem}")
+        echo(f"  {problem}")
     if problems:
         raise click.exceptions.Exit(1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.lines import echo
 from tokimp.cli.options import task_options
 from tokimp.distillation.ask.share_interval import INTERVALS
 
@@ -68,13 +69,13 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     _print(evaluation)
     if before is not None:
         _print_comparison(evaluation, Evaluation.load(before))
-    click.echo(f"answers: {out / ANSWERS}")
+    echo(f"answers: {out / ANSWERS}")
 
 
 def _print(evaluation: Evaluation) -> None:
     tokens = evaluation.reasoning_tokens
     length = "no reasoning" if tokens is None else f"{tokens:.1f} reasoning tokens"
-    click.echo(
+    echo(
         f"{evaluation.task} by {evaluation.model_id}: {evaluation.accuracy:.1%} of {evaluation.n} right "
         f"[{evaluation.low:.1%}, {evaluation.high:.1%}]; {length} on average; "
         f"{evaluation.unparsed:.1%} without an answer"
@@ -83,7 +84,7 @@ def _print(evaluation: Evaluation) -> None:
 
 def _print_comparison(evaluation: Evaluation, earlier: Evaluation) -> None:
     test = evaluation.against(earlier)
-    click.echo(
+    echo(
         f"before ({earlier.model_id}): {earlier.accuracy:.1%}; difference {test.difference:+.1%} "
         f"[{test.low:+.1%}, {test.high:+.1%}]; right only now {test.only_first}, only before {test.only_second}; "
         f"McNemar p = {test.p_value:.2g}"

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokimp.report.visible_text import visible
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Write a line to standard output, or to standard error, with the control characters of its text written out."""
+    click.echo(visible(text), err=err)
+
+
 def echo_left_out(reason: str, where: str = "") -> None:
     """Say on standard error that a record was left out, where it stands, and why."""
-    click.echo(f"left out: {where}: {reason}" if where else f"left out: {reason}", err=True)
+    line = f"left out: {where}: {reason}" if where else f"left out: {reason}"
+    echo(" ".join(line.split()), err=True)
 
 
 def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:

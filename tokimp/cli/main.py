@@ -31,6 +31,7 @@ def _run(*, debug: bool) -> int:
     import click
 
     from tokimp.cli.commands import cli
+    from tokimp.cli.lines import echo
     from tokimp.errors import TokimpError
     from tokimp.models.quiet_libraries import quiet_libraries
 
@@ -41,7 +42,7 @@ def _run(*, debug: bool) -> int:
         return cli.main(prog_name="tokimp", standalone_mode=False) or 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "tokimp"
-        click.echo(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", err=True)
+        echo(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", err=True)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone (tokimp plugins | head); there is nobody left to tell.
@@ -61,7 +62,7 @@ def _run(*, debug: bool) -> int:
             message = str(error)
         else:
             message = f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)"
-        click.echo(f"tokimp: {' '.join(message.split())}", err=True)
+        echo(f"tokimp: {' '.join(message.split())}", err=True)
         return 1
 
 

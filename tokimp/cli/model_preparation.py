@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-import click
+from tokimp.cli.lines import echo
 
 
 def prepare_model(model: str, backend: str | None = None) -> None:
@@ -48,7 +48,7 @@ def _tell_of_the_hub(model: str, backend: str | None) -> None:
         # The code that loads the model says what is wrong with its name, or with the backend's.
         return
     if asks:
-        click.echo(
+        echo(
             f"no folder or file {model!r} is here: looking for it on the hub (a minute or so, if that is out of reach)",
             err=True,
         )

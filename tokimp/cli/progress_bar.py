@@ -9,6 +9,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 
 from tokimp.contracts.progress import Progress
+from tokimp.report.terminal import TerminalConsole
 
 
 def _duration(seconds: float | None) -> str:
@@ -30,12 +31,13 @@ def progress_bar(doing: str) -> Iterator[Callable[[Progress], None]]:
     doing
         What is under way: ``comparing``.
     """
-    console = Console(stderr=True)
+    console = TerminalConsole(stderr=True)
     if not console.is_terminal:
         yield _lines(console, doing)
         return
     columns = (
-        rich_progress.TextColumn("{task.description}"),
+        # An id is no markup: "[/]" is one.
+        rich_progress.TextColumn("{task.description}", markup=False),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TimeElapsedColumn(),

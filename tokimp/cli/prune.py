@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.lines import echo, echo_left_out
 from tokimp.cli.options import SPECIFICATION, run_options, typed
 from tokimp.cli.plugin_name import ESTIMATOR
 
@@ -60,7 +61,6 @@ def prune(
     """
     from tokimp.cli.finished_run import result_file
     from tokimp.cli.inputs import protect_inputs
-    from tokimp.cli.lines import echo_left_out
     from tokimp.cli.run import run
     from tokimp.distillation.prune import ready_estimator, write_pruned
     from tokimp.models.loading import load_tokenizer
@@ -99,7 +99,7 @@ def prune(
         pruning = write_pruned(result, label, ratio, path, tokenizer=tokenizer, skip_empty=skip_bad)
         for reason in pruning.left_out:
             echo_left_out(reason)
-        click.echo(_line(pruning, path, len(skipped)))
+        echo(_line(pruning, path, len(skipped)))
 
 
 def _line(pruning: Pruning, path: Path, skipped: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.lines import echo, echo_left_out
 from tokimp.cli.options import task_options
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     """
     from tokimp.cli.ask import ask
     from tokimp.cli.inputs import protect_inputs
-    from tokimp.cli.lines import echo_left_out
     from tokimp.cli.progress_bar import progress_bar
     from tokimp.distillation.ask.sample import CHAINS, DROPPED, REPORT, UNSPLIT, WRONG
     from tokimp.distillation.ask.sample import sample as sample_chains
@@ -101,11 +101,11 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     for record in skipped or []:
         echo_left_out(record.reason)
     _print(report)
-    click.echo(f"chains: {out / CHAINS}")
+    echo(f"chains: {out / CHAINS}")
 
 
 def _print(report: SampleReport) -> None:
-    click.echo(
+    echo(
         f"{report.task} by {report.teacher}: {report.sampled} responses to {report.questions} questions; "
         f"{report.right} right, {report.wrong} wrong, {report.unsplittable} without an answer, "
         f"{report.duplicates} repeat another"
@@ -114,7 +114,7 @@ def _print(report: SampleReport) -> None:
     length = (
         "" if report.reasoning_tokens is None else f", of {report.reasoning_tokens:.1f} reasoning tokens on average"
     )
-    click.echo(
+    echo(
         f"{report.questions_right} questions have a right response; {report.kept} chains kept{length}; "
         f"{dropped} dropped ({report.dropped_short} short, {report.dropped_long} long)"
     )

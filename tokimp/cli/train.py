@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.chains.prompt_format import PROMPT_FORMATS
+from tokimp.cli.lines import echo, echo_left_out
 from tokimp.cli.options import MODEL_HELP, PROMPT_FORMAT_HELP, TRUST_REMOTE_CODE, typed
 from tokimp.cli.plugin_name import TRAINER
 from tokimp.contracts.train_settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
@@ -117,7 +118,6 @@ def train(
     """
     from tokimp.chains.datasets import load_chains
     from tokimp.cli.inputs import protect_inputs
-    from tokimp.cli.lines import echo_left_out
     from tokimp.cli.model_preparation import prepare_model
     from tokimp.distillation.train.train import REPORT
     from tokimp.distillation.train.train import train as run_training
@@ -151,8 +151,8 @@ def train(
         return
     for record in report.left_out:
         echo_left_out(record["reason"], record["where"])
-    click.echo(_line(report))
-    click.echo(f"model: {out / ('adapter' if lora and no_merge else 'model')}")
+    echo(_line(report))
+    echo(f"model: {out / ('adapter' if lora and no_merge else 'model')}")
 
 
 def _line(report: TrainReport) -> str:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
+import importlib.util
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tokimp.contracts.kinds import DESCRIPTIONS, KINDS, Kind, check_plugin, singular, target_of
-from tokimp.errors import PluginError
+from tokimp.errors import PluginError, did_you_mean
+
+# package.module:Class, or the path of a Python file and a class in it.
+_PLACE = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*")
 
 C = TypeVar("C")
+# Digests of the files that modules were made of, by the module's name.
+_content_digests: dict[str, str] = {}
 registered: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
 """The classes registered in this process, by kind and name."""
 
@@ -44,7 +53,7 @@ class Plugin:
     error: str = ""
 
 
-def registering(kind: Kind, name: str) -> Callable[[C], C]:
+def registering(kind: Kind, name: str | None) -> Callable[[C], C]:
     """Return the decorator that makes `name` stand for a class in this process.
 
     Raises
@@ -55,7 +64,7 @@ def registering(kind: Kind, name: str) -> Callable[[C], C]:
     """
     if not isinstance(name, str):
         decorator = f"@register_{singular(kind)}"
-        shown = f"{decorator}({getattr(name, 'name', 'a_name')!r})"
+        shown = f"{decorator}({getattr(name, 'name', None) or 'a_name'!r})"
         raise PluginError(f"{decorator} was used without a name; write {shown} above the class")
 
     def register(plugin: C) -> C:
@@ -101,7 +110,7 @@ def _claims(kind: Kind, name: str) -> list[str]:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """Return the class registered under `name`, or named by ``package.module:attribute``.
+    """Return the class registered under `name`, or named by ``package.module:Class`` or ``path/to/file.py:Class``.
 
     Raises
     ------
@@ -123,22 +132,89 @@ def load(kind: Kind, name: str) -> Any:
         return plugin
     if offers:
         return _load_target(kind, name, offers[0].value, _package(offers[0]))
-    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", name):
+    if _PLACE.fullmatch(name):
         return _load_target(kind, name, name, "")
-    raise PluginError(f"there is no {singular(kind)} named {name!r}; known are {', '.join(names(kind)) or 'none'}")
+    raise PluginError(
+        f"there is no {singular(kind)} named {name!r}; known are {', '.join(names(kind)) or 'none'}"
+        f"{did_you_mean(name, names(kind))}"
+    )
 
 
-def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
-    plugin = f"{singular(kind)} {name!r}" + (f" of package {package}" if package else "")
-    module, _, attribute = target.partition(":")
+def load_class(place: str, plugin: str | None = None) -> Any:
+    """Return what ``package.module:Class`` or ``path/to/file.py:Class`` names, of whatever kind it is.
+
+    Parameters
+    ----------
+    place
+        Where it is defined. A path may be relative to the current folder.
+    plugin
+        What messages call it.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be imported; the message says how a module of the current folder is named.
+    """
+    module, _, attribute = place.rpartition(":")
     try:
-        loaded: Any = importlib.import_module(module)
+        loaded: Any = _import_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
         for part in attribute.split("."):
             loaded = getattr(loaded, part)
     # A plugin's module is a stranger's code: whatever it raises becomes one clear message on one line.
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PluginError(f"{plugin} failed to load from {target}: {reason}") from error
+        hint = _how_to_find(module, attribute, error)
+        raise PluginError(f"{plugin or repr(place)} failed to load from {place}: {reason}{hint}") from error
+    return loaded
+
+
+def _import_file(path: Path) -> Any:
+    """Return the module that a file defines, run once for each content that the file has had."""
+    file = path.expanduser().resolve()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise PluginError(
+            f"the file {file} cannot be read ({error.strerror}); check the path before the colon"
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    name = f"tokimp_plugin_file_{hashlib.sha256(f'{file} {digest}'.encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    specification = importlib.util.spec_from_file_location(name, file)
+    if specification is None or specification.loader is None:
+        raise PluginError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(specification)
+    # Dataclasses and pickle look a class's module up by its name.
+    sys.modules[name] = module
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    _content_digests[name] = digest
+    return module
+
+
+def _how_to_find(module: str, attribute: str, error: BaseException) -> str:
+    """Return how to name a module that was not found though it lies in the current folder; else an empty text."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    if module.endswith(".py"):
+        folder = Path(module).expanduser().resolve().parent
+        beside = [folder / f"{error.name}.py", folder / error.name]
+        if any(path.exists() for path in beside):
+            return f"; it lies beside the file: set PYTHONPATH={folder}"
+        return ""
+    file = Path(*module.split(".")).with_suffix(".py")
+    if error.name == module.partition(".")[0] and file.is_file():
+        return f"; {file} is here: name it as {file}:{attribute}, or set PYTHONPATH=."
+    return ""
+
+
+def _load_target(kind: Kind, name: str, target: str, package: str) -> Any:
+    plugin = f"{singular(kind)} {name!r}" + (f" of package {package}" if package else "")
+    loaded = load_class(target, plugin)
     check_plugin(kind, loaded, plugin, offered_as=name if package else None)
     return loaded
 
@@ -179,7 +255,8 @@ def plugin_identity(kind: Kind, plugin: Any) -> dict[str, str]:
     -------
     dict
         ``name`` and ``distribution``. A class without an entry point has no distribution (an empty text): it was
-        registered in this process, or named by ``module:Class``. Then ``class`` tells it from others of its name.
+        registered in this process, or named by ``module:Class``. Then ``class`` tells it from others of its name. Of
+        a class that was named by its file, ``file`` is a digest: a run is not continued with changed code.
     """
     defined = type(plugin)
     # A scorer has no name of its own: it is offered under that of its backend.
@@ -190,4 +267,6 @@ def plugin_identity(kind: Kind, plugin: Any) -> dict[str, str]:
         with contextlib.suppress(PluginError):
             if _load_target(kind, name, entry.value, package) is defined:
                 return {"name": name, "distribution": package}
-    return {"name": name, "distribution": "", "class": defined.__qualname__}
+    identity = {"name": name, "distribution": "", "class": defined.__qualname__}
+    content = _content_digests.get(defined.__module__)
+    return identity if content is None else {**identity, "file": content}

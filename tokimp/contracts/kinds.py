@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -61,6 +62,16 @@ DESCRIPTIONS: Mapping[Kind, Description[Any]] = MappingProxyType(
 KINDS: tuple[Kind, ...] = tuple(DESCRIPTIONS)
 
 
+CONTRACTS: tuple[str, ...] = tuple(description.base.__name__ for description in DESCRIPTIONS.values())
+"""The names of the contracts, one for each kind."""
+
+
+def kind_of(loaded: Any) -> Kind | None:
+    """Return the kind of a plugin's class; ``None`` if it is the class of none."""
+    kinds = [kind for kind in KINDS if isinstance(loaded, type) and issubclass(loaded, DESCRIPTIONS[kind].base)]
+    return kinds[0] if kinds else None
+
+
 def singular(kind: Kind) -> str:
     """Return what one plugin of a kind is called: ``analysis`` for ``analyses``."""
     return DESCRIPTIONS[kind].singular
@@ -100,6 +111,13 @@ def check_plugin(kind: Kind, loaded: Any, plugin: str, *, offered_as: str | None
                 f"{plugin}: requires must be a frozenset of members of Capability, such as "
                 f"frozenset({{Capability.LOGPROBS}}), not {requires!r}"
             )
+    if (
+        kind != "scorers"
+        and offered_as is None
+        and not (isinstance(getattr(loaded, "name", None), str) and loaded.name)
+    ):
+        example = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", loaded.__name__).lower()
+        raise PluginError(f"{plugin}: {loaded.__name__} has no name; write name = {example!r} in the class")
     # A scorer has no name of its own: its backend is what its numbers come from.
     if kind != "scorers" and offered_as is not None and getattr(loaded, "name", None) != offered_as:
         raise PluginError(

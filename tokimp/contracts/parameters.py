@@ -96,7 +96,7 @@ class Parameterized:
         """
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         changed = [
-            f"{name}={_parameter_text(value)}"
+            f"{name}={parameter_text(value)}"
             for name, value in self.parameters().items()
             if np.any(value != defaults[name])
         ]
@@ -109,7 +109,7 @@ class Parameterized:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _parameter_text(value: Any) -> str:
+def parameter_text(value: Any) -> str:
     """Write a parameter's value as `tokimp.contracts.specification.parse_specification` reads it."""
     # The reader takes plain text up to a comma, and without white space around it.
     if isinstance(value, str) and "," not in value and value == value.strip():

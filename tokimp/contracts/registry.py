@@ -13,6 +13,7 @@ from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.kinds import (
     ANALYSES,
     CATEGORIZERS,
+    CONTRACTS,
     ESTIMATORS,
     KINDS,
     OBJECTIVES,
@@ -21,6 +22,7 @@ from tokimp.contracts.kinds import (
     Description,
     Kind,
     check_plugin,
+    kind_of,
     singular,
 )
 from tokimp.contracts.objective import Objective
@@ -30,9 +32,11 @@ from tokimp.contracts.trainer import Trainer
 from tokimp.errors import PluginError
 
 __all__ = [
+    "CONTRACTS",
     "KINDS",
     "Kind",
     "Plugin",
+    "kind_of",
     "load",
     "load_analysis",
     "load_categorizer",
@@ -58,37 +62,37 @@ C = TypeVar("C")
 P = TypeVar("P")
 
 
-def register_scorer(name: str) -> Callable[[C], C]:
+def register_scorer(name: str | None = None) -> Callable[[C], C]:
     """Register a scorer class under `name` in this process (a package uses the entry point ``tokimp.scorers``)."""
     return registering("scorers", name)
 
 
-def register_objective(name: str) -> Callable[[C], C]:
+def register_objective(name: str | None = None) -> Callable[[C], C]:
     """Register an objective class under `name` in this process (entry point: ``tokimp.objectives``)."""
     return registering("objectives", name)
 
 
-def register_estimator(name: str) -> Callable[[C], C]:
+def register_estimator(name: str | None = None) -> Callable[[C], C]:
     """Register an estimator class under `name` in this process (entry point: ``tokimp.estimators``)."""
     return registering("estimators", name)
 
 
-def register_analysis(name: str) -> Callable[[C], C]:
+def register_analysis(name: str | None = None) -> Callable[[C], C]:
     """Register an analysis class under `name` in this process (entry point: ``tokimp.analyses``)."""
     return registering("analyses", name)
 
 
-def register_categorizer(name: str) -> Callable[[C], C]:
+def register_categorizer(name: str | None = None) -> Callable[[C], C]:
     """Register a categorizer class under `name` in this process (entry point: ``tokimp.categorizers``)."""
     return registering("categorizers", name)
 
 
-def register_task(name: str) -> Callable[[C], C]:
+def register_task(name: str | None = None) -> Callable[[C], C]:
     """Register a task class under `name` in this process (entry point: ``tokimp.tasks``)."""
     return registering("tasks", name)
 
 
-def register_trainer(name: str) -> Callable[[C], C]:
+def register_trainer(name: str | None = None) -> Callable[[C], C]:
     """Register a trainer class under `name` in this process (entry point: ``tokimp.trainers``)."""
     return registering("trainers", name)
 
@@ -173,15 +177,25 @@ def _instance(description: Description[P], specification: str | P, **more: Any) 
         instance: P = _build(kind, specification, **more)
         return instance
     base, cls = description.base, type(specification)
+    if isinstance(specification, type):
+        instance = f", {specification.__name__}()" if issubclass(specification, base) else ""
+        raise PluginError(
+            f"the class {specification.__name__} is no {singular(kind)}; give a name, such as {_any_name(kind)!r}, or "
+            f"an instance of a subclass of {base.__name__}{instance}"
+        )
     if not issubclass(cls, base):
         raise PluginError(
             f"{' '.join(repr(specification).split())} is no {singular(kind)}; give a name, such as "
-            f"{(names(kind) or ['module:Class'])[0]!r}, or an instance of a subclass of {base.__name__}"
+            f"{_any_name(kind)!r}, or an instance of a subclass of {base.__name__}"
         )
     if more:
         raise PluginError(f"{specification!r} has its parameters; leave out {', '.join(sorted(more))}")
     check_plugin(kind, cls, f"{singular(kind)} {cls.__name__!r}", offered_as=None)
     return specification
+
+
+def _any_name(kind: Kind) -> str:
+    return (names(kind) or ["module:Class"])[0]
 
 
 def _build(kind: Kind, specification: str, **more: Any) -> Any:
@@ -197,7 +211,15 @@ def _build(kind: Kind, specification: str, **more: Any) -> Any:
         raise PluginError(
             f"{singular(kind)} {name!r} has no parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}"
         )
+    if inspect.isabstract(plugin):
+        unwritten = ", ".join(sorted(plugin.__abstractmethods__))
+        raise PluginError(f"{singular(kind)} {name!r}: {plugin.__name__} is abstract; define {unwritten} in it")
     try:
         return plugin(**parameters)
     except TypeError as error:
         raise PluginError(f"{singular(kind)} {specification!r}: {error}") from error
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginError(
+            f"{singular(kind)} {specification!r}: its __init__ failed with {reason}; __init__ only stores parameters"
+        ) from error

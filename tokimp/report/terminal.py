@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.errors import MarkupError
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
+
+from tokimp.report.visible_text import visible
+
+
+class TerminalConsole(Console):
+    """A console of rich that shows every control character of a text instead of sending it to the terminal.
+
+    Text that looks like rich's markup and is none, such as an id ``[/]`` that nobody escaped, is shown as it is.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override] # rich's options are passed on
+        """Return a text as rich shows it, with its control characters written out."""
+        try:
+            return super().render_str(visible(text), **options)
+        except MarkupError:
+            return super().render_str(visible(text), **{**options, "markup": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of anything rich can show; control characters in their text are written out."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def new_table(title: str) -> Table:
@@ -25,15 +49,22 @@ def keep_words_whole(table: Table) -> Table:
 
 
 def _texts(column: Column) -> list[str]:
-    return [Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells)]
+    return [_plain(str(cell)) for cell in (column.header, *column.cells)]
+
+
+def _plain(cell: str) -> str:
+    try:
+        return visible(Text.from_markup(cell).plain)
+    except MarkupError:
+        return visible(cell)
 
 
 def console_for(tables: Sequence[Table]) -> Console:
     """Return a console on standard output; if that is a file or a pipe, the console is as wide as the widest table."""
-    console = Console()
+    console = TerminalConsole()
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
-    return Console(width=max(console.width, *(table_widths(console, table).maximum for table in tables)))
+    return TerminalConsole(width=max(console.width, *(table_widths(console, table).maximum for table in tables)))
 
 
 def table_widths(console: Console, table: Table) -> Measurement:

@@ -20,6 +20,7 @@ import torch
 from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, TokimpError
 from tokimp.models.quiet_libraries import quiet_libraries
+from tokimp.report.visible_text import visible
 
 _QUIET = True
 """Whether this process, as a worker, leaves out tracebacks and what libraries write; set when it starts."""
@@ -179,7 +180,7 @@ def _do_there(step: Step) -> None:
 
 
 def _write_line(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 
