@@ -52,10 +52,18 @@ def test_where_a_response_is_divided(response: str, parts: tuple[str, str] | Non
         (r"\text{Evelyn}", "Evan", False),
         ("(3,4)", "(4,3)", False),
         ("7", "8", False),
+        ("1", "0,1", False),
+        ("3,1", "1,3", True),
+        ("1,234", "1234", True),
+        ("4:45 p.m.", r"\text{4:30 p.m.}", False),
+        (r"1+\frac{1}{\mathrm{e}}", r"1-\frac{1}{\mathrm{e}}", False),
+        ("4210_5", "4210_{7}", False),
+        (r"5\text{ cm}", r"5\text{ m}", False),
+        ("seven", "7", False),
     ],
 )
 def test_whether_an_answer_is_right(value: str, gold: str, right: bool) -> None:
-    """Expressions are equal by value, names as text; units, text mode and degrees are left out of account."""
+    """Expressions are equal by value, names as text; a unit on one side does not count; what is not shown is not right."""
     assert TASK.is_right(rf"Thus, the final answer is: $\boxed{{{value}}}$.", gold) is right
 
 

@@ -1,45 +1,46 @@
-r"""Whether two answers are the same: compared as letters, as numbers, as expressions or as text.
+r"""The value that an answer gives, where it stands in the answer, and whether it is the right one.
 
-An answer is an *opening*, the *value* it gives, and what follows. The opening shows which kind of answer it is:
+An answer is an *opening*, the *value* it gives, and what follows. The opening shows which kind of answer it is. The
+kinds are looked for in this order, and of several openings of one kind the last counts:
 
-===================  =============================  ==========================
-kind                 answer                         opening
-===================  =============================  ==========================
-choice               ``The answer is (B).``         ``The answer is (``
-marked               ``#### 18`` or ``A: 18``       ``####`` and the space
-boxed                ``It is $\boxed{\pi}$.``       ``It is $\boxed{``
-plain                anything else                  nothing
-===================  =============================  ==========================
+===================  ==================================  ==========================
+kind                 answer                              opening
+===================  ==================================  ==========================
+choice               ``The answer is (B).``              ``The answer is (``
+json                 ``{"answer": "18"}``                ``{"answer": "``
+boxed                ``It is $\boxed{\pi}$.``            ``It is $\boxed{``
+marked               ``#### 18`` or ``A: 18``            ``####`` and the space
+stated               ``The final answer is 18 eggs.``    ``The final answer is ``
+plain                anything else: ``**18**``           what sets it: ``**``
+===================  ==================================  ==========================
 """
 
 from __future__ import annotations
 
-import functools
 import re
-import threading
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Literal
 
 from tokimp.chains.chain import Chain
+from tokimp.chains.datasets.values import same_value
 
-AnswerKind = Literal["choice", "marked", "boxed", "plain"]
+AnswerKind = Literal["choice", "json", "boxed", "marked", "stated", "plain"]
 
-_MARK = re.compile(r"^\s*(?:####|A:)[^\S\n]*")
-_LETTER = re.compile(r"\bthe answer is \(([A-Z])\)", re.IGNORECASE)
+_LETTER = re.compile(r"(?i:\bthe\s+answer\s+is\s+)\(([A-Z])\)")
 _WRITTEN_LETTER = re.compile(r"\s*\(?([A-Z])(?![A-Za-z])")
-_BOX = r"\boxed{"
-_UNIT_SIGNS = str.maketrans("", "", ",$%")
-# A text with words is not an expression: math-verify would read "ab" and "ba" as products, which are equal.
-_COMMAND = re.compile(r"\\[A-Za-z]+")
-_WORD = re.compile(r"[A-Za-z]{2,}")
-_LONGEST_EXPRESSION = 200
-_SECONDS = 5
+_JSON = re.compile(r'"answer"\s*:\s*(?:"([^"\n]*)"|([-+.0-9eE]+)(?=\s*[,}]))')
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*")
+_MARK = re.compile(r"\A\s*A:[^\S\n]*|^\s*####[^\S\n]*", re.MULTILINE)
+_STATEMENT = re.compile(r"\b(?:answer\s+is|answer\s*(?=[:=]))\s*[:=]?\s*", re.IGNORECASE)
+_SENTENCE = re.compile(r"[^\n]*?(?=[.?][*`]*(?:\s|\Z)|\n|\Z)")
+_JSON_VALUE = re.compile(r'[^"}\n]*')
+# What may stand around a value and only sets it.
+_SETTING = (("**", "**"), ("__", "__"), ("`", "`"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerParts:
-    """An answer, divided: its kind, the text before its value, and the value."""
+    """An answer, divided: its kind, the text before its value, and the value, which the answer goes on with."""
 
     kind: AnswerKind
     opening: str
@@ -49,25 +50,77 @@ class AnswerParts:
 def split_answer(answer: str) -> AnswerParts:
     r"""Divide an answer into its opening and the value that it gives.
 
+    The answer begins with the opening and the value, joined. The value is empty where a box is not closed.
+
     >>> split_answer("#### 1,200")
     AnswerParts(kind='marked', opening='#### ', value='1,200')
     >>> split_answer("So the answer is (C). Done.")
     AnswerParts(kind='choice', opening='So the answer is (', value='C')
+    >>> split_answer("The answer is **15**.")
+    AnswerParts(kind='stated', opening='The answer is **', value='15')
     """
-    if letter := _LETTER.search(answer):
-        return AnswerParts("choice", answer[: letter.start(1)], letter[1])
-    if (box := answer.rfind(_BOX)) >= 0:
-        opening = answer[: box + len(_BOX)]
-        return AnswerParts("boxed", opening, read_value(answer[len(opening) :], "boxed"))
-    if mark := _MARK.match(answer):
-        return AnswerParts("marked", mark[0], read_value(answer[mark.end() :], "marked"))
-    return AnswerParts("plain", "", answer.strip())
+    for find in (_choice, _field, _boxed, _marked, _stated):
+        if (parts := find(answer)) is not None:
+            return parts
+    return _parts("plain", answer, 0, answer.strip())
+
+
+def _choice(answer: str) -> AnswerParts | None:
+    letter = _last(_LETTER, answer)
+    return letter and AnswerParts("choice", answer[: letter.start(1)], letter[1])
+
+
+def _field(answer: str) -> AnswerParts | None:
+    field = _last(_JSON, answer)
+    if field is None:
+        return None
+    group = 1 if field[1] is not None else 2
+    return _parts("json", answer, field.start(group), field[group])
+
+
+def _boxed(answer: str) -> AnswerParts | None:
+    """Return the parts of an answer with a box: the last one that is closed and has something in it."""
+    boxes = list(_BOX.finditer(answer))
+    for box in reversed(boxes):
+        if value := read_value(answer[box.end() :], "boxed"):
+            return _parts("boxed", answer, box.end(), value)
+    return AnswerParts("boxed", answer[: boxes[-1].end()], "") if boxes else None
+
+
+def _marked(answer: str) -> AnswerParts | None:
+    mark = _last(_MARK, answer)
+    return mark and _parts("marked", answer, mark.end(), read_value(answer[mark.end() :], "marked"))
+
+
+def _stated(answer: str) -> AnswerParts | None:
+    statement = _last(_STATEMENT, answer)
+    value = read_value(answer[statement.end() :], "stated") if statement else ""
+    return _parts("stated", answer, statement.end(), value) if statement and value else None
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next(iter(reversed(list(pattern.finditer(text)))), None)
+
+
+def _parts(kind: AnswerKind, answer: str, begin: int, value: str) -> AnswerParts:
+    """Return the parts of an answer whose value stands at or after a place; what only sets it is opening."""
+    start = answer.index(value, begin)
+    if kind in {"stated", "plain"}:
+        end = start + len(value)
+        for before, after in _SETTING:
+            inner = answer[start + len(before) : end - len(after)]
+            if value.startswith(before) and value.endswith(after) and inner.strip() and before not in inner:
+                start += len(before) + len(inner) - len(inner.lstrip())
+                value = inner.strip()
+                end = start + len(value)
+    return AnswerParts(kind, answer[:start], value)
 
 
 def read_value(text: str, kind: AnswerKind) -> str:
     r"""Return the value at the start of a text that goes on after an answer's opening; empty where there is none.
 
-    A choice is a letter. A boxed value ends at the brace that closes the box. Anything else ends with its line.
+    A choice is a letter. A value in JSON ends with its quotation mark or brace, a boxed one at the brace that closes
+    the box, a stated one with its sentence. Anything else ends with its line.
 
     >>> read_value("18 eggs\nQ: And if", "marked")
     '18 eggs'
@@ -77,66 +130,39 @@ def read_value(text: str, kind: AnswerKind) -> str:
     if kind == "choice":
         letter = _WRITTEN_LETTER.match(text)
         return letter[1] if letter is not None else ""
+    if kind == "json":
+        value = _JSON_VALUE.match(text.lstrip(' "'))
+        return value[0].strip() if value is not None else ""
     if kind == "boxed":
-        depth = 1
-        for index, character in enumerate(text):
-            depth += {"{": 1, "}": -1}.get(character, 0)
-            if not depth:
-                return text[:index].strip()
-        return ""
+        return _in_box(text)
+    if kind == "stated":
+        sentence = _SENTENCE.match(text.lstrip())
+        return sentence[0].strip() if sentence is not None else ""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def same_value(value: str, right: str, kind: AnswerKind = "plain") -> bool:
-    r"""Return whether two values are the same.
-
-    The case of letters does not matter. Numbers are compared as numbers, without thousands separators, dollar and per
-    cent signs. Expressions (texts without words) are the same if math-verify (Hugging Face) can show it. Anything else
-    is compared as text, case aside.
-
-    >>> same_value("4,800", "4800."), same_value(r"\frac12", "0.5"), same_value("ab", "ba")
-    (True, True, False)
-    """
-    value, right = value.strip(), right.strip()
-    if not value or not right:
-        return False
-    if kind == "choice" or value.casefold() == right.casefold():
-        return value.casefold() == right.casefold()
-    one, other = _number(value), _number(right)
-    if one is not None and other is not None:
-        return one == other
-    return _is_expression(value) and _is_expression(right) and _same_expression(value, right)
+def _in_box(text: str) -> str:
+    """Return a text up to the brace that closes the box it is in; empty where none does."""
+    depth = 1
+    for index, character in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if not depth:
+            return text[:index].strip()
+    return ""
 
 
 def is_right(chain: Chain) -> bool | None:
-    """Return whether the chain's answer is the same as its gold answer; ``None`` if it has no gold answer.
+    """Return whether the chain's answer is the same as its gold answer; ``None`` if that is not known.
+
+    It is not known if the chain has no gold answer, or if the two values can be neither shown to be the same nor told
+    apart (`tokimp.chains.datasets.values.same_value`).
 
     >>> is_right(Chain("a", "How many?", "16 * 300 = 4800", "#### 4,800", gold="4800"))
+    True
+    >>> is_right(Chain("a", "How many?", "16 + 2", "There are eighteen.", gold="18")) is None
     True
     """
     if chain.gold is None:
         return None
     answer = split_answer(chain.answer)
     return same_value(answer.value, split_answer(chain.gold).value, answer.kind)
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        number = Decimal(text.strip().removesuffix(".").translate(_UNIT_SIGNS).strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
-
-
-def _is_expression(text: str) -> bool:
-    return len(text) <= _LONGEST_EXPRESSION and not _WORD.search(_COMMAND.sub("", text))
-
-
-@functools.lru_cache(maxsize=4096)
-def _same_expression(value: str, right: str) -> bool:
-    from math_verify import parse, verify  # noqa: PLC0415 - brings sympy, which takes its time
-
-    # math-verify stops after so many seconds by means of a signal, which only the main thread gets.
-    seconds: Any = _SECONDS if threading.current_thread() is threading.main_thread() else None
-    one, other = (parse(f"${text.strip('$')}$", parsing_timeout=seconds) for text in (right, value))
-    return bool(one and other and verify(one, other, timeout_seconds=seconds))

@@ -65,7 +65,7 @@ class Gsm8kSolutions(ChainFormat):
     - reasoning: the solution before its last line, notes stripped unless kept
     - answer: the last line, ``A: 26``; a solution that does not end in one (cut off at its length limit) is no chain
     - gold: the right answer, from ``ground_truth``; whether the chain is right follows from the two
-      (`tokimp.chains.datasets.is_right`) and is checked against ``is_correct``
+      (`tokimp.chains.datasets.is_right`) and, where it is known, must be what ``is_correct`` says
     - id: ``gsm8k-0012-6b_finetuning`` for line 12
     """
 
@@ -101,7 +101,7 @@ class Gsm8kSolutions(ChainFormat):
             gold=gold,
             source=record.where,
         )
-        if is_right(chain) is not setup["is_correct"]:
+        if is_right(chain) is (not setup["is_correct"]):
             raise record.error(
                 chain_id,
                 f"'is_correct' is {setup['is_correct']!r}, but the answer is {answer!r} and the right one {gold!r}; "

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from tokimp.chains.datasets import load_chains
-from tokimp.chains.datasets.correctness import same_value, split_answer
+from tokimp.chains.datasets.correctness import split_answer
+from tokimp.chains.datasets.quantities import read_quantity
+from tokimp.chains.datasets.value_texts import plain_form
+from tokimp.chains.datasets.values import same_value
 from tokimp.contracts.constraints import Text
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
@@ -69,10 +72,17 @@ class Gsm8k(Task):
         return response[:begin].strip(), response[begin:end].strip()
 
     def is_right(self, answer: str, gold: str) -> bool:
-        """Compare the number in the JSON object, or else after ``####`` or ``A:``, with the right one."""
+        """Compare the number in the JSON object, or else after ``####`` or ``A:``, with the right one.
+
+        The question asks for a number and nothing else: ``18 eggs`` is not right. Signs of currency and per cent are
+        left out of account.
+        """
         last = next(_answers(answer), None)
         value = split_answer(answer).value if last is None else last[2]
-        return same_value(value, split_answer(gold).value)
+        quantity = read_quantity(plain_form(value))
+        if quantity is not None and quantity.unit.isalpha():
+            return False
+        return same_value(value, split_answer(gold).value) is True
 
 
 def _answers(text: str) -> Iterator[tuple[int, int, str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from tokimp.chains.datasets.correctness import read_value, same_value
+from tokimp.chains.datasets.correctness import read_value
 from tokimp.chains.datasets.records import Record, Skips
 from tokimp.chains.datasets.sources import source_records
+from tokimp.chains.datasets.values import same_value
 from tokimp.chains.units import sentence_starts
 from tokimp.contracts.constraints import Text
 from tokimp.contracts.task import Question, Source, Task, draw
@@ -20,11 +21,6 @@ INSTRUCTION = (
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _GOES_ON = re.compile(r"(?::|\\\[|\\\(|\$\$|\\begin\{[a-z]+\*?\})\s*\Z")
 _DISPLAY_ENDS = re.compile(r"\s*(?:\\\]|\\\)|\$\$?|\\end\{[a-z]+\*?\})*[.!]?")
-_TEXT = re.compile(r"\\(?:text|mbox|textbf|textrm|mathrm)\s*\{([^{}]*)\}")
-# Hendrycks et al. ignore a unit after a number as well.
-_UNIT = re.compile(r"(?<=[\d}])\s*(?:\\[ ,;!]\s*)?\\(?:text|mbox|textrm|mathrm)\s*\{[^{}]*\}(?:\^\{?\d\}?)?\s*\Z")
-_SPACING = re.compile(r"\\!|\\left|\\right")
-_DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 
 
 class Math(Task):
@@ -82,7 +78,10 @@ class Math(Task):
         return response[:begin].strip(), response[begin:end].strip()
 
     def is_right(self, answer: str, gold: str) -> bool:
-        r"""Compare what is in the last box with the right answer, as numbers, as expressions or as text.
+        r"""Compare what is in the last box with the right answer; what is not shown to be right counts as wrong.
+
+        Hendrycks et al. leave a unit out of account, and so does `tokimp.chains.datasets.values.same_value` where only
+        one of the two has it.
 
         >>> Math().is_right(r"It is \boxed{0.5}", r"\frac12"), Math().is_right(r"\boxed{\text{Even}}", "even")
         (True, True)
@@ -90,7 +89,7 @@ class Math(Task):
         value = self.value(answer)
         if value is None:
             return False
-        return same_value(value, gold) or same_value(_bare(value), _bare(gold))
+        return same_value(value, gold, "boxed") is True
 
     @staticmethod
     def value(text: str) -> str | None:
@@ -117,8 +116,3 @@ def _answer_begin(response: str, box: int) -> int:
     while index and _GOES_ON.search(response, starts[index - 1], starts[index]):
         index -= 1
     return starts[index]
-
-
-def _bare(value: str) -> str:
-    """Remove what only sets a value: a unit, text mode around words, signs of degrees, spacing."""
-    return _SPACING.sub("", _DEGREES.sub("", _TEXT.sub(r"\1", _UNIT.sub("", value)))).strip()

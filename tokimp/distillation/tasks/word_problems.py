@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tokimp.chains.datasets.correctness import same_value, split_answer
+from tokimp.chains.datasets.correctness import split_answer
+from tokimp.chains.datasets.values import same_value
 from tokimp.chains.datasets.word_problems import generate
 from tokimp.contracts.constraints import ListOf, WholeNumber
 from tokimp.contracts.task import Question, Source, Task
@@ -64,4 +65,4 @@ class WordProblems(Task):
     def is_right(self, answer: str, gold: str) -> bool:
         """Compare the number after ``####`` with the right one."""
         line = _ANSWER.search(answer)
-        return line is not None and same_value(split_answer(line.group()).value, gold)
+        return line is not None and same_value(split_answer(line.group()).value, gold) is True
