@@ -16,6 +16,7 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError, ObjectiveError, PluginError, TokimpError, UnsupportedError
+from tokimp.storage.asked_models import remember_model
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
@@ -165,9 +166,53 @@ def test_another_model_is_asked_only_on_purpose(run: xr.DataTree, tiny: ti.Score
 
 def test_a_model_that_is_gone_is_an_error_that_says_what_to_give(run: xr.DataTree) -> None:
     """The recorded name and what to name instead stand in the message."""
+    remember_model("no/such/folder")
     for name, value in (("model_id", "no/such/folder"), ("backend", "abacus")):
-        with pytest.raises(AnalysisError, match=f"{value}.*--model"):
+        with pytest.raises(AnalysisError, match=f"{value}.*--{'backend' if name == 'backend' else 'model'}"):
             load_recorded_scorer(changed(run, name, value))
+
+
+@pytest.fixture
+def hostile_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a module where it can be imported; return a file that is there once the module has run."""
+    mark = tmp_path / "imported"
+    (tmp_path / "hostile_module.py").write_text(f"import pathlib\npathlib.Path({str(mark)!r}).touch()\nclass X: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return mark
+
+
+@pytest.mark.parametrize("name", ["backend", "objective", "unit"])
+@pytest.mark.parametrize("value", ["hostile_module:X", "hostile_module:X:a=1", "hostile_module.py:X", "hostile_module"])
+def test_a_module_that_a_result_names_is_not_imported(
+    run: xr.DataTree, tiny: ti.Scorer, hostile_module: Path, name: str, value: str
+) -> None:
+    """A stranger's result names code as its backend, objective or unit: it is refused, and the code never runs."""
+    scorer = None if name == "backend" else tiny
+    with pytest.raises(TokimpError, match="code that only a file names is not run"):
+        ti.analyze(changed(run, name, value), Asking(), scorer=scorer)
+    assert not hostile_module.exists()
+
+
+@pytest.mark.parametrize("value", ["stranger/model", "/nowhere/model", "../model", "~/model"])
+def test_a_model_that_only_a_result_names_is_not_loaded(
+    run: xr.DataTree, tiny: ti.Scorer, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """A hub id or path that nobody here has asked for is not loaded; named by the person, or used before, it is."""
+    asked: list[str] = []
+
+    def loaded(name: str, **_: Any) -> ti.Scorer:
+        asked.append(name)
+        return tiny
+
+    monkeypatch.setattr("tokimp.analysis.recorded_run.load_scorer", loaded)
+    named = changed(run, "model_id", value)
+    with pytest.raises(AnalysisError, match="what only a file names is not loaded.*--model"):
+        ti.analyze(named, Asking())
+    assert asked == []
+    load_recorded_scorer(named, model=value)
+    remember_model(value)
+    ti.analyze(named, Asking())
+    assert asked == [value, value]
 
 
 def test_a_scorer_that_lacks_a_capability_is_refused() -> None:

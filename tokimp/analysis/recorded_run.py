@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from tokimp.chains.arrays import IntArray
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.chains.encoding import encode_chain
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.chains.units import token_units
+from tokimp.contracts.kinds import Kind, singular
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.registry import load_objective
+from tokimp.contracts.registry import load_objective, names, parse_specification
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import AnalysisError, TokenizationError, TokimpError, UnsupportedError
 from tokimp.models.loading import load_scorer
+from tokimp.models.source import TINY
 from tokimp.results.by_chain import iterate, one_chain
+from tokimp.storage.asked_models import was_asked_for
 
 # How far log-probabilities may be from the recorded ones: mean over a chain's tokens, nats. Rounding differs between
 # devices; a changed prompt or weight moves them by far more.
@@ -53,6 +60,7 @@ def load_recorded_scorer(
         If the model cannot be loaded; the message says what was recorded, and what to give instead.
     """
     recorded = result.attrs
+    check_recorded_model(result, model=model, backend=backend)
     name, backend = model or str(recorded["model_id"]), backend or str(recorded["backend"])
     try:
         return load_scorer(name, backend=backend, device=device, dtype=dtype or str(recorded["dtype"]), **options)
@@ -61,6 +69,56 @@ def load_recorded_scorer(
             f"the run's model {name!r} on {backend!r} cannot be loaded: {error}; name where it is now (--model; in "
             "Python: scorer=tokimp.load_scorer(...))"
         ) from error
+
+
+def check_recorded_model(result: xr.DataTree, *, model: str | None = None, backend: str | None = None) -> None:
+    """Refuse a model or backend that a result names and nobody here has asked for; nothing of it is loaded before.
+
+    A result may come from a stranger. A backend that it names is an installed or registered plugin, never
+    ``module:Class``. A model that it names comes with tokimp, or was asked for on this machine before.
+
+    Parameters
+    ----------
+    result
+        A result.
+    model, backend
+        What the person named in place of the recorded ones; that is not checked.
+
+    Raises
+    ------
+    AnalysisError
+        If the recorded model or backend is refused; the message says how to ask for it.
+    """
+    if backend is None:
+        check_offered("scorers", str(result.attrs["backend"]), "backend")
+    name = str(result.attrs["model_id"])
+    if model is None and name != TINY and not was_asked_for(name):
+        raise AnalysisError(
+            f"the result names the model {name!r}, which was not used on this machine before, and what only a file "
+            f"names is not loaded; if you want it, name it yourself (--model {name}; in Python: "
+            f"scorer=tokimp.load_scorer({name!r}))"
+        )
+
+
+def check_offered(kind: Kind, specification: str, option: str) -> None:
+    """Raise `AnalysisError` unless what a file names is a plugin that is installed or registered in this process.
+
+    Parameters
+    ----------
+    kind
+        The kind of plugin.
+    specification
+        What the file names, with parameters if need be.
+    option
+        With which option of `tokimp.analyze` or the command line it is named instead.
+    """
+    name, _ = parse_specification(specification)
+    if name not in names(kind):
+        raise AnalysisError(
+            f"the run's {singular(kind)} {name!r} cannot be loaded: no installed or registered {singular(kind)} has this "
+            f"name, and code that only a file names is not run; install it, or name it yourself (--{option} or "
+            f"{option}=)"
+        )
 
 
 def check_capabilities(scorer: Scorer, requires: frozenset[Capability], name: str) -> None:
@@ -74,14 +132,15 @@ def check_capabilities(scorer: Scorer, requires: frozenset[Capability], name: st
 
 
 def recorded_objective(result: xr.DataTree) -> Objective:
-    """Return the objective of a result, loaded by its name.
+    """Return the objective of a result, loaded by its label: its name and its parameters, such as ``mine:k=3``.
 
     Raises
     ------
     AnalysisError
-        If no objective has this name, or its class has parameters, which a result does not record.
+        If no objective has this name, or a parameter can not be read back.
     """
     name = str(result.attrs["objective"])
+    check_offered("objectives", name, "objective")
     try:
         return load_objective(name)
     except TokimpError as error:
@@ -91,7 +150,9 @@ def recorded_objective(result: xr.DataTree) -> Objective:
 
 
 def rebuild_chains(result: xr.DataTree, tokenizer: Any) -> tuple[TokenizedChain, ...]:
-    """Return a result's chains as ids: its texts, tokenised in the run's prompt format and units.
+    """Return a result's chains as ids: its texts, tokenised in the run's prompt format, in the units it recorded.
+
+    Units are taken from the result and not found again: what divided them may have changed since, or be missing here.
 
     Raises
     ------
@@ -99,6 +160,8 @@ def rebuild_chains(result: xr.DataTree, tokenizer: Any) -> tuple[TokenizedChain,
         If a chain cannot be tokenised, or differs from what the result recorded (`check_chains`).
     """
     prompt_format, unit = str(result.attrs["prompt_format"]), str(result.attrs["unit"])
+    think_tags = _recorded_think_tags(result)
+    check_offered("units", unit, "unit")
     chains = []
     for chain_id, stored in iterate(result):
         texts = {name: str(stored[name].item()) for name in ("question", "reasoning", "answer", *_OPTIONAL_TEXTS)}
@@ -113,13 +176,33 @@ def rebuild_chains(result: xr.DataTree, tokenizer: Any) -> tuple[TokenizedChain,
                 system=texts["system"] or None,
                 wrong_answer=texts["wrong_answer"] or None,
             )
-            chains.append(tokenize_chain(chain, tokenizer, prompt_format=prompt_format, unit=unit))  # type: ignore[arg-type] # any text: tokenize_chain refuses a wrong one
+            tokens = encode_chain(chain, tokenizer, prompt_format, think_tags=think_tags)  # type: ignore[arg-type] # any text: encode_chain refuses a wrong one
         except TokenizationError as error:
             raise AnalysisError(
                 f"the chains of the run cannot be tokenised as they were ({error}); use the model of the run"
             ) from error
+        chains.append(replace(tokens, units=_recorded_units(stored["unit"].to_numpy()), unit=unit))
     check_chains(result, chains)
     return tuple(chains)
+
+
+def _recorded_think_tags(result: xr.DataTree) -> ThinkTags | None:
+    """Return the tags that a run was given for its reasoning; ``None`` if it took the chat template's own."""
+    recorded = result.attrs.get("think_tags")
+    if recorded is None:
+        return None
+    try:
+        opening, closing = json.loads(recorded)
+        return str(opening), str(closing)
+    except (TypeError, ValueError) as error:
+        raise AnalysisError(
+            f"the result's attribute 'think_tags' is {recorded!r}; a JSON list of two texts was expected"
+        ) from error
+
+
+def _recorded_units(owners: IntArray) -> tuple[tuple[int, ...], ...]:
+    """Return the positions of each unit's tokens, from the index of each token's unit, [token]."""
+    return tuple(tuple(np.flatnonzero(owners == unit).tolist()) for unit in range(int(owners.max(initial=-1)) + 1))
 
 
 def check_chains(result: xr.DataTree, chains: Sequence[TokenizedChain]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(epilog="tokimp plugins lists the analyses; docs/analyses.md says what each one means.")
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.argument("name", metavar=SPECIFICATION, type=ANALYSIS)
-@click.option("--model", help="Ask this model instead of the run's. The chains must have the same tokens for it.")
+@click.option("--model", help="Ask this model. Another one than the run's must give the chains the same tokens.  [default: the run's]")
 @click.option("--backend", type=BACKEND, metavar="NAME", help="Scorer plugin.  [default: the run's]")
 @DEVICE
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")
@@ -87,18 +87,21 @@ def _check_place(path: Path, *, named: bool) -> None:
 
 def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **options: Any) -> xr.DataTree:
     """Run an analysis that asks a model: the run's own, or the one that was named."""
-    from tokimp.analysis.recorded_run import load_recorded_scorer
+    from tokimp.analysis.recorded_run import check_recorded_model, load_recorded_scorer
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.model_preparation import prepare_model
     from tokimp.cli.progress_bar import progress_bar
 
+    check_recorded_model(result, model=model, backend=options["backend"])
     prepare_model(model or str(result.attrs["model_id"]), options["backend"] or str(result.attrs["backend"]))
     if not options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         del options["trust_remote_code"]
     scorer = load_recorded_scorer(result, model=model, **options)
+    # A recorded model may have to be named because the file alone is not trusted; it is still to be the same one.
+    own = model in {None, result.attrs["model_id"]} and (model is None or not (options["backend"] or options["dtype"]))
     with progress_bar("analysing") as progress:
-        return run_analysis(result, analysis, scorer=scorer, same_model=model is None, progress=progress)
+        return run_analysis(result, analysis, scorer=scorer, same_model=own, progress=progress)
 
 
 def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:

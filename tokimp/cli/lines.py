@@ -25,8 +25,11 @@ def echo_left_out(reason: str, where: str = "") -> None:
 
 
 def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
-    """Write a figure as PNG and SVG, and return the two files."""
-    paths = [folder / f"{stem}{suffix}" for suffix in (".png", ".svg")]
+    """Write a figure as PNG and SVG, each as a whole or not at all, and return the two files."""
+    from tokimp.storage.atomic import replacing
+
+    paths = [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
     for path in paths:
-        figure.savefig(path, dpi=160)
+        with replacing(path) as partial:
+            figure.savefig(partial, format=path.suffix[1:], dpi=160)
     return paths

@@ -12,28 +12,36 @@ from typing import Any
 import xarray as xr
 
 from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.chains.chat_template import TEMPLATE_DATE
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.chains.units import Unit, token_categories
+from tokimp.chains.think_tags import ThinkTags
+from tokimp.chains.units import token_categories
 from tokimp.compare.assembly import build_result
 from tokimp.compare.cell import Cell, UnprunedLogprobs
-from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable
+from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
 from tokimp.compare.journal import Journal
 from tokimp.compare.remaining_time import RemainingTime
 from tokimp.compare.run_cell import run_cell, score_unpruned
+from tokimp.compare.wrong_answers import check_way, draw_by_model
+from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.registry import load_objective, plugin_identity
+from tokimp.contracts.registry import load_objective, load_unit, plugin_identity
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.tokenization import tokenize_chain
+from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import UnsupportedError
 from tokimp.results.provenance import (
     chain_identity,
     estimator_identities,
     model_identity,
     objective_identity,
+    unit_identity,
     versions,
 )
+from tokimp.storage.asked_models import remember_model
 
 
 def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in the order one says it
@@ -41,10 +49,12 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     scorer: Scorer,
     estimators: Sequence[str | ImportanceEstimator],
     objective: str | Objective = "joint",
-    unit: Unit = "token",
+    unit: str | UnitSplitter = "token",
     prompt_format: PromptFormat = "auto",
     *,
     out: str | Path | None = None,
+    think_tags: ThinkTags | None = None,
+    wrong_answers: str | None = None,
     skipped: list[SkippedRecord] | None = None,
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
@@ -62,12 +72,18 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     objective
         What deletions are to preserve: a name or an instance.
     unit
-        What is deleted as a whole: ``token``, ``word`` or ``sentence``.
-    prompt_format
+        What is deleted as a whole: ``token``, ``word``, ``sentence`` or the name of another unit, with parameters where
+        it has some, or an instance.
+    prompt_format, think_tags
         See `tokimp.tokenize_chain`.
     out
         A folder in which finished cells are stored. The same call with the same folder continues a run that was
         interrupted, and ends with the same importance and rank, byte for byte.
+    wrong_answers
+        How to draw a wrong answer for each chain that has none, which the objective ``contrast`` needs: ``option``
+        (another letter of the question's options), ``number`` (another number of as many digits) or ``model`` (the
+        value that the model writes most often beside the chain's own). By default none is drawn. The result stores
+        them.
     skipped
         The records left out so far. If this list is given, chains that cannot be used are appended to it and left out;
         otherwise the first of them is an error. The result's attributes name all records left out.
@@ -102,16 +118,35 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     """
     check_seed(seed)
     check_scorer_type(scorer)
+    check_way(wrong_answers, scorer)
     loaded = load_estimators(estimators, scorer)
     loaded_objective = load_objective(objective)
     loaded_objective.validate_parameters()
-    usable = tokenize_usable(chains, scorer, loaded_objective, unit=unit, prompt_format=prompt_format, skipped=skipped)
+    # Put together before any work, since it needs every parameter to be stored under its name.
+    label = loaded_objective.label
+    loaded_unit = load_unit(unit)
+    loaded_unit.validate_parameters()
+    usable = tokenize_usable(
+        chains,
+        scorer,
+        loaded_objective,
+        unit=loaded_unit,
+        prompt_format=prompt_format,
+        think_tags=think_tags,
+        wrong_answers=wrong_answers,
+        seed=seed,
+        skipped=skipped,
+    )
+    warn_of_undivided(usable)
+    remember_model(str(scorer.model_id))
     fingerprint = _fingerprint(scorer, needed=out is not None)
     identity = {
         "model": model_identity(scorer, fingerprint),
         "objective": objective_identity(loaded_objective),
-        "unit": unit,
+        **unit_identity(loaded_unit),
         "prompt_format": prompt_format,
+        **({} if think_tags is None else {"think_tags": list(think_tags)}),
+        **({} if wrong_answers is None else {"wrong_answers": wrong_answers}),
         "seed": seed,
         "estimators": estimator_identities(loaded),
         "chains": [chain_identity(chain) for chain in usable],
@@ -120,6 +155,15 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal(Path(out), identity)) if out is not None else None
         created = journal.created if journal else datetime.now(UTC).isoformat(timespec="seconds")
+        if wrong_answers == "model":
+
+            def tokenize(chain: Chain) -> TokenizedChain:
+                tokens = tokenize_chain(chain, scorer.tokenizer, prompt_format, loaded_unit, think_tags=think_tags)
+                check_chain_fits(tokens, scorer, loaded_objective)
+                loaded_objective.check(tokens)
+                return tokens
+
+            usable = draw_by_model(usable, scorer, seed, journal, tokenize)
         unpruned, cells = _run_cells(
             usable, scorer, loaded, loaded_objective, journal=journal, seed=seed, progress=progress
         )
@@ -131,8 +175,9 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         cells=cells,
         attributes={
             **_attributes(identity, scorer, skipped or []),
-            "objective": loaded_objective.name,
-            "prompt_format": ",".join(sorted({chain.prompt_format for chain in usable})),
+            "objective": label,
+            **_prompt_attributes(usable, think_tags),
+            **({} if wrong_answers is None else {"wrong_answers": wrong_answers}),
             "created": created,
         },
     )
@@ -201,6 +246,7 @@ def _attributes(
         "device": model["device"],
         "scorer": _name_and_distribution(scorer),
         "unit": identity["unit"],
+        **({"unit_splitter": json.dumps(identity["unit_splitter"])} if "unit_splitter" in identity else {}),
         "seed": identity["seed"],
         "estimator_parameters": json.dumps({described["label"]: described for described in identity["estimators"]}),
         "skipped_count": len(skipped),
@@ -208,6 +254,17 @@ def _attributes(
             [{"where": record.where, "id": record.id, "reason": record.reason} for record in skipped]
         ),
     }
+
+
+def _prompt_attributes(chains: Sequence[TokenizedChain], think_tags: ThinkTags | None) -> dict[str, str]:
+    """Return the attributes of a result that say what stands around the reasoning of its chains."""
+    formats = sorted({chain.prompt_format for chain in chains})
+    attributes = {"prompt_format": ",".join(formats)}
+    if formats != ["plain"]:
+        attributes["template_date"] = TEMPLATE_DATE.date().isoformat()
+    if think_tags is not None:
+        attributes["think_tags"] = json.dumps(list(think_tags))
+    return attributes
 
 
 def _name_and_distribution(scorer: Scorer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from tokimp.errors import SchemaError
 from tokimp.results.integrity import ATTRIBUTE, add_zarr_digest, check_netcdf, check_zarr, with_digest
 from tokimp.results.schema import SCHEMA_VERSION, unstorable, validate
 from tokimp.storage.atomic import replacing
+from tokimp.storage.folder_lock import locked
 
 SUFFIXES = (".nc", ".zarr")
+_WAIT = 600.0
+"""How long a save waits for another process in the folder of a run, in seconds."""
 
 
 def save(tree: xr.DataTree, path: str | Path) -> None:
@@ -34,6 +38,8 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
     SchemaError
         If the result is not valid or holds text that the file could not give back, if the suffix is another one, or if
         the folder is missing.
+    ResumeError
+        If another process is at work in the folder of a run, and stays there.
     StorageError
         If the file cannot be written, because the disk is full, say; an old file stays as it was.
     """
@@ -44,15 +50,18 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
     if not target.parent.is_dir():
         raise SchemaError(f"{target}: there is no folder {target.parent}; make it first")
     plain = _in_plain_types(tree)
-    if target.suffix == ".nc":
-        # In memory first: the HDF5 library can end the process where it cannot write.
-        content = with_digest(bytes(plain.to_netcdf(None, engine="h5netcdf", encoding=_checksums(plain)) or b""))
-        with replacing(target) as partial:
-            partial.write_bytes(content)
-    else:
-        with replacing(target) as partial:
-            plain.to_zarr(partial, consolidated=False)
-            add_zarr_digest(partial)
+    # Whoever opens the folder of a run removes what is half written there, except while another one holds its lock.
+    is_of_run = (target.parent / "run.json").exists()
+    with locked(target.parent, wait=_WAIT) if is_of_run else nullcontext():
+        if target.suffix == ".nc":
+            # In memory first: the HDF5 library can end the process where it cannot write.
+            content = with_digest(bytes(plain.to_netcdf(None, engine="h5netcdf", encoding=_checksums(plain)) or b""))
+            with replacing(target) as partial:
+                partial.write_bytes(content)
+        else:
+            with replacing(target) as partial:
+                plain.to_zarr(partial, consolidated=False)
+                add_zarr_digest(partial)
 
 
 def load(path: str | Path) -> xr.DataTree:

@@ -82,10 +82,12 @@ def write_object(path: Path, content: Mapping[str, Any]) -> None:
 def remove_partial(folder: Path, name: str = "*") -> None:
     """Remove what interrupted writes left in a folder: writes of the file or folder called `name`, or all of them.
 
-    Call it only while no other process can be writing there: under the lock of the folder.
+    Call it under the lock of the folder. Writes of processes of this machine that are still at work stay all the same.
     """
     for leftover in folder.glob(f".{name}.*{SUFFIX}"):
-        if leftover.name not in _under_way:
+        writer = _WRITER.fullmatch(leftover.name)
+        is_at_work = writer is not None and writer["machine"] == _machine() and not _has_ended(writer)
+        if leftover.name not in _under_way and not is_at_work:
             _put_back_or_remove(leftover)
 
 

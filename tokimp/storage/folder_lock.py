@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from tokimp.errors import ResumeError
 
 NAME = ".lock"
 _NAME_WITHOUT_LOCKS = ".lock.held"
+# The lock of the system knows processes only; the threads of one process wait for each other here.
+_of_threads: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
 _CANNOT_LOCK = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
@@ -30,19 +34,27 @@ def locked(folder: Path, *, wait: float = 0.0, alone: bool = False) -> Iterator[
     wait
         How long to wait for another process, in seconds.
     alone
-        Whether to refuse also if this process holds the lock already. By default it may take it once more.
+        Whether to refuse also if this thread holds the lock already. By default it may take it once more.
 
     Raises
     ------
     ResumeError
-        If another process holds the lock, or the folder cannot be written to.
+        If another process or thread holds the lock, or the folder cannot be written to.
     """
     place = folder.resolve()
     # One object a folder and process, so that a process that holds the lock can take it again.
     lock: filelock.BaseFileLock = filelock.FileLock(place / NAME, is_singleton=True, thread_local=False)
     at_work = f"{folder}: another process is at work in this folder; wait for it, or use another folder"
-    if alone and lock.is_locked:
+    if (alone and lock.is_locked) or not _of_threads[place].acquire(timeout=wait):
         raise ResumeError(at_work)
+    try:
+        yield from _held(lock, folder, wait, at_work)
+    finally:
+        _of_threads[place].release()
+
+
+def _held(lock: filelock.BaseFileLock, folder: Path, wait: float, at_work: str) -> Iterator[None]:
+    """Hold a lock between processes while the one who asked goes on; see `locked`."""
     try:
         lock = _acquired(lock, wait)
     except filelock.Timeout as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,3 +65,9 @@ def naming_what_is_written(path: Path) -> Iterator[None]:
             raise
         reason, remedy = failure
         raise StorageError(f"{path} cannot be written ({reason}); {remedy}; what was finished before is kept") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `StorageError` if no file can be made in a folder; to be asked before work whose result goes there."""
+    with naming_what_is_written(folder), tempfile.NamedTemporaryFile(dir=folder, prefix=".tokimp-"):
+        pass

@@ -23,7 +23,7 @@ from tokimp.distillation.plan.models import ModelSpec
 from tokimp.distillation.plan.plan import Method
 from tokimp.distillation.prune import ready_estimator, write_pruned
 from tokimp.distillation.steps.step import Say, Step
-from tokimp.errors import DistillationError, PlanError
+from tokimp.errors import DistillationError, PlanError, SchemaError
 from tokimp.models.loading import load_scorer, load_tokenizer
 from tokimp.results.io import load, save
 from tokimp.storage.atomic import write_object
@@ -184,7 +184,11 @@ class Ranking(Step):
         folder = self.folder / ("ranking-" + re.sub(r"[^A-Za-z0-9._=-]+", "-", estimator.label))
         path = folder / "results.nc"
         if path.is_file():
-            return load(path)
+            try:
+                return load(path)
+            except SchemaError as error:
+                # The cells beside it are kept, so that little is done again.
+                say(f"{self.name}: {error}")
         skipped: list[SkippedRecord] = []
         scorer = load_scorer(
             self.pruner.model,
