@@ -97,11 +97,16 @@ class PredictingStrategy(FastStrategy):
         """Read the deletions of units on both sides of the last deletion, up to the horizon."""
         place, unit_tokens = int(np.searchsorted(units, deleted)), self._chain.units
         gap = int(np.searchsorted(tokens, unit_tokens[deleted][0]))
+        sides: list[tuple[list[int], int]] = []
         for side in (units[max(0, place - self._width.window) : place], units[place : place + self._width.window]):
             if side:
                 last = max(int(np.searchsorted(tokens, unit_tokens[unit][-1])) + 1 for unit in side)
-                until = max(gap, last) + self._width.horizon
-                self._read(side, tokens, until if until < len(tokens) else None)
+                sides.append((side, max(gap, last) + self._width.horizon))
+        # The units on the left need not be read as far as those on the right, but a call more can cost more than that.
+        if len(sides) == 2 and len(sides[0][0]) * (sides[1][1] - sides[0][1]) < self._scorer.call_cost:
+            sides = [(sides[0][0] + sides[1][0], sides[1][1])]
+        for side, until in sides:
+            self._read(side, tokens, until if until < len(tokens) else None)
 
     def _best_predicted(self, units: list[int], tokens: IntArray) -> list[int]:
         """Return the units with the highest predicted objective, ascending."""
@@ -132,5 +137,6 @@ class PredictingStrategy(FastStrategy):
             np.put_along_axis(is_left, own, values=False, axis=1)
             left = torch.from_numpy(rows[group][is_left].reshape(len(group), -1))
             end = len(tokens) - size
-            values[group] = self._objective.evaluate(LogprobTensors(left[:, :end], left[:, end:])).numpy()
+            logprobs = LogprobTensors(left[:, :end], left[:, end:], answer_value=self._chain.answer_value)
+            values[group] = self._objective.evaluate(logprobs).numpy()
         return values

@@ -21,12 +21,18 @@ class NNsightBackend(Backend):
     where it has them). It is switched to "eager", which alone forms the weights, only while they are asked for.
     """
 
+    otherwise = "use backend='transformer_lens', or "
+    runs_the_plain_model = True
+
     def __init__(self, loaded: LoadedModel) -> None:
         from nnsight import TransformersModel  # noqa: PLC0415 - slow to import, and patches Tensor.backward
 
         super().__init__(loaded)
         model = self.model
-        self._envoy: Any = TransformersModel(model, task="text-generation", tokenizer=loaded.tokenizer)
+        # Without a device, transformers' pipeline, which nnsight makes, moves the model to the first GPU that it finds.
+        self._envoy: Any = TransformersModel(
+            model, task="text-generation", tokenizer=loaded.tokenizer, device=loaded.device
+        )
         self._embedding = self._envoy.get(module_path(model, model.get_input_embeddings()))
         self._attention_paths = attention_paths(model, model.config.get_text_config(decoder=True).num_hidden_layers)
         self.attention_layers = frozenset(self._attention_paths)
@@ -59,9 +65,14 @@ class NNsightBackend(Backend):
             for layer, module in attention:
                 visit(layer, module.output[1])
 
+    def attention_module(self, layer: int) -> torch.nn.Module:
+        """Return the attention module of a layer."""
+        module: torch.nn.Module = self.model.get_submodule(self._attention_paths[layer])
+        return module
+
     def output_projection(self, layer: int) -> torch.nn.Module:
         """Return the module that maps a layer's concatenated heads to the residual stream."""
-        return output_projection(self.model.get_submodule(self._attention_paths[layer]))
+        return output_projection(self.attention_module(layer))
 
     def forward_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, **inputs: Any) -> torch.Tensor:
         """Return the logits without some of the attention; see `Backend.forward_cut`."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
-import time
 from collections.abc import Iterator
-from typing import SupportsFloat
 
 import numpy as np
 import torch
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell import Cell, UnprunedLogprobs
+from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory, check_importance
 from tokimp.contracts.objective import Objective
+from tokimp.contracts.plugin_output import plugin_code
 from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.errors import EstimatorError, ScorerError
 
@@ -26,17 +26,12 @@ def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> UnprunedLogprobs:
     Raises
     ------
     ScorerError
-        If the scorer does not give one finite number for each token of reasoning and answer.
+        If the scorer does not give one finite number for each token of reasoning and answer, as arrays.
     """
-    forwarded_at_start, started = scorer.tokens_forwarded, time.perf_counter()
-    (logprobs,) = scorer.logprobs([chain])
-    seconds = time.perf_counter() - started
+    forwarded_at_start, started = scorer.tokens_forwarded, scorer.clock()
+    (logprobs,) = CheckedScorer(scorer).logprobs([chain])
+    seconds = scorer.clock() - started
     reasoning, answer = (np.asarray(part, dtype=np.float32) for part in (logprobs.reasoning, logprobs.answer))
-    if reasoning.shape != (len(chain.reasoning_ids),) or answer.shape != (len(chain.answer_ids),):
-        raise ScorerError(
-            f"{chain.chain.where}: the scorer {scorer.backend!r} gave {reasoning.shape} and {answer.shape} "
-            f"log-probabilities for {len(chain.reasoning_ids)} reasoning and {len(chain.answer_ids)} answer tokens"
-        )
     if not (np.isfinite(reasoning).all() and np.isfinite(answer).all()):
         raise ScorerError(
             f"{chain.chain.where}: the model {scorer.model_id!r} in {scorer.dtype} gives log-probabilities that are "
@@ -72,28 +67,17 @@ def run_cell(
         If the estimator raises any exception, or its result breaks the contract. The message names the estimator and
         the chain.
     """
-    forwarded_at_start, started = scorer.tokens_forwarded, time.perf_counter()
-    try:
-        with _seeded(f"{seed}\n{chain.id}\n{estimator.label}"):
-            importance = estimator.estimate(chain, scorer, objective)
-    # An estimator may be anybody's code: whatever it raises, the message says where it happened.
-    except Exception as error:
-        raise EstimatorError(
-            f"{chain.chain.where}: the estimator {estimator.label!r} failed with {type(error).__name__}: {error}"
-        ) from error
-    seconds = time.perf_counter() - started
+    forwarded_at_start, started = scorer.tokens_forwarded, scorer.clock()
     where = f"{chain.chain.where}: the estimator {estimator.label!r}"
-    if not isinstance(importance, Importance):
-        raise EstimatorError(f"{where} returned a {type(importance).__name__}; return an Importance")
+    with plugin_code(where, EstimatorError), _seeded(f"{seed}\n{chain.id}\n{estimator.label}"):
+        importance = estimator.estimate(chain, CheckedScorer(scorer), objective)
+    seconds = scorer.clock() - started
     check_importance(importance, chain, estimator.label)
-    return Cell(_as_stored(importance, where), seconds, scorer.tokens_forwarded - forwarded_at_start)
+    return Cell(_as_stored(importance), seconds, scorer.tokens_forwarded - forwarded_at_start)
 
 
-def _as_stored(importance: Importance, where: str) -> Importance:
+def _as_stored(importance: Importance) -> Importance:
     """Return an importance in the types it has on disk, so that a continued run meets the very same numbers."""
-    for name, value in importance.diagnostics.items():
-        if not (isinstance(name, str) and name.isidentifier() and isinstance(value, SupportsFloat)):
-            raise EstimatorError(f"{where} has the diagnostic {name!r}: {value!r}; give a name such as 'gap' a number")
     trajectory = importance.trajectory
     return Importance(
         scores=np.array(importance.scores, dtype=np.float64),

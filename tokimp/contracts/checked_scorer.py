@@ -2,18 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, SupportsFloat
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
-from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.objective import Objective
 from tokimp.contracts.plugin_output import array_problem, described, plugin_code
-from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
 from tokimp.errors import ScorerError, TokimpError
+
+T = TypeVar("T")
+Arguments = Mapping[str, Any]
+"""What a method of a scorer was called with, by the names of the contract."""
+Problem = Callable[[Arguments, Any], str]
+"""Says what is wrong with an answer; an empty text if nothing is."""
+
+
+def _logprobs(asked: Arguments, answer: Any) -> str:
+    chains: Sequence[TokenizedChain] = asked["chains"]
+    if not isinstance(answer, Sequence) or len(answer) != len(chains):
+        return f"{described(answer)}; a list of {len(chains)} SpanLogprobs was expected"
+    for chain, spans in zip(chains, answer, strict=True):
+        if not isinstance(spans, SpanLogprobs):
+            return f"a list with {described(spans)}; SpanLogprobs were expected"
+        for span, ids in (("reasoning", chain.reasoning_ids), ("answer", chain.answer_ids)):
+            if problem := array_problem(getattr(spans, span), (len(ids),), "one number a token"):
+                return f"for the {span} of {chain.id!r} {problem}"
+    return ""
+
+
+def _deletions(asked: Arguments, answer: Any) -> str:
+    if not isinstance(answer, DeletionScores):
+        return f"{described(answer)}; DeletionScores were expected"
+    for name in ("objective", "reasoning", "answer"):
+        shape = (len(asked["candidates"]),)
+        if problem := array_problem(getattr(answer, name), shape, "one score a candidate"):
+            return f"as {name} {problem}"
+    return ""
+
+
+def _candidate_scores(asked: Arguments, answer: Any) -> str:
+    return array_problem(answer, (len(asked["candidates"]),), "one score a candidate")
+
+
+def _candidate_logprobs(asked: Arguments, answer: Any) -> str:
+    shape = (len(asked["candidates"]), len(asked["kept"]) + len(asked["chain"].answer_ids))
+    return array_problem(answer, shape, "one row a candidate, of one number a token")
+
+
+def _knockouts(asked: Arguments, answer: Any) -> str:
+    return array_problem(answer, (len(asked["hidden"]),), "one score a knockout")
+
+
+def _attention(asked: Arguments, answer: Any) -> str:
+    n_layers = None if asked["layers"] is None else len(asked["layers"])
+    if asked["reduce"] is None:
+        length = len(asked["chain"])
+        return array_problem(answer, (n_layers, None, length, length), "[layer, head, query, key]")
+    # What `reduce` makes of a layer has a shape of its own.
+    return array_problem(answer, (n_layers, *np.shape(answer)[1:]), "one entry a layer")
+
+
+def _gradients(asked: Arguments, answer: Any) -> str:
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        return f"{described(answer)}; embeddings and gradients were expected, a tuple of two"
+    shape = (len(asked["chain"].reasoning_ids), None)
+    for name, values in zip(("embeddings", "gradients"), answer, strict=True):
+        if problem := array_problem(values, shape, "one row a reasoning token"):
+            return f"as {name} {problem}"
+    return ""
+
+
+def _value(asked: Arguments, answer: Any) -> str:
+    del asked
+    number = isinstance(answer, int | float | np.number) and not isinstance(answer, bool)
+    return "" if number else f"{described(answer)}; one number was expected"
+
+
+def _texts(asked: Arguments, answer: Any) -> str:
+    expected = f"a list of {len(asked['prompts'])} lists of {asked['n']} texts each was expected"
+    if not isinstance(answer, list) or len(answer) != len(asked["prompts"]):
+        return f"{described(answer)}; {expected}"
+    for texts in answer:
+        if not isinstance(texts, list) or len(texts) != asked["n"] or not all(isinstance(text, str) for text in texts):
+            return f"a list with {described(texts)}; {expected}"
+    return ""
+
+
+def _checked(method: str, problem_of: Problem) -> Callable[..., Any]:
+    """Return the method that asks a scorer, and raises `ScorerError` where its answer breaks the contract."""
+    signature = inspect.signature(getattr(Scorer, method))
+
+    def ask(self: CheckedScorer, *arguments: Any, **options: Any) -> Any:
+        name = f"the scorer {getattr(self.asked, 'backend', type(self.asked).__name__)!r}, asked for {method},"
+        with plugin_code(name, ScorerError, passed_on=TokimpError):
+            answering = getattr(self.asked, method)
+        # A call that the contract does not know is the caller's mistake, and raises TypeError as any wrong call does.
+        bound = signature.bind(self, *arguments, **options)
+        bound.apply_defaults()
+        who = f"{_where(bound.arguments)}: {name}"
+        with plugin_code(who, ScorerError, passed_on=TokimpError):
+            answer = answering(*arguments, **options)
+        if problem := problem_of(bound.arguments, answer):
+            raise ScorerError(f"{who} returned {problem}")
+        return answer
+
+    ask.__name__, ask.__doc__ = method, f"Return what the scorer returns, checked; see `Scorer.{method}`."
+    return ask
+
+
+def _where(asked: Arguments) -> str:
+    """Return which chain a question is about, or how many chains or prompts."""
+    if "chain" in asked:
+        return str(asked["chain"].chain.where)
+    if "chains" in asked:
+        chains = asked["chains"]
+        return str(chains[0].chain.where) if len(chains) == 1 else f"{len(chains)} chains"
+    return f"{len(asked['prompts'])} prompts"
 
 
 class CheckedScorer(Scorer):
@@ -27,160 +134,57 @@ class CheckedScorer(Scorer):
     ----------
     scorer
         The scorer to ask.
+
+    Attributes
+    ----------
+    asked
+        That scorer.
     """
 
+    asked: Scorer
+
     def __init__(self, scorer: Scorer) -> None:
-        object.__setattr__(self, "_scorer", scorer)
+        object.__setattr__(self, "asked", scorer)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._scorer, name)
+        return getattr(self.asked, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._scorer, name, value)
+        setattr(self.asked, name, value)
 
     @property
     def capabilities(self) -> frozenset[Capability]:  # type: ignore[override] # a class attribute of scorers
         """What the scorer can be asked for."""
-        return self._scorer.capabilities
+        return self.asked.capabilities
 
     @property
     def tokens_forwarded(self) -> int:  # type: ignore[override] # an attribute of scorers
         """Token positions that the scorer has passed through its model."""
-        return self._scorer.tokens_forwarded
+        return self.asked.tokens_forwarded
+
+    @property
+    def call_cost(self) -> int:  # type: ignore[override] # an attribute of scorers
+        """Token positions that take about as long as starting one more call of the model."""
+        return self.asked.call_cost
+
+    def clock(self) -> float:
+        """Return the scorer's time, in seconds."""
+        return self.asked.clock()
+
+    def run_side_by_side(self, tasks: Sequence[Callable[[Scorer], T]]) -> list[T | BaseException]:
+        """Run tasks with the scorer itself; what each asks is checked where it asks."""
+        return self.asked.run_side_by_side(tasks)
 
     def fingerprint(self) -> str:
         """Return the scorer's digest."""
-        return self._scorer.fingerprint()
+        return self.asked.fingerprint()
 
-    def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
-        """Return the log-probabilities, one entry a chain, of an array a span."""
-        where = _where(chains[0]) if len(chains) == 1 else f"{len(chains)} chains"
-        scored = self._ask(where, "logprobs", chains)
-        if not isinstance(scored, Sequence) or len(scored) != len(chains):
-            self._refuse(where, "logprobs", f"{described(scored)}; a list of {len(chains)} SpanLogprobs was expected")
-        for chain, spans in zip(chains, scored, strict=True):
-            if not isinstance(spans, SpanLogprobs):
-                self._refuse(_where(chain), "logprobs", f"a list with {described(spans)}; SpanLogprobs were expected")
-            for span, ids in (("reasoning", chain.reasoning_ids), ("answer", chain.answer_ids)):
-                self._check(_where(chain), "logprobs", span, getattr(spans, span), (len(ids),), "one number a token")
-        return list(scored)
-
-    def score_deletions(
-        self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
-    ) -> DeletionScores:
-        """Return the scores, one entry a candidate."""
-        scores = self._ask(_where(chain), "score_deletions", chain, kept, candidates, objective)
-        if not isinstance(scores, DeletionScores):
-            self._refuse(_where(chain), "score_deletions", f"{described(scores)}; DeletionScores were expected")
-        for name in ("objective", "reasoning", "answer"):
-            values = getattr(scores, name)
-            self._check(_where(chain), "score_deletions", name, values, (len(candidates),), "one score a candidate")
-        return scores
-
-    def deletion_scores(
-        self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
-    ) -> FloatArray:
-        """Return the objectives, one a candidate."""
-        scores = self._ask(_where(chain), "deletion_scores", chain, kept, candidates, objective)
-        return self._check(_where(chain), "deletion_scores", "", scores, (len(candidates),), "one score a candidate")
-
-    def deletion_logprobs(
-        self,
-        chain: TokenizedChain,
-        kept: Sequence[int],
-        candidates: Sequence[Sequence[int]],
-        *,
-        until: int | None = None,
-    ) -> FloatArray:
-        """Return the log-probabilities, one row a candidate."""
-        logprobs = self._ask(_where(chain), "deletion_logprobs", chain, kept, candidates, until=until)
-        shape = (len(candidates), len(kept) + len(chain.answer_ids))
-        return self._check(_where(chain), "deletion_logprobs", "", logprobs, shape, "one row a candidate")
-
-    def score_knockouts(
-        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
-    ) -> FloatArray:
-        """Return the objectives, one a knockout."""
-        scores = self._ask(_where(chain), "score_knockouts", chain, hidden, objective)
-        return self._check(_where(chain), "score_knockouts", "", scores, (len(hidden),), "one score a knockout")
-
-    def attention(
-        self,
-        chain: TokenizedChain,
-        *,
-        weights: AttentionWeights = "pattern",
-        layers: Sequence[int] | None = None,
-        reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    ) -> FloatArray:
-        """Return the attention, one entry a layer."""
-        options = {"weights": weights, "layers": layers, "reduce": reduce}
-        attention = self._ask(_where(chain), "attention", chain, **options)
-        n_layers = None if layers is None else len(layers)
-        # What `reduce` makes of a layer has a shape of its own.
-        rest = np.shape(attention)[1:] if reduce is not None else (None, len(chain), len(chain))
-        entries = "one entry a layer" if reduce is not None else "[layer, head, query, key]"
-        return self._check(_where(chain), "attention", "", attention, (n_layers, *rest), entries)
-
-    def embedding_gradients(
-        self, chain: TokenizedChain, objective: Objective, reasoning_embeddings: FloatArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return embeddings and gradients, one row a reasoning token."""
-        where, method = _where(chain), "embedding_gradients"
-        both = self._ask(where, method, chain, objective, reasoning_embeddings)
-        if not isinstance(both, tuple) or len(both) != 2:
-            self._refuse(where, method, f"{described(both)}; embeddings and gradients were expected, a tuple of two")
-        for name, values in zip(("embeddings", "gradients"), both, strict=True):
-            self._check(where, method, name, values, (len(chain.reasoning_ids), None), "one row a reasoning token")
-        return both[0], both[1]
-
-    def objective_value(
-        self, chain: TokenizedChain, objective: Objective, reasoning_embeddings: FloatArray | None = None
-    ) -> float:
-        """Return the objective as a number."""
-        value = self._ask(_where(chain), "objective_value", chain, objective, reasoning_embeddings)
-        if not isinstance(value, SupportsFloat) or np.ndim(value):  # type: ignore[arg-type] # any object has a ndim
-            self._refuse(_where(chain), "objective_value", f"{described(value)}; one number was expected")
-        return float(value)
-
-    def generate(
-        self,
-        prompts: Sequence[Sequence[int]],
-        *,
-        max_new_tokens: int = 256,
-        n: int = 1,
-        temperature: float = 0.0,
-        seed: int = 0,
-    ) -> list[list[str]]:
-        """Return the continuations, `n` texts a prompt."""
-        options = {"max_new_tokens": max_new_tokens, "n": n, "temperature": temperature, "seed": seed}
-        where = f"{len(prompts)} prompts"
-        texts = self._ask(where, "generate", prompts, **options)
-        fits = isinstance(texts, list) and len(texts) == len(prompts)
-        if not fits or not all(
-            isinstance(row, list) and len(row) == n and all(isinstance(text, str) for text in row) for row in texts
-        ):
-            shown = described(texts) if not fits else "other rows"
-            self._refuse(where, "generate", f"{shown}; a list of {len(prompts)} lists of {n} texts each was expected")
-        return list(texts)
-
-    def _ask(self, where: str, method: str, *arguments: Any, **options: Any) -> Any:
-        with plugin_code(f"{where}: {self._name()}, asked for {method},", ScorerError, passed_on=TokimpError):
-            return getattr(self._scorer, method)(*arguments, **options)
-
-    def _check(  # noqa: PLR0917 - said in the order of the message
-        self, where: str, method: str, part: str, value: Any, shape: Sequence[int | None], entries: str
-    ) -> FloatArray:
-        if problem := array_problem(value, shape, entries):
-            self._refuse(where, method, f"as {part}, {problem}" if part else problem)
-        checked: FloatArray = value
-        return checked
-
-    def _refuse(self, where: str, method: str, problem: str) -> NoReturn:
-        raise ScorerError(f"{where}: {self._name()}, asked for {method}, returned {problem}")
-
-    def _name(self) -> str:
-        return f"the scorer {getattr(self._scorer, 'backend', type(self._scorer).__name__)!r}"
-
-
-def _where(chain: TokenizedChain) -> str:
-    return chain.chain.where
+    logprobs = _checked("logprobs", _logprobs)
+    score_deletions = _checked("score_deletions", _deletions)
+    deletion_scores = _checked("deletion_scores", _candidate_scores)
+    deletion_logprobs = _checked("deletion_logprobs", _candidate_logprobs)
+    score_knockouts = _checked("score_knockouts", _knockouts)
+    attention = _checked("attention", _attention)
+    embedding_gradients = _checked("embedding_gradients", _gradients)
+    objective_value = _checked("objective_value", _value)
+    generate = _checked("generate", _texts)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
 
+T = TypeVar("T")
 AttentionWeights = Literal["pattern", "value_norm"]
 
 
@@ -81,6 +83,8 @@ class Scorer(ABC):
         Where the numbers come from, as stored in results.
     context_length
         The longest sequence the model takes, in tokens; ``None`` if it names no limit.
+    call_cost
+        Token positions that take about as long as starting one more call of the model; 0 where a call costs nothing.
     tokens_forwarded
         Token positions passed through the model so far, padding included: a cost that does not depend on the machine.
 
@@ -115,10 +119,36 @@ class Scorer(ABC):
     dtype: str
     context_length: int | None
     tokens_forwarded: int = 0
+    call_cost: int = 0
 
     def fingerprint(self) -> str:
         """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""
         raise UnsupportedError(f"{type(self).__name__} cannot tell one model from another, so runs cannot be continued")
+
+    def clock(self) -> float:
+        """Return a time in seconds, of which only differences mean something: what work with this scorer takes.
+
+        Where several tasks run beside each other, each has a clock of its own, which stands still while others work.
+        """
+        return time.perf_counter()
+
+    def run_side_by_side(self, tasks: Sequence[Callable[[Scorer], T]]) -> list[T | BaseException]:
+        """Run several tasks; return what each returned or raised, in their order.
+
+        Here tasks run one after the other. A scorer that reads several chains faster together overrides this.
+
+        Parameters
+        ----------
+        tasks
+            Each is called with a scorer of the same model, whose counts and clock are its own.
+        """
+        outcomes: list[T | BaseException] = []
+        for task in tasks:
+            try:
+                outcomes.append(task(self))
+            except Exception as error:  # noqa: BLE001 - whoever asked for the result raises it
+                outcomes.append(error)
+        return outcomes
 
     @abstractmethod
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
@@ -223,6 +253,7 @@ class Scorer(ABC):
         weights: AttentionWeights = "pattern",
         layers: Sequence[int] | None = None,
         reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        hidden: float = 0.0,
     ) -> FloatArray:
         """Return attention over the whole sequence (prompt, reasoning, answer).
 
@@ -237,6 +268,9 @@ class Scorer(ABC):
             Which layers, in this order; all by default. Negative indices count from the last.
         reduce
             Applied to each layer's [head, query, key] before it is stored, so that the full array never exists.
+        hidden
+            What stands where the layer's mask (causal, or a window) hides a key from a query. With NaN these pairs
+            differ from those whose weight is too small for float32, which are 0.
 
         Returns
         -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -16,9 +16,9 @@ class Backend(ABC):
     """A way to run a transformers decoder and to reach inside it.
 
     A subclass runs one loaded model, which it owns and may change. It must write `forward` and `forward_embeddings`.
-    The rest is optional: a backend that shows attention writes `attention_layers`, `forward_attention` and
-    `output_projection`, one that can take attention away writes `forward_cut`. What is left out, the scorer does not
-    claim to have. A scorer names its backend in `CausalLMScorer.backend_class`.
+    The rest is optional: a backend that shows attention writes `attention_layers`, `forward_attention`,
+    `attention_module` and `output_projection`, one that can take attention away writes `forward_cut`. What is left out,
+    or fails when the scorer tries it on the model, the scorer does not claim to have. A scorer names its backend in `CausalLMScorer.backend_class`.
 
     The keyword arguments ``inputs`` (``past_key_values``, ``use_cache``, ``logits_to_keep``) are meant for the model
     and must reach it unchanged. With ``logits_to_keep`` a model may return the logits of the last positions only.
@@ -65,6 +65,9 @@ class Backend(ABC):
     ...                 hooks.enter_context(self.layers[layer].self_attn.register_forward_hook(show))
     ...             self.forward(input_ids, **inputs)
     ...
+    ...     def attention_module(self, layer):
+    ...         return self.layers[layer].self_attn
+    ...
     ...     def output_projection(self, layer):
     ...         return self.layers[layer].self_attn.o_proj
 
@@ -85,6 +88,17 @@ class Backend(ABC):
 
     attention_layers: frozenset[int] = frozenset()
     """The layers that have attention weights to show."""
+    runs_the_plain_model: ClassVar[bool] = False
+    """Whether `forward` gives what the transformers model gives by itself, as long as nobody has set hooks.
+
+    Then numbers that need no look inside come from a copy of the model's modules that shares its weights: without the
+    backend, and so without its cost.
+    """
+    attention_implementation: ClassVar[str | None] = None
+    """How that copy computes attention (a name of transformers'); ``None`` as the model was loaded."""
+
+    otherwise: str = ""
+    """What to do about a model that this backend cannot show, as the begin of a list: ``"use backend='...', or "``."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.model: Any = loaded.model
@@ -118,6 +132,12 @@ class Backend(ABC):
             Passed to the model.
         """
 
+    @property
+    def root(self) -> torch.nn.Module:
+        """The outermost module on which a user may set hooks: the model, or what wraps it."""
+        root: torch.nn.Module = self.model
+        return root
+
     def forward_attention(
         self, input_ids: torch.Tensor, layers: frozenset[int], visit: Callable[[int, torch.Tensor], None], **inputs: Any
     ) -> None:
@@ -135,6 +155,10 @@ class Backend(ABC):
             Passed to the model.
         """
         raise UnsupportedError(f"{type(self).__name__} shows no attention")
+
+    def attention_module(self, layer: int) -> torch.nn.Module:
+        """Return the attention module of a layer, which transformers calls with the layer's ``attention_mask``."""
+        raise UnsupportedError(f"{type(self).__name__} shows no attention module")
 
     def output_projection(self, layer: int) -> torch.nn.Module:
         """Return the module that maps a layer's concatenated heads to the residual stream."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from functools import partial
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 
@@ -14,18 +16,25 @@ from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, Scorer, SpanLogprobs
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.models.attention import read_attention
+from tokimp.models.attention import layers_with_attention, read_attention
 from tokimp.models.backend import Backend
 from tokimp.models.batching import PositionBudget
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.reading import DeletionPass
-from tokimp.models.embeddings import read_gradients, read_value
+from tokimp.models.embeddings import gives_gradients, read_gradients, read_value
 from tokimp.models.facts import ModelFacts
 from tokimp.models.forward_work import ForwardWork, ModelSize
 from tokimp.models.generation import continue_prompts
 from tokimp.models.knockout import honours_cuts, score_knockouts
 from tokimp.models.loading import load_model
+from tokimp.models.packs.choose import choose_reader
+from tokimp.models.packs.sharing_copy import sharing_copy
+from tokimp.models.side_by_side import run_side_by_side
 from tokimp.models.spans import read_spans
+from tokimp.models.trial import trial_ids
+from tokimp.storage.digests import json_digest
+
+T = TypeVar("T")
 
 
 class CausalLMScorer(Scorer):
@@ -49,11 +58,17 @@ class CausalLMScorer(Scorer):
         The most numbers in a [batch, position, vocabulary] tensor; longer batches pass through the model in pieces.
     cache_memory
         The most bytes of keys and values kept for the next step of a pruning. ``None``: a share of the device's memory.
+    packed
+        Whether shortened chains are laid end to end and read as one sequence, whatever their lengths
+        (`tokimp.models.packs`), instead of in batches of equal lengths. ``"auto"``: on a GPU, where the architecture
+        allows it. True where it does not is an error.
 
     Attributes
     ----------
     decoder
         Runs the model, within its memory; it has the limits and the counts.
+    batching
+        Whether deletions are read in packs or in batches, and why.
 
     Raises
     ------
@@ -75,9 +90,15 @@ class CausalLMScorer(Scorer):
         batch_positions: int | None = None,
         logits_budget: int | None = None,
         cache_memory: int | None = None,
+        packed: bool | Literal["auto"] = "auto",
     ) -> None:
         loaded = load_model(model, device=device, dtype=dtype, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
         facts = ModelFacts.read(loaded)
+        # The hooks that hold rotary factors to a sequence's own length are on the model that the backend wraps.
+        runs_plain = self.backend_class.runs_the_plain_model and not loaded.rotary.changes
+        plain = sharing_copy(loaded.model, self.backend_class.attention_implementation) if runs_plain else None
+        shares_prefix = runs_plain and facts.shares_prefix and reuse_kv is not False
+        reader, self.batching = choose_reader(loaded.model, packed, loaded.device, shares_prefix=shares_prefix)
         self.decoder = Decoder(
             loaded,
             facts,
@@ -86,20 +107,29 @@ class CausalLMScorer(Scorer):
             batch_positions=batch_positions,
             logits_budget=logits_budget,
             cache_memory=cache_memory,
+            plain=plain,
+            packed=reader,
         )
         self.tokenizer = loaded.tokenizer
         self.model_id, self.device, self.dtype = loaded.model_id, loaded.device, loaded.dtype
         self.context_length = facts.context_length
-        self.capabilities = frozenset(Capability) - self._missing()
+        ids = trial_ids(loaded.model)
+        backend = self.decoder.backend
+        if backend.attention_layers:
+            backend.attention_layers = layers_with_attention(backend, ids)
+        self.capabilities = frozenset(Capability) - self._missing(ids)
         self._deletions = DeletionPass(self.decoder)
+        self._clock: Callable[[], float] = time.perf_counter
 
-    def _missing(self) -> set[Capability]:
+    def _missing(self, ids: torch.Tensor) -> set[Capability]:
         """Return what the backend cannot do with this model."""
         backend, missing = self.decoder.backend, set()
         if not backend.attention_layers:
             missing.add(Capability.ATTENTION)
-        if not honours_cuts(backend.forward_cut, backend.model, self.device, use_cache=False):
+        if not honours_cuts(backend, ids):
             missing.add(Capability.KNOCKOUT)
+        if not gives_gradients(backend, ids):
+            missing.add(Capability.GRADIENTS)
         return missing
 
     @property
@@ -111,6 +141,11 @@ class CausalLMScorer(Scorer):
     def tokens_forwarded(self) -> int:  # type: ignore[override] # the decoder counts, nobody sets
         """Token positions passed through the model so far, padding included."""
         return self.decoder.tokens_forwarded
+
+    @property
+    def call_cost(self) -> int:  # type: ignore[override] # the decoder knows it, nobody sets it
+        """Token positions that take about as long as starting one more call of the model."""
+        return self.decoder.call_cost
 
     @property
     def work(self) -> ForwardWork:
@@ -152,9 +187,32 @@ class CausalLMScorer(Scorer):
         other._deletions = DeletionPass(other.decoder)
         return other
 
+    def run_side_by_side(self, tasks: Sequence[Callable[[Scorer], T]]) -> list[T | BaseException]:
+        """Run tasks beside each other, their packs read as one; see `Scorer.run_side_by_side`."""
+        if not self.decoder.reads_packs or len(tasks) == 1:
+            return super().run_side_by_side(tasks)
+        works = [partial(self._beside, task) for task in tasks]
+        return run_side_by_side(self.decoder, works)
+
+    def _beside(self, task: Callable[[Scorer], T], decoder: Decoder, clock: Callable[[], float]) -> T:
+        other = copy.copy(self)
+        other.decoder, other._deletions, other._clock = decoder, DeletionPass(decoder), clock
+        return task(other)
+
+    def clock(self) -> float:
+        """Return seconds of which only differences mean something; see `Scorer.clock`."""
+        return self._clock()
+
     def fingerprint(self) -> str:
-        """Return a digest of weights, configuration and precision as they were loaded; the same on every backend."""
-        return self.decoder.facts.fingerprint
+        """Return a digest of weights, configuration and precision as they were loaded; the same on every backend.
+
+        Where hooks were set on the model since, the digest is of their places too: a run knows that the model was
+        changed, though not what the hooks do.
+        """
+        fingerprint, changed = self.decoder.facts.fingerprint, self.decoder.changed_modules()
+        if not changed:
+            return fingerprint
+        return json_digest({"model": fingerprint, "hooks on": changed})
 
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Return the log-probabilities of every chain's reasoning and answer tokens, in the order of `chains`."""
@@ -198,6 +256,8 @@ class CausalLMScorer(Scorer):
             If `kept` or a candidate is not a part of the reasoning that is read, or the model cannot read the chain.
         """
         self._check_readable(chain)
+        if self.decoder.rotary.side(len(chain)):
+            until = None  # how a sequence is read depends on its whole length
         with torch.no_grad():
             return self._deletions.logprobs(chain, kept, candidates, until)
 
@@ -218,7 +278,8 @@ class CausalLMScorer(Scorer):
         if Capability.KNOCKOUT not in self.capabilities:
             raise UnsupportedError(
                 f"{self.model_id} ({self.decoder.facts.architecture}): cutting attention on the backend "
-                f"{self.backend!r} does not hide a token from those after it; use leave_one_out, which deletes it"
+                f"{self.backend!r} does not hide a token from those after it; {self.decoder.backend.otherwise}"
+                "use leave_one_out, which deletes it"
             )
         self._check_readable(chain, objective)
         return score_knockouts(self.decoder, chain, hidden, objective)
@@ -230,6 +291,7 @@ class CausalLMScorer(Scorer):
         weights: AttentionWeights = "pattern",
         layers: Sequence[int] | None = None,
         reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        hidden: float = 0.0,
     ) -> FloatArray:
         """Return attention over the whole sequence; see `Scorer.attention`.
 
@@ -241,7 +303,7 @@ class CausalLMScorer(Scorer):
             If a layer has no attention (recurrent and hybrid architectures), or `weights` are not to be had there.
         """
         self._check_readable(chain)
-        return read_attention(self.decoder, chain, weights=weights, layers=layers, reduce=reduce)
+        return read_attention(self.decoder, chain, weights=weights, layers=layers, reduce=reduce, hidden=hidden)
 
     def embedding_gradients(
         self,
@@ -253,7 +315,17 @@ class CausalLMScorer(Scorer):
 
         An input embedding is what the model's token-embedding module puts out: with Gemma 3's scaling, without
         positions. See `Scorer.embedding_gradients`.
+
+        Raises
+        ------
+        ScorerError
+            If the model cannot read the chain.
+        ObjectiveError
+            If the chain lacks what the objective reads.
+        UnsupportedError
+            If the embeddings cannot be replaced, or no gradient reaches them.
         """
+        self._check_differentiable()
         self._check_readable(chain, objective)
         return read_gradients(self.decoder, chain, objective, reasoning_embeddings)
 
@@ -264,6 +336,7 @@ class CausalLMScorer(Scorer):
         reasoning_embeddings: FloatArray | None = None,
     ) -> float:
         """Return the objective of the full chain, if need be with other embeddings for its reasoning tokens."""
+        self._check_differentiable()
         self._check_readable(chain, objective)
         return read_value(self.decoder, chain, objective, reasoning_embeddings)
 
@@ -283,6 +356,14 @@ class CausalLMScorer(Scorer):
         return continue_prompts(
             self.decoder, self.model, prompts, max_new_tokens=max_new_tokens, n=n, temperature=temperature, seed=seed
         )
+
+    def _check_differentiable(self) -> None:
+        if Capability.GRADIENTS not in self.capabilities:
+            raise UnsupportedError(
+                f"{self.model_id} ({self.decoder.facts.architecture}): the backend {self.backend!r} cannot replace the "
+                f"embeddings that the model reads, or no gradient reaches them; {self.decoder.backend.otherwise}use an "
+                "estimator that needs no gradients, such as leave_one_out"
+            )
 
     def _check_readable(self, chain: TokenizedChain, objective: Objective | None = None) -> None:
         """Raise an error if the model cannot read a chain, or the chain lacks what an objective reads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import torch
@@ -12,11 +13,15 @@ from transformers.cache_utils import DynamicCache
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.backend import Backend
 from tokimp.models.batching import PositionBudget
-from tokimp.models.deletion.key_value_pool import new_cache
+from tokimp.models.deletion.key_value_pool import KeyValuePool, new_cache
+from tokimp.models.deletion.rows import LogprobArray
 from tokimp.models.facts import ModelFacts
 from tokimp.models.forward_work import ForwardWork
+from tokimp.models.interventions import ModelState
 from tokimp.models.loading import LoadedModel
 from tokimp.models.memory import total_memory
+from tokimp.models.packs.pack import Pack
+from tokimp.models.packs.packed_model import PackedModel
 from tokimp.models.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
 
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
@@ -47,6 +52,11 @@ class Decoder:
     cache_memory
         The most bytes of keys and values kept for the next step of a pruning, besides those of the chain itself. By
         default a share of the device's memory.
+    plain
+        The transformers model without the backend, with the same weights, for numbers that need no look inside;
+        ``None`` to run all through the backend.
+    packed
+        Reads packs; ``None`` for rectangular batches.
 
     Attributes
     ----------
@@ -81,10 +91,17 @@ class Decoder:
         batch_positions: int | None = None,
         logits_budget: int | None = None,
         cache_memory: int | None = None,
+        plain: Any = None,
+        packed: PackedModel | None = None,
     ) -> None:
+        self._plain, self.packed = plain, packed
+        self._state = ModelState(backend.root)
+        self.pool: KeyValuePool | None = None
+        self._joined_reader: Callable[[Pack], LogprobArray] | None = None
         self.backend, self.facts = backend, facts
         self.tokenizer: Any = loaded.tokenizer
         self.model_id, self.device, self.dtype = loaded.model_id, loaded.device, loaded.dtype
+        self.rotary, self.writing = loaded.rotary, facts.writing
         self.context_length, self.end_tokens = facts.context_length, facts.end_tokens
         self.tokens_forwarded, self.work = 0, ForwardWork()
         if reuse_kv:
@@ -145,9 +162,10 @@ class Decoder:
         values = torch.empty(len(queries), dtype=torch.float32, device=input_ids.device)
         if not len(queries):
             return values
-        for offset, end, logits in self._logits_from(input_ids, queries.first_position, cache):
-            chosen, part = queries.between(offset, end)
-            values[chosen.to(values.device)] = gather_logprobs(logits, part, first=offset).to(values.dtype)
+        with self._whole(input_ids, cache):
+            for offset, end, logits in self._logits_from(input_ids, queries.first_position, cache):
+                chosen, part = queries.between(offset, end)
+                values[chosen.to(values.device)] = gather_logprobs(logits, part, first=offset).to(values.dtype)
         return values
 
     def predict(self, input_ids: torch.Tensor, tokens: torch.Tensor, cache: DynamicCache | None) -> torch.Tensor:
@@ -168,10 +186,11 @@ class Decoder:
             Nats, float32, [row, last position, choice].
         """
         first = input_ids.shape[1] - tokens.shape[1]
-        pieces = [
-            token_logprobs(logits, tokens[:, offset - first : end - first]).float()
-            for offset, end, logits in self._logits_from(input_ids, first, cache)
-        ]
+        with self._whole(input_ids, cache):
+            pieces = [
+                token_logprobs(logits, tokens[:, offset - first : end - first]).float()
+                for offset, end, logits in self._logits_from(input_ids, first, cache)
+            ]
         return torch.cat(pieces, dim=1)
 
     def predict_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -193,7 +212,8 @@ class Decoder:
         """
         (rows, length), last = input_ids.shape, tokens.shape[1]
         self.work.add(rows, length, past=0, scored=last)
-        logits = self.backend.forward_cut(self._counted(input_ids), cut, **self._inputs(None, last))[:, -last:]
+        with self._whole(input_ids, None):
+            logits = self.backend.forward_cut(self._counted(input_ids), cut, **self._all_queries(None, last))[:, -last:]
         return token_logprobs(logits, tokens[..., None])[..., 0].float()
 
     def predict_embeddings(
@@ -217,7 +237,8 @@ class Decoder:
         """
         first = queries.first_position
         last = input_ids.shape[1] - first
-        logits = self.backend.forward_embeddings(self._counted(input_ids), substitute, **self._inputs(None, last))
+        with self._whole(input_ids, None):
+            logits = self.backend.forward_embeddings(self._counted(input_ids), substitute, **self._inputs(None, last))
         return gather_logprobs(logits[:, -last:], queries, first=first)
 
     def show_attention(
@@ -227,7 +248,7 @@ class Decoder:
         visit: Callable[[int, torch.Tensor], None],
         cache: DynamicCache | None,
     ) -> None:
-        """Read ids and show the attention weights of some layers.
+        """Read whole sequences and show the attention weights of some layers.
 
         Parameters
         ----------
@@ -238,7 +259,24 @@ class Decoder:
         cache
             Takes the keys and values of every layer; a layer's are there when it is visited.
         """
-        self.backend.forward_attention(self._counted(input_ids), layers, visit, **self._inputs(cache, 1))
+        inputs = self._all_queries(cache, 1)
+        with self.rotary.sequences_of(input_ids.shape[1]):
+            self.backend.forward_attention(self._counted(input_ids), layers, visit, **inputs)
+
+    def shares(self, longest: int) -> bool:
+        """Return whether deletions share keys and values, where no sequence has more than `longest` tokens.
+
+        Above the length at which a model's rotary factors change, a sequence and what a deletion leaves of it may have
+        other factors, and so have other keys at the same place.
+        """
+        return self.reuse_kv and self.rotary.side(longest) == 0
+
+    def _whole(self, input_ids: torch.Tensor, cache: DynamicCache | None) -> AbstractContextManager[None]:
+        """Read with the rotary factors of the whole sequences, which go on for one token that predicts nothing.
+
+        What continues a cache belongs to sequences on the lower side of the border; see `shares`.
+        """
+        return self.rotary.sequences_of(input_ids.shape[1] + 1 if cache is None else None)
 
     def _logits_from(
         self, input_ids: torch.Tensor, first: int, cache: DynamicCache | None
@@ -263,6 +301,51 @@ class Decoder:
         """Pass ids through the model for their keys and values alone, which are added to `cache`."""
         self._logits(input_ids, cache, 1)
 
+    def beside(self, read: Callable[[Pack], LogprobArray], pool: KeyValuePool) -> Self:
+        """Return a decoder of the same loaded model with counts of its own, for one of several tasks beside each other.
+
+        Parameters
+        ----------
+        read
+            Reads its packs, together with those of the other tasks.
+        pool
+            Holds the keys and values of all tasks.
+        """
+        other = copy.copy(self)
+        other._joined_reader, other.pool = read, pool
+        other.tokens_forwarded, other.work = 0, ForwardWork()
+        return other
+
+    @property
+    def reads_packs(self) -> bool:
+        """Whether deletions are read in packs."""
+        return self.packed is not None and self.reuse_kv and not self.changed_modules()
+
+    def changed_modules(self) -> list[str]:
+        """Return the paths of modules on which somebody has set hooks; then every number goes through the backend."""
+        return self._state.changed_modules()
+
+    def read_pack(self, pack: Pack, pool: KeyValuePool) -> LogprobArray:
+        """Read a pack in one call of the model; return the log-probabilities it asks for, nats, [scored, choice]."""
+        if self._joined_reader is not None:
+            self._count(pack)
+            return self._joined_reader(pack)
+        return self.start_pack(pack, pool).cpu().numpy()
+
+    def _count(self, pack: Pack) -> None:
+        self.tokens_forwarded += len(pack.ids)
+        self.work.add_pack(len(pack.ids), pack.pairs, len(pack.scored))
+
+    def start_pack(self, pack: Pack, pool: KeyValuePool) -> torch.Tensor:
+        """Begin to read a pack; return what will hold its log-probabilities, [scored, choice], on the device.
+
+        A GPU goes on computing after this returns. What is begun later is computed after it.
+        """
+        assert self.packed is not None  # noqa: S101 - packs are made where there is somebody to read them
+        self._count(pack)
+        hidden = self.packed.hidden(pack, pool)
+        return self.packed.logprobs(hidden, torch.from_numpy(pack.tokens).to(hidden.device), self.logits_budget)
+
     def tensor(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return ids as a tensor on the model's device, [row, position]."""
         return torch.tensor(ids, dtype=torch.long, device=self.device)
@@ -272,7 +355,11 @@ class Decoder:
         past = 0 if cache is None else int(cache.get_seq_length())
         rows, length = input_ids.shape
         self.work.add(rows, length, past=past, scored=last)
-        return self.backend.forward(self._counted(input_ids), **self._inputs(cache, last))[:, -last:]
+        ids, inputs = self._counted(input_ids), self._inputs(cache, last)
+        if self._plain is None or self.changed_modules():
+            return self.backend.forward(ids, **inputs)[:, -last:]
+        logits: torch.Tensor = self._plain(ids, **inputs).logits
+        return logits[:, -last:]
 
     def _counted(self, input_ids: torch.Tensor) -> torch.Tensor:
         self.tokens_forwarded += input_ids.numel()
@@ -284,6 +371,13 @@ class Decoder:
             inputs["past_key_values"] = cache
         if self.facts.takes_logits_to_keep:
             inputs["logits_to_keep"] = last
+        return inputs
+
+    def _all_queries(self, cache: DynamicCache | None, last: int) -> dict[str, Any]:
+        """Return inputs with which every layer computes all its queries, whichever logits are asked for."""
+        inputs = self._inputs(cache, last)
+        if self.facts.skips_queries:
+            inputs.pop("logits_to_keep", None)
         return inputs
 
 

@@ -9,10 +9,12 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.errors import ScorerError
-from tokimp.models.batching import single_sequence
+from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.models.backend import Backend
+from tokimp.models.batching import out_of_memory, single_sequence
 from tokimp.models.decoder import Decoder
 from tokimp.models.token_logprobs import TokenQueries
+from tokimp.models.trial import differ
 
 
 def read_gradients(
@@ -32,6 +34,45 @@ def read_value(
     with torch.no_grad(), single_sequence(len(chain)):
         value, _ = _objective_from_embeddings(decoder, chain, objective, reasoning_embeddings)
     return float(value.item())
+
+
+def gives_gradients(backend: Backend, ids: torch.Tensor) -> bool:
+    """Return whether the tokens' own embeddings, put in their own place, give the same logits, and get a gradient.
+
+    Parameters
+    ----------
+    backend
+        Runs the model.
+    ids
+        What it is tried on, [1, position].
+    """
+    leaf: list[torch.Tensor] = []
+
+    def substitute(embedded: torch.Tensor) -> torch.Tensor:
+        leaf.append(embedded.detach().clone().requires_grad_())
+        return leaf[0] + 0  # some models change what they are given in place, which a leaf does not allow
+
+    try:
+        with torch.no_grad():
+            expected = backend.forward(ids, use_cache=False)
+        with torch.enable_grad():
+            logits = backend.forward_embeddings(ids, substitute, use_cache=False)
+            (gradient,) = torch.autograd.grad(logits.float().log_softmax(dim=-1)[0, :, 0].sum(), leaf[0])
+    # A model that reads its embeddings in another way fails with any of these.
+    except (
+        UnsupportedError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        if out_of_memory(error):
+            raise
+        return False
+    return bool(gradient.isfinite().all()) and not differ(logits.detach(), expected, expected.dtype.itemsize)
 
 
 def _objective_from_embeddings(
@@ -62,4 +103,4 @@ def _objective_from_embeddings(
 
     reasoning, answer = logprobs(chain.answer_ids)
     wrong = logprobs(chain.wrong_answer_ids or ())[1] if Span.WRONG_ANSWER in objective.spans else None
-    return objective.evaluate(LogprobTensors(reasoning, answer, wrong)), leaf[0]
+    return objective.evaluate(LogprobTensors(reasoning, answer, wrong, chain.answer_value)), leaf[0]

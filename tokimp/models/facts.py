@@ -11,6 +11,8 @@ from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.forward_work import ModelSize, model_size
 from tokimp.models.generation import take_end_tokens
 from tokimp.models.loading import LoadedModel, context_length
+from tokimp.models.trial import trial_ids
+from tokimp.models.writing_manner import WritingManner, writing_manner
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,15 @@ class ModelFacts:
         Numbers of layers, of weights (embeddings included), and of ids.
     end_tokens
         Ids that end a generated text.
+    writing
+        How it may write: with padding and a cache, or only without.
     takes_logits_to_keep
         Whether the model can be told to form the logits of the last positions only.
     shares_prefix
         Whether keys and values can be cut back to a prefix and continued from there.
+    skips_queries
+        Whether layers compute no other queries than those of the positions whose logits are asked for, as those that
+        share keys and values with earlier layers do (Gemma 3n, Gemma 4).
     fingerprint
         Digest of configuration, weights and precision.
     size
@@ -43,8 +50,10 @@ class ModelFacts:
     parameters: int
     vocabulary: int
     end_tokens: list[int]
+    writing: WritingManner
     takes_logits_to_keep: bool
     shares_prefix: bool
+    skips_queries: bool
     fingerprint: str
     size: ModelSize
 
@@ -52,16 +61,21 @@ class ModelFacts:
     def read(cls, loaded: LoadedModel) -> Self:
         """Return the facts of a model, and clear its own settings for generation, which nothing here uses."""
         model = loaded.model
-        config = model.config.get_text_config(decoder=True)
+        config, ids = model.config.get_text_config(decoder=True), trial_ids(model)
+        end_tokens = take_end_tokens(model, loaded.tokenizer)
+        with loaded.rotary.sequences_of(ids.shape[1]):
+            shares_prefix = can_share_prefix(model, ids)
         return cls(
             architecture=config.model_type,
             context_length=context_length(config),
             layers=config.num_hidden_layers,
             parameters=model.num_parameters(),
             vocabulary=model.get_output_embeddings().weight.shape[0],
-            end_tokens=take_end_tokens(model, loaded.tokenizer),
+            end_tokens=end_tokens,
+            writing=writing_manner(model, ids),
             takes_logits_to_keep="logits_to_keep" in inspect.signature(model.forward).parameters,
-            shares_prefix=can_share_prefix(model, loaded.device),
+            shares_prefix=shares_prefix,
+            skips_queries=bool(getattr(config, "num_kv_shared_layers", 0)),
             fingerprint=model_fingerprint(model),
             size=model_size(model),
         )

@@ -38,10 +38,8 @@ class ModelSize:
 def model_size(model: Any) -> ModelSize:
     """Return the sizes of a transformers decoder."""
     config = model.config.get_text_config(decoder=True)
-    heads: int = getattr(config, "num_attention_heads", 0)  # a recurrent model has no heads
-    head_width = getattr(config, "head_dim", None) or (config.hidden_size // heads if heads else 0)
-    key_heads = getattr(config, "num_key_value_heads", None) or heads
-    layers: int = config.num_hidden_layers
+    layers = _layer_configs(config)
+    widths = [_widths(layer) for layer in layers]
     output = model.get_output_embeddings().weight
     not_counted = {id(output)} | {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None)
@@ -51,15 +49,32 @@ def model_size(model: Any) -> ModelSize:
         for name, parameter in model.named_parameters()
         if id(parameter) not in not_counted
     )
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
+    inner = getattr(layers[0], "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
     return ModelSize(
         parameters=round(used),
         projection=output.numel(),
-        attention_width=layers * heads * head_width,
-        cache_bytes=2 * layers * key_heads * head_width * model.dtype.itemsize,
+        attention_width=sum(queries for queries, _ in widths),
+        cache_bytes=2 * sum(keys for _, keys in widths) * model.dtype.itemsize,
         hidden=config.hidden_size,
         intermediate=int(inner[0] if isinstance(inner, list | tuple) else inner),
     )
+
+
+def _layer_configs(config: Any) -> list[Any]:
+    """Return the configuration of each layer; in some models (Gemma 4) sizes vary from layer to layer."""
+    count: int = config.num_hidden_layers
+    return [config.per_layer_config[layer] for layer in range(count)] if _varies(config) else [config] * count
+
+
+def _varies(config: Any) -> bool:
+    return bool(getattr(config, "is_heterogeneous", False))
+
+
+def _widths(config: Any) -> tuple[int, int]:
+    """Return the widths of a layer's queries and of its keys, over all heads; a recurrent model has no heads."""
+    heads: int = getattr(config, "num_attention_heads", 0) or 0
+    head_width = getattr(config, "head_dim", None) or (config.hidden_size // heads if heads else 0)
+    return heads * head_width, (getattr(config, "num_key_value_heads", None) or heads) * head_width
 
 
 @dataclass(slots=True)
@@ -100,6 +115,13 @@ class ForwardWork:
         self.positions += rows * length
         self.scored += rows * scored
         self.pairs += rows * (length * past + length * (length + 1) // 2)
+
+    def add_pack(self, positions: int, pairs: int, scored: int) -> None:
+        """Count one call that read a pack."""
+        self.calls += 1
+        self.positions += positions
+        self.scored += scored
+        self.pairs += pairs
 
     def operations(self, size: ModelSize) -> int:
         """Return the number of additions and multiplications (FLOP).

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from tokimp.contracts.context_length import check_prompt_fits
 from tokimp.errors import ScorerError
 from tokimp.models.batching import PositionBudget, batches_by_length, run_within_memory, split_list
+from tokimp.models.rotary_switch import RotarySwitch
+from tokimp.models.writing_manner import WritingManner, settings
 
 
 class Generating(Protocol):
@@ -24,6 +26,8 @@ class Generating(Protocol):
     end_tokens: list[int]
     budget: PositionBudget
     tokens_forwarded: int
+    rotary: RotarySwitch
+    writing: WritingManner
 
     def tensor(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return ids as a tensor on the model's device, [row, position]."""
@@ -69,14 +73,18 @@ def continue_prompts(
         values = f"{max_new_tokens}, {n} and {temperature}"
         raise ScorerError(f"generation needs max_new_tokens >= 1, n >= 1 and temperature >= 0, not {values}")
     repeats = n if temperature else 1
-    groups: dict[int, list[_Row]] = {}
+    groups: dict[tuple[int, int], list[_Row]] = {}
     for index, prompt in enumerate(prompts):
         room = _room(scorer, index, prompt, max_new_tokens)
-        groups.setdefault(room, []).extend(_Row(index, repeat, tuple(prompt)) for repeat in range(repeats))
+        # Prompts of unequal length are padded, if the model allows it and no row can cross the border of its rotary
+        # factors: the padding would count as length. The last token of a text is written, but not read.
+        pads = scorer.writing.pads and scorer.rotary.side(len(prompt) + room - 1) == 0
+        rows = groups.setdefault((room, 0 if pads else len(prompt)), [])
+        rows.extend(_Row(index, repeat, tuple(prompt)) for repeat in range(repeats))
     texts: dict[tuple[int, int], str] = {}
     # All rows of a batch may write the same number of tokens, so that no row is carried past the model's context.
     with torch.no_grad():
-        for room, rows in groups.items():
+        for (room, _), rows in groups.items():
             texts |= _write(scorer, model, rows, room, temperature=temperature, seed=seed)
     # Without sampling, all continuations of a prompt are equal, so one was written.
     return [[texts[index, repeat % repeats] for repeat in range(n)] for index in range(len(prompts))]
@@ -92,7 +100,7 @@ def take_end_tokens(model: Any, tokenizer: Any) -> list[int]:
     for source in (model.generation_config, model.config.get_text_config(decoder=True), tokenizer):
         token = getattr(source, "eos_token_id", None)
         end_tokens += token if isinstance(token, list) else [] if token is None else [token]
-    model.generation_config = _settings()
+    model.generation_config = settings()
     return sorted(set(end_tokens))
 
 
@@ -152,20 +160,47 @@ def _generate(
     gaps = [width - len(row.ids) for row in rows]
     ids = scorer.tensor([[pad] * gap + list(row.ids) for gap, row in zip(gaps, rows, strict=True)])
     mask = scorer.tensor([[0] * gap + [1] * (width - gap) for gap in gaps])
-    settings = _settings(max_new_tokens=room, do_sample=False, num_beams=1, eos_token_id=end or None, pad_token_id=pad)
-    out = model.generate(input_ids=ids, attention_mask=mask, generation_config=settings, logits_processor=processors)
-    new = out[:, width:]
-    # The last token of a text is written, but not read.
-    scorer.tokens_forwarded += ids.numel() + len(rows) * (new.shape[1] - 1)
-    return [_until(row, end) for row in new.tolist()]
+    for count in _parts(scorer, width, room):
+        chosen = settings(
+            max_new_tokens=count,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=end or None,
+            pad_token_id=pad,
+            use_cache=scorer.writing.caches,
+        )
+        out = model.generate(input_ids=ids, attention_mask=mask, generation_config=chosen, logits_processor=processors)
+        written = out.shape[1] - ids.shape[1]
+        scorer.tokens_forwarded += _positions_read(len(rows), ids.shape[1], written, cached=scorer.writing.caches)
+        mask = torch.cat([mask, mask.new_ones(len(rows), written)], dim=1)
+        ids = out
+        if all(len(_until(row, end)) < len(row) for row in ids[:, width:].tolist()):
+            break
+    return [_until(row, end) for row in ids[:, width:].tolist()]
+
+
+def _parts(scorer: Generating, width: int, room: int) -> list[int]:
+    """Return how many tokens to write in each of one or two parts.
+
+    Where the rotary factors change on the way, the second part reads everything anew with the factors of the longer
+    sequence. The token after a sequence of exactly the border's length is the last one of the first part.
+    """
+    border = scorer.rotary.border
+    if border is None or width > border or width + room - 1 <= border:
+        return [room]
+    first = border + 1 - width
+    return [first, room - first]
+
+
+def _positions_read(rows: int, length: int, written: int, *, cached: bool) -> int:
+    """Return the token positions that pass through the model for some texts; each last token is not read."""
+    if cached:
+        return rows * (length + written - 1)
+    return rows * sum(range(length, length + written))
 
 
 def _until(ids: list[int], end: Sequence[int]) -> list[int]:
     return ids[: min((index for index, token in enumerate(ids) if token in end), default=len(ids))]
-
-
-def _settings(**fields: Any) -> GenerationConfig:
-    return GenerationConfig(**fields)  # type: ignore[no-untyped-call] # transformers leaves its __init__ untyped
 
 
 def _room(scorer: Generating, index: int, prompt: Sequence[int], wanted: int) -> int:

@@ -7,8 +7,8 @@ associations in auto-regressive language models", section 4.2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Ids, TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.models.batching import run_within_memory, split_list
+from tokimp.models.backend import Backend
+from tokimp.models.batching import out_of_memory, run_within_memory, split_list
+from tokimp.models.trial import differ
 
 if TYPE_CHECKING:
     from tokimp.models.decoder import Decoder
@@ -65,28 +67,28 @@ def cut_from_mask(mask: torch.Tensor | None, cut: torch.Tensor) -> torch.Tensor:
     return mask.masked_fill(pairs, torch.finfo(mask.dtype).min)
 
 
-def honours_cuts(forward: Callable[..., torch.Tensor], model: Any, device: str, **inputs: Any) -> bool:
+def honours_cuts(backend: Backend, ids: torch.Tensor) -> bool:
     """Return whether cutting attention to a token hides it, so that later predictions do not depend on its id.
 
     It may not: a backend's hook may see attention without being able to change it, and layers without attention
-    (recurrent ones, convolutions) pass information on in other ways. So it is tried out: nine tokens are read twice,
-    with two different ids for the hidden one.
+    (recurrent ones, convolutions) pass information on in other ways. So it is tried out, with two different ids for the
+    hidden token and another row beside. Cutting nothing must give the model's own predictions.
 
     Parameters
     ----------
-    forward
-        Returns logits for ids and the pairs to cut, as `tokimp.models.decoder.Decoder` describes; with `inputs`.
-    model, device
-        The model that `forward` runs, and its device.
+    backend
+        Runs the model.
+    ids
+        What it is tried on, [1, position].
     """
-    size = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(3, 12, device=device).remainder(size)[None]
+    size, length, hidden = backend.model.get_input_embeddings().weight.shape[0], ids.shape[1], ids.shape[1] - 6
     other = ids.clone()
-    other[0, 3] = (ids[0, 3] + size // 2).remainder(size)
-    cut = pairs_to_cut(9, [[3]]).to(device)
+    other[0, hidden] = (ids[0, hidden] + size // 2).remainder(size)
+    cut = pairs_to_cut(length, [[hidden], [], [hidden]]).to(ids.device)
     with torch.no_grad():
         try:
-            later, changed = (forward(version, cut, **inputs)[0, 4:].float() for version in (ids, other))
+            whole = backend.forward(ids, use_cache=False)[0]
+            later, uncut, changed = backend.forward_cut(torch.cat([ids, ids, other]), cut, use_cache=False)
         # A model with another kind of attention fails with any of these.
         except (
             UnsupportedError,
@@ -97,13 +99,17 @@ def honours_cuts(forward: Callable[..., torch.Tensor], model: Any, device: str, 
             RuntimeError,
             TypeError,
             ValueError,
-        ):
+        ) as error:
+            if out_of_memory(error):
+                raise
             return False
+        later, changed = later[hidden + 1 :].float(), changed[hidden + 1 :].float()
         # In half precision, a mixture of experts may send other tokens to other experts, which is allowed for. A token
         # that is not hidden changes later logits by as much as their spread.
-        tolerance = 2e-2 if model.dtype.itemsize == 2 else 1e-4
+        itemsize = backend.model.dtype.itemsize
+        tolerance = 2e-2 if itemsize == 2 else 1e-4
         spread = (later - later.mean(dim=-1, keepdim=True)).norm()
-        return bool((changed - later).norm() <= tolerance * spread)
+        return bool((changed - later).norm() <= tolerance * spread) and not differ(uncut, whole, itemsize)
 
 
 def score_knockouts(
@@ -142,7 +148,8 @@ def score_knockouts(
         if reads_reasoning:
             reasoning = logprobs[:, :-n_answer]
         wrong = read(knockouts, answers[1], len(answers[1])) if len(answers) > 1 else None
-        values[knockouts] = objective.evaluate(LogprobTensors(reasoning, logprobs[:, -n_answer:], wrong)).numpy()
+        spans = LogprobTensors(reasoning, logprobs[:, -n_answer:], wrong, chain.answer_value)
+        values[knockouts] = objective.evaluate(spans).numpy()
 
     length = n_prompt + n_reasoning + max(map(len, answers)) - 1
     max_rows = max(1, min(decoder.budget.positions, decoder.most_scored_positions) // length)

@@ -12,7 +12,11 @@ import torch
 from tokimp.contracts.registry import load
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import ScorerError, UnsupportedError
-from tokimp.models.source import check_weights, line, locate, not_loaded
+from tokimp.models.buffers import convert
+from tokimp.models.checkpoint import check_complete, check_layers
+from tokimp.models.rotary_switch import RotarySwitch
+from tokimp.models.source import check_weights, gguf_not_loaded, line, locate, not_loaded
+from tokimp.models.trial import check_predictions, trial_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class LoadedModel:
         The name of the model in results.
     device, dtype
         As results store them, such as ``cuda`` and ``float32``.
+    rotary
+        Lets each sequence be read with the rotary factors of its own length.
     """
 
     model: Any
@@ -34,6 +40,7 @@ class LoadedModel:
     model_id: str
     device: str
     dtype: str
+    rotary: RotarySwitch
 
 
 def load_scorer(
@@ -200,7 +207,9 @@ def context_length(config: Any) -> int | None:
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
-            return value
+            # Attention to the `index_topk` best positions lets later ones count among them, in transformers' own code.
+            # As long as there are no more positions than that, attention is whole and causal.
+            return min(value, getattr(config, "index_topk", None) or value)
     return None
 
 
@@ -212,9 +221,13 @@ def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
         config = AutoConfig.from_pretrained(source, **loading)
     # Readers of model files and the hub's client raise errors of many kinds for a missing, broken or unreachable model.
     except Exception as error:
-        raise not_loaded(name, source, error) from error
+        raise _not_loaded(name, source, loading, error) from error
     _check_decoder_config(name, config)
     return config
+
+
+def _not_loaded(name: str, source: str, loading: dict[str, Any], error: Exception) -> ScorerError:
+    return gguf_not_loaded(name, error) if "gguf_file" in loading else not_loaded(name, source, error)
 
 
 def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: dict[str, Any]) -> Any:
@@ -223,10 +236,14 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
     precision = resolve_dtype(dtype, device)
     _configuration(name, source, loading)
     try:
-        return AutoModelForCausalLM.from_pretrained(source, dtype="auto" if precision is None else precision, **loading)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source, dtype="auto" if precision is None else precision, output_loading_info=True, **loading
+        )
     # As for the configuration.
     except Exception as error:
-        raise not_loaded(name, source, error) from error
+        raise _not_loaded(name, source, loading, error) from error
+    check_complete(name, model.config, report)
+    return model
 
 
 def _tokenizer(name: str, own_choice: Any, source: str, loading: dict[str, Any]) -> Any:
@@ -267,19 +284,16 @@ def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedM
     _check_decoder_config(name, model.config)
     place = str(model.device) if device == "auto" else resolve_device(device)
     own = copy.deepcopy(model).to(place)
-    precision = resolve_dtype(dtype, place)
-    if precision is not None:
-        # Convert the weights only: rotary frequencies and other buffers stay as precise as transformers keeps them.
-        for parameter in own.parameters():
-            parameter.data = parameter.data.to(precision)
+    convert(own, resolve_dtype(dtype, place))
     return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place)
 
 
 def _finished(model: Any, tokenizer: Any, name: str, device: str) -> LoadedModel:
     model.eval().requires_grad_(requires_grad=False)
-    with torch.no_grad():
-        _check_causal(name, model, device)
-    return LoadedModel(model, tokenizer, name, device, str(model.dtype).removeprefix("torch."))
+    rotary = RotarySwitch(model, name)
+    with rotary.sequences_of(trial_ids(model).shape[1]):
+        check_predictions(name, model)
+    return LoadedModel(model, tokenizer, name, device, str(model.dtype).removeprefix("torch."), rotary)
 
 
 def _check_decoder_config(name: str, config: Any) -> None:
@@ -288,17 +302,4 @@ def _check_decoder_config(name: str, config: Any) -> None:
             f"{name} ({config.model_type}) is an encoder-decoder model; tokimp scores decoders, which read question, "
             "reasoning and answer as one sequence: use a causal language model"
         )
-
-
-def _check_causal(name: str, model: Any, device: str) -> None:
-    """Raise `UnsupportedError` if predictions depend on later tokens, as in an encoder with a language-model head."""
-    size = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(5, 9, device=device).remainder(size)[None]
-    other = ids.clone()
-    other[0, -1] = (ids[0, -1] + 1) % size
-    first, second = (model(tokens, use_cache=False).logits[0, :-1].float() for tokens in (ids, other))
-    if not torch.allclose(first, second, rtol=1e-2, atol=1e-2):
-        raise UnsupportedError(
-            f"{name} ({model.config.model_type}) is not causal: what it predicts depends on later tokens, as in an "
-            "encoder; use a causal language model"
-        )
+    check_layers(name, config)

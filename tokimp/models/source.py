@@ -61,6 +61,7 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ScorerError(f"there is no GGUF file {name!r}; check the path")
+        _check_gguf(path)
         return str(path.parent), {"gguf_file": path.name}
     if not path.is_dir():
         return name, {}
@@ -69,6 +70,7 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
         return str(path), {"local_files_only": True}
     if len(gguf) > 1:
         raise ScorerError(f"the folder {name!r} holds {len(gguf)} GGUF files; name one, such as {str(gguf[0])!r}")
+    _check_gguf(gguf[0])
     return str(path), {"gguf_file": gguf[0].name}
 
 
@@ -170,6 +172,22 @@ def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
         f"{missing}; if it is meant as a hub id: it is not among what was fetched before, and {asked}. Mend the name, "
         "or give the folder where the model is"
     )
+
+
+def gguf_not_loaded(name: str, error: Exception) -> ScorerError:
+    """Return the error to raise if transformers cannot read what is in a GGUF file."""
+    return ScorerError(
+        f"cannot load a causal language model from the GGUF file of {name!r}: {line(error)}; the file may be damaged "
+        "(fetch it again), or of an architecture that transformers does not convert (use its safetensors weights)"
+    )
+
+
+def _check_gguf(file: Path) -> None:
+    """Raise `ScorerError` unless a file begins as every GGUF file does."""
+    with file.open("rb") as stream:
+        begin = stream.read(4)
+    if begin != b"GGUF":
+        raise ScorerError(f"{str(file)!r} is no GGUF file: it begins with {begin!r}, not with b'GGUF'; fetch it again")
 
 
 def line(error: Exception) -> str:

@@ -22,9 +22,16 @@ def read_spans(decoder: Decoder, chains: Sequence[TokenizedChain]) -> list[SpanL
         spans.update(zip(batch, _read_batch(decoder, [chains[index] for index in batch]), strict=True))
 
     lengths = [len(chain) - 1 for chain in chains]
+    batches = [
+        [alike[index] for index in batch]
+        # The rotary factors of a model may change at some length. Then no batch has chains of both sides.
+        for side in (1, 0)
+        if (alike := [index for index, chain in enumerate(chains) if decoder.rotary.side(len(chain)) == side])
+        for batch in batches_by_length([lengths[index] for index in alike], decoder.budget.positions)
+    ]
     with torch.no_grad():
         run_within_memory(
-            batches_by_length(lengths, decoder.budget.positions),
+            batches,
             run,
             split=split_list,
             positions=lambda batch: len(batch) * max(lengths[index] for index in batch),

@@ -78,7 +78,7 @@ class KeyValuePool:
     def __init__(self) -> None:
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []  # keys and values, [slot, head, dimension]
         self._uses = np.zeros(0, dtype=np.int64)
-        self._free: list[int] = []
+        self._free: IntArray = np.zeros(0, dtype=np.int64)
         self.position_bytes = 0
 
     @property
@@ -94,13 +94,15 @@ class KeyValuePool:
         for layer, (keys, values) in enumerate(self._layers):
             self._layers[layer] = (_grown(keys, capacity), _grown(values, capacity))
         self._uses = np.concatenate([self._uses, np.zeros(capacity - old_capacity, dtype=np.int64)])
-        self._free.extend(range(capacity - 1, old_capacity - 1, -1))
+        # The last one is given out first, so these come before the slots that were freed.
+        self._free = np.concatenate([self._free, np.arange(capacity - 1, old_capacity - 1, -1)])
 
     def allocate(self, count: int) -> IntArray:
         """Return `count` free slots, now with one use each; the pool grows if it has to."""
         if count > len(self._free):
             self.reserve(self.used + count + _SPARE)
-        slots = np.array([self._free.pop() for _ in range(count)], dtype=np.int64)
+        left = len(self._free) - count
+        slots, self._free = self._free[left:][::-1].copy(), self._free[:left]
         self._uses[slots] = 1
         return slots
 
@@ -111,7 +113,7 @@ class KeyValuePool:
     def release(self, slots: IntArray) -> None:
         """Count one use less of each of these slots, and free those without any."""
         self._uses[slots] -= 1
-        self._free.extend(slots[self._uses[slots] == 0].tolist())
+        self._free = np.concatenate([self._free, slots[self._uses[slots] == 0]])
 
     def write(self, slots: IntArray, cache: DynamicCache, rows: IntArray, positions: IntArray) -> None:
         """Copy keys and values from a cache into slots.
@@ -145,6 +147,22 @@ class KeyValuePool:
             )
             self._layers.append((keys, values))
             self.position_bytes += sum(tensor.element_size() * tensor.shape[1:].numel() for tensor in (keys, values))
+
+    def layer(self, index: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the pool of one layer, [slot, head, dimension] of keys and of values, made when first asked for.
+
+        Parameters
+        ----------
+        index
+            The layer; layers are first asked for in their order.
+        keys, values
+            What the layer computes, [row, head, position, dimension]: their heads, dimension, dtype and device.
+        """
+        if index == len(self._layers):
+            pair = [new.new_zeros(len(self._uses), new.shape[1], new.shape[3]) for new in (keys, values)]
+            self._layers.append((pair[0], pair[1]))
+            self.position_bytes += sum(held[0].numel() * held.element_size() for held in pair)
+        return self._layers[index]
 
     def gather(self, slots: IntArray, room: int) -> DynamicCache:
         """Return a cache with copies of stored positions, and room for more.
@@ -180,28 +198,35 @@ def rewind(cache: DynamicCache, length: int) -> None:
         layer.rewind(length)
 
 
-def can_share_prefix(model: Any, device: str) -> bool:
+def can_share_prefix(model: Any, ids: torch.Tensor) -> bool:
     """Return whether a model gives the same logits when it continues a prefix taken from a longer sequence's cache.
 
     Models that consist of attention do. Recurrent and hybrid models keep a state that cannot be cut back to a prefix.
-    Transformers marks most of these; the others show when they are tried, on nine tokens that go through a pool.
+    Transformers marks most of these; the others show when they are tried.
+
+    Parameters
+    ----------
+    model
+        A transformers decoder.
+    ids
+        What it is tried on, [1, position]: a few tokens, which go through a pool.
     """
     if getattr(model, "_is_stateful", False):
         return False
-    size = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(3, 12, device=device).remainder(size)[None]
-    cache, pool, positions = new_cache(), KeyValuePool(), np.arange(4, dtype=np.int64)
+    length = ids.shape[1]
+    kept = length - 5
+    cache, pool, positions = new_cache(), KeyValuePool(), np.arange(kept, dtype=np.int64)
     with torch.no_grad():
         whole = model(ids, use_cache=False).logits.float()
         try:
-            model(ids[:, :7], past_key_values=cache, use_cache=True)
-            slots = pool.allocate(4)
-            pool.write(slots, cache, np.zeros(4, dtype=np.int64), positions)
-            continued = model(ids[:, 4:], past_key_values=pool.gather(slots[None], 5), use_cache=True).logits.float()
+            model(ids[:, : length - 2], past_key_values=cache, use_cache=True)
+            slots = pool.allocate(kept)
+            pool.write(slots, cache, np.zeros(kept, dtype=np.int64), positions)
+            continued = model(ids[:, kept:], past_key_values=pool.gather(slots[None], 5), use_cache=True).logits.float()
         # A model that keeps something else in its cache fails with any of these.
         except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return False
     # Compare with the spread of the logits: rounding in half precision is far below it, a wrong state is not.
     tolerance = 0.1 if model.dtype.itemsize == 2 else 1e-3
-    error, spread = (continued - whole[:, 4:]).norm(), (whole - whole.mean(dim=-1, keepdim=True))[:, 4:].norm()
+    error, spread = (continued - whole[:, kept:]).norm(), (whole - whole.mean(dim=-1, keepdim=True))[:, kept:].norm()
     return bool(error <= tolerance * spread)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # A batch takes memory for the keys and values of its whole rows, not only for the positions that are read. So many
 # positions may be held for each position that may be read.
-_HELD_PER_READ = 4
+HELD_PER_READ = 4
 
 
 class DeletionPass:
@@ -43,7 +43,7 @@ class DeletionPass:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._bank = RowBank(decoder.cache_memory)
+        self._bank = RowBank(decoder.cache_memory, decoder.pool)
 
     def score(
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
@@ -77,17 +77,21 @@ class DeletionPass:
         return step.logprobs
 
     def _read(self, step: DeletionStep) -> None:
-        if not self._decoder.reuse_kv:
+        if not self._decoder.shares(step.longest):
+            self._bank.clear()
             score_from_scratch(self._decoder, step)
             return
+        from tokimp.models.deletion.packed_reading import PackedAttempt  # noqa: PLC0415 - it is made of this one
+
+        attempt = PackedAttempt if self._decoder.reads_packs else Attempt
         if step.waiting:
             self._bank.begin(step)
         while step.waiting:
-            shortage = _Attempt(self._decoder, self._bank, step).run()
+            shortage = attempt(self._decoder, self._bank, step).run()
             if shortage is not None:
                 self._make_room(shortage)
 
-    def _make_room(self, shortage: _MemoryShortage) -> None:
+    def _make_room(self, shortage: MemoryShortage) -> None:
         """After memory ran out, store fewer rows and read fewer positions at once; raise if neither is possible."""
         had_rows = self._bank.give_up_memory()
         release_memory()
@@ -99,7 +103,7 @@ class DeletionPass:
 
 
 @dataclass(frozen=True, slots=True)
-class _MemoryShortage:
+class MemoryShortage:
     """A batch that did not fit in memory: its rows, the positions read of them, and what the error said."""
 
     rows: int
@@ -107,7 +111,7 @@ class _MemoryShortage:
     reason: str
 
 
-class _Attempt:
+class Attempt:
     """One attempt to read all rows of a step that have no scores yet.
 
     First the base is read, as far as rows continue from it. Then each row gets a source, and rows are read in batches.
@@ -120,21 +124,21 @@ class _Attempt:
         self._row_ids = [step.ids(row) for row in step.rows]
         self._source_of_row: dict[int, StoredRow] = {}
 
-    def run(self) -> _MemoryShortage | None:
+    def run(self) -> MemoryShortage | None:
         """Read the rows; return ``None`` if all were read, or the batch for which memory did not suffice."""
         if shortage := self._extend_base():
             return shortage
         rows = sorted(self._step.waiting)
         starts = [self._choose_source(row) for row in rows]
         if reason := memory_failure(lambda: self._reserve(rows)):
-            return _MemoryShortage(1, 0, reason)
+            return MemoryShortage(1, 0, reason)
         for batch in self._plan(rows, starts):
             if reason := memory_failure(lambda batch=batch: self._read_rows(batch)):  # type: ignore[misc] # a default
-                return _MemoryShortage(len(batch.rows), batch.positions, reason)
+                return MemoryShortage(len(batch.rows), batch.positions, reason)
         return None
 
     # -- the base -----------------------------------------------------------------------------------------------------
-    def _extend_base(self) -> _MemoryShortage | None:
+    def _extend_base(self) -> MemoryShortage | None:
         """Read the base as far as rows continue from it, unless it is stored that far."""
         end, base = self._base_end(), self._bank.base
         if base is not None and end <= self._reusable(base, self._kept_ids):
@@ -142,7 +146,7 @@ class _Attempt:
         start = self._start(base, self._kept_ids, end)
         if reason := memory_failure(lambda: self._read_base(start, end)):
             positions = self._prompt_length + end if base is None else end - start
-            return _MemoryShortage(1, positions, reason)
+            return MemoryShortage(1, positions, reason)
         return None
 
     def _base_end(self) -> int:
@@ -229,7 +233,7 @@ class _Attempt:
             [len(self._row_ids[row]) + answers for row in rows],
             max_positions=max_positions,
             call_cost=self._decoder.call_cost,
-            max_rows=max(1, _HELD_PER_READ * max_positions // longest_row),
+            max_rows=max(1, HELD_PER_READ * max_positions // longest_row),
         )
         return [DeletionBatch(batch.start, batch.width, tuple(rows[index] for index in batch.rows)) for batch in plan]
 

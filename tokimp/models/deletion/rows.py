@@ -102,16 +102,23 @@ class RowBank:
         The most bytes of keys and values to store. The base is stored in any case.
     """
 
-    def __init__(self, cache_memory: int) -> None:
+    def __init__(self, cache_memory: int, shared_pool: KeyValuePool | None = None) -> None:
         self._memory = cache_memory
+        self._shared_pool = shared_pool
+        self.pool = KeyValuePool() if shared_pool is None else shared_pool
+        self.base: StoredRow | None = None
+        self._rows: dict[Deletion, StoredRow] = {}
         self.clear()
 
     def clear(self) -> None:
         """Drop everything that is stored."""
-        self.pool = KeyValuePool()
-        self.base: StoredRow | None = None
+        if self._shared_pool is None:
+            self.pool = KeyValuePool()
+        else:
+            for row in ([] if self.base is None else [self.base]) + list(self._rows.values()):
+                self.pool.release(row.slots)
+        self.base, self._rows = None, {}
         self._prompt = np.zeros(0, dtype=np.int64)
-        self._rows: dict[Deletion, StoredRow] = {}
 
     def begin(self, step: DeletionStep) -> None:
         """Prepare for a step: find its base among the stored rows, and drop the rows that it cannot use.
@@ -158,6 +165,37 @@ class RowBank:
             self.pool.release(self.base.slots)
         self.base = StoredRow(base.ids, np.concatenate([shared_slots, new_slots]), base.next_ids, base.logprobs)
 
+    def replace_base(self, base: StoredRow, first: int) -> None:
+        """Replace the base by one whose slots are written; those before `first` are shared, the others its own."""
+        self.pool.hold(base.slots[:first])
+        if self.base is not None:
+            self.pool.release(self.base.slots)
+        self.base = base
+
+    def adopt_row(self, deletion: Deletion, row: StoredRow, first: int) -> bool:
+        """Store a row whose slots are written, unless there is no room for it.
+
+        Parameters
+        ----------
+        deletion, row
+            The row, by its deletion.
+        first
+            Its first slot that it shares with no other; from there on the slots become its own.
+
+        Returns
+        -------
+        bool
+            Whether it was stored. If not, its slots stay with the caller.
+        """
+        shared = row.slots[:first]
+        self.pool.hold(shared)
+        self._drop(deletion)  # the older version of this row
+        if not deletion or self.pool.used > self._max_positions:
+            self.pool.release(shared)
+            return False
+        self._rows[deletion] = row
+        return True
+
     def add_prediction(self, ids: IntArray, next_ids: IntArray, logprobs: LogprobArray) -> None:
         """Add to the base what a row predicted where it leaves the base, as other rows may need it.
 
@@ -170,8 +208,13 @@ class RowBank:
         """
         assert self.base is not None  # noqa: S101 - rows are read after the base
         boundary = self.base.shared_with(ids)
+        self.add_known(boundary, int(next_ids[boundary, 0]), logprobs[boundary, 0])
+
+    def add_known(self, boundary: int, token: int, logprob: np.float32) -> None:
+        """Add to the base the log-probability of a token at a boundary, if the base asks for it and lacks it."""
+        assert self.base is not None  # noqa: S101 - rows are read after the base
         known = self.base.logprobs[boundary]
-        known[(self.base.next_ids[boundary] == next_ids[boundary, 0]) & np.isnan(known)] = logprobs[boundary, 0]
+        known[(self.base.next_ids[boundary] == token) & np.isnan(known)] = logprob
 
     def reserve(self, positions: int) -> None:
         """Make room for this many positions beside the base, as far as the memory limit allows."""

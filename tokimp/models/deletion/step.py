@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -68,6 +69,7 @@ class DeletionStep:
         self._n_read = len(kept) if until is None else min(until, len(kept))
         following = chain.answer_ids if self._n_read == len(kept) else [chain.reasoning_ids[kept[self._n_read]]]
         self.answer = np.array(following, dtype=np.int64)
+        self._answer_value = chain.answer_value
         self.wrong_answer = None
         if Span.WRONG_ANSWER in objective.spans:
             self.wrong_answer = np.array(chain.wrong_answer_ids, dtype=np.int64)
@@ -99,6 +101,12 @@ class DeletionStep:
                 self.rows.append(left)
                 self.deletions.append(tuple(sorted(deleted)))
             self._row_of_candidate[index] = row
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that the step and later ones may read: nothing deleted, with its answer."""
+        answers = [len(self.answer), 0 if self.wrong_answer is None else len(self.wrong_answer)]
+        return len(self.prompt) + len(self.kept) + max(answers)
 
     def ids(self, positions: IntArray) -> IntArray:
         """Return the ids of the reasoning at some positions, in their shape."""
@@ -162,7 +170,8 @@ class DeletionStep:
     def store(self, rows: Sequence[int], logprobs: LogprobTensors) -> None:
         """Store the log-probabilities of some rows, given by index, and the scores they make."""
         indices = list(rows)
-        self._scores[0, indices] = self._objective.evaluate(logprobs).numpy()
+        told = replace(logprobs, answer_value=self._answer_value)
+        self._scores[0, indices] = self._objective.evaluate(told).numpy()
         self._scores[1, indices] = logprobs.reasoning.sum(dim=-1, dtype=torch.float64).numpy()
         self._scores[2, indices] = logprobs.answer.sum(dim=-1, dtype=torch.float64).numpy()
         self._logprobs_of_row |= dict(

@@ -12,7 +12,9 @@ from tokimp.models.batching import PositionBudget
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.generation import continue_prompts, take_end_tokens
 from tokimp.models.loading import context_length, load_model
+from tokimp.models.trial import trial_ids
 from tokimp.models.writing.engine import WritingEngine
+from tokimp.models.writing_manner import writing_manner
 
 # Token positions of a batch, prompts and text still to be written together, by kind of device ("" for any other).
 # The numbers are fixed, so that the same run makes the same batches. They are larger than a scorer's, because only the
@@ -55,6 +57,7 @@ class TransformersEngine(WritingEngine):
         self.tokens_forwarded = 0
         self.context_length = context_length(loaded.model.config.get_text_config(decoder=True))
         self.end_tokens = take_end_tokens(loaded.model, loaded.tokenizer)
+        self.rotary, self.writing = loaded.rotary, writing_manner(loaded.model, trial_ids(loaded.model))
         fixed = _BATCH_POSITIONS.get(torch.device(self.device).type, _BATCH_POSITIONS[""])
         self.budget = PositionBudget(fixed if batch_positions is None else batch_positions)
 
