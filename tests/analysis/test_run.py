@@ -15,7 +15,7 @@ from tokimp.analysis.recorded_run import load_recorded_scorer, rebuild_chains
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability
-from tokimp.errors import AnalysisError, ObjectiveError, PluginError, TokimpError, UnsupportedError
+from tokimp.errors import AnalysisError, ObjectiveError, PluginError, SchemaError, TokimpError, UnsupportedError
 from tokimp.storage.asked_models import remember_model
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
@@ -62,15 +62,28 @@ def run(tiny: ti.Scorer) -> xr.DataTree:
 
 
 def test_a_node_is_added_and_the_result_left_alone() -> None:
-    """`analyze` returns a result with one more node, made anew when asked again, and does not change its argument."""
+    """`analyze` returns a result with one more node, and does not change its argument."""
     result = toy_result({"a": [[1.0, 2.0, 3.0, 5.0, 4.0]], "b": [[2.0, 1.0, 3.0, 5.0, 4.0]]})
-    analyzed = ti.analyze(result, "agreement", seed=7)
+    analyzed = ti.analyze(result, "agreement")
     assert result.groups == ("/",)
     assert analyzed.to_dataset().identical(result.to_dataset())
-    again = ti.analyze(analyzed, "agreement:seed=8")
-    seeds = [tree["analysis/agreement"].attrs["seed"] for tree in (analyzed, again)]
-    assert seeds == [7, 8]
-    assert '"top_k": 0.2' in again["analysis/agreement"].attrs["parameters"]
+    assert '"top_k": 0.2' in analyzed["analysis/agreement"].attrs["parameters"]
+
+
+def test_several_settings_stand_side_by_side() -> None:
+    """Each setting has a node, which only the same setting replaces; its tables show its own numbers."""
+    result = toy_result({"a": [[1.0, 2.0, 3.0, 5.0, 4.0]], "b": [[2.0, 1.0, 3.0, 5.0, 4.0]]})
+    settings = ["agreement", "agreement:seed=7", "agreement:top_k=2", "agreement:top_k=3"]
+    for setting in [*settings, settings[2]]:
+        result = ti.analyze(result, setting)
+    names = ["agreement", "agreement,seed=7", "agreement,top_k=2", "agreement,top_k=3"]
+    assert list(result["analysis"].children) == names
+    assert [result[f"analysis/{name}"].attrs["seed"] for name in names] == [0, 7, 0, 0]
+    for k in (2, 3):
+        headings = [column.header for column in ti.load_analysis("agreement", top_k=k).tables(result)[0].columns]
+        assert f"top {k} overlap" in headings
+    with pytest.raises(SchemaError, match="it has agreement, agreement,seed=7, agreement,top_k=2"):
+        ti.load_analysis("agreement", top_k=4).tables(result)
 
 
 def test_an_unknown_name_or_parameter_is_refused() -> None:
@@ -90,7 +103,7 @@ def fail(_: AnalysisInput) -> xr.Dataset:
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        (lambda _: None, "returned a NoneType; return an xarray.Dataset"),
+        (lambda _: None, "returned None; an xarray.Dataset was expected"),
         (lambda _: xr.Dataset({"x": ("chain", [1.0, 2.0, 3.0])}), "does not fit the result"),
         (fail, "'computing' failed with IndexError: the list ended"),
         (lambda inputs: inputs.scoring, "only if its class says what it requires"),

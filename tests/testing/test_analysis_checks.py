@@ -161,7 +161,7 @@ def _scaled(self: Any, threshold: float = 0.0) -> None:
             broken(_asks_for_deletions, requires=frozenset({Capability.LOGPROBS})),
             r"asks the scorer for deletion_scores, so requires must hold Capability\.DELETIONS",
         ),
-        (broken(lambda inputs: [0.0]), "returned a list; return an xarray.Dataset"),
+        (broken(lambda inputs: [0.0]), "returned a list of 1; an xarray.Dataset was expected"),
         (broken(lambda inputs: along("chain", [0.0, 1.0])), "does not fit the result"),
         (broken(lambda inputs: xr.Dataset()), "at least one variable"),
         (broken(_changes_the_result), "must leave the result as it is"),

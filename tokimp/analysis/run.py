@@ -20,11 +20,14 @@ from tokimp.analysis.recorded_run import (
 )
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
+from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.objective import Objective
+from tokimp.contracts.plugin_output import described, plugin_code
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import AnalysisError, TokimpError
+from tokimp.results.analysis_nodes import name_of_older_node, node_name, node_names
 from tokimp.results.provenance import plain_parameters, versions
 from tokimp.results.schema import validate
 
@@ -40,7 +43,10 @@ def analyze(
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> xr.DataTree:
-    """Run an analysis, and return the result with its node ``/analysis/<name>``, which replaces an earlier one.
+    """Run an analysis, and return the result with its node, which replaces one of the same settings.
+
+    The node is ``/analysis/<name>``. Parameters that differ from their defaults stand in its name
+    (`tokimp.results.analysis_nodes.node_name`), so several settings of an analysis stand side by side.
 
     The parameters `scorer`, `chains`, `objective` and `same_model` are for analyses that ask the model again, such as
     ``faithfulness``.
@@ -90,13 +96,29 @@ def analyze(
         to_preserve.validate_parameters()
         scoring = _prepare_scoring(result, analysis, to_preserve, scorer, chains, same_model=same_model)
     node = _compute(analysis, AnalysisInput(result, scoring, progress))
-    analyzed = result.copy()
+    analyzed = _named_by_settings(result.copy(), analysis)
     try:
-        analyzed[f"analysis/{analysis.name}"] = xr.DataTree(node)
+        analyzed[f"analysis/{node_name(analysis)}"] = xr.DataTree(node)
     # xarray compares the node's dimensions and coordinates with the result's.
     except ValueError as error:
         raise AnalysisError(f"what the analysis {analysis.name!r} returned does not fit the result: {error}") from error
     return analyzed
+
+
+def _named_by_settings(result: xr.DataTree, analysis: Analysis) -> xr.DataTree:
+    """Return a result in which no node of the analysis has the plain name, but that of the default settings.
+
+    tokimp 0.1.0 called every node by the plain name. Such a node is not to be replaced by another setting.
+    """
+    if analysis.name not in node_names(result, analysis.name):
+        return result
+    name = name_of_older_node(result, analysis)
+    if name != analysis.name:
+        nodes = result["analysis"].children
+        result["analysis"].children = {
+            name if stored == analysis.name else stored: node.copy() for stored, node in nodes.items()
+        }
+    return result
 
 
 def _prepare_scoring(
@@ -122,7 +144,7 @@ def _prepare_scoring(
         objective.check(chain)
     if same_model:
         check_same_model(result, scorer, chains)
-    return Scoring(scorer, tuple(chains), objective)
+    return Scoring(CheckedScorer(scorer), tuple(chains), objective)
 
 
 def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
@@ -130,16 +152,11 @@ def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
     started = time.perf_counter()
     scorer = inputs.scoring.scorer if analysis.requires else None
     forwarded_at_start = scorer.tokens_forwarded if scorer is not None else 0
-    try:
+    with plugin_code(f"the analysis {analysis.name!r}", AnalysisError, passed_on=TokimpError):
         node = analysis.compute(inputs)
-    except TokimpError:
-        raise
-    # An analysis may be anybody's code: whatever it raises, the message says where it happened.
-    except Exception as error:
-        raise AnalysisError(f"the analysis {analysis.name!r} failed with {type(error).__name__}: {error}") from error
     if not isinstance(node, xr.Dataset):
         raise AnalysisError(
-            f"the analysis {analysis.name!r} returned a {type(node).__name__}; return an xarray.Dataset"
+            f"the analysis {analysis.name!r} returned {described(node)}; an xarray.Dataset was expected"
         )
     attributes: dict[str, Any] = {"parameters": json.dumps(plain_parameters(analysis.parameters()))}
     if scorer is not None:

@@ -26,11 +26,12 @@ def ask(
     seed: int,
 ) -> tuple[Task, list[Question], WritingEngine]:
     """Return the task, its questions and the model, as the options of `tokimp.cli.options.task_options` say."""
+    from tokimp.contracts.checked_task import questions_of
     from tokimp.contracts.registry import load_task
 
     # Questions before the model: a mistake in a file is found before the weights take their time.
     loaded = load_task(task)
-    questions = loaded.questions(source, limit=limit, seed=seed, split=split)
+    questions = questions_of(loaded, source, limit=limit, seed=seed, split=split)
     prepare_model(model)
     return (
         loaded,

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.contracts.parameters import Parameterized
-from tokimp.errors import CategorizerError
+from tokimp.contracts.plugin_output import described, plugin_code
+from tokimp.errors import CategorizerError, TokimpError
 
 CATEGORIES = ("symbolic_math", "verbal_math", "entity_name", "coreference", "grammar", "meta_discourse")
 """The six categories of Singh and Hakkani-Tuer (2026)."""
@@ -60,20 +61,36 @@ def categorize_chains(chains: Sequence[Chain], categorizer: Categorizer) -> list
     Raises
     ------
     CategorizerError
-        If spans overlap or are out of order, or a label is empty.
+        If the categorizer fails, or returns something else than spans; if spans overlap or are out of order, or a label
+        is empty. The message names categorizer and chain.
     ChainError
         If a span lies outside the reasoning.
     """
     labelled = []
     for chain in chains:
-        spans = tuple(categorizer.categorize(chain))
+        where = f"{chain.where}: the categorizer {categorizer.name!r}"
+        with plugin_code(where, CategorizerError, passed_on=TokimpError):
+            given = categorizer.categorize(chain)
+        spans = _spans(given, where)
         end = 0
         for span in spans:
             if span.start < end or not span.label:
                 raise CategorizerError(
-                    f"{chain.where}: the categorizer {categorizer.name!r} gave the span {span.start}:{span.end} "
-                    f"({span.label!r}) after one that ends at {end}; spans must be in order, apart, and have a label"
+                    f"{where} gave the span {span.start}:{span.end} ({span.label!r}) after one that ends at {end}; "
+                    "spans must be in order, apart, and have a label"
                 )
             end = span.end
         labelled.append(replace(chain, category=spans))
     return labelled
+
+
+def _spans(given: object, where: str) -> tuple[CategorySpan, ...]:
+    """Return what a categorizer returned as a tuple; raise `CategorizerError` if it is no sequence of spans."""
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise CategorizerError(f"{where} returned {described(given)}; a tuple of CategorySpan was expected")
+    for span in given:
+        if not isinstance(span, CategorySpan):
+            raise CategorizerError(f"{where} returned {described(span)} among its spans; CategorySpan was expected")
+        if type(span.start) is not int or type(span.end) is not int or not isinstance(span.label, str):
+            raise CategorizerError(f"{where} returned {span!r}; two whole numbers and a text were expected")
+    return tuple(given)

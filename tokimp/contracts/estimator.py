@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.parameters import Parameterized
+from tokimp.contracts.plugin_output import array_problem, described
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
 
@@ -128,27 +130,44 @@ def check_importance(importance: Importance, chain: TokenizedChain, label: str) 
     label
         The estimator's label, for the message.
     """
-    problem = _score_problem(importance, len(chain.units)) or _order_problem(importance, len(chain.units))
+    n_units = len(chain.units)
+    problem = (
+        _type_problem(importance)
+        or _score_problem(importance, n_units)
+        or _order_problem(importance, n_units)
+        or _diagnostics_problem(importance.diagnostics)
+    )
     if problem:
         raise EstimatorError(f"{chain.chain.where}: the estimator {label!r} returned {problem}")
 
 
+def _type_problem(importance: object) -> str:
+    return "" if isinstance(importance, Importance) else f"{described(importance)}; an Importance was expected"
+
+
 def _score_problem(importance: Importance, n_units: int) -> str:
-    scores = importance.scores
-    if not isinstance(scores, np.ndarray) or scores.shape != (n_units,):
-        return f"scores of shape {np.shape(scores)}; an array of shape ({n_units},) was expected, one score a unit"
-    if not (np.issubdtype(scores.dtype, np.floating) or np.issubdtype(scores.dtype, np.integer)):
-        return f"scores of dtype {scores.dtype}; real numbers were expected"
-    wrong = np.flatnonzero(~np.isfinite(scores))
+    if problem := array_problem(importance.scores, (n_units,), "one score a unit"):
+        return f"as scores, {problem}"
+    wrong = np.flatnonzero(~np.isfinite(importance.scores))
     return f"scores that are not finite, of units {wrong[:5].tolist()}" if len(wrong) else ""
 
 
-def _order_problem(importance: Importance, n_units: int) -> str:
+def _diagnostics_problem(diagnostics: object) -> str:
+    if not isinstance(diagnostics, Mapping):
+        return f"as diagnostics, {described(diagnostics)}; a dict of named numbers was expected"
+    for name, value in diagnostics.items():
+        # An array of one number is a number to float(), and nothing that a table can be made of.
+        if not (isinstance(name, str) and name.isidentifier() and isinstance(value, Real | np.number | np.bool_)):
+            return f"the diagnostic {name!r} with {described(value)}; a name such as 'gap' and a number were expected"
+    return ""
+
+
+def _order_problem(importance: Importance, n_units: int) -> str:  # noqa: PLR0911 - one return for each thing that can be wrong
     scores, order, trajectory = importance.scores, importance.order, importance.trajectory
     if order is None:
         return "" if trajectory is None else "a trajectory without the order of the deletions it belongs to"
-    if not isinstance(order, np.ndarray) or order.shape != (n_units,) or not np.issubdtype(order.dtype, np.integer):
-        return f"the order {order!r}; an array of {n_units} whole numbers was expected, the step of each unit or -1"
+    if problem := array_problem(order, (n_units,), "the step of each unit, or -1", whole=True):
+        return f"as order, {problem}"
     removed = np.flatnonzero(order >= 0)
     if sorted(order[removed].tolist()) != list(range(len(removed))):
         return "an order whose steps are not 0, 1, 2, ..., each once"
@@ -157,8 +176,9 @@ def _order_problem(importance: Importance, n_units: int) -> str:
         return (
             "scores that contradict its order: later deletions must not score lower, units that stay must score highest"
         )
+    if trajectory is not None and not isinstance(trajectory, Trajectory):
+        return f"as trajectory, {described(trajectory)}; a Trajectory was expected"
     for name in ("joint", "answer", "reasoning") if trajectory is not None else ():
-        shape = np.shape(getattr(trajectory, name))
-        if shape != (len(removed),):
-            return f"a {name} trajectory of shape {shape} for {len(removed)} deletions"
+        if problem := array_problem(getattr(trajectory, name), (len(removed),), "one number a deletion"):
+            return f"as {name} of the trajectory, {problem}"
     return ""

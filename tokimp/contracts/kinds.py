@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Task
 from tokimp.contracts.trainer import Trainer
+from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import PluginError
 
-Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers"]
+Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers", "units"]
 P = TypeVar("P")
 
 
@@ -52,11 +54,12 @@ ANALYSES: Description[Analysis] = Description("analyses", "analysis", Analysis)
 CATEGORIZERS: Description[Categorizer] = Description("categorizers", "categorizer", Categorizer)
 TASKS: Description[Task] = Description("tasks", "task", Task)
 TRAINERS: Description[Trainer] = Description("trainers", "trainer", Trainer)
+UNITS: Description[UnitSplitter] = Description("units", "unit", UnitSplitter)
 
 DESCRIPTIONS: Mapping[Kind, Description[Any]] = MappingProxyType(
     {
         description.kind: description
-        for description in (SCORERS, OBJECTIVES, ESTIMATORS, ANALYSES, CATEGORIZERS, TASKS, TRAINERS)
+        for description in (SCORERS, OBJECTIVES, ESTIMATORS, ANALYSES, CATEGORIZERS, TASKS, TRAINERS, UNITS)
     }
 )
 KINDS: tuple[Kind, ...] = tuple(DESCRIPTIONS)
@@ -111,15 +114,12 @@ def check_plugin(kind: Kind, loaded: Any, plugin: str, *, offered_as: str | None
                 f"{plugin}: requires must be a frozenset of members of Capability, such as "
                 f"frozenset({{Capability.LOGPROBS}}), not {requires!r}"
             )
-    if (
-        kind != "scorers"
-        and offered_as is None
-        and not (isinstance(getattr(loaded, "name", None), str) and loaded.name)
-    ):
+    name = getattr(loaded, "name", None)
+    # Whoever builds an abstract class is told what it lacks.
+    named = (isinstance(name, str) and name) or kind == "scorers" or inspect.isabstract(loaded)
+    if offered_as is None and not named:
         example = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", loaded.__name__).lower()
         raise PluginError(f"{plugin}: {loaded.__name__} has no name; write name = {example!r} in the class")
     # A scorer has no name of its own: its backend is what its numbers come from.
-    if kind != "scorers" and offered_as is not None and getattr(loaded, "name", None) != offered_as:
-        raise PluginError(
-            f"{plugin}: its name is {getattr(loaded, 'name', None)!r}; it must be the one it is offered under"
-        )
+    if kind != "scorers" and offered_as is not None and name != offered_as:
+        raise PluginError(f"{plugin}: its name is {name!r}; it must be the one it is offered under")

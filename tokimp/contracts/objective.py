@@ -11,7 +11,8 @@ import torch
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.parameters import Parameterized
-from tokimp.errors import ObjectiveError
+from tokimp.contracts.plugin_output import described, plugin_code
+from tokimp.errors import ObjectiveError, TokimpError
 
 
 class Span(StrEnum):
@@ -35,16 +36,23 @@ class LogprobTensors:
     wrong_answer
         The wrong answer's tokens after the same reasoning, [version, wrong-answer token]; ``None`` unless
         `Objective.spans` asks for them.
+    answer_value
+        Which of the answer's tokens are the value that it gives, ``(begin, end)``: `TokenizedChain.answer_value`.
     """
 
     reasoning: torch.Tensor
     answer: torch.Tensor
     wrong_answer: torch.Tensor | None = None
+    answer_value: tuple[int, int] | None = None
 
-    def cpu(self) -> LogprobTensors:
-        """Return the same on the CPU."""
-        wrong_answer = None if self.wrong_answer is None else self.wrong_answer.cpu()
-        return LogprobTensors(self.reasoning.cpu(), self.answer.cpu(), wrong_answer)
+    def copy(self) -> LogprobTensors:
+        """Return copies of the tensors on the CPU; what is computed from them can be differentiated."""
+        wrong_answer = None if self.wrong_answer is None else _copied(self.wrong_answer)
+        return LogprobTensors(_copied(self.reasoning), _copied(self.answer), wrong_answer, self.answer_value)
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to("cpu", copy=True)
 
 
 class Objective(Parameterized, ABC):
@@ -86,11 +94,13 @@ class Objective(Parameterized, ABC):
         ObjectiveError
             If the objective does not return one number a version.
         """
-        # On the CPU, because objectives sum in float64, which Apple's GPUs lack.
-        values = self(logprobs.cpu())
+        # On the CPU, because objectives sum in float64, which Apple's GPUs lack. Copies, because results are made of
+        # the same tensors, and an objective may be anybody's code.
+        with plugin_code(f"the objective {self.name!r}", ObjectiveError, passed_on=TokimpError):
+            values = self(logprobs.copy())
         versions = (len(logprobs.answer),)
         if not isinstance(values, torch.Tensor) or tuple(values.shape) != versions:
-            shape = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+            shape = tuple(values.shape) if isinstance(values, torch.Tensor) else described(values)
             raise ObjectiveError(
                 f"the objective {self.name!r} must return a tensor of one number a version, {versions}, not {shape}"
             )
@@ -101,7 +111,8 @@ class Objective(Parameterized, ABC):
         if Span.WRONG_ANSWER in self.spans and not chain.wrong_answer_ids:
             raise ObjectiveError(
                 f"{chain.chain.where}: the objective {self.name!r} needs a wrong answer; "
-                "give the chain a 'wrong_answer' field, or use another objective"
+                "give the chain a 'wrong_answer' field, let the run draw one (--wrong-answers number; in Python "
+                "wrong_answers='number'), or use another objective"
             )
 
 
@@ -128,6 +139,42 @@ class Answer(Objective):
     def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
         """Sum over the answer, [version], nats."""
         return _sum(logprobs.answer)
+
+
+class AnswerValue(Objective):
+    """log P(value of the answer | question, kept reasoning, what opens the value).
+
+    ``answer`` adds up all tokens of the answer, also a mark such as ``####`` and the end of the turn. These can make up
+    most of it; then it measures how sure the model is of the format. Here only the tokens count that hold a part of the
+    value, such as ``18`` of ``#### 18``. A token that the value shares with the text beside it counts.
+
+    Which characters are the value is decided by `tokimp.chains.datasets.correctness.split_answer`: the letter of a
+    choice, what a field ``"answer"`` or a box holds, what follows a mark, what ``The answer is`` states, and the whole
+    of any other answer.
+    """
+
+    name = "answer_value"
+    spans = frozenset({Span.ANSWER})
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Sum over the value, [version], nats."""
+        if logprobs.answer_value is None:
+            raise ObjectiveError(
+                "the objective 'answer_value' was not told which tokens of the answer are its value; the scorer must "
+                "pass on the chain's answer_value"
+            )
+        begin, end = logprobs.answer_value
+        return _sum(logprobs.answer[:, begin:end])
+
+    def check(self, chain: TokenizedChain) -> None:
+        """Raise `ObjectiveError` if the chain's answer gives no value."""
+        super().check(chain)
+        if chain.answer_value is None:
+            raise ObjectiveError(
+                f"{chain.chain.where}: the objective 'answer_value' needs an answer that gives a value, and "
+                f"{chain.chain.answer[:40]!r} gives none (a box that is empty or not closed?); mend it, or use the "
+                "objective 'answer'"
+            )
 
 
 class Reasoning(Objective):

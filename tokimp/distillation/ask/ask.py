@@ -11,6 +11,7 @@ from typing import Any
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.contracts.checked_task import rightness
 from tokimp.contracts.context_length import check_prompt_fits
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import plugin_identity
@@ -291,9 +292,9 @@ class Asker:
             parts = self.layout.divide(self.task, question, response)
             if parts is None:
                 return Judged(response, "", "", parsed=False, right=False)
-            return Judged(response, *parts, parsed=True, right=self.task.is_right(parts[1], question.gold))
+            return Judged(response, *parts, parsed=True, right=rightness(self.task, parts[1], question.gold))
         # A task may be a stranger's code; its error must say which response it failed on.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TaskError(
                 f"question {question.id!r}: the task {self.task.name!r} failed on the response {response[-80:]!r} "
                 f"({type(error).__name__}: {error}); mend its split or is_right"

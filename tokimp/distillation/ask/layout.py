@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from tokimp.chains.chain import Chain, Ids
 from tokimp.chains.chain_text import ChainText
+from tokimp.chains.encoding import lay_out
 from tokimp.chains.prompt_format import PromptFormat, choose
 from tokimp.chains.span_encoder import SpanEncoder
-from tokimp.chains.tokenization import lay_out
+from tokimp.contracts.checked_task import parts_of
 from tokimp.contracts.task import Question, Task
 from tokimp.errors import TokenizationError
 
@@ -69,10 +70,10 @@ class Layout:
         the task finds an answer there.
         """
         if self.format != "think":
-            return task.split(response)
+            return parts_of(task, response)
         tag = self._text(question).before_answer.text.strip()
         reasoning, closed, answer = response.partition(tag)
-        if not closed or task.split(answer) is None:
+        if not closed or parts_of(task, answer) is None:
             return None
         return reasoning.strip(), answer.strip()
 

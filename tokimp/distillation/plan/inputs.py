@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+from tokimp.contracts.checked_task import questions_of
 from tokimp.contracts.registry import load_task
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question
@@ -18,9 +19,8 @@ from tokimp.storage.digests import json_digest, model_digest
 @lru_cache(maxsize=8)
 def task_questions(task: str, questions: QuestionSet) -> tuple[Question, ...]:
     """Return the questions of a plan, read once a process."""
-    return tuple(
-        load_task(task).questions(questions.source, limit=questions.limit, seed=questions.seed, split=questions.split)
-    )
+    options = {"limit": questions.limit, "seed": questions.seed, "split": questions.split}
+    return tuple(questions_of(load_task(task), questions.source, **options))
 
 
 @lru_cache(maxsize=8)
