@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.state import AcceleratorState
 from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig
@@ -19,11 +18,12 @@ from trl import SFTConfig, SFTTrainer
 
 from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.contracts.trainer import Fit, TrainingExample
-from tokimp.errors import TrainingError
+from tokimp.errors import StorageError, TokimpError, TrainingError
 from tokimp.models.loading import resolve_device
+from tokimp.storage.write_errors import naming_what_is_written, write_failure
+from tokimp_trl.checkpoints import last_whole, seal, tokens_read
 from tokimp_trl.order import RedrawnOrder
 
-_STATE = "trainer_state.json"  # what transformers writes last into a checkpoint
 _LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
 
 
@@ -59,9 +59,13 @@ class _MeasureToTheEnd(TrainerCallback):
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
-    """TRL's trainer, but it writes no model card, counts the tokens it reads, and continues within an epoch."""
+    """TRL's trainer, but it writes no model card, counts the tokens it reads, and continues within an epoch.
+
+    Its checkpoints are sealed once they are whole. Its warm-up leaves a training at least one step at the full rate.
+    """
 
     continued_from: Path | None = None  # the checkpoint
+    _tokens_before = 0
     _order: RedrawnOrder
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
@@ -69,14 +73,37 @@ class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
 
     @property
     def tokens_read(self) -> int:
-        """Token positions read so far by all processes, padding not counted."""
-        return int(self._total_train_tokens)
+        """Token positions read so far by all processes, also before an interruption; padding is not counted."""
+        return self._tokens_before + int(self._total_train_tokens)
+
+    def continue_from(self, checkpoint: Path | None) -> None:
+        """Go on from a whole checkpoint; ``None`` to begin."""
+        self.continued_from = checkpoint
+        # Read now: the checkpoint is deleted once there are later ones.
+        self._tokens_before = 0 if checkpoint is None else tokens_read(checkpoint)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Make the scheduler; the share that is the default warm-up would be all steps of a very short training."""
+        warmup = self.args.warmup_steps
+        if self.args.get_warmup_steps(num_training_steps) >= num_training_steps:
+            if warmup >= 1:
+                raise TrainingError(
+                    f"warmup={warmup:g} is not below the {num_training_steps} steps of this training, whose learning "
+                    f"rate would never be reached; give a warmup below {num_training_steps}, or more epochs"
+                )
+            self.args.warmup_steps = num_training_steps - 1
+        return super().create_scheduler(num_training_steps, optimizer)
 
     # These methods are not public, but only here does transformers write and read the generators' states.
     def _get_train_sampler(self, train_dataset: Any = None) -> RedrawnOrder:
         folder = self.continued_from
         self._order = RedrawnOrder(super()._get_train_sampler(train_dataset), folder and self._order_file(folder))
         return self._order
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}", self.tokens_read)
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
@@ -118,17 +145,12 @@ def fit(
             settings=settings,
             checkpoints=checkpoints,
         )
-        trainer.continued_from = _last_whole(checkpoints)
+        trainer.continue_from(last_whole(checkpoints))
         try:
             trainer.train(resume_from_checkpoint=trainer.continued_from and str(trainer.continued_from))
-        # Memory that runs out, or a number that a precision cannot hold, raises exceptions of many kinds.
-        except (RuntimeError, ValueError, OSError) as error:
-            reason = " ".join(str(error).split())[:500]
-            raise TrainingError(
-                f"the training failed ({type(error).__name__}: {reason}); its checkpoints are kept in {checkpoints}, "
-                "and the same call goes on from there; if memory ran out, give a lower batch_size with a higher "
-                "gradient_accumulation, or gradient_checkpointing"
-            ) from error
+        # Memory that runs out, a full disk, or a number that a precision cannot hold: exceptions of many kinds.
+        except Exception as error:
+            raise _named(error, checkpoints) from error
     trained = trainer.accelerator.unwrap_model(trainer.model)
     history = [_point(entry) for entry in trainer.state.log_history if _LOGGED.keys() & entry.keys()]
     result: dict[str, Any] = {"history": history, "steps": trainer.state.global_step, "tokens": trainer.tokens_read}
@@ -136,8 +158,29 @@ def fit(
         return Fit(trained, **result)
     adapter = checkpoints / "adapter"
     if trainer.is_world_process_zero():
-        trained.save_pretrained(adapter)
+        with naming_what_is_written(adapter):
+            trained.save_pretrained(adapter)
     return Fit(trained.merge_and_unload() if settings.lora.merge else None, adapter, **result)
+
+
+def _named(error: Exception, checkpoints: Path) -> Exception:
+    """Return what an error of the training library is told as; an error of tokimp is told as it is."""
+    if isinstance(error, TokimpError):
+        return error
+    if (failure := write_failure(error)) is not None:
+        # What was half written takes the space that the next attempt needs.
+        kept = last_whole(checkpoints)
+        goes_on = "begins anew" if kept is None else f"goes on from {kept.name}"
+        reason, remedy = failure
+        return StorageError(f"{checkpoints} cannot be written ({reason}); {remedy}; the same call then {goes_on}")
+    reason = " ".join(str(error).split())[:500]
+    message = (
+        f"the training failed ({type(error).__name__}: {reason}); its checkpoints are kept in {checkpoints}, and the "
+        "same call goes on from there"
+    )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in reason.lower():
+        message += "; give a lower batch_size with a higher gradient_accumulation, or gradient_checkpointing"
+    return TrainingError(message)
 
 
 def _build(
@@ -201,7 +244,8 @@ def _arguments(settings: TrainSettings, checkpoints: Path, *, validates: bool) -
         fp16=settings.precision == "fp16",
         gradient_checkpointing=settings.gradient_checkpointing,
         load_best_model_at_end=settings.keep_best,
-        save_total_limit=1,
+        # Two, so that there is one to go back to if the last one is damaged.
+        save_total_limit=2,
         # Chains of like length together: less padding.
         train_sampling_strategy="group_by_length",
         # Ids and labels are final: TRL must not prepare, cut off or append anything.
@@ -246,17 +290,6 @@ def _dataset(examples: Sequence[TrainingExample]) -> Any:
             "labels": [example.labels for example in examples],
         }
     )
-
-
-def _last_whole(checkpoints: Path) -> Path | None:
-    """Return the latest checkpoint that was written to its end, and remove those that were not."""
-    by_step = {}
-    for folder in checkpoints.glob("checkpoint-*"):
-        try:
-            by_step[int(json.loads((folder / _STATE).read_text(encoding="utf-8"))["global_step"])] = folder
-        except (OSError, ValueError, KeyError, TypeError):
-            shutil.rmtree(folder, ignore_errors=True)
-    return by_step[max(by_step)] if by_step else None
 
 
 def _point(entry: dict[str, Any]) -> dict[str, float]:

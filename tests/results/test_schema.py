@@ -146,3 +146,25 @@ def test_the_document_lists_every_reserved_name() -> None:
         assert [f"`{name}`", ", ".join(spec.dims), kind, spec.units, spec.meaning] in rows
     for name, meaning in ATTRIBUTES.items():
         assert [f"`{name}`", meaning] in rows
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("token_id", -5),
+        ("prompt_length", -1),
+        ("answer_length", -1),
+        ("full_tokens_forwarded", -1),
+        ("tokens_forwarded", -2),
+        ("logprob", np.nan),
+        ("full_loglik_joint", np.nan),
+        ("full_loglik_answer", np.nan),
+        ("full_loglik_reasoning", np.nan),
+    ],
+)
+def test_a_number_that_cannot_be_is_named(name: str, value: float) -> None:
+    """An id or a count below 0, and a likelihood that is no number, are no valid result."""
+    dataset = toy_result({"a": [[1.0, 2.0, 3.0]]}).to_dataset().copy(deep=True)
+    dataset[name].to_numpy().ravel()[0] = value
+    with pytest.raises(SchemaError, match=f"'{name}' holds"):
+        validate(xr.DataTree(dataset))

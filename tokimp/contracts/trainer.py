@@ -59,7 +59,7 @@ class Fit:
     steps
         Optimiser steps made, including those before an interruption.
     tokens
-        Token positions read in training since the last interruption, without padding.
+        Token positions read in training, those before an interruption included, without padding.
     """
 
     model: Any

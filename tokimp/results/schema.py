@@ -73,7 +73,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "model_id": "the model, as it was asked for",
     "model_fingerprint": "digest of weights, configuration and precision",
     "scorer": "name of the scorer, and in parentheses the distribution that offers it, if one does",
-    "objective": "name of the objective",
+    "objective": "label of the objective: its name, and its parameters that differ from their defaults",
     "prompt_format": "names of the prompt formats of the chains, comma-separated",
     "unit": "token, word or sentence",
     "dtype": "precision of the model",
@@ -186,6 +186,7 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
     lengths = dataset["reasoning_length"].to_numpy()
     if (lengths < 1).any() or lengths.sum() != dataset.sizes["token"]:
         return
+    yield from _number_problems(dataset)
     ends = np.cumsum(lengths)
     for index, end in enumerate(ends):
         chain = dataset.isel(chain=index, token=slice(end - lengths[index], end))
@@ -206,6 +207,18 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
                 name: chain[name].to_numpy()[row] for name in ("importance", "rank", *(f"loglik_{x}" for x in LOGLIKS))
             }
             yield from (f"{where}, {label!r}: {problem}" for problem in _cell_problems(numbers, firsts, owner))
+
+
+def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
+    """Yield what no number of a kind can be: a length, an id or a place below 0, a likelihood that is no number."""
+    for name in ("prompt_length", "answer_length", "token_id", "full_tokens_forwarded"):
+        if (dataset[name].to_numpy() < 0).any():
+            yield f"{name!r} holds a number below 0"
+    for name in ("logprob", *(f"full_loglik_{span}" for span in LOGLIKS)):
+        if np.isnan(dataset[name].to_numpy()).any():
+            yield f"{name!r} holds NaN"
+    if (dataset["tokens_forwarded"].to_numpy() < -1).any():
+        yield "'tokens_forwarded' holds a number below -1"
 
 
 def _cell_problems(numbers: Mapping[str, npt.NDArray[Any]], firsts: IntArray, owner: IntArray) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import tokimp_trl.fitting
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 import tokimp as ti
@@ -19,7 +22,7 @@ from tests.distillation.students import CHAINS, save_student
 from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.distillation.train.examples import training_examples
 from tokimp.distillation.train.train import TrainReport, train
-from tokimp.errors import ResumeError, ScorerError, TrainingError
+from tokimp.errors import ResumeError, ScorerError, StorageError, TrainingError
 from tokimp.testing.random_models import byte_tokenizer
 
 SETTINGS = TrainSettings(epochs=3, batch_size=4, learning_rate=5e-3, device="cpu", schedule="constant", warmup=0)
@@ -148,23 +151,107 @@ def test_every_step_is_measured_once(student: Path, tmp_path: Path, monkeypatch:
     assert same(tmp_path / "broken" / "model", tmp_path / "whole" / "model")
 
 
-@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize(
+    ("damaged", "how"),
+    [
+        ([], ""),
+        (["trainer_state.json"], "cut short"),
+        (["model.safetensors"], "one byte"),
+        (["optimizer.pt"], "one byte"),
+        (["scheduler.pt"], "cut short"),
+        (["tokimp.json"], "one byte"),
+        (["every file"], "cut short"),
+    ],
+)
 def test_an_interrupted_training_ends_with_the_same_weights(
-    student: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, torn: bool
+    student: Path,
+    finished: Path,
+    tmp_path: Path,
+    interrupted: Path,
+    damaged: list[str],
+    how: str,
 ) -> None:
-    """It goes on from the last whole checkpoint; one that was torn while it was written is passed over."""
-    with monkeypatch.context() as patch:
-        patch.setattr(tokimp_trl.fitting, "_callbacks", lambda _: [StopAt(8)])
-        with pytest.raises(KeyboardInterrupt):
-            train(student, CHAINS, tmp_path, SETTINGS)
-    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-6"]
-    if torn:
-        (tmp_path / "checkpoints" / "checkpoint-6" / "trainer_state.json").write_text("{", encoding="utf-8")
+    """It goes on from the last checkpoint that is whole, whatever file of a later one is damaged, and counts it all."""
+    checkpoints = tmp_path / "checkpoints"
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    assert {folder.name for folder in checkpoints.iterdir()} == {"checkpoint-3", "checkpoint-6"}
+    files = [file for file in (checkpoints / "checkpoint-6").iterdir() if file.name in damaged or damaged == ["every file"]]
+    assert bool(files) == bool(damaged)
+    for file in files:
+        content = bytearray(file.read_bytes())
+        if how == "one byte":
+            content[len(content) // 2] ^= 1
+        file.write_bytes(content if how == "one byte" else content[: len(content) // 2])
     report = train(student, CHAINS, tmp_path, SETTINGS)
     assert report.continued is True
     assert report.steps == 9
-    assert (report.tokens < 3 * report.trained_tokens) is not torn
+    assert report.tokens == 3 * report.trained_tokens
+    assert [point["step"] for point in report.history] == [point["step"] for point in TrainReport.load(finished).history]
     assert same(tmp_path / "model", finished / "model")
+
+
+@pytest.fixture(scope="module")
+def interrupted(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a training that was interrupted after two of three epochs."""
+    out = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokimp_trl.fitting, "_callbacks", lambda _: [StopAt(8)])
+        with pytest.raises(KeyboardInterrupt):
+            train(student, CHAINS, out, SETTINGS)
+    return out
+
+
+def test_a_training_whose_checkpoints_are_all_damaged_begins_anew(
+    student: Path, finished: Path, tmp_path: Path, interrupted: Path
+) -> None:
+    """Without a checkpoint that is whole the training starts again, and ends with the same weights."""
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    for file in (tmp_path / "checkpoints").glob("*/optimizer.pt"):
+        file.write_bytes(b"")
+    report = train(student, CHAINS, tmp_path, SETTINGS)
+    assert report.tokens == 3 * report.trained_tokens
+    assert same(tmp_path / "model", finished / "model")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0; PytorchStreamWriter failed"),
+    ],
+)
+def test_a_full_disk_is_told_and_what_is_whole_is_kept(
+    student: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whichever library meets the full disk, folder and remedy are said, and the call goes on from what is whole."""
+    own = tokimp_trl.fitting._Trainer._save_optimizer_and_scheduler
+
+    def full(self: Any, folder: str) -> None:
+        if folder.endswith("-6"):
+            raise error
+        own(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tokimp_trl.fitting._Trainer, "_save_optimizer_and_scheduler", full)
+        with pytest.raises(StorageError, match="checkpoints cannot be written .*free some space.* goes on from checkpoint-3"):
+            train(student, CHAINS, tmp_path, SETTINGS)
+    assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-3"]
+    train(student, CHAINS, tmp_path, SETTINGS)
+    assert same(tmp_path / "model", finished / "model")
+
+
+def test_a_training_of_one_step_learns(student: Path, tmp_path: Path) -> None:
+    """The default warm-up does not make up the whole training: one step changes the weights."""
+    one_step = TrainSettings(device="cpu", max_steps=1, batch_size=len(CHAINS), learning_rate=1e-3)
+    assert train(student, CHAINS, tmp_path / "one", one_step).history[-1]["learning_rate"] > 0
+    assert not same(student, tmp_path / "one" / "model")
+
+
+def test_a_warmup_that_never_ends_is_refused(student: Path, tmp_path: Path) -> None:
+    """A number of warm-up steps that the training does not reach is an error that says how many there are."""
+    with pytest.raises(TrainingError, match=r"warmup=9 is not below the 9 steps"):
+        train(student, CHAINS, tmp_path, replace(SETTINGS, schedule="linear", warmup=9))
 
 
 def test_patience_counts_on_after_an_interruption(

@@ -27,7 +27,7 @@ from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TrainingError
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.loading import context_length, load_model, resolve_device
-from tokimp.storage.atomic import remove_partial, replacing
+from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
 from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
@@ -51,7 +51,7 @@ class TrainReport:
     trained_tokens, loss_tokens
         Token positions read in one epoch, and how many of them count in the loss.
     steps, tokens
-        Optimiser steps, and token positions read by this process's call.
+        Optimiser steps, and token positions read in training, those before an interruption included.
     seconds
         Seconds that this call alone took, loading and writing included.
     history
@@ -290,8 +290,6 @@ def _versions() -> dict[str, str]:
 
 def _keep(fit: Fit, tokenizer: Any, folder: Path) -> None:
     """Put the finished model and adapter into the folder, each as a whole or not at all."""
-    for name in ("model", "adapter"):
-        remove_partial(folder, name)
     if fit.adapter is not None:
         with replacing(folder / "adapter") as partial:
             shutil.copytree(fit.adapter, partial)
