@@ -2,7 +2,6 @@ from .analysis.run import analyze
 from .chains.arrays import FloatArray, IntArray
 from .chains.chain import CategorySpan, Chain, TokenizedChain
 from .chains.datasets import SkippedRecord, demo_chains, load_chains
-from .chains.tokenization import tokenize_chain
 from .compare.compare import compare
 from .contracts.analysis import Analysis, AnalysisInput, Scoring
 from .contracts.categorizer import CATEGORIES, OTHER, Categorizer
@@ -18,7 +17,7 @@ from .contracts.constraints import (
     WholeNumber,
 )
 from .contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
-from .contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
+from .contracts.objective import Answer, AnswerValue, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from .contracts.progress import Progress
 from .contracts.registry import (
     load_analysis,
@@ -27,6 +26,7 @@ from .contracts.registry import (
     load_objective,
     load_task,
     load_trainer,
+    load_unit,
     register_analysis,
     register_categorizer,
     register_estimator,
@@ -34,12 +34,15 @@ from .contracts.registry import (
     register_scorer,
     register_task,
     register_trainer,
+    register_unit,
 )
 from .contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
 from .contracts.task import Question, Task, draw
 from .contracts.train_settings import Lora, TrainSettings
+from .contracts.tokenization import tokenize_chain
 from .contracts.trainer import Fit, Trainer, TrainingExample
 from .contracts.unit_deletions import score_kept, score_unit_deletions
+from .contracts.unit_splitter import TextUnitSplitter, UnitSplitter
 from .distillation.ask.evaluate import evaluate
 from .errors import (
     AnalysisError,
@@ -56,6 +59,7 @@ from .errors import (
     TaskError,
     TokenizationError,
     TokimpError,
+    TokimpWarning,
     TrainingError,
     UnsupportedError,
 )
@@ -79,6 +83,10 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "demo_chains",
     "load_chains",
     "tokenize_chain",
+    # units
+    "TextUnitSplitter",
+    "UnitSplitter",
+    "load_unit",
     # scorers
     "Backend",
     "Capability",
@@ -92,6 +100,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "score_unit_deletions",
     # objectives
     "Answer",
+    "AnswerValue",
     "Contrast",
     "Joint",
     "LogprobTensors",
@@ -150,6 +159,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "register_scorer",
     "register_task",
     "register_trainer",
+    "register_unit",
     # constraints on parameters
     "AnyOf",
     "Constraint",
@@ -178,6 +188,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "TaskError",
     "TokenizationError",
     "TokimpError",
+    "TokimpWarning",
     "TrainingError",
     "UnsupportedError",
     "__version__",

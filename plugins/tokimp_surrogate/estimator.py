@@ -73,7 +73,10 @@ class SurrogateEstimator(ImportanceEstimator):
             If objective, unit, or the model's number of layers or heads are not those that it was fitted with.
         """
         header = self.surrogate.header
-        for what, fitted, asked in (("objective", header.objective, objective.name), ("unit", header.unit, chain.unit)):
+        for what, fitted, asked in (
+            ("objective", header.objective, objective.label),
+            ("unit", header.unit, chain.unit),
+        ):
             if fitted != asked:
                 raise EstimatorError(
                     f"surrogate {self.path}: it was fitted on the {what} {fitted!r}, not {asked!r}; use that one, or "

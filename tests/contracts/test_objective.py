@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokimp.chains.datasets import demo_chains
 from tokimp.compare.compare import compare
 from tokimp.contracts.constraints import Number
-from tokimp.contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
+from tokimp.contracts.objective import Answer, AnswerValue, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import ObjectiveError
-from tokimp.testing import AdditiveScorer, toy_chain
+from tokimp.models.loading import load_scorer
+from tokimp.testing import AdditiveScorer, check_objective, toy_chain
 
 LOGPROBS = LogprobTensors(
     reasoning=torch.tensor([[-1.0, -2.0], [-0.5, -0.25]]),
@@ -60,6 +65,64 @@ def test_no_reasoning_left_counts_nothing(objective: Objective) -> None:
     """When every reasoning token is deleted, the reasoning's log-likelihood is 0."""
     tensors = LogprobTensors(torch.zeros(2, 0), torch.tensor([[-1.0], [-2.0]]))
     assert objective(tensors).tolist() == ([-1.0, -2.0] if objective.name == "joint" else [0.0, 0.0])
+
+
+def test_the_value_alone_is_added_up() -> None:
+    """Of the answer's tokens only those of the value count; what opens it and what ends the turn does not."""
+    tensors = LogprobTensors(torch.zeros(1, 1), torch.tensor([[-8.0, -0.25, -0.5, -16.0]]), answer_value=(1, 3))
+    assert AnswerValue()(tensors).tolist() == [-0.75]
+    check_objective(AnswerValue)
+
+
+def test_the_value_has_to_be_known() -> None:
+    """A chain whose answer gives no value is refused, and so are log-probabilities that do not say where it is."""
+    AnswerValue().check(toy_chain("ab", answer="#### 7"))
+    with pytest.raises(ObjectiveError, match=r"chain 'x': .* gives none"):
+        AnswerValue().check(toy_chain("ab", id="x", answer=r"\boxed{7"))
+    with pytest.raises(ObjectiveError, match="was not told which tokens"):
+        AnswerValue()(LOGPROBS)
+
+
+@pytest.mark.parametrize("backend", ["transformer_lens", "nnsight"])
+def test_a_scorer_adds_up_the_value(backend: str) -> None:
+    """On a model, whole, after deletions, from embeddings and with attention cut, it is the value's share of answer."""
+    scorer = load_scorer("tiny", backend=backend, device="cpu")
+    chain = tokenize_chain(demo_chains(limit=1)[0], scorer.tokenizer)
+    assert chain.answer_value is not None
+    expected = scorer.logprobs([chain])[0].answer[slice(*chain.answer_value)].sum()
+    everything = range(len(chain.reasoning_ids))
+    assert scorer.deletion_scores(chain, everything, [[]], AnswerValue())[0] == pytest.approx(expected, abs=1e-4)
+    assert scorer.score_knockouts(chain, [[]], AnswerValue())[0] == pytest.approx(expected, abs=1e-4)
+    assert scorer.objective_value(chain, AnswerValue()) == pytest.approx(expected, abs=1e-4)
+
+
+class Overwriting(Answer):
+    """The answer's log-likelihood, computed in the place of its input."""
+
+    name = "overwriting"
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Return the sum, and spoil what it was made of."""
+        values = logprobs.answer.sum(dim=-1, dtype=torch.float64)
+        logprobs.answer.zero_()
+        logprobs.reasoning.numpy()[:] = 5.0
+        return values
+
+
+@pytest.mark.parametrize("name", ["tiny", "toy"])
+def test_an_objective_cannot_change_what_is_stored(name: str) -> None:
+    """One that writes into its input leaves scores, and the likelihoods beside them, as they are."""
+    if name == "toy":
+        scorer: Scorer = AdditiveScorer({"a": 0.5, "b": 2.0})
+        chain = toy_chain("ab")
+    else:
+        scorer = load_scorer("tiny", device="cpu")
+        chain = tokenize_chain(demo_chains(limit=1)[0], scorer.tokenizer)
+    everything, candidates = range(len(chain.reasoning_ids)), [[0], [1]]
+    clean = scorer.score_deletions(chain, everything, candidates, Answer())
+    spoiled = scorer.score_deletions(chain, everything, candidates, Overwriting())
+    np.testing.assert_array_equal(spoiled.objective, clean.objective)
+    np.testing.assert_array_equal(spoiled.answer, clean.answer)
 
 
 def test_contrast_needs_a_wrong_answer() -> None:

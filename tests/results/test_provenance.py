@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.registry import load_estimator
@@ -60,6 +61,8 @@ def test_plugins_are_known_by_name_and_distribution() -> None:
 
 def test_parameters_are_kept_as_json_holds_them() -> None:
     """Arrays become lists and numpy's numbers numbers; what JSON cannot hold is described."""
+    long = torch.arange(5000)
+    assert plain_parameters({"tensor": long}) == {"tensor": long.tolist()}
     plain = plain_parameters({"array": np.array([1, 2]), "number": np.float64(0.5), "pair": (1, 2), "kind": int})
     assert plain == {"array": [1, 2], "number": 0.5, "pair": [1, 2], "kind": "<class 'int'>"}
 

@@ -107,6 +107,10 @@ class TokenizedChain:
         The name of the format that made the ids: ``chat``, ``think`` or ``plain``.
     wrong_answer_ids
         The wrong answer as ids, formatted as the answer is; ``None`` where the chain has none.
+    answer_value
+        The first of the answer's tokens that holds a part of the value, and the one after the last, as indices into
+        `answer_ids`; ``None`` where the answer gives no value. What is before it opens the value (``#### ``); what is
+        after it closes the answer and the turn.
     """
 
     chain: Chain
@@ -118,6 +122,7 @@ class TokenizedChain:
     unit: str = "token"
     prompt_format: str = "plain"
     wrong_answer_ids: Ids | None = None
+    answer_value: tuple[int, int] | None = None
 
     @property
     def id(self) -> str:

@@ -107,6 +107,14 @@ def build_result(
     if any(text.filler is not None for text in texts):
         marks = np.array([mark for chain in chains for mark in token_filler(chain.chain, chain.reasoning_offsets)])
         variables["filler"] = (("token",), marks, {"long_name": "1 where the token is known to be of no use, else 0"})
+    places = [chain.answer_value for chain in chains]
+    if any(place is not None for place in places):
+        of_value = [
+            np.nan if place is None else lp.answer[slice(*place)].sum(dtype=np.float64)
+            for place, lp in zip(places, logprobs, strict=True)
+        ]
+        about = {"long_name": "log P(value of the answer | prompt, reasoning, what opens it), unpruned", "units": "nats"}
+        variables["full_loglik_answer_value"] = (("chain",), np.array(of_value), about)
     for name in sorted({name for row in cells for cell in row for name in cell.importance.diagnostics}):
         numbers = np.array([[cell.importance.diagnostics.get(name, np.nan) for cell in row] for row in cells]).T
         variables[DIAGNOSTIC_PREFIX + name] = (("estimator", "chain"), numbers.astype("float64"), {})

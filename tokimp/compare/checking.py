@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.chains.tokenization import tokenize_chain
-from tokimp.chains.units import Unit
+from tokimp.chains.think_tags import ThinkTags
+from tokimp.compare.wrong_answers import with_wrong_option_or_number
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import load_estimator
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.tokenization import tokenize_chain
+from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import (
     ChainError,
     EstimatorError,
     ObjectiveError,
     TokenizationError,
     TokimpError,
+    TokimpWarning,
     UnsupportedError,
 )
 from tokimp.results.schema import unstorable
@@ -27,6 +31,7 @@ from tokimp.results.schema import unstorable
 # The largest seed that numpy's global generator takes.
 _LARGEST_SEED = 2**32 - 1
 _MOST_REASONS_SHOWN = 3
+_BY_TEXT = ("option", "number")
 
 
 def check_seed(seed: int) -> None:
@@ -90,8 +95,11 @@ def tokenize_usable(
     scorer: Scorer,
     objective: Objective,
     *,
-    unit: Unit,
+    unit: UnitSplitter,
     prompt_format: PromptFormat,
+    think_tags: ThinkTags | None = None,
+    wrong_answers: str | None = None,
+    seed: int = 0,
     skipped: list[SkippedRecord] | None,
 ) -> list[TokenizedChain]:
     """Return the chains as ids; a chain that cannot be used is an error, or is left out.
@@ -104,8 +112,11 @@ def tokenize_usable(
         The model that will read them: its tokenizer and its context length count.
     objective
         What deletions are to preserve; it may need a wrong answer.
-    unit, prompt_format
-        As of `tokimp.chains.tokenization.tokenize_chain`.
+    unit, prompt_format, think_tags
+        As of `tokimp.contracts.tokenization.tokenize_chain`.
+    wrong_answers, seed
+        As of `tokimp.compare.compare.compare`. Options and numbers are drawn here; what the model is to write comes
+        later, and is checked then.
     skipped
         If a list is given, chains that cannot be used are appended to it and left out.
 
@@ -129,9 +140,11 @@ def tokenize_usable(
         chain_of_id[chain.id] = chain
         try:
             _check_texts(chain)
-            tokens = tokenize_chain(chain, scorer.tokenizer, prompt_format=prompt_format, unit=unit)
+            drawn = with_wrong_option_or_number(chain, wrong_answers, seed) if wrong_answers in _BY_TEXT else chain
+            tokens = tokenize_chain(drawn, scorer.tokenizer, prompt_format, unit, think_tags=think_tags)
             check_chain_fits(tokens, scorer, objective)
-            objective.check(tokens)
+            if wrong_answers != "model" or chain.wrong_answer is not None:
+                objective.check(tokens)
         except (ChainError, TokenizationError, ObjectiveError) as error:
             if skipped is None:
                 raise
@@ -141,6 +154,20 @@ def tokenize_usable(
     if not usable:
         raise _none_usable(skipped or [])
     return usable
+
+
+def warn_of_undivided(chains: Sequence[TokenizedChain]) -> None:
+    """Warn, once for all chains, of chains that fall into one unit: deleting it leaves no reasoning to compare."""
+    undivided = [chain.id for chain in chains if len(chain.units) == 1]
+    if undivided:
+        shown = ", ".join(map(repr, undivided[:_MOST_REASONS_SHOWN]))
+        more = ", ..." if len(undivided) > _MOST_REASONS_SHOWN else ""
+        warnings.warn(
+            f"{len(undivided)} of {len(chains)} chains fall into one {chains[0].unit} ({shown}{more}), so there is "
+            "nothing to rank in them; choose a smaller unit",
+            TokimpWarning,
+            stacklevel=3,
+        )
 
 
 def _check_texts(chain: Chain) -> None:

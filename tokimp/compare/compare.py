@@ -12,9 +12,9 @@ from typing import Any
 import xarray as xr
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.chat_template import TEMPLATE_DATE
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.template_clock import TEMPLATE_DATE
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.chains.units import token_categories
 from tokimp.compare.assembly import build_result

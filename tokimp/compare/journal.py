@@ -105,6 +105,15 @@ class Journal(RunFolder):
             {"reasoning": logprobs.reasoning, "answer": logprobs.answer, **_cost(unpruned)},
         )
 
+    def wrong_answer(self, chain: int) -> str | None:
+        """Return the wrong answer drawn for the chain with this index, or None if it is missing or damaged."""
+        arrays = self._read(_wrong_answer_name(chain))
+        return None if arrays is None else str(arrays["text"].item())
+
+    def store_wrong_answer(self, chain: int, text: str) -> None:
+        """Store the wrong answer drawn for the chain with this index; once this returns, it survives a kill."""
+        self._write(_wrong_answer_name(chain), {"text": np.array(text)})
+
     def _read(self, name: str) -> Arrays | None:
         try:
             # Reading an entry of the archive to its end checks its checksum.
@@ -164,6 +173,10 @@ def _cell_name(chain: int, estimator: int) -> str:
 def _unpruned_name(chain: int) -> str:
     # The unpruned chain was once called the baseline. The word stays in file names: existing run folders hold them.
     return f"{chain:06d}-baseline"
+
+
+def _wrong_answer_name(chain: int) -> str:
+    return f"{chain:06d}-wrong-answer"
 
 
 def _cost(measured: Cell | UnprunedLogprobs) -> dict[str, npt.NDArray[Any]]:

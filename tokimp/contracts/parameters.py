@@ -124,7 +124,7 @@ def parameter_text(value: Any) -> str:
 
 
 def _python_scalar(value: Any) -> Any:
-    """Return numpy's scalar as Python's, so that equal parameters give equal labels."""
-    if isinstance(value, np.generic):
-        return value.item()
+    """Return numpy's scalar as Python's, and an array as a list, so that equal parameters alone give equal labels."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     raise TypeError(f"JSON cannot write a {type(value).__name__}")

@@ -9,12 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+import torch
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.storage.digests import json_digest
 
 
@@ -55,6 +57,21 @@ def estimator_identities(estimators: Sequence[ImportanceEstimator]) -> list[dict
     return identities
 
 
+def unit_identity(splitter: UnitSplitter) -> dict[str, Any]:
+    """Return a unit's label and, unless it divides as tokimp's own first version did, what tells its splitter.
+
+    The first version of tokimp's own splitters is told by the label alone, as runs have recorded it from the beginning.
+    """
+    identity = plugin_identity("units", splitter)
+    if splitter.version == 1 and identity["distribution"] == "tokimp":
+        return {"unit": splitter.label}
+    parameters = plain_parameters(splitter.parameters())
+    return {
+        "unit": splitter.label,
+        "unit_splitter": {**identity, "version": splitter.version, "parameters": parameters},
+    }
+
+
 def chain_identity(chain: TokenizedChain) -> dict[str, str]:
     """Return a chain's id, a digest of its texts and one of its ids and units."""
     text = asdict(chain.chain)
@@ -75,7 +92,8 @@ def plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as JSON can hold them; a value that it cannot hold is replaced by its ``repr``."""
 
     def describe(value: Any) -> Any:
-        return value.tolist() if isinstance(value, np.ndarray | np.generic) else repr(value)
+        # Whole, where repr would leave out the middle of a long array.
+        return value.tolist() if isinstance(value, np.ndarray | np.generic | torch.Tensor) else repr(value)
 
     plain: dict[str, Any] = json.loads(json.dumps(dict(parameters), default=describe))
     return plain

@@ -13,6 +13,7 @@ from tokimp.testing.parameter_checks import built, check_parameters, expect
 from tokimp.testing.toy_scorer import toy_chain
 
 _VERSIONS = 5
+_ANSWER_VALUE = (1, 2)
 _LENGTHS = {Span.REASONING: 4, Span.ANSWER: 3, Span.WRONG_ANSWER: 2}
 
 
@@ -80,7 +81,7 @@ def _readable(objective: Objective, tensors: Tensors) -> LogprobTensors:
         for span, tensor in tensors.items()
     }
     wrong_answer = shown[Span.WRONG_ANSWER] if Span.WRONG_ANSWER in objective.spans else None
-    return LogprobTensors(shown[Span.REASONING], shown[Span.ANSWER], wrong_answer)
+    return LogprobTensors(shown[Span.REASONING], shown[Span.ANSWER], wrong_answer, _ANSWER_VALUE)
 
 
 def _values(objective: Objective, tensors: Tensors, when: str) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.objective import Answer, Contrast, Joint, LogprobTensors, Objective, Span
+from tokimp.contracts.objective import Answer, AnswerValue, Contrast, Joint, LogprobTensors, Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import UnsupportedError
 
@@ -101,11 +101,12 @@ class Subject:
             spans = self.ask(self.scorer.logprobs, [shorter, wrong] if chain.wrong_answer_ids else [shorter])
             reasoning = torch.from_numpy(spans[0].reasoning)[None]
             answer, *others = [torch.from_numpy(span.answer)[None] for span in spans]
-            self._read[key] = LogprobTensors(reasoning, answer, others[0] if others else None)
+            self._read[key] = LogprobTensors(reasoning, answer, others[0] if others else None, chain.answer_value)
         return self._read[key]
 
 
 def objectives_for(chain: TokenizedChain) -> list[Objective]:
     """Return the built-in objectives that a chain has the spans for."""
-    objectives: list[Objective] = [Joint(), Answer(), Contrast()]
-    return [each for each in objectives if Span.WRONG_ANSWER not in each.spans or chain.wrong_answer_ids]
+    objectives: list[Objective] = [Joint(), Answer(), AnswerValue(), Contrast()]
+    fitting = [each for each in objectives if Span.WRONG_ANSWER not in each.spans or chain.wrong_answer_ids]
+    return [each for each in fitting if chain.answer_value is not None or not isinstance(each, AnswerValue)]

@@ -10,9 +10,11 @@ import torch
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.units import partition
+from tokimp.chains.datasets.correctness import split_answer
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective, Span
+from tokimp.contracts.registry import load_unit
 from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.unit_splitter import divide
 
 
 class CharacterTokenizer:
@@ -43,7 +45,7 @@ def toy_chain(
     reasoning, question, answer, wrong_answer, id
         The chain's fields.
     unit
-        ``token``, ``word`` or ``sentence``, as `tokimp.chains.units.partition` divides.
+        The name of a unit, such as ``word``.
 
     Examples
     --------
@@ -51,17 +53,20 @@ def toy_chain(
     ((0, 1), (2, 3, 4))
     """
     encode = CharacterTokenizer().encode
+    parts = split_answer(answer)
+    value = (len(parts.opening), len(parts.opening) + len(parts.value))
     offsets = tuple((i, i + 1) for i in range(len(reasoning)))
-    return TokenizedChain(
+    tokens = TokenizedChain(
         chain=Chain(id=id, question=question, reasoning=reasoning, answer=answer, wrong_answer=wrong_answer),
         prompt_ids=tuple(encode(question)),
         reasoning_ids=tuple(encode(reasoning)),
         answer_ids=tuple(encode(answer)),
         reasoning_offsets=offsets,
-        units=partition(reasoning, offsets, unit),
-        unit=unit,
+        units=tuple((position,) for position in range(len(offsets))),
         wrong_answer_ids=None if wrong_answer is None else tuple(encode(wrong_answer)),
+        answer_value=value if parts.value else None,
     )
+    return divide(tokens, load_unit(unit))
 
 
 class AdditiveScorer(Scorer):
@@ -157,8 +162,9 @@ class AdditiveScorer(Scorer):
             reasoning=torch.full((1, len(kept)), self.reasoning_logprob, dtype=torch.float64),
             answer=(self.answer_loglik(embeddings) / len(chain.answer_ids)).expand(1, len(chain.answer_ids)),
             wrong_answer=wrong_answer,
+            answer_value=chain.answer_value,
         )
-        return objective(logprobs)[0], logprobs
+        return objective.evaluate(logprobs)[0], logprobs
 
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Return the log-probabilities of every chain's reasoning and answer tokens."""
@@ -233,12 +239,15 @@ class AdditiveScorer(Scorer):
         weights: AttentionWeights = "pattern",
         layers: Sequence[int] | None = None,
         reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        hidden: float = 0.0,
     ) -> FloatArray:
         """Return attention over the whole sequence, [layer, head, query, key] or what `reduce` makes of each layer."""
         self.tokens_forwarded += len(chain)
         attention = self.pattern(chain)
+        sees = (attention > 0).any(dim=1, keepdim=True)  # what this scorer may see always gets weight in some head
         if weights == "value_norm":
             attention = attention * (1 + self.contribution(chain.input_ids).abs().float())
+        attention = attention.masked_fill(~sees, hidden)
         chosen = range(len(attention)) if layers is None else layers
         per_layer = [attention[layer] if reduce is None else reduce(attention[layer]) for layer in chosen]
         return torch.stack(per_layer).numpy().astype(np.float32)

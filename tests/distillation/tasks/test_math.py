@@ -63,7 +63,7 @@ def test_where_a_response_is_divided(response: str, parts: tuple[str, str] | Non
     ],
 )
 def test_whether_an_answer_is_right(value: str, gold: str, right: bool) -> None:
-    """Expressions are equal by value, names as text; a unit on one side does not count; what is not shown is not right."""
+    """Expressions are equal by value, names as text, a unit on one side aside; what is not shown is not right."""
     assert TASK.is_right(rf"Thus, the final answer is: $\boxed{{{value}}}$.", gold) is right
 
 
@@ -94,7 +94,7 @@ def test_problems_are_questions(tmp_path: Path) -> None:
     solved = {"problem": "What is 3+4?", "level": "Level 1", "solution": r"First \boxed{6}, then \boxed{\frac{14}{2}}."}
     given_answer = {"problem": "What is 3+5?", "answer": "8", "solution": "Eight."}
     one, other = TASK.questions(write(tmp_path, solved, given_answer))
-    assert (one.id, one.gold) == ("math-algebra-00001", r"\frac{14}{2}")
+    assert (re.sub("[0-9a-f]{10}", "*", one.id), one.gold) == ("math-*", r"\frac{14}{2}")
     assert one.text == f"What is 3+4?\n\n{INSTRUCTION}"
     assert other.gold == "8"
 

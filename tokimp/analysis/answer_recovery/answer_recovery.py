@@ -11,7 +11,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.answer_recovery.opening import find_opening
 from tokimp.analysis.answer_recovery.report import answer_recovery_table, coinciding_references, draw_answer_recovery
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
@@ -22,12 +21,16 @@ from tokimp.analysis.deletion_orders import (
     uniform_orders,
 )
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.chains.answer_value import find_answer_value
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, same_value, split_answer
+from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, split_answer
+from tokimp.chains.datasets.values import same_value
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, Optional, WholeNumber
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
 
 REFERENCES = ("chain", "unpruned", "gold")
@@ -42,8 +45,9 @@ class AnswerRecovery(Analysis):
     ``The answer is (``), all as the ids of the chain, and writes on greedily. So it cannot reason anew about what was
     deleted. What it writes is read as the value that follows the opening.
 
-    `tokimp.chains.datasets.correctness.same_value` compares values: letters for choices, numbers as numbers,
-    expressions by math-verify, anything else as text. Each value is compared with three references:
+    `tokimp.chains.datasets.values.same_value` compares values: letters for choices, quantities as numbers with units,
+    lists, expressions by math-verify, anything else as text. A value is recovered where it is shown to be the same; one
+    that cannot be read is not. Each value is compared with three references:
 
     - ``chain``: the answer in the chain;
     - ``unpruned``: what the model writes after the whole reasoning;
@@ -123,16 +127,22 @@ class AnswerRecovery(Analysis):
     def _answers(self, scorer: Scorer, chain: TokenizedChain, versions: Sequence[Units]) -> _Answers:
         """Let the model answer after each version of a chain's reasoning, each given by the units it keeps."""
         parts = split_answer(chain.chain.answer)
-        opening = find_opening(chain, scorer.tokenizer, parts)
+        place = find_answer_value(chain.reasoning_ids, chain.answer_ids, chain.chain.answer, parts, scorer.tokenizer)
+        if place is None:
+            raise AnalysisError(
+                f"{chain.chain.where}: the answer {chain.chain.answer!r} is not in what its tokens decode to; use the "
+                "tokenizer of the run"
+            )
+        opening = chain.answer_ids[: place.begin]
         whole = tuple(range(len(chain.units)))
         different = list(dict.fromkeys([whole, *versions]))
         prompts = []
         for units in different:
             kept = tuple(chain.reasoning_ids[position] for position in positions_of(chain, units))
-            prompts.append(chain.prompt_ids + kept + opening.ids)
-        enough = 2 * (len(chain.answer_ids) - len(opening.ids)) + 8
+            prompts.append(chain.prompt_ids + kept + opening)
+        enough = 2 * (len(chain.answer_ids) - len(opening)) + 8
         written = scorer.generate(prompts, max_new_tokens=self.max_new_tokens or enough)
-        values = [opening.value_in(texts[0], parts.kind) for texts in written]
+        values = [place.value_in(texts[0], parts.kind) for texts in written]
         return _Answers(parts, dict(zip(different, values, strict=True)), values[0])
 
     def _node(self, result: xr.DataTree, matches: FloatArray, texts: Texts, unpruned: Texts) -> xr.Dataset:
@@ -168,14 +178,15 @@ class AnswerRecovery(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return tables of the share of chains that give the chain's answer, and the right one where it differs."""
-        groups = coinciding_references(result["analysis/answer_recovery"].to_dataset())
+        node_name = stored_name(result, self)
+        groups = coinciding_references(analysis_node(result, node_name))
         # What the model wrote unpruned has a panel in the figure, but no table.
         firsts = (next((name for name in names if name != "unpruned"), None) for names in groups)
-        return [answer_recovery_table(result, name) for name in firsts if name is not None]
+        return [answer_recovery_table(result, name, node_name=node_name) for name in firsts if name is not None]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the shares over the keep ratio, with the band of random orders."""
-        return draw_answer_recovery(result)
+        return draw_answer_recovery(result, node_name=stored_name(result, self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +215,11 @@ def _references(chain: TokenizedChain, parts: AnswerParts, unpruned: str) -> lis
 
 
 def _matches(value: str, references: Sequence[str], kind: AnswerKind) -> list[float]:
-    """Return 1 for each reference that a value is the same as, else 0, [reference]; NaN where there is none."""
-    return [float(same_value(value, reference, kind)) if reference else np.nan for reference in references]
+    """Return 1 for each reference that a value is shown to be the same as, else 0, [reference]; NaN without one.
+
+    What cannot be read is not the answer: a model writes more of it the more is deleted.
+    """
+    return [float(same_value(value, reference, kind) is True) if reference else np.nan for reference in references]
 
 
 def _empty_texts(shape: tuple[int, ...]) -> Texts:

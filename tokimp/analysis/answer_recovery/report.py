@@ -13,20 +13,27 @@ from tokimp.report.curves import draw_lines, stopped_early
 from tokimp.report.figure_style import PAPER, finish
 from tokimp.report.number_texts import chains_text, few_chains, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 
-def draw_answer_recovery(result: xr.DataTree) -> Figure:
+def draw_answer_recovery(result: xr.DataTree, *, node_name: str = "answer_recovery") -> Figure:
     """Draw the share of chains for which the model still gives an answer, over the keep ratio.
 
     Each reference has a panel. References for which every number is the same have one panel that names them all.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "answer_recovery")
+    node = analysis_node(result, node_name)
     panels = coinciding_references(node)
     titles = {"chain": "the chain's answer", "unpruned": "the model's answer unpruned", "gold": "the right answer"}
     figure = Figure(figsize=(1 + 3.8 * len(panels), 4.3), facecolor=PAPER, layout="constrained")
@@ -58,7 +65,11 @@ def coinciding_references(node: xr.Dataset) -> list[list[str]]:
 
 
 def answer_recovery_table(
-    result: xr.DataTree, reference: str = "chain", ratios: Sequence[float] | None = None
+    result: xr.DataTree,
+    reference: str = "chain",
+    ratios: Sequence[float] | None = None,
+    *,
+    node_name: str = "answer_recovery",
 ) -> Table:
     """Return a table of the share of chains that still give an answer, one row an estimator, one column a keep ratio.
 
@@ -72,13 +83,15 @@ def answer_recovery_table(
         The reference whose answer counts: ``chain``, ``unpruned`` or ``gold``.
     ratios
         The keep ratios to show; all by default.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    whole = analysis_node(result, "answer_recovery")
+    whole = analysis_node(result, node_name)
     node = whole.sel(reference=reference)
     whose = {"chain": "the chain's answer", "unpruned": "the model's own unpruned", "gold": "the right answer"}
     alike = next((names for names in coinciding_references(whole) if reference in names), [])
