@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ from tokimp_surrogate.features import KINDS, FeatureSpace
 
 FORMAT = "tokimp surrogate 2"
 _HEADER = "tokimp_surrogate"
+_DIGEST = "sha256"
 _OF_FEATURES = ("low", "high", "center", "scale")
 
 
@@ -137,7 +139,8 @@ def save_surrogate(surrogate: FittedSurrogate, path: Path) -> None:
     # The library writes bytes as they lie in memory, whatever the order of the dimensions.
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with replacing(path) as partial:
-        save_file(contiguous, partial, metadata={_HEADER: json.dumps(header)})
+        written = json.dumps(header)
+        save_file(contiguous, partial, metadata={_HEADER: written, _DIGEST: _digest(written, contiguous)})
 
 
 def load_surrogate(path: Path) -> FittedSurrogate:
@@ -154,8 +157,13 @@ def load_surrogate(path: Path) -> FittedSurrogate:
         )
     try:
         with safe_open(path, framework="numpy") as stored:
-            header = json.loads((stored.metadata() or {}).get(_HEADER, "{}"))
+            metadata = stored.metadata() or {}
+            written = metadata.get(_HEADER, "{}")
+            header = json.loads(written)
             arrays: dict[str, FloatArray] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
+        # Files that 0.1.0 wrote have no digest.
+        if metadata.keys() - {_HEADER} and metadata.get(_DIGEST) != _digest(written, arrays):
+            raise ValueError("its content does not have the digest that it was saved with")
     except (OSError, SafetensorError, ValueError) as error:
         raise EstimatorError(f"{path} is damaged, or no safetensors file ({error}); fit the surrogate again") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -168,6 +176,15 @@ def load_surrogate(path: Path) -> FittedSurrogate:
         return _assemble(header, arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise EstimatorError(f"{path} is not a whole surrogate ({error!r}); fit it again") from error
+
+
+def _digest(header: str, arrays: dict[str, FloatArray]) -> str:
+    """Return the digest of a surrogate's header and arrays."""
+    digest = hashlib.sha256(header.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _assemble(header: dict[str, Any], arrays: dict[str, FloatArray]) -> FittedSurrogate:

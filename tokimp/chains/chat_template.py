@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import takewhile
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import TemplateError
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.chain_text import Piece
+from tokimp.chains.template_clock import DATE_STRING, with_stopped_clock
+from tokimp.chains.time_limit import TimeIsUp, time_limit
 from tokimp.errors import TokenizationError
 
-ThinkTags = tuple[str, str]
-"""The opening and the closing tag of thinking."""
-Message = dict[str, str]
+Message = dict[str, Any]
 
-_CLOSING_TAG = re.compile(r"</((?:\w+:)?(?:think|thinking|thought))>|\[/(THINK)\]")
+_LONGEST_RENDERING = 20.0  # seconds; a template takes less than a hundredth of one
 _REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
-# A template that writes today's date would make other ids tomorrow. Llama 3's takes a date, and defaults to this one.
-_TEMPLATE_DATE = "26 Jul 2024"
-
-
-def tag_names(template: str) -> ThinkTags | None:
-    """Return the opening and closing tag that a chat template's source mentions, without white space."""
-    closing = _CLOSING_TAG.search(template)
-    if closing is None:
-        return None
-    return closing.group().replace("/", "", 1), closing.group()
+# Templates of models that can think or not (DeepSeek-V3.1, Qwen3.5) ask for one of these; the others ignore them.
+_THINKING_ON: Mapping[str, Any] = MappingProxyType({"enable_thinking": True, "thinking": True})
 
 
 def template_source(tokenizer: Any) -> str | None:
@@ -36,6 +32,27 @@ def template_source(tokenizer: Any) -> str | None:
     if isinstance(template, Mapping):
         template = template.get("default")
     return template or None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a template writes around the texts of an assistant's turn.
+
+    Attributes
+    ----------
+    before, between, after
+        What stands before the reasoning, between reasoning and answer, and after the answer.
+    message
+        Makes the assistant's message of a reasoning and an answer; ``None`` if the template writes no reasoning.
+    switches
+        Variables that the template is rendered with.
+    """
+
+    before: str
+    between: str
+    after: str
+    message: Callable[[str, str], Message] | None = None
+    switches: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ChatTemplate:
@@ -63,9 +80,18 @@ class ChatTemplate:
         self.chain = chain
         self.tokenizer = tokenizer
 
-    def generation_prompt(self) -> str:
-        """Return what the template writes before a model begins to respond."""
-        return self._render(self._messages(self.chain.system, self.chain.question), add_generation_prompt=True)
+    def generation_prompt(self, switches: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """Return what the template writes before a model begins to respond, rendered with some switches."""
+        messages = self._messages(self.chain.system, self.chain.question)
+        return self._render(messages, add_generation_prompt=True, switches=switches)
+
+    def opened_generation_prompt(self, opening: str) -> str | None:
+        """Return the generation prompt that ends with an opening tag, with thinking switched on if need be."""
+        for switches in ({}, _THINKING_ON):
+            generation = self.generation_prompt(switches)
+            if generation.rstrip().endswith(opening):
+                return generation
+        return None
 
     def around_content(self) -> tuple[str, str]:
         """Return what the template writes before and after the content of the assistant's message."""
@@ -73,32 +99,84 @@ class ChatTemplate:
         before, after = self._split({"content": content}, content)
         return before, after
 
-    def around_reasoning(self, names: ThinkTags, generation: str) -> tuple[str, str, str] | None:
-        """Return what the template writes before, between and after the assistant's reasoning and content.
+    def reasoning_turn(self) -> Turn | None:
+        """Return what the template writes around a reasoning in a field of its own, and around the answer.
 
-        Parameters
-        ----------
-        names
-            The opening and the closing tag of thinking that the template mentions.
-        generation
-            The template's generation prompt.
-
-        Returns
-        -------
-        tuple of str or None
-            ``None`` if the template writes no reasoning, or not where a model would write it.
+        Thinking is switched on where the template writes a reasoning only then. The result is ``None`` if the template
+        writes no reasoning, or not where a model would write it: after the question and before the answer.
         """
         reasoning, content = self._stand_in("reasoning"), self._stand_in("content")
-        for key in _REASONING_KEYS:
-            rendered = self._render_turn({"content": content, key: reasoning})
-            parts = re.split(f"{reasoning}|{content}", rendered)
-            if len(parts) != 3 or rendered.index(reasoning) > rendered.index(content):
-                continue
-            before, between, after = parts
-            # The model writes what follows the generation prompt, so the template must write the reasoning there too.
-            if before.startswith(generation) and before.rstrip().endswith(names[0]) and names[1] in between:
-                return before, between, after
+        generation = self.generation_prompt()
+        for switches in ({}, _THINKING_ON):
+            for message in _messages_with_reasoning():
+                try:
+                    rendered = self._render_turn(message(reasoning, content), switches)
+                except TokenizationError:
+                    # A template may refuse a field, or a content that is no text, and take another.
+                    continue
+                parts = re.split(f"{reasoning}|{content}", rendered)
+                if len(parts) != 3 or rendered.index(reasoning) > rendered.index(content):
+                    continue
+                # A template that writes a list of parts as Python shows it knows nothing of them.
+                if "'type'" in parts[0] + parts[1] or '"type"' in parts[0] + parts[1]:
+                    continue
+                pairs = zip(parts[0], generation, strict=False)
+                shared = "".join(own for own, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+                if self.chain.question.strip() in shared:
+                    return Turn(*parts, message=message, switches=switches)
         return None
+
+    def fitted(self, turn: Turn) -> Turn:
+        """Return a turn as the template writes it around this chain's own reasoning and answer.
+
+        Many templates take white space off the ends of a text. Where the chain's text ends with the very white space
+        that the template puts there, only one of the two is written.
+
+        Raises
+        ------
+        TokenizationError
+            If the template alters the reasoning or the answer.
+        """
+        if turn.message is None:
+            return turn
+        reasoning, answer = self.chain.reasoning, self.chain.answer
+        rendered = self._render_turn(turn.message(reasoning, answer), turn.switches)
+        before, between, after = turn.before, turn.between, turn.after
+        shortest = len(before.rstrip())
+        start = next((at for at in range(len(before), shortest - 1, -1) if rendered.startswith(reasoning, at)), -1)
+        rest = rendered[start + len(reasoning) :]
+        n_spaces = len(after) - len(after.lstrip())
+        after = next((after[n:] for n in range(n_spaces + 1) if rest.endswith(answer + after[n:])), "(none)")
+        middle = rest.removesuffix(answer + after)
+        if start < 0 or middle == rest or rendered[:start] != before[:start] or middle.strip() != between.strip():
+            raise self._altered("reasoning or the answer")
+        fitted = replace(turn, before=before[:start], between=middle, after=after)
+        wrong = self.chain.wrong_answer
+        if wrong is not None:
+            expected = before[:start] + reasoning + middle + wrong + after
+            if self._render_turn(turn.message(reasoning, wrong), turn.switches) != expected:
+                raise self._altered("wrong answer")
+        return fitted
+
+    def after_answer(self) -> str:
+        """Return what the template writes after the content of the assistant's message, the chain's answer.
+
+        Raises
+        ------
+        TokenizationError
+            If the template alters the answer, or the wrong answer.
+        """
+        before, after = self.around_content()
+        for answer, what in ((self.chain.answer, "answer"), (self.chain.wrong_answer, "wrong answer")):
+            if answer is not None and self._render_turn({"content": answer}) != before + answer + after:
+                raise self._altered(what)
+        return after
+
+    def _altered(self, what: str) -> TokenizationError:
+        return TokenizationError(
+            f"{self.chain.where}: the chat template alters the {what} (it takes white space off the ends, or cuts at a "
+            "thinking tag); take white space and tags off the ends of the chain's texts, or use prompt format 'plain'"
+        )
 
     def prompt_pieces(self, before: str, control: Sequence[str]) -> tuple[Piece, ...]:
         """Return a rendered prompt in pieces: texts of the chain with control strings are data, the rest is markup.
@@ -149,9 +227,9 @@ class ChatTemplate:
         before, _, after = rendered.partition(stand_in)
         return before, after
 
-    def _render_turn(self, message: Message) -> str:
-        messages = self._messages(self.chain.system, self.chain.question)
-        return self._render([*messages, {"role": "assistant", **message}], add_generation_prompt=False)
+    def _render_turn(self, message: Message, switches: Mapping[str, Any] = MappingProxyType({})) -> str:
+        messages = [*self._messages(self.chain.system, self.chain.question), {"role": "assistant", **message}]
+        return self._render(messages, add_generation_prompt=False, switches=switches)
 
     def _messages(self, system: str | None, question: str) -> list[Message]:
         opening = [] if system is None else [{"role": "system", "content": system}]
@@ -164,12 +242,29 @@ class ChatTemplate:
             word += "x"
         return word
 
-    def _render(self, messages: list[Message], *, add_generation_prompt: bool) -> str:
+    def _render(
+        self,
+        messages: list[Message],
+        *,
+        add_generation_prompt: bool,
+        switches: Mapping[str, Any] = MappingProxyType({}),
+    ) -> str:
         render: Callable[..., Any] = self.tokenizer.apply_chat_template
         try:
-            rendered = render(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt, date_string=_TEMPLATE_DATE
-            )
+            with time_limit(_LONGEST_RENDERING):
+                rendered = render(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=add_generation_prompt,
+                    chat_template=with_stopped_clock(template_source(self.tokenizer) or ""),
+                    date_string=DATE_STRING,
+                    **switches,
+                )
+        except TimeIsUp as error:
+            raise TokenizationError(
+                f"{self.chain.where}: the chat template of the tokenizer did not end within {_LONGEST_RENDERING:g} s; it "
+                "may have an endless loop: use another tokenizer, or prompt format 'plain'"
+            ) from error
         except (TemplateError, ValueError, TypeError, KeyError) as error:
             raise TokenizationError(
                 f"{self.chain.where}: the chat template refuses the messages "
@@ -177,3 +272,18 @@ class ChatTemplate:
                 "prompt format 'plain'"
             ) from error
         return str(rendered)
+
+
+def _messages_with_reasoning() -> Iterator[Callable[[str, str], Message]]:
+    """Yield the ways in which templates take a reasoning: in a field of one of three names, or in the content."""
+    for key in _REASONING_KEYS:
+        yield partial(_with_field, key)
+    yield _with_parts
+
+
+def _with_field(key: str, reasoning: str, answer: str) -> Message:
+    return {"content": answer, key: reasoning}
+
+
+def _with_parts(reasoning: str, answer: str) -> Message:
+    return {"content": [{"type": "thinking", "thinking": reasoning}, {"type": "text", "text": answer}]}

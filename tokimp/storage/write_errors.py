@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,5 +69,7 @@ def naming_what_is_written(path: Path) -> Iterator[None]:
 
 def check_writable(folder: Path) -> None:
     """Raise `StorageError` if no file can be made in a folder; to be asked before work whose result goes there."""
-    with naming_what_is_written(folder), tempfile.NamedTemporaryFile(dir=folder, prefix=".tokimp-"):
-        pass
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{folder} cannot be written to; allow writing there (chmod u+w), or name a folder that may be written to"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,11 @@ def test_the_recorded_judgements_are_ours() -> None:
         assert TASK.is_right(parts[1], record["gold"]) is flag
     assert (parsed, right, guessed) == (1083, 563, 27)
     assert right + guessed == 590
+
+
+@pytest.mark.parametrize("text", ["*" * 50_000, "The answer is " + "*" * 50_000, "the " * 20_000, "answer is (" * 10_000])
+def test_a_long_row_of_signs_is_read_at_once(text: str) -> None:
+    """The time that looking for the letter takes grows with the length of the text, not with its square."""
+    start = time.perf_counter()
+    MmluPro().split(text)
+    assert time.perf_counter() - start < 5

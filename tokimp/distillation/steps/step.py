@@ -115,9 +115,10 @@ class Step(ABC):
         """Do the step unless it is done; before any work, ``step.json`` records what it is."""
         self.check()
         path = self.folder / "step.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The plan's folder is locked, and a step is done by one process: what is half written was left by a kill.
+        remove_partial(self.folder)
         if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            remove_partial(self.folder, path.name)
             write_object(path, self.identity())
         if not self.made():
             self.work(say)

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from tokimp.chains.datasets.mmlu_pro import asked
 from tokimp.chains.datasets.records import Skips
 from tokimp.chains.datasets.sources import source_records
-from tokimp.chains.units import sentence_starts
+from tokimp.chains.sentences import sentence_starts
 from tokimp.contracts.constraints import Number, Text
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
@@ -20,7 +20,8 @@ INSTRUCTION = (
 )
 # "The answer is (B)", as asked for; and what models make of it: "the correct answer is: B", alone at the end of a line.
 _CONCLUSION = re.compile(
-    r"\**\b(?:[Tt]he\s+)?(?:(?:final|correct|right)\s+)?[Aa]nswer\s+is:?[\s*]*"
+    # Tried at the first of several asterisks only: at each of them, a row of thousands would take minutes.
+    r"(?<!\*)\**\b(?:[Tt]he\s+)?(?:(?:final|correct|right)\s+)?[Aa]nswer\s+is:?[\s*]*"
     r"(?:\(([A-Z])\)\**\.?\**|([A-Z])[.*]*(?=\s*(?:\n|\Z)))"
 )
 _SPLITS = ("train", "test", "all")
