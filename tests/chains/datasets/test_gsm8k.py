@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,27 @@ def test_the_chain_is_split_at_the_mark_and_notes_go(tmp_path: Path) -> None:
     """Reasoning is without calculator notes, the answer is the marked line, gold what follows the mark."""
     path = write(tmp_path, DUCKS)
     (chain,) = load_chains(path)
-    assert chain.id == "gsm8k-test-0001"
+    assert re.fullmatch("gsm8k-[0-9a-f]{10}", chain.id)
     assert chain.reasoning == "She sells 16 - 7 = 9 eggs.\nThat is $18."
     assert (chain.answer, chain.gold, chain.source) == ("#### 18", "18", f"{path}:1")
+
+
+def test_a_chain_has_one_id_in_every_file(tmp_path: Path) -> None:
+    """The id is made of the chain: another file, line or order changes none, and another answer is another chain."""
+    (tmp_path / "one").mkdir()
+    other = {**DUCKS, "answer": "So 19.\n#### 19"}
+    first, second = load_chains(write(tmp_path, DUCKS, other))
+    renamed = write(tmp_path / "one", other, DUCKS).rename(tmp_path / "copy.jsonl")
+    assert [chain.id for chain in load_chains(renamed, keep_calculator=True)] == [second.id, first.id]
+    assert first.id != second.id
+
+
+def test_a_chain_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """The same question and answer again is an error that names both places, and is left out on request."""
+    path = write(tmp_path, DUCKS, DUCKS)
+    with pytest.raises(ChainError, match=r":2: .* is taken by .*:1; the same question and answer stand there"):
+        load_chains(path)
+    assert len(load_chains(path, skipped=[])) == 1
 
 
 def test_notes_are_kept_on_request(tmp_path: Path) -> None:
@@ -48,14 +67,17 @@ def test_notes_are_kept_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", ["So 18.", "#### 18", "So 18.\n####", "<<1+1=2>>\n#### 2"])
 def test_a_chain_that_lacks_a_part_is_refused(tmp_path: Path, answer: str) -> None:
     """No mark, nothing before it, nothing after it, or nothing but notes: an error, not an empty chain."""
-    with pytest.raises(ChainError, match=r"test.jsonl:1: chain 'gsm8k-test-0001': "):
+    with pytest.raises(ChainError, match=r"test.jsonl:1: chain 'gsm8k-[0-9a-f]{10}': "):
         load_chains(write(tmp_path, {"question": "q", "answer": answer}), format="gsm8k")
 
 
 def test_each_set_up_makes_a_chain(tmp_path: Path) -> None:
     """Model solutions give one chain a set-up, with its own answer and the question's gold answer."""
     wrong, right = load_chains(write(tmp_path, SOLVED))
-    assert (wrong.id, right.id) == ("gsm8k-0001-6b_finetuning", "gsm8k-0001-175b_verification")
+    assert [re.sub("[0-9a-f]{10}", "*", chain.id) for chain in (wrong, right)] == [
+        "gsm8k-*-6b_finetuning",
+        "gsm8k-*-175b_verification",
+    ]
     assert (wrong.reasoning, wrong.answer, wrong.gold) == ("It is 4.\nSo 4.", "A: 4", "1,800")
     assert (is_right(wrong), is_right(right)) == (False, True)
 
@@ -73,11 +95,11 @@ def test_each_set_up_makes_a_chain(tmp_path: Path) -> None:
 def test_one_bad_solution_leaves_the_others(tmp_path: Path, setup: dict[str, Any], reason: str) -> None:
     """A solution that was cut off, or contradicts itself, is refused by its own id; the other set-ups are read."""
     path = write(tmp_path, {**SOLVED, "6b_finetuning": setup})
-    with pytest.raises(ChainError, match=rf"test.jsonl:1: chain 'gsm8k-0001-6b_finetuning': .*{reason}"):
+    with pytest.raises(ChainError, match=rf"test.jsonl:1: chain 'gsm8k-[0-9a-f]{{10}}-6b_finetuning': .*{reason}"):
         load_chains(path)
     skipped: list[SkippedRecord] = []
-    assert [chain.id for chain in load_chains(path, skipped=skipped)] == ["gsm8k-0001-175b_verification"]
-    assert [record.id for record in skipped] == ["gsm8k-0001-6b_finetuning"]
+    assert [chain.id[16:] for chain in load_chains(path, skipped=skipped)] == ["-175b_verification"]
+    assert [record.id[16:] for record in skipped] == ["-6b_finetuning"]
 
 
 def test_a_chain_of_tokimps_own_is_never_read_as_gsm8k(tmp_path: Path) -> None:
@@ -90,7 +112,7 @@ def test_a_chain_of_tokimps_own_is_never_read_as_gsm8k(tmp_path: Path) -> None:
     (chain,) = load_chains(write(tmp_path, named, own), skipped=skipped)
     assert (chain.id, chain.reasoning, chain.answer) == ("b", "So 5.", "5 #### 5")
     for first, form in ((DUCKS, "auto"), (own, "gsm8k")):
-        with pytest.raises(ChainError, match=r"chain 'gsm8k-test-000\d': it has a field 'reasoning'"):
+        with pytest.raises(ChainError, match=r"chain 'gsm8k-[0-9a-f]{10}': it has a field 'reasoning'"):
             load_chains(write(tmp_path, first, own), format=form)
 
 

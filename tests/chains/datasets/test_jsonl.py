@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +72,11 @@ BAD: dict[str, tuple[object, str, str]] = {
     "empty reasoning": ({**GOOD, "id": "bad", "reasoning": " \n"}, "bad", "the reasoning is empty"),
     "empty answer": ({**GOOD, "id": "bad", "answer": ""}, "bad", "the answer is empty"),
     "number as answer": ({**GOOD, "id": "bad", "answer": 7}, "bad", "'answer' must be text, not int: write 7 as"),
-    "null question": ({**GOOD, "id": "bad", "question": None}, "bad", "'question' must be text, not NoneType"),
+    "null question": (
+        {**GOOD, "id": "bad", "question": None},
+        "bad",
+        "and is null: write the text",
+    ),
     "number as gold": ({**GOOD, "id": "bad", "gold": 7}, "bad", "'gold' must be text"),
     "half a surrogate": (rb'{"id": "bad", "question": "\ud800", "reasoning": "a", "answer": "b"}', "bad", "surrogate"),
     "same id": ({**GOOD}, "a", r"the id is taken by .*:1"),
@@ -160,7 +167,7 @@ def test_a_file_that_is_missing_empty_or_a_folder_is_an_error_even_when_skipping
 def test_a_bad_first_record_does_not_hide_the_format(tmp_path: Path) -> None:
     """The format goes by the first record that shows one, not simply by the first."""
     path = write(tmp_path, {"question": "q", "answer": "no mark"}, {"question": "q", "answer": "So 7.\n#### 7"})
-    with pytest.raises(ChainError, match=r":1: chain 'gsm8k-chains-0001': 'answer' does not end in '#### '"):
+    with pytest.raises(ChainError, match=r":1: chain 'gsm8k-[0-9a-f]{10}': 'answer' does not end in '#### '"):
         load_chains(path)
 
 
@@ -173,3 +180,54 @@ def test_the_format_is_looked_for_in_the_first_records_only(tmp_path: Path) -> N
     skipped: list[SkippedRecord] = []
     (chain,) = load_chains(write(tmp_path, *[unknown] * 99, marked), skipped=skipped)
     assert (chain.reasoning, len(skipped)) == ("So 7.", 99)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (gzip.compress(b'{"id": "a"}'), "compressed with gzip.*gunzip"),
+        (bz2.compress(b"{}"), "bzip2"),
+        (lzma.compress(b"{}"), "xz"),
+        (b"PK\x03\x04....", "zip archive"),
+        (b"PAR1....", "Parquet.*to_json"),
+        (b"\x89HDF\r\n", "netCDF.*tokimp analyze"),
+        ('{"id": "a"}'.encode("utf-16"), "UTF-16.*UTF-8"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: bytes, reason: str) -> None:
+    """Compressed files, archives, tables and other encodings are told by their first bytes, with what to do."""
+    path = tmp_path / "chains.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ChainError, match=reason):
+        load_chains(path, skipped=[])
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "is null: write the text, or leave the record out"),
+        ([{"role": "user"}], "is a list of 1: write its parts as one text"),
+        ({"text": "How?"}, r"is an object \(with 'text'\): write one text instead"),
+        (7, "not int: write 7 as a string"),
+    ],
+)
+def test_what_is_no_text_is_told_how_to_become_one(tmp_path: Path, value: object, reason: str) -> None:
+    """The advice fits the value: nobody is told to write null or a list as a string."""
+    with pytest.raises(ChainError, match=f"'question' must be text, (and )?{reason}"):
+        load_chains(write(tmp_path, {**GOOD, "question": value}))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_file_may_be_one_list(tmp_path: Path, indent: int | None) -> None:
+    """A JSON list of objects is read as their lines would be; what is no object is named by its place."""
+    path = tmp_path / "chains.json"
+    path.write_text(json.dumps([GOOD, 7, {**GOOD, "id": "b"}], indent=indent), encoding="utf-8")
+    with pytest.raises(ChainError, match=r"chains\.json\[2\]: not a JSON object but int"):
+        load_chains(path)
+    skipped: list[SkippedRecord] = []
+    assert [chain.source for chain in load_chains(path, skipped=skipped)] == [f"{path}[1]", f"{path}[3]"]
+    assert [record.where for record in skipped] == [f"{path}[2]"]
+    for content, reason in (("[]", "the list is empty"), ("[{", "one JSON list of objects")):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(ChainError, match=reason):
+            load_chains(path)

@@ -27,14 +27,11 @@ def test_the_hub_is_read_through_datasets(monkeypatch: pytest.MonkeyPatch) -> No
 
     def load_dataset(path: str, name: str | None, *, split: str) -> datasets.Dataset:
         asked.append((path, name, split))
-        return datasets.Dataset.from_list([ROW, ROW])
+        return datasets.Dataset.from_list([ROW, {**ROW, "question": "And how many are left?"}])
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     chains = load_chains("gsm8k", split="train")
-    assert [(chain.id, chain.source) for chain in chains] == [
-        ("gsm8k-train-0001", "openai/gsm8k:main[train]:1"),
-        ("gsm8k-train-0002", "openai/gsm8k:main[train]:2"),
-    ]
+    assert [chain.source for chain in chains] == ["openai/gsm8k:main[train]:1", "openai/gsm8k:main[train]:2"]
     assert load_chains("someone/chains", limit=1)[0].reasoning == "So 7."
     assert asked == [("openai/gsm8k", "main", "train"), ("someone/chains", None, "test")]
 
@@ -53,7 +50,7 @@ def test_a_file_comes_before_a_hub_id(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Path("owner").mkdir()
     Path("owner/name").write_text(json.dumps(ROW), encoding="utf-8")
-    assert load_chains("owner/name")[0].id == "gsm8k-name-0001"
+    assert load_chains("owner/name")[0].source == "owner/name:1"
     with pytest.raises(ChainError, match=r"owner/name\.jsonl: there is no such file"):
         load_chains("owner/name.jsonl")
 

@@ -96,3 +96,23 @@ def test_every_real_response_is_read_or_listed() -> None:
         fields = records[chain.id]
         assert "".join((chain.reasoning + chain.answer).split()) == "".join(fields["response"].split())
         assert is_right(chain) is (fields["prediction"] == fields["gold"])
+
+
+@pytest.mark.parametrize("field", ["generated_text", "model_outputs"])
+def test_published_outputs_are_read(tmp_path: Path, field: str) -> None:
+    """The outputs that MMLU-Pro publishes are one list, with the text and the letter under names of their own."""
+    published = {
+        "question_id": 70,
+        "question": "What is 3 + 4?",
+        "options": ["6", "7"],
+        "answer": "B",
+        "answer_index": 1,
+        "cot_content": "",
+        "pred": "B",
+        field: "We add: 3 + 4 = 7. The answer is (B).",
+    }
+    path = tmp_path / "model_outputs_math.json"
+    path.write_text(json.dumps([published]), encoding="utf-8")
+    (chain,) = load_chains(path)
+    assert (chain.id, chain.gold, chain.reasoning) == ("mmlu_pro-70", "B", "We add: 3 + 4 = 7.")
+    assert (chain.answer, is_right(chain), chain.source) == ("The answer is (B).", True, f"{path}[1]")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tokimp as ti
 from tokimp.distillation.tasks.gsm8k import INSTRUCTION, Gsm8k
 from tokimp.errors import ChainError, TaskError
 
@@ -80,7 +81,8 @@ def test_questions_come_with_instruction_and_gold(tmp_path: Path) -> None:
     path = tmp_path / "train.jsonl"
     path.write_text(json.dumps({"question": "How many?", "answer": "3+4=<<3+4=7>>7\n#### 7"}) + "\n", encoding="utf-8")
     (question,) = TASK.questions(path)
-    assert (question.id, question.gold, question.system) == ("gsm8k-train-0001", "7", "")
+    assert question.id == ti.load_chains(path)[0].id
+    assert (question.gold, question.system) == ("7", "")
     assert question.text == f"How many?\n\n{INSTRUCTION}"
     assert Gsm8k(instruction="").questions(path)[0].text == "How many?"
 

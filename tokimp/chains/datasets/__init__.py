@@ -110,7 +110,7 @@ def _chains(
                 chain = reader.chain(record, part, keep_calculator=keep_calculator)
                 if chain.id in chains:
                     first = chains[chain.id].source
-                    raise record.error(chain.id, f"the id is taken by {first}; give every chain an id of its own")
+                    raise record.error(chain.id, f"the id is taken by {first}; {reader.own_id}")
             except ChainError as error:
                 skips.take(error, record.where, reader.chain_id(record, part))
             else:

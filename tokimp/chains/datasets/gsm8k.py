@@ -21,10 +21,11 @@ class Gsm8k(ChainFormat):
     - reasoning: what stands before the last ``####``, without ``<<16-3-4=9>>`` notes unless they are kept
     - answer: ``#### 18``, as given
     - gold: ``18``
-    - id: ``gsm8k-test-0012`` for line 12 of ``test.jsonl``
+    - id: ``gsm8k-`` and ten digits made of question and answer, so that a chain has one id in whichever file it stands
     """
 
     name = "gsm8k"
+    own_id = "the same question and answer stand there: leave one out"
 
     def recognises(self, fields: Mapping[str, Any]) -> bool:
         """Whether there is a question, and an answer that holds ``####``, and nothing that a chain of tokimp's has."""
@@ -33,8 +34,8 @@ class Gsm8k(ChainFormat):
         return own and "question" in fields and isinstance(answer, str) and _GOLD_MARK in answer
 
     def chain_id(self, record: Record, part: str) -> str:
-        """Return file and line."""
-        return f"gsm8k-{record.stem}-{record.number:04d}"
+        """Return a digest of question and answer, which is the same in every file."""
+        return record.id_of_content("gsm8k", "question", "answer")
 
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
         """Return the record's chain."""
@@ -66,10 +67,11 @@ class Gsm8kSolutions(ChainFormat):
     - answer: the last line, ``A: 26``; a solution that does not end in one (cut off at its length limit) is no chain
     - gold: the right answer, from ``ground_truth``; whether the chain is right follows from the two
       (`tokimp.chains.datasets.is_right`) and, where it is known, must be what ``is_correct`` says
-    - id: ``gsm8k-0012-6b_finetuning`` for line 12
+    - id: ``gsm8k-``, ten digits made of the question, and the set-up: ``-6b_finetuning``
     """
 
     name = "gsm8k_solutions"
+    own_id = "the same question stands there: leave one out"
 
     def recognises(self, fields: Mapping[str, Any]) -> bool:
         """Only this format has a field ``ground_truth``."""
@@ -80,8 +82,8 @@ class Gsm8kSolutions(ChainFormat):
         return [name for name in record.fields if name not in ("question", "ground_truth")] or [""]
 
     def chain_id(self, record: Record, part: str) -> str:
-        """Return line and set-up."""
-        return f"gsm8k-{record.number:04d}-{part}"
+        """Return a digest of the question, and the set-up."""
+        return f"{record.id_of_content('gsm8k', 'question')}-{part}"
 
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
         """Return the chain of one set-up."""

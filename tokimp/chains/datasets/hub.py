@@ -17,10 +17,8 @@ def is_hub_id(source: str) -> bool:
     return _HUB_ID.fullmatch(source) is not None
 
 
-def hub_records(source: str, split: str, stem: str | None = None) -> Iterator[Record]:
+def hub_records(source: str, split: str) -> Iterator[Record]:
     """Yield the rows of a data set's split; ``where`` is ``owner/name[split]:row``, rows counted from 1.
-
-    Ids are made of `stem`; by default it is the split.
 
     Raises
     ------
@@ -41,4 +39,4 @@ def hub_records(source: str, split: str, stem: str | None = None) -> Iterator[Re
             "there is a network and give that file's path"
         ) from error
     for number, row in enumerate(rows, start=1):
-        yield Record(f"{source}[{split}]:{number}", stem or split, number, row)
+        yield Record(f"{source}[{split}]:{number}", row)

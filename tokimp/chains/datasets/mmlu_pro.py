@@ -10,14 +10,19 @@ from typing import Any
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.records import ChainFormat, Record
-from tokimp.chains.units import sentence_starts
+from tokimp.chains.sentences import sentence_starts
 
 _CONCLUSION = re.compile(r"\b[Tt]he answer is \(([A-Z])\)")
+# What evaluations call the text that a model wrote.
+_RESPONSES = ("response", "generated_text", "model_outputs")
 _FEW_SHOT_OPENING = re.compile(r"\s*A:\s*")
 
 
 class MmluPro(ChainFormat):
     """Fields ``question_id``, ``question``, ``options`` and ``response`` (with ``gold``), as evaluations store them.
+
+    The outputs that MMLU-Pro's authors publish, a JSON list with ``generated_text`` (or ``model_outputs``) and
+    ``answer``, are read too.
 
     The data set itself (``answer`` and ``cot_content`` instead of ``gold`` and ``response``) is read as well; it has
     chains in its validation split only, and the ``A:`` before them is left out.
@@ -34,7 +39,7 @@ class MmluPro(ChainFormat):
 
     def recognises(self, fields: Mapping[str, Any]) -> bool:
         """Options together with a response or a chain."""
-        return "options" in fields and ("response" in fields or "cot_content" in fields)
+        return "options" in fields and any(name in fields for name in (*_RESPONSES, "cot_content"))
 
     def chain_id(self, record: Record, part: str) -> str:
         """Return the question's id."""
@@ -43,8 +48,9 @@ class MmluPro(ChainFormat):
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
         """Return the record's chain."""
         chain_id, question, gold, letters = asked(record)
-        if "response" in record.fields:
-            response = record.text("response", chain_id)
+        field = next((name for name in _RESPONSES if name in record.fields), None)
+        if field is not None:
+            response = record.text(field, chain_id)
         else:
             response = record.text("cot_content", chain_id)
             if not response.strip():
@@ -75,7 +81,7 @@ def asked(record: Record) -> tuple[str, str, str, str]:
     options = _options(record, chain_id)
     letters = ascii_uppercase[: len(options)]
     lettered = [f"{letter}. {option}" for letter, option in zip(letters, options, strict=True)]
-    gold = record.text("gold" if "response" in record.fields else "answer", chain_id)
+    gold = record.text("gold" if "gold" in record.fields else "answer", chain_id)
     if len(gold) != 1 or gold not in letters:
         raise record.error(chain_id, f"the right answer {gold!r} is not a letter of {letters[0]} to {letters[-1]}")
     return chain_id, "\n".join([record.text("question", chain_id), *lettered]), gold, letters

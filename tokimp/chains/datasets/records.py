@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,9 @@ from typing import Any, ClassVar
 
 from tokimp.chains.chain import Chain
 from tokimp.errors import ChainError
+
+# Two of 10,000 different records share an id of so many hexadecimal digits in one of 20,000 files.
+_ID_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +33,26 @@ class Record:
     Attributes
     ----------
     where
-        ``file:line``, for messages.
-    stem, number
-        The file's name without its ending, and the line, from 1; ids are made of them.
+        ``file:line``, for messages; ``file[3]`` for the third object of a file that is one list.
     fields
         The object.
     """
 
     where: str
-    stem: str
-    number: int
     fields: Mapping[str, Any]
 
     def error(self, chain_id: str, reason: str) -> ChainError:
         """Return the error that says what is wrong with a chain of this record."""
         return ChainError(f"{_chain_at(self.where, chain_id)}{reason}")
+
+    def id_of_content(self, prefix: str, *fields: str) -> str:
+        """Return an id made of a digest of some fields: a record has the same id in whichever file it stands.
+
+        A field that is missing, or no text, counts as an empty one.
+        """
+        texts = [value.strip() if isinstance(value := self.fields.get(field), str) else "" for field in fields]
+        digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+        return f"{prefix}-{digest[:_ID_DIGITS]}"
 
     def text(self, field: str, chain_id: str) -> str:
         """Return a field that must be there and be text."""
@@ -62,8 +71,7 @@ class Record:
     def checked_text(self, value: object, name: str, chain_id: str) -> str:
         """Return `value` if it is text that can be encoded."""
         if not isinstance(value, str):
-            shown = json.dumps(value, default=repr)[:60]
-            raise self.error(chain_id, f"{name!r} must be text, not {type(value).__name__}: write {shown} as a string")
+            raise self.error(chain_id, f"{name!r} must be text, {_not_text(value)}")
         try:
             value.encode()
         except UnicodeEncodeError as error:
@@ -77,6 +85,8 @@ class ChainFormat(ABC):
     """Turns records of one layout into chains; a record may hold several (`parts`)."""
 
     name: ClassVar[str]
+    own_id: ClassVar[str] = "give every chain an id of its own"
+    """What to do about two chains with one id."""
 
     @abstractmethod
     def recognises(self, fields: Mapping[str, Any]) -> bool:
@@ -113,8 +123,42 @@ def _chain_at(where: str, chain_id: str) -> str:
     return f"{where}: chain {chain_id!r}: " if chain_id else f"{where}: "
 
 
+def _not_text(value: object) -> str:
+    """Return what a value is that should be text, and what to do about it."""
+    if value is None:
+        return "and is null: write the text, or leave the record out"
+    if isinstance(value, list):
+        return f"and is a list of {len(value)}: write its parts as one text"
+    if isinstance(value, dict):
+        return f"and is an object (with {', '.join(map(repr, list(value)[:5])) or 'no fields'}): write one text instead"
+    shown = json.dumps(value, default=repr)[:60]
+    return f"not {type(value).__name__}: write {shown} as a string"
+
+
+# Files of other kinds, by their first bytes, with what makes a JSONL file of them.
+_KINDS = {
+    b"\x1f\x8b": ("compressed with gzip", "unpack it (gunzip)"),
+    b"BZh": ("compressed with bzip2", "unpack it (bunzip2)"),
+    b"\xfd7zXZ\x00": ("compressed with xz", "unpack it (unxz)"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it (unzstd)"),
+    b"PK\x03\x04": ("a zip archive", "unpack it (unzip)"),
+    b"PAR1": ("a Parquet file", "write it as JSONL (datasets.load_dataset, then to_json)"),
+    b"ARROW1": ("an Arrow file", "write it as JSONL (datasets.load_dataset, then to_json)"),
+    b"\x89HDF": ("an HDF5 or netCDF file", "give a file of chains; tokimp analyze and tokimp prune --run read results"),
+    b"SQLite format 3": ("an SQLite database", "write its rows as JSONL"),
+    b"\xff\xfe": ("UTF-16", "save it as UTF-8"),
+    b"\xfe\xff": ("UTF-16", "save it as UTF-8"),
+}
+
+
+def _check_kind(content: bytes, path: Path) -> None:
+    for mark, (kind, remedy) in _KINDS.items():
+        if content.startswith(mark):
+            raise ChainError(f"{path}: the file is {kind}, and JSONL in UTF-8 is read: {remedy}, and give that file")
+
+
 def read_records(path: Path, skips: Skips) -> Iterator[Record]:
-    """Yield the objects of a JSONL file; empty lines are ignored.
+    """Yield the objects of a JSONL file, or of a file that is one JSON list of objects; empty lines are ignored.
 
     Raises
     ------
@@ -126,7 +170,13 @@ def read_records(path: Path, skips: Skips) -> Iterator[Record]:
         content = path.read_bytes()
     except OSError as error:
         raise ChainError(f"{path}: the file cannot be read ({error.strerror}); check the path") from error
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    _check_kind(content, path)
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    # A list of one line may also be a line of JSONL that is wrong; both are read as a list.
+    if content.lstrip()[:1] == b"[":
+        yield from _records_of_list(content, path, skips)
+        return
+    lines = content.split(b"\n")
     if not any(line.strip() for line in lines):
         raise ChainError(f"{path}: the file is empty; it must hold one JSON object a line")
     for number, line in enumerate(lines, start=1):
@@ -134,12 +184,33 @@ def read_records(path: Path, skips: Skips) -> Iterator[Record]:
             continue
         where = f"{path}:{number}"
         try:
-            yield Record(where, path.stem, number, _parse(line, where))
+            yield Record(where, _parse(line, where))
         except ChainError as error:
             skips.take(error, where)
 
 
+def _records_of_list(content: bytes, path: Path, skips: Skips) -> Iterator[Record]:
+    """Yield the objects of a file that is one JSON list, as MMLU-Pro publishes models' outputs."""
+    values = _parsed(content, str(path), "the file must be one JSON list of objects, or one JSON object a line")
+    if not values:
+        raise ChainError(f"{path}: the list is empty; it must hold one object a chain")
+    for number, value in enumerate(values, start=1):
+        where = f"{path}[{number}]"
+        if isinstance(value, dict):
+            yield Record(where, value)
+        else:
+            error = ChainError(f"{where}: not a JSON object but {type(value).__name__}; the list must hold objects")
+            skips.take(error, where)
+
+
 def _parse(line: bytes, where: str) -> dict[str, Any]:
+    value = _parsed(line, where, "each line must be one JSON object")
+    if not isinstance(value, dict):
+        raise ChainError(f"{where}: not a JSON object but {type(value).__name__}; each line must be one object")
+    return value
+
+
+def _parsed(text: bytes, where: str, expected: str) -> Any:
     def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         for key, value in pairs:
@@ -149,14 +220,11 @@ def _parse(line: bytes, where: str) -> dict[str, Any]:
         return fields
 
     try:
-        value = json.loads(line.decode(), object_pairs_hook=once_each)
+        return json.loads(text.decode(), object_pairs_hook=once_each)
     except UnicodeDecodeError as error:
         raise ChainError(f"{where}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ChainError(f"{where}: not JSON ({error}); each line must be one JSON object") from error
+        raise ChainError(f"{where}: not JSON ({error}); {expected}") from error
     # Python limits the digits of an integer that it reads, against inputs made to take long.
     except ValueError as error:
         raise ChainError(f"{where}: a number has more digits than can be read; write it as text") from error
-    if not isinstance(value, dict):
-        raise ChainError(f"{where}: not a JSON object but {type(value).__name__}; each line must be one object")
-    return value

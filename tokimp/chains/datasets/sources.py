@@ -64,5 +64,4 @@ def source_records(
 
 def _named_records(parts: tuple[str, ...], split: str) -> Iterator[Record]:
     for part in parts:
-        # Rows are counted in each part, so ids must name the part as well.
-        yield from hub_records(part, split, f"{part.partition(':')[2]}-{split}" if len(parts) > 1 else None)
+        yield from hub_records(part, split)

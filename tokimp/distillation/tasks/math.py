@@ -9,7 +9,7 @@ from tokimp.chains.datasets.correctness import read_value
 from tokimp.chains.datasets.records import Record, Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.chains.datasets.values import same_value
-from tokimp.chains.units import sentence_starts
+from tokimp.chains.sentences import sentence_starts
 from tokimp.contracts.constraints import Text
 from tokimp.contracts.task import Question, Source, Task, draw
 from tokimp.errors import TaskError
@@ -47,10 +47,12 @@ class Math(Task):
     ) -> list[Question]:
         """Return the problems of a file, or of a split on the hub."""
         records = source_records("math" if source is None else source, split, Skips(None))
-        return draw([self._question(record) for record in records], limit, seed)
+        # The data set has some problems twice; they are one question.
+        questions = {question.id: question for question in map(self._question, records)}
+        return draw(questions.values(), limit, seed)
 
     def _question(self, record: Record) -> Question:
-        name = f"math-{record.stem}-{record.number:05d}"
+        name = record.id_of_content("math", "problem")
         problem = record.text("problem", name)
         gold = record.optional_text("answer", name)
         if gold is None:
