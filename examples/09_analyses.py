@@ -20,7 +20,7 @@ import xarray as xr
 import tokimp as ti
 from tokimp.chains.datasets.word_problem_words import annotate
 from tokimp.chains.datasets.word_problems import generate
-from tokimp.chains.units import sentence_starts
+from tokimp.chains.sentences import sentence_starts
 from tokimp.report.tables import cost_table
 from tokimp.report.terminal import console_for, print_whole
 from tokimp.results.by_chain import iterate

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 import tokimp as ti
-from tokimp.chains.units import partition
 from tokimp.contracts.objective import Joint
 from tokimp.models.deletion.plan import plan_deletions
 from tokimp.testing import smollm2_folder
@@ -172,7 +171,7 @@ def sentences_first(chain: ti.TokenizedChain, scorer: ti.Scorer, most: int) -> t
         The order, the joint log-likelihood after each deletion, and the number of deletions scored.
     """
     kept, scored = list(range(len(chain.reasoning_ids))), 0
-    sentences = [set(unit) for unit in partition(chain.chain.reasoning, chain.reasoning_offsets, "sentence")]
+    sentences = [set(unit) for unit in ti.load_unit("sentence").split(chain.chain.reasoning, chain.reasoning_offsets)]
     begun: set[int] = set()
     order, path = [], []
     while kept:

@@ -18,6 +18,10 @@ class TokimpError(Exception):
         super().__init__(*(_shortened(value) if isinstance(value, str) else value for value in arguments))
 
 
+class TokimpWarning(UserWarning):
+    """Something that is allowed, and probably not what was meant."""
+
+
 class ChainError(TokimpError):
     """A chain, or a record of a file of chains, cannot be used: which (file, line, id), why, and what to change."""
 

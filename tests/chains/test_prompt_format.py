@@ -16,7 +16,7 @@ from tests.chains.tokenizers import (
     sentencepiece,
 )
 from tokimp.chains.chain import Chain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import TokenizationError
 
 

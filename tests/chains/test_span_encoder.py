@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from tests.chains.tokenizers import CHATML, THINKING, byte_level, covers, decode, sentencepiece, unigram, wrap
 from tokimp.chains.chain import Chain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import TokenizationError
 
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from tests.chains.tokenizers import CHATML, CONTROL, UNK, byte_level, covers, decode, sentencepiece, unigram, wrap
 from tokimp.chains.chain import Chain
 from tokimp.chains.span_encoder import SpanEncoder
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import TokenizationError
 
 PLAIN: dict[str, Callable[[], Any]] = {

@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 import tokimp as ti
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.chains.units import Unit
 from tokimp.contracts import discovery, registry
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Answer, Joint
@@ -216,7 +215,7 @@ def test_slow_twin(estimator_class: type[ImportanceEstimator], reasoning: str, u
 @needs_builder
 @pytest.mark.parametrize("unit", ["token", "word", "sentence"])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-def test_slow_twin_on_a_model(estimator_class: type[ImportanceEstimator], unit: Unit, direction: str) -> None:
+def test_slow_twin_on_a_model(estimator_class: type[ImportanceEstimator], unit: str, direction: str) -> None:
     """On a real decoder, which shares keys and values between deletions, the gains are those of the slow way too."""
     scorer = ti.load_scorer(random_model("llama"), tokenizer=byte_tokenizer())
     text = ti.Chain("one", "12-5?", "12-5 is 7. So it is 7\u20ac.", "7")

@@ -13,7 +13,7 @@ from tokimp_leave_one_out import LeaveOneOut
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.models.loading import load_scorer

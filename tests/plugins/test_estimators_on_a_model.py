@@ -15,7 +15,7 @@ from tokimp_position import Position
 from tokimp_transformer_lens import TransformerLensScorer
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Answer, Joint, Objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.testing import check_estimator

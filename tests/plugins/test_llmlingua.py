@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Joint
 from tokimp.errors import EstimatorError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain

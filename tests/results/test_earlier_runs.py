@@ -16,7 +16,6 @@ import torch
 import xarray as xr
 
 import tokimp as ti
-from tokimp.chains.units import Unit
 from tokimp.compare.run_cell import run_cell
 from tokimp.contracts.scorer import Scorer
 from tokimp.distillation.ask.evaluate import evaluate
@@ -40,7 +39,7 @@ ESTIMATORS = [
     "h2o",
     "attention_knockout",
 ]
-RUNS: Mapping[str, tuple[str, str, Unit]] = {
+RUNS: Mapping[str, tuple[str, str, str]] = {
     "compare": ("transformer_lens", "joint", "token"),
     "interrupted_compare": ("nnsight", "answer", "word"),
 }

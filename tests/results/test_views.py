@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokimp.chains.chain import Chain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import EstimatorError, SchemaError
 from tokimp.results.by_chain import concatenate

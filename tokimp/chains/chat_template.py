@@ -123,7 +123,7 @@ class ChatTemplate:
                 pairs = zip(parts[0], generation, strict=False)
                 shared = "".join(own for own, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
                 if self.chain.question.strip() in shared:
-                    return Turn(*parts, message=message, switches=switches)
+                    return Turn(parts[0], parts[1], parts[2], message, switches)
         return None
 
     def fitted(self, turn: Turn) -> Turn:

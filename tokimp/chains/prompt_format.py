@@ -1,16 +1,18 @@
 """Prompt formats: the texts that stand before the reasoning, and before and after the answer.
 
-A format makes text, in pieces; `tokimp.chains.tokenization` makes ids of each piece.
+A format makes text, in pieces; `tokimp.chains.encoding` makes ids of each piece.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.chain_text import ChainText, Piece
-from tokimp.chains.chat_template import ChatTemplate, ThinkTags, tag_names, template_source
+from tokimp.chains.chat_template import ChatTemplate, Turn, template_source
+from tokimp.chains.think_tags import ThinkTags, marking_tag, tag_names
 from tokimp.errors import TokenizationError
 
 __all__ = ["PROMPT_FORMATS", "PromptFormat", "chat", "choose", "plain", "think"]
@@ -67,72 +69,134 @@ def chat(chain: Chain, tokenizer: Any, control: Sequence[str]) -> ChainText:
             f"{chain.where}: the chat template opens the assistant's turn with {_tail(before)} but asks for one with "
             f"{_tail(generation)}; use prompt format 'plain', or 'think' with think_tags"
         )
+    turn = template.fitted(Turn(before, "\n", after, _one_text))
     return ChainText(
         format="chat",
-        prompt=template.prompt_pieces(before, control),
+        prompt=template.prompt_pieces(turn.before, control),
         before_answer=Piece("\n", markup=False),
-        after_answer=Piece(after, markup=True),
+        after_answer=Piece(turn.after, markup=True),
         leading_ids=False,
     )
 
 
 def think(chain: Chain, tokenizer: Any, control: Sequence[str], think_tags: ThinkTags | None = None) -> ChainText:
-    r"""Put the reasoning inside the model's thinking tags.
+    r"""Put the reasoning where the model thinks.
 
-    - prompt: the template over [system message, if any; user: question] with its generation prompt, then the opening
-      tag unless the generation prompt ends with it; encoded together, with no further special tokens.
+    - prompt: the template over [system message, if any; user: question], up to where it writes the reasoning, encoded
+      with no further special tokens.
     - reasoning: ``reasoning`` encoded.
-    - answer: the closing tag encoded, ``answer`` encoded, then what the template writes after the assistant's content
-      to the end of the turn encoded; the three apart.
+    - answer: what the template writes between reasoning and answer encoded, ``answer`` encoded, then what it writes
+      after the answer to the end of the turn encoded; the three apart.
 
-    The tags, with the white space around them, are `think_tags` if given. Otherwise they are what the template writes
-    around a message's reasoning (field ``reasoning_content``, ``thinking`` or ``reasoning``: Qwen3). Some templates
-    have tags but write no reasoning (DeepSeek-R1's strips it from earlier turns). Theirs are ``"<think>\n"`` and
-    ``"\n</think>\n\n"``, with the tags they name; a generation prompt that already opens the thinking is kept as it is.
+    What the template writes is what it makes of an assistant's message with its reasoning in a field of its own
+    (``reasoning_content``, ``thinking`` or ``reasoning``) or as a part of its content: tags (Qwen3), or a channel
+    (gpt-oss). The spans joined are that rendering. It counts more than the generation prompt, which may open the
+    thinking (DeepSeek-R1), or close it unasked (Qwen3.5).
+
+    Some templates have tags but write no reasoning (DeepSeek-R1's cuts it off). If their generation prompt opens the
+    thinking, by itself or with thinking switched on (DeepSeek-V3.1), it is kept as it is, and the closing tag mirrors
+    its white space. If it neither opens nor closes the thinking, the tags are ``"<think>\n"`` and
+    ``"\n</think>\n\n"``, with the names that the template mentions.
+
+    With `think_tags`, the opening tag follows the generation prompt, unless that ends with it already; an empty or
+    closed thinking at its end is taken off.
 
     Raises
     ------
     TokenizationError
-        If there is no template, or it has no tags and none are given; and as for `chat`.
+        If there is no template, or it has no tags and none are given; if its generation prompt closes the thinking and
+        it writes no reasoning; if the reasoning holds thinking tags of its own; and as for `chat`.
     """
     template = ChatTemplate(chain, tokenizer)
-    generation = template.generation_prompt()
-    around = None
-    if think_tags is None:
-        names = tag_names(template_source(tokenizer) or "")
-        if names is None:
-            raise TokenizationError(
-                f"{chain.where}: the chat template has no thinking tags; give them (think_tags=('<think>\\n', "
-                "'\\n</think>\\n\\n')) or use prompt format 'chat'"
-            )
-        around = template.around_reasoning(names, generation)
-        think_tags = (names[0] + "\n", "\n" + names[1] + "\n\n")
-    if around is not None:
-        before, closing, after = around
+    _check_no_tags(chain, think_tags)
+    turn = template.reasoning_turn() if think_tags is None else None
+    if turn is None:
+        turn = _turn_with_tags(template, tag_names(template_source(tokenizer) or ""), think_tags)
     else:
-        opening, closing = think_tags
-        opened = bool(opening.strip()) and generation.rstrip().endswith(opening.strip())
-        before = generation if opened else generation + opening
-        after = template.around_content()[1]
+        turn = template.fitted(turn)
     return ChainText(
         format="think",
-        prompt=template.prompt_pieces(before, control),
-        before_answer=Piece(closing, markup=True),
-        after_answer=Piece(after, markup=True),
+        prompt=template.prompt_pieces(turn.before, control),
+        before_answer=Piece(turn.between, markup=True),
+        after_answer=Piece(turn.after, markup=True),
         leading_ids=False,
     )
+
+
+def _turn_with_tags(template: ChatTemplate, names: ThinkTags | None, think_tags: ThinkTags | None) -> Turn:
+    """Return the turn of a template that writes no reasoning, with its tags put around it."""
+    after = template.after_answer()
+    where = template.chain.where
+    if think_tags is not None:
+        opening, closing = think_tags
+        generation = template.generation_prompt()
+        if not opening.strip() or not generation.rstrip().endswith(opening.strip()):
+            generation = _without_closed_thinking(generation, [tags for tags in (names, think_tags) if tags]) + opening
+        return Turn(generation, closing, after)
+    if names is None:
+        raise TokenizationError(
+            f"{where}: the chat template has no thinking tags; give them (think_tags=('<think>\\n', "
+            "'\\n</think>\\n\\n'), or --think-tags) or use prompt format 'chat'"
+        )
+    opened = template.opened_generation_prompt(names[0])
+    if opened is not None:
+        spaced = opened != opened.rstrip()
+        return Turn(opened, f"\n{names[1]}\n\n" if spaced else names[1], after)
+    generation = template.generation_prompt()
+    if generation.rstrip().endswith(names[1]):
+        raise TokenizationError(
+            f"{where}: the chat template closes the thinking before the model responds ({_tail(generation)}) and "
+            "writes no reasoning; give the tags (think_tags=('<think>\\n', '\\n</think>\\n\\n'), or --think-tags) or "
+            "use prompt format 'chat'"
+        )
+    return Turn(f"{generation}{names[0]}\n", f"\n{names[1]}\n\n", after)
+
+
+def _without_closed_thinking(generation: str, tags: Sequence[ThinkTags]) -> str:
+    """Return a generation prompt without the closed thinking that it ends with, if it does."""
+    for opening, closing in tags:
+        if closing.strip():
+            closed = rf"(?:{re.escape(opening.strip())}\s*)?{re.escape(closing.strip())}\s*\Z"
+            generation = re.sub(closed, "", generation)
+    return generation
+
+
+def _check_no_tags(chain: Chain, think_tags: ThinkTags | None) -> None:
+    """Refuse a reasoning with thinking tags in it, which the format would write a second time."""
+    text = chain.reasoning.strip()
+    opening, closing = (tag.strip() for tag in think_tags or ("", ""))
+    tag = marking_tag(text)
+    if opening and text.startswith(opening):
+        tag = opening
+    elif closing and text.endswith(closing):
+        tag = closing
+    if tag is not None:
+        raise TokenizationError(
+            f"{chain.where}: the reasoning holds the tag {tag!r}, which prompt format 'think' writes around it; take "
+            "it out of the chain (tokimp.load_chains does, where a pair stands around the reasoning), or use prompt "
+            "format 'chat' or 'plain'"
+        )
+
+
+def _one_text(reasoning: str, answer: str) -> dict[str, str]:
+    return {"content": f"{reasoning}\n{answer}"}
 
 
 def choose(tokenizer: Any, think_tags: ThinkTags | None = None) -> str:
     """Return what ``auto`` means for a tokenizer.
 
-    ``think`` if its template has thinking tags or `think_tags` are given, else ``chat`` if it has a template, else
-    ``plain``.
+    ``think`` if `think_tags` are given, or its template has thinking tags or writes a message's reasoning; else
+    ``chat`` if it has a template, else ``plain``.
     """
     source = template_source(tokenizer)
     if source is None:
         return "plain"
-    return "think" if think_tags is not None or tag_names(source) is not None else "chat"
+    if think_tags is not None or tag_names(source) is not None:
+        return "think"
+    if "thinking" not in source and "reasoning" not in source:
+        return "chat"
+    probe = ChatTemplate(Chain("probe", "question", "reasoning", "answer"), tokenizer)
+    return "chat" if probe.reasoning_turn() is None else "think"
 
 
 def _tail(text: str) -> str:

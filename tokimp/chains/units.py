@@ -1,8 +1,8 @@
-r"""Units, which are deleted as a whole: tokens, words or sentences, found by the characters that tokens cover.
+r"""Units, which are deleted as a whole, made of tokens by the characters that the tokens cover.
 
-One rule serves words and sentences. A token belongs to the segment (word, sentence) of the first character at or
-after its start that is not whitespace. So a token with a leading space goes with the word it opens, a token of
-whitespace alone goes with what follows it (at the very end, with what precedes it). A token that straddles two
+One rule serves all units that are found in the text. A token belongs to the segment (word, sentence) of the first
+character at or after its start that is not whitespace. So a token with a leading space goes with the word it opens, a
+token of whitespace alone goes with what follows it (at the very end, with what precedes it). A token that straddles two
 segments (``".\nSo"``, ``"a b"``) goes, as a whole, with the first of them. Tokens that share a character, because its
 bytes are split over them, stay together: a token that begins within its predecessor joins the predecessor's unit.
 
@@ -16,82 +16,21 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 
 from tokimp.chains.arrays import IntArray
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.errors import TokenizationError
 
-__all__ = [
-    "UNITS",
-    "Unit",
-    "partition",
-    "sentence_starts",
-    "token_categories",
-    "token_filler",
-    "token_units",
-    "word_starts",
-]
+__all__ = ["Offsets", "partition", "token_categories", "token_filler", "token_units"]
 
-Unit = Literal["token", "word", "sentence"]
-UNITS: tuple[Unit, ...] = get_args(Unit)
 Offsets = Sequence[tuple[int, int]]
 
-_WORD = re.compile(r"\S+")
-# A newline always ends a sentence. So do . ! ? and closing marks before whitespace, and the full-width stops.
-_SENTENCE_END = re.compile(r"\n+|[.!?]+[\"'”’)\]*]*(?=\s)|[。！？]+[”’」』）]*")  # noqa: RUF001 - Chinese stops are meant
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\[\"'])(?:e\.g|i\.e|cf|vs|viz|resp|approx|Mr|Mrs|Ms|Dr|Prof|St|Fig|Figs|Eq|Eqs|Thm|Ex)\.$"
-)
-_BEFORE_NUMBER = re.compile(r"(?:^|[\s(\[])(?:No|no|Nos|nos|pp|p|Sec|Ch|Vol)\.$")
-_ENUMERATOR = re.compile(r"(?:^|\n)[ \t]*\(?\d{1,3}\.$")
-_LOOK_BACK = 16  # longer than any abbreviation above
+_VISIBLE = re.compile(r"\S")
 
 
-def word_starts(text: str) -> list[int]:
-    """Return where each word begins: each run of characters without whitespace.
-
-    >>> word_starts(" so 3 + 4")
-    [1, 4, 6, 8]
-    """
-    return [match.start() for match in _WORD.finditer(text)]
-
-
-def sentence_starts(text: str) -> list[int]:
-    r"""Return where each sentence begins: its first character that is not whitespace.
-
-    A sentence ends at a newline, at ``.``, ``!`` or ``?`` before whitespace (closing quotes and brackets included), and
-    at a full-width stop. Decimals (``3.5``), common abbreviations (``e.g.``, ``Mr.``, ``No. 3``) and the number that
-    opens a list item (``1. First``) end none.
-
-    >>> sentence_starts("Mr. Ray pays 3.5 each. So he pays 7.\nDone!")
-    [0, 23, 37]
-    """
-    starts: list[int] = []
-    begin = 0
-    ends = [match.end() for match in _SENTENCE_END.finditer(text) if not _goes_on(text, match)]
-    for end in [*ends, len(text)]:
-        first = _WORD.search(text, begin, end)
-        if first is not None:
-            starts.append(first.start())
-        begin = end
-    return starts
-
-
-def _goes_on(text: str, stop: re.Match[str]) -> bool:
-    """Whether a full stop belongs to an abbreviation or to the number of a list item."""
-    if stop.group() != ".":
-        return False
-    up_to_stop = text[max(0, stop.end() - _LOOK_BACK) : stop.end()]
-    if _ABBREVIATION.search(up_to_stop) or _ENUMERATOR.search(up_to_stop):
-        return True
-    return bool(_BEFORE_NUMBER.search(up_to_stop)) and bool(re.match(r"\s\d", text[stop.end() :]))
-
-
-def partition(reasoning: str, offsets: Offsets, unit: str) -> tuple[tuple[int, ...], ...]:
-    r"""Divide reasoning tokens into the units that are deleted as a whole.
+def partition(reasoning: str, offsets: Offsets, starts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    r"""Divide reasoning tokens into units, by where the segments of the text begin.
 
     Parameters
     ----------
@@ -99,38 +38,25 @@ def partition(reasoning: str, offsets: Offsets, unit: str) -> tuple[tuple[int, .
         The text.
     offsets
         For each token the characters ``(start, end)`` it covers, starts ascending (not strictly).
-    unit
-        ``token``, ``word`` or ``sentence``; see the module's text for what happens to tokens at borders.
+    starts
+        The character at which each segment begins, ascending. See the module's text for what happens to tokens at
+        borders.
 
     Returns
     -------
     tuple of tuple of int
         The positions of each unit's tokens. Every unit is a non-empty run; together they hold every position once.
 
-    Raises
-    ------
-    TokenizationError
-        If the unit is unknown.
-
     Examples
     --------
-    >>> partition("So 3+4", [(0, 2), (2, 4), (4, 5), (5, 6)], "word")
+    >>> partition("So 3+4", [(0, 2), (2, 4), (4, 5), (5, 6)], [0, 3])
     ((0,), (1, 2, 3))
     """
-    if unit == "token":
-        return tuple((position,) for position in range(len(offsets)))
-    if unit == "word":
-        starts = word_starts(reasoning)
-    elif unit == "sentence":
-        starts = sentence_starts(reasoning)
-    else:
-        raise TokenizationError(f"there is no unit {unit!r}; units are {', '.join(UNITS)}")
-
     units: list[list[int]] = []
     current = None
     covered = 0
     for position, (start, end) in enumerate(offsets):
-        visible = _WORD.search(reasoning, start)
+        visible = _VISIBLE.search(reasoning, start)
         segment = bisect_right(starts, visible.start()) if visible is not None else current
         # A character shared with the token before decides, even if the token's own first character opens a segment.
         if units and (start < covered or segment == current):

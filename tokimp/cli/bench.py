@@ -107,10 +107,10 @@ def bench(
     from tokimp.bench.record import Bench, surroundings
     from tokimp.bench.report import matmul_line, mode_table, notes
     from tokimp.bench.truncation import truncate
-    from tokimp.chains.tokenization import tokenize_chain
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.model_preparation import prepare_model
     from tokimp.contracts.registry import load_objective
+    from tokimp.contracts.tokenization import tokenize_chain
     from tokimp.report.terminal import console_for, print_whole
 
     began = time.perf_counter()

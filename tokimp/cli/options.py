@@ -9,17 +9,44 @@ import click
 
 from tokimp.chains.datasets import FORMATS
 from tokimp.chains.prompt_format import PROMPT_FORMATS
-from tokimp.chains.units import UNITS
-from tokimp.cli.plugin_name import BACKEND, OBJECTIVE, TASK
+from tokimp.cli.plugin_name import BACKEND, OBJECTIVE, TASK, UNIT
 from tokimp.models.writing.load import ENGINES
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+WRONG_ANSWERS = ("option", "number", "model")
+"""The ways of `tokimp.compare.wrong_answers`, which takes too long to import for the help."""
 
 SPECIFICATION = "NAME[:PARAMETER=VALUE,...]"
 """How the help shows a plugin that may have parameters."""
 
 MODEL_HELP = "Hub id, local folder, GGUF file, or 'tiny'."
 PROMPT_FORMAT_HELP = "Layout of question, reasoning and answer."
+
+
+class NumberOrAuto(click.ParamType):
+    """A whole number from 1 on, or the word ``auto``."""
+
+    name = "number or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or ``auto``."""
+        if value == "auto":
+            return value
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither 'auto' nor a whole number from 1 on", param, ctx)
+        return int(value)
+
+
+def _with_control_characters(
+    _context: click.Context, _option: click.Parameter, tags: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    r"""Return tags in which ``\n`` and ``\t``, as a shell passes them on, are newlines and tabs."""
+    if tags is None:
+        return None
+    opening, closing = (tag.replace("\\n", "\n").replace("\\t", "\t") for tag in tags)
+    return opening, closing
+
 
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 TRUST_REMOTE_CODE = click.option(
@@ -57,12 +84,32 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
         show_default=True,
         type=OBJECTIVE,
         metavar="NAME",
-        help="What deletions are to preserve: joint, answer, reasoning, contrast, ...",
+        help="What deletions are to preserve: joint, answer, answer_value, reasoning, contrast, ...",
     ),
     click.option(
-        "--unit", default="token", show_default=True, type=click.Choice(UNITS), help="What is deleted as a whole."
+        "--unit",
+        default="token",
+        show_default=True,
+        type=UNIT,
+        metavar=SPECIFICATION,
+        help="What is deleted as a whole: token, word, sentence, line, paragraph, step, equation, ...",
     ),
     _PROMPT_FORMAT,
+    click.option(
+        "--think-tags",
+        nargs=2,
+        type=str,
+        callback=_with_control_characters,
+        metavar="OPENING CLOSING",
+        help=r"Tags around the reasoning, with the white space around them: '<think>\n' '\n</think>\n\n'.  "
+        "[default: the chat template's own]",
+    ),
+    click.option(
+        "--wrong-answers",
+        type=click.Choice(WRONG_ANSWERS),
+        help="Draw a wrong answer for each chain that has none, for the objective contrast: another option of the "
+        "question, another number, or the model's own second choice.",
+    ),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains."),
     click.option(
         "--format",
@@ -75,6 +122,14 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
     click.option("--split", default="test", show_default=True, help="Split of a hub dataset."),
     click.option("--keep-calculator", is_flag=True, help="Keep GSM8K's calculator notes (<<2+3=5>>)."),
     click.option("--skip-bad", is_flag=True, help="Leave bad chains out and list them, instead of stopping."),
+    click.option(
+        "--chains-at-once",
+        default="auto",
+        show_default=True,
+        type=NumberOrAuto(),
+        metavar="N|auto",
+        help="Ask about so many chains side by side, which fills a GPU; auto: 8 on a GPU, 1 on a CPU.",
+    ),
     _SEED,
 )
 

@@ -78,6 +78,12 @@ def _load_trainer(specification: str) -> None:
     load_trainer(specification)
 
 
+def _load_unit(specification: str) -> None:
+    from tokimp.contracts.registry import load_unit
+
+    load_unit(specification).validate_parameters()
+
+
 def _load_scorer_class(name: str) -> None:
     from tokimp.contracts.registry import load
 
@@ -89,4 +95,5 @@ ANALYSIS = PluginName("analysis", _load_analysis)
 TASK = PluginName("task", _load_task)
 OBJECTIVE = PluginName("objective", _load_objective)
 TRAINER = PluginName("trainer", _load_trainer)
+UNIT = PluginName("unit", _load_unit)
 BACKEND = PluginName("backend", _load_scorer_class)

@@ -22,6 +22,7 @@ _USES = {
     "categorizers": "tokimp analyze RUN structure:categorizer={}",
     "tasks": "tokimp evaluate {}",
     "trainers": "--trainer {}",
+    "units": "--unit {}",
 }
 
 

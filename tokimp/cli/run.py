@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokimp.cli.model_preparation import prepare_model
 from tokimp.cli.progress_bar import progress_bar
+from tokimp.cli.shown_warnings import warnings_shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +30,8 @@ def run(
     objective: str,
     unit: Any,
     prompt_format: Any,
+    think_tags: tuple[str, str] | None,
+    wrong_answers: str | None,
     limit: int | None,
     record_format: str,
     split: str,
@@ -36,6 +39,7 @@ def run(
     trust_remote_code: bool,
     keep_calculator: bool,
     skip_bad: bool,
+    chains_at_once: Any,
 ) -> xr.DataTree:
     """Rank chains as the options say.
 
@@ -66,7 +70,7 @@ def run(
     )
     prepare_model(model, backend)
     scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-    with progress_bar(doing) as progress:
+    with warnings_shown(), progress_bar(doing) as progress:
         return compare(
             loaded,
             scorer,
@@ -74,8 +78,11 @@ def run(
             objective=objective,
             unit=unit,
             prompt_format=prompt_format,
+            think_tags=think_tags,
+            wrong_answers=wrong_answers,
             out=out,
             skipped=skipped,
             seed=seed,
+            chains_at_once=chains_at_once,
             progress=progress,
         )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 
@@ -18,11 +18,9 @@ from tokimp.chains.template_clock import TEMPLATE_DATE
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.chains.units import token_categories
 from tokimp.compare.assembly import build_result
-from tokimp.compare.cell import Cell, UnprunedLogprobs
+from tokimp.compare.cells import Cells, resolve_chains_at_once
 from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
 from tokimp.compare.journal import Journal
-from tokimp.compare.remaining_time import RemainingTime
-from tokimp.compare.run_cell import run_cell, score_unpruned
 from tokimp.compare.wrong_answers import check_way, draw_by_model
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.estimator import ImportanceEstimator
@@ -57,6 +55,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     wrong_answers: str | None = None,
     skipped: list[SkippedRecord] | None = None,
     seed: int = 0,
+    chains_at_once: int | Literal["auto"] = "auto",
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.DataTree:
     """Let every estimator rank the reasoning of every chain.
@@ -91,6 +90,9 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         The seed of everything random, from 0 to 2**32 - 1. Each cell starts from a seed made of this one, the chain's
         id and the estimator's label, so that no cell depends on what ran before it. The caller's generators are left
         as they were.
+    chains_at_once
+        How many chains each estimator is asked about side by side, so that what they ask of the model goes through it
+        together. ``"auto"``: as many as the scorer reads best; 1 on a CPU.
     progress
         Called after every finished cell.
 
@@ -118,6 +120,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     """
     check_seed(seed)
     check_scorer_type(scorer)
+    at_once = resolve_chains_at_once(chains_at_once, scorer)
     check_way(wrong_answers, scorer)
     loaded = load_estimators(estimators, scorer)
     loaded_objective = load_objective(objective)
@@ -148,6 +151,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         **({} if think_tags is None else {"think_tags": list(think_tags)}),
         **({} if wrong_answers is None else {"wrong_answers": wrong_answers}),
         "seed": seed,
+        # What is read together can change last bits, so a run that is continued reads together what it did before.
+        **({} if at_once == 1 else {"chains_at_once": at_once}),
         "estimators": estimator_identities(loaded),
         "chains": [chain_identity(chain) for chain in usable],
         "versions": versions(scorer),
@@ -164,9 +169,16 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
                 return tokens
 
             usable = draw_by_model(usable, scorer, seed, journal, tokenize)
-        unpruned, cells = _run_cells(
-            usable, scorer, loaded, loaded_objective, journal=journal, seed=seed, progress=progress
-        )
+        unpruned, cells = Cells(
+            usable,
+            scorer,
+            loaded,
+            loaded_objective,
+            journal=journal,
+            seed=seed,
+            chains_at_once=at_once,
+            progress=progress,
+        ).run()
     return build_result(
         chains=usable,
         categories=[token_categories(chain.chain, chain.reasoning_offsets) for chain in usable],
@@ -181,55 +193,6 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             "created": created,
         },
     )
-
-
-def _run_cells(
-    chains: Sequence[TokenizedChain],
-    scorer: Scorer,
-    estimators: Sequence[ImportanceEstimator],
-    objective: Objective,
-    *,
-    journal: Journal | None,
-    seed: int,
-    progress: Callable[[Progress], None] | None,
-) -> tuple[list[UnprunedLogprobs], list[list[Cell]]]:
-    """Return the log-probabilities of each chain, [chain], and the cells, [chain][estimator], stored or computed."""
-    remaining = RemainingTime(chains, estimators)
-    # A label is put together anew from the parameters each time it is asked for.
-    labels = [estimator.label for estimator in estimators]
-    tokens_forwarded = 0
-    unpruned: list[UnprunedLogprobs] = []
-    cells: list[list[Cell]] = []
-    for index, chain in enumerate(chains):
-        logprobs = journal.unpruned(index) if journal else None
-        if logprobs is None:
-            logprobs = score_unpruned(chain, scorer)
-            if journal:
-                journal.store_unpruned(index, logprobs)
-        unpruned.append(logprobs)
-        cells.append([])
-        for column, estimator in enumerate(estimators):
-            stored = journal.cell(index, column) if journal else None
-            cell = stored or run_cell(chain, scorer, estimator, objective, seed=seed)
-            if journal and stored is None:
-                journal.store_cell(index, column, cell)
-            cells[-1].append(cell)
-            # Running sums: to add up all cells again after each one would take quadratic time.
-            tokens_forwarded += cell.tokens_forwarded
-            remaining.add(index, column, cell)
-            if progress:
-                progress(
-                    Progress(
-                        done=index * len(estimators) + column + 1,
-                        total=len(chains) * len(estimators),
-                        chain_id=chain.id,
-                        estimator=labels[column],
-                        kept=stored is not None,
-                        tokens_forwarded=tokens_forwarded,
-                        seconds_left=remaining.seconds_left(),
-                    )
-                )
-    return unpruned, cells
 
 
 def _attributes(

@@ -19,6 +19,7 @@ from tokimp.contracts.kinds import (
     OBJECTIVES,
     TASKS,
     TRAINERS,
+    UNITS,
     Description,
     Kind,
     check_plugin,
@@ -29,6 +30,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.specification import parse_specification
 from tokimp.contracts.task import Task
 from tokimp.contracts.trainer import Trainer
+from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import PluginError
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "load_objective",
     "load_task",
     "load_trainer",
+    "load_unit",
     "names",
     "parse_specification",
     "plugin_identity",
@@ -55,6 +58,7 @@ __all__ = [
     "register_scorer",
     "register_task",
     "register_trainer",
+    "register_unit",
     "singular",
 ]
 
@@ -95,6 +99,11 @@ def register_task(name: str | None = None) -> Callable[[C], C]:
 def register_trainer(name: str | None = None) -> Callable[[C], C]:
     """Register a trainer class under `name` in this process (entry point: ``tokimp.trainers``)."""
     return registering("trainers", name)
+
+
+def register_unit(name: str) -> Callable[[C], C]:
+    """Register a unit splitter's class under `name` in this process (entry point: ``tokimp.units``)."""
+    return registering("units", name)
 
 
 def load_estimator(specification: str | ImportanceEstimator) -> ImportanceEstimator:
@@ -168,6 +177,17 @@ def load_trainer(specification: str | Trainer) -> Trainer:
         If the name is unknown or a parameter is not one of the trainer's.
     """
     return _instance(TRAINERS, specification)
+
+
+def load_unit(specification: str | UnitSplitter) -> UnitSplitter:
+    """Return a unit splitter for ``word``, ``sentence:language=de`` or ``module:Class``; an instance is passed through.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or a parameter is not one of the unit's.
+    """
+    return _instance(UNITS, specification)
 
 
 def _instance(description: Description[P], specification: str | P, **more: Any) -> P:

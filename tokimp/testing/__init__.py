@@ -7,6 +7,7 @@ from tokimp.testing.scorer_checks import check_scorer
 from tokimp.testing.smollm2 import smollm2_folder
 from tokimp.testing.task_checks import check_task
 from tokimp.testing.toy_scorer import AdditiveScorer, CharacterTokenizer, toy_chain
+from tokimp.testing.unit_checks import check_units
 
 __all__ = [
     "AdditiveScorer",
@@ -16,6 +17,7 @@ __all__ = [
     "check_objective",
     "check_scorer",
     "check_task",
+    "check_units",
     "smollm2_folder",
     "toy_chain",
 ]

@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import tokenize_chain
-from tokimp.chains.units import Unit
 from tokimp.compare.run_cell import run_cell
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Answer, Joint, Objective
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError
 from tokimp.testing.parameter_checks import built, check_parameters, check_requires, expect
 from tokimp.testing.required_only import RequiredOnly
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
-_TEXTS: tuple[tuple[str, str, Unit], ...] = (
+_TEXTS: tuple[tuple[str, str, str], ...] = (
     ("one unit", "a", "token"),
     ("many tokens", "so 12 - 5 = 7, and 7 + 30 = 37 it is.", "token"),
     ("all tokens alike", "aaaaa", "token"),

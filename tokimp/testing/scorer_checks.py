@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import UnsupportedError

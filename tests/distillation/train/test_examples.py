@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.distillation.students import CHAINS
 from tokimp.chains.datasets import SkippedRecord
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.trainer import TrainingExample
 from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.errors import TrainingError

@@ -8,7 +8,7 @@ import pytest
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import demo_chains
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.loading import load_scorer
 from tokimp.models.writing.transformers_engine import TransformersEngine

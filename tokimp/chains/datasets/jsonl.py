@@ -7,6 +7,7 @@ from typing import Any
 
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.datasets.records import ChainFormat, Record
+from tokimp.chains.think_tags import inside_think_tags
 
 
 class JsonlChains(ChainFormat):
@@ -14,8 +15,10 @@ class JsonlChains(ChainFormat):
 
     Fields that may be missing are the texts ``gold``, ``system`` and ``wrong_answer``; ``category``, a list of
     ``{"start": 0, "end": 3, "label": "symbolic_math"}`` over the characters of the reasoning; and ``filler``, a list of
-    ``{"start": 0, "end": 14}`` that marks text known to be of no use for the answer. Texts are kept as they are. Other
-    fields are ignored.
+    ``{"start": 0, "end": 14}`` that marks text known to be of no use for the answer. Thinking tags around the whole
+    reasoning (``<think>...</think>``) are taken off, with the white space beside them: a prompt format writes the
+    model's own. Spans count characters of the field as it is written, tags included. Other texts are kept as they are,
+    and other fields are ignored.
     """
 
     name = "jsonl"
@@ -32,18 +35,36 @@ class JsonlChains(ChainFormat):
     def chain(self, record: Record, part: str, *, keep_calculator: bool) -> Chain:
         """Return the record's chain."""
         chain_id = record.text("id", self.chain_id(record, part))
+        written = record.text("reasoning", chain_id)
+        category, filler = _category(record, chain_id), _filler(record, chain_id)
+        start, end = inside_think_tags(written)
+        if (start, end) != (0, len(written)):
+            category = tuple(
+                CategorySpan(*inner, span.label)
+                for span in category
+                for inner in _within(span.start, span.end, start, end)
+            )
+            filler = filler and tuple(inner for span in filler for inner in _within(*span, start, end))
         return Chain(
             id=chain_id,
             question=record.text("question", chain_id),
-            reasoning=record.text("reasoning", chain_id),
+            reasoning=written[start:end],
             answer=record.text("answer", chain_id),
             gold=record.optional_text("gold", chain_id),
             system=record.optional_text("system", chain_id),
             wrong_answer=record.optional_text("wrong_answer", chain_id),
-            category=_category(record, chain_id),
-            filler=_filler(record, chain_id),
+            category=category,
+            filler=filler,
             source=record.where,
         )
+
+
+def _within(first: int, last: int, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """Return the part of a span that lies from `start` to `end`, counted from `start`; none if no part does."""
+    if first < 0 or last <= first:
+        return ((first, last),)
+    inner = max(first, start) - start, min(last, end) - start
+    return (inner,) if inner[0] < inner[1] else ()
 
 
 def _category(record: Record, chain_id: str) -> tuple[CategorySpan, ...]:

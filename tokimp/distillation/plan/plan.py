@@ -14,10 +14,9 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.chains.units import Unit
 from tokimp.contracts.checked_fields import KNOWN_FIELDS_ONLY, Allowed, mistake_in, raises
 from tokimp.contracts.constraints import Number, Optional, Text, WholeNumber
-from tokimp.contracts.registry import load_estimator, load_objective, load_task, load_trainer
+from tokimp.contracts.registry import load_estimator, load_objective, load_task, load_trainer, load_unit
 from tokimp.contracts.train_settings import Count, CountOrNone, Seed, TrainSettings, Truth
 from tokimp.distillation.ask.sample import sample as sample_chains
 from tokimp.distillation.ask.share_interval import Interval
@@ -209,7 +208,7 @@ class Plan:
     test: Annotated[QuestionSet, _with_split("test")] = QuestionSet("test")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_in_order)] = (0,)
     pruners: Annotated[tuple[ModelSpec, ...], _none_if_null, AfterValidator(_with_different_names)] = ()
-    unit: Unit = "token"
+    unit: Annotated[str, Allowed(Text("the name of a unit")), usable(load_unit)] = "token"
     prompt_format: PromptFormat = "auto"
     sample: Annotated[SampleArguments, _empty_if_null, AfterValidator(_no_more_a_round_than_in_all)] = field(
         default_factory=SampleArguments

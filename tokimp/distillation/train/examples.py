@@ -10,7 +10,7 @@ from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.questions import question_key
-from tokimp.chains.tokenization import tokenize_chain
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.trainer import TrainingExample
 from tokimp.errors import TokenizationError, TrainingError
 

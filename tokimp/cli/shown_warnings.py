@@ -1,0 +1,23 @@
+"""tokimp's own warnings on the command line, where those of the libraries below it are silent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tokimp.cli.lines import echo
+from tokimp.errors import TokimpWarning
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Write each warning of tokimp as one line on standard error while the block runs."""
+
+    def show(message: Warning | str, *_place: object, **_source: object) -> None:
+        echo(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TokimpWarning)
+        warnings.showwarning = show
+        yield
