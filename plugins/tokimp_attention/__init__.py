@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,10 +16,11 @@ from tokimp.contracts.constraints import ListOf, OneOf, Optional, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.errors import EstimatorError
 
 __all__ = ["Attention"]
 
-QUERIES = ("answer", "last", "later")
+QUERIES = ("answer", "value", "last", "later")
 WEIGHTS = ("pattern", "value_norm", "rollout")
 AGGREGATES = ("mean", "max")
 
@@ -38,12 +41,15 @@ class Attention(ImportanceEstimator):
 
         - ``answer``: the positions that answer tokens are predicted from. The first is the last reasoning token
           itself, so that token's attention to itself counts.
+        - ``value``: those of them that the value is predicted from, such as ``18`` of ``#### 18``
+          (`TokenizedChain.answer_value`): the counterpart of the objective ``answer_value``. What is predicted from the
+          others is how the answer is set and where it ends.
         - ``last``: the last of these, from which the last answer token is predicted. If the prompt format closes the
           turn, that token belongs to the closing, and the query has seen the whole answer.
         - ``later``: every later position that can see the token, also in its own unit and in the answer. The mean is
           over these positions only. An early token therefore gains nothing from having many of them, and a token
-          outside a sliding window loses nothing. A position can see a token if some head of the layer gives it a weight
-          above 0.
+          outside a sliding window loses nothing. What a position can see is what the layer's mask allows. A weight that
+          is too small for float32 counts as 0.
     weights
         - ``pattern``: the softmax weights.
         - ``value_norm``: each weight times the norm of the vector it moves (Kobayashi et al. 2020, "Attention is not
@@ -78,7 +84,7 @@ class Attention(ImportanceEstimator):
 
     def __init__(
         self,
-        query: Literal["answer", "last", "later"] = "answer",
+        query: Literal["answer", "value", "last", "later"] = "answer",
         weights: Literal["pattern", "value_norm", "rollout"] = "pattern",
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
@@ -102,20 +108,27 @@ class Attention(ImportanceEstimator):
         Raises
         ------
         EstimatorError
-            If a parameter is not allowed, or names a head that the model does not have.
+            If a parameter is not allowed, or names a head that the model does not have; or, for ``value``, if the
+            chain's answer gives no value.
         """
         self.validate_parameters()
+        if self.query == "value" and chain.answer_value is None:
+            raise EstimatorError(
+                f"{chain.chain.where}: attention:query=value needs an answer that gives a value, and "
+                f"{chain.chain.answer[:40]!r} gives none; mend it, or use query=answer"
+            )
+        # Only the mean over later positions has to know what each of them can see.
+        read = partial(scorer.attention, hidden=math.nan) if self.query == "later" else scorer.attention
         if self.weights == "rollout":
-            mixed = scorer.attention(chain, layers=self.layers, reduce=lambda layer: self._heads(layer).mean(dim=0))
+            mixed = read(chain, layers=self.layers, reduce=lambda layer: self._heads(layer).mean(dim=0))
             rollout = torch.from_numpy(roll_out(mixed))
             received: FloatArray = attention_received(rollout[None], chain, self.query).numpy()[None]
         else:
-            received = scorer.attention(
+            received = read(
                 chain,
                 weights=self.weights,
                 layers=self.layers,
-                # Heads are chosen last: which positions can see a token is decided on all of them.
-                reduce=lambda layer: self._heads(attention_received(layer, chain, self.query)),
+                reduce=lambda layer: attention_received(self._heads(layer), chain, self.query),
             )
         per_unit = sum_over_units(chain, received)
         return Importance(per_unit.max(axis=(0, 1)) if self.aggregate == "max" else per_unit.mean(axis=(0, 1)))
@@ -135,7 +148,8 @@ def attention_received(weights: torch.Tensor, chain: TokenizedChain, query: str)
     Parameters
     ----------
     weights
-        The attention weights of one layer over the whole sequence, [head, query, key].
+        The attention weights of one layer over the whole sequence, [head, query, key]; for ``later``, NaN where a
+        position cannot see another.
     chain
         The chain that the sequence belongs to.
     query
@@ -145,19 +159,28 @@ def attention_received(weights: torch.Tensor, chain: TokenizedChain, query: str)
     columns = weights[:, :, start:stop]
     if query == "answer":
         return columns[:, stop - 1 : len(chain) - 1].mean(dim=1)
+    if query == "value" and chain.answer_value is not None:
+        # Each token is predicted from the position before it.
+        begin, end = (stop + index - 1 for index in chain.answer_value)
+        return columns[:, begin:end].mean(dim=1)
     if query == "last":
         return columns[:, len(chain) - 2]
     rows = torch.arange(len(chain), device=weights.device)
     later = rows[:, None] > rows[start:stop]
-    can_see = (columns > 0).any(dim=0) & later
-    return (columns * can_see).sum(dim=1) / can_see.sum(dim=0).clamp(min=1)
+    can_see = ~columns.isnan() & later
+    return columns.where(can_see, 0).sum(dim=1) / can_see.sum(dim=1).clamp(min=1)
 
 
 def roll_out(attention: FloatArray) -> FloatArray:
-    """Follow attention through the layers: [layer, query, key] to [query, key], float64 (Abnar and Zuidema, eq. 1)."""
+    """Follow attention through the layers: [layer, query, key] to [query, key], float64 (Abnar and Zuidema, eq. 1).
+
+    NaN stands for a pair that a layer hides. It stays NaN where no layer leads from the one position to the other.
+    """
     identity = np.eye(attention.shape[-1])
-    rollout = identity
+    rollout, reached = identity, identity > 0
     for layer in attention.astype(np.float64):
-        mixed = 0.5 * layer + 0.5 * identity
+        mixed = 0.5 * np.nan_to_num(layer) + 0.5 * identity
         rollout = mixed / mixed.sum(axis=-1, keepdims=True) @ rollout
-    return rollout
+        # Each position reaches itself, through the residual stream.
+        reached = ((~np.isnan(layer)).astype(np.float64) + identity) @ reached > 0
+    return np.where(reached, rollout, np.nan) if np.isnan(attention).any() else rollout

@@ -18,7 +18,8 @@ class Backend(ABC):
     A subclass runs one loaded model, which it owns and may change. It must write `forward` and `forward_embeddings`.
     The rest is optional: a backend that shows attention writes `attention_layers`, `forward_attention`,
     `attention_module` and `output_projection`, one that can take attention away writes `forward_cut`. What is left out,
-    or fails when the scorer tries it on the model, the scorer does not claim to have. A scorer names its backend in `CausalLMScorer.backend_class`.
+    or fails when the scorer tries it on the model, the scorer does not claim to have. A scorer names its backend in
+    `CausalLMScorer.backend_class`.
 
     The keyword arguments ``inputs`` (``past_key_values``, ``use_cache``, ``logits_to_keep``) are meant for the model
     and must reach it unchanged. With ``logits_to_keep`` a model may return the logits of the last positions only.

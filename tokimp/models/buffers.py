@@ -36,9 +36,12 @@ def convert(model: Any, precision: torch.dtype | None) -> None:
     try:
         # Weights take no memory here; buffers are computed.
         with init_empty_weights(include_buffers=False):
-            fresh = dict(_constants(type(model)(model.config)))
+            twin = type(model)(model.config)
     finally:
         torch.set_default_dtype(default)
+    for module in twin.modules():
+        twin._init_weights(module)  # which transformers calls after that, and which computes some buffers again
+    fresh = dict(_constants(twin))
     for name in names:
         if name in fresh and fresh[name].device.type != "meta":
             module_name, _, own_name = name.rpartition(".")

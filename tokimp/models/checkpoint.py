@@ -43,8 +43,8 @@ def check_complete(name: str, config: Any, report: dict[str, Any]) -> None:
         if unexpected:
             parts.append(f"it has {_listed(unexpected)} that the model has no place for")
         raise ScorerError(
-            f"the checkpoint {name!r} does not fit its configuration: {'; '.join(parts)}. Random numbers would take the "
-            "place of what is missing: fetch the model again, or mend its config.json"
+            f"the checkpoint {name!r} does not fit its configuration: {'; '.join(parts)}. Random numbers would take "
+            "the place of what is missing: fetch the model again, or mend its config.json"
         )
     if report.get("error_msgs"):
         reason = " ".join(str(report["error_msgs"]).split())[:300]

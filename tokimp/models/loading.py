@@ -237,7 +237,11 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
     _configuration(name, source, loading)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
-            source, dtype="auto" if precision is None else precision, output_loading_info=True, **loading
+            source,
+            dtype="auto" if precision is None else precision,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # the report names them; the error would not
+            **loading,
         )
     # As for the configuration.
     except Exception as error:
