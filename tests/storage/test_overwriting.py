@@ -47,7 +47,7 @@ def test_a_file_is_itself_by_any_spelling(tmp_path: Path, spelt: Callable[[Path]
     (file.parent / "folder").mkdir(parents=True)
     file.write_text("{}\n", encoding="utf-8")
     other = spelt(file)
-    with pytest.raises(TokimpError, match=r"would be written over, and CHAINS .* choose another --out"):
+    with pytest.raises(TokimpError, match=r"would be written over, and CHAINS .* another place to write to"):
         refuse_overwriting([other], {"CHAINS": str(file)})
     with pytest.raises(TokimpError, match="would be written over"):
         refuse_overwriting([file], {"CHAINS": other})
@@ -81,7 +81,7 @@ def test_a_folder_without_a_run_keeps_what_it_holds(tmp_path: Path) -> None:
     """What a run would replace stays where nothing says that a run made it; its own run may go on."""
     refuse_foreign(tmp_path, ["results.nc"])
     (tmp_path / "results.nc").touch()
-    with pytest.raises(TokimpError, match=r"results\.nc is there already.*run\.json is missing.*another --out"):
+    with pytest.raises(TokimpError, match=r"results\.nc is there already.*run\.json is missing.*another folder"):
         refuse_foreign(tmp_path, ["results.nc"])
     (tmp_path / "run.json").touch()
     refuse_foreign(tmp_path, ["results.nc"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokimp.cli.advice import without_option
 from tokimp.cli.model_preparation import prepare_model
+from tokimp.errors import ChainError
 from tokimp.models.writing.load import Engine, load_engine
 
 if TYPE_CHECKING:
@@ -31,7 +33,11 @@ def ask(
 
     # Questions before the model: a mistake in a file is found before the weights take their time.
     loaded = load_task(task)
-    questions = questions_of(loaded, source, limit=limit, seed=seed, split=split)
+    try:
+        questions = questions_of(loaded, source, limit=limit, seed=seed, split=split)
+    except ChainError as error:
+        # A task reads every record; --skip-bad is about questions that are too long for the model.
+        raise type(error)(without_option(str(error), "--skip-bad")) from error
     prepare_model(model)
     return (
         loaded,

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from tokimp.cli.advice import fitting_advice
 from tokimp.cli.interrupts import Interrupted
 from tokimp.cli.lazy_command import LazyCommand
+from tokimp.errors import TokimpError
 
 COMMANDS = [
     LazyCommand("analyze", "tokimp.cli.analyze:analyze", "Analyse a finished comparison; write numbers and a figure."),
@@ -27,11 +29,16 @@ COMMANDS = [
 
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; Ctrl-C during it is raised as `Interrupted`."""
+        """Run a command; Ctrl-C during it is raised as `Interrupted`, and no error advises an option that it lacks."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise Interrupted from interrupt
+        except TokimpError as error:
+            command = self.commands.get(ctx.invoked_subcommand or "")
+            if isinstance(command, LazyCommand):
+                error.args = (fitting_advice(str(error), command.command), *error.args[1:])
+            raise
 
 
 @click.group(

@@ -49,7 +49,7 @@ def refuse_overwriting(written: Iterable[Path], read: Mapping[str, Named]) -> No
             for target in targets:
                 if any(_same(place, target) for place in (file, *_folders_above(file))):
                     raise TokimpError(
-                        f"{target} would be written over, and {what} ({source}) is read from it; choose another --out"
+                        f"{target} would be written over, and {what} ({source}) is read from it; choose another place to write to (--out)"
                     )
 
 
@@ -71,7 +71,7 @@ def refuse_foreign(folder: Path, made: Iterable[str], *, manifest: str = "run.js
         if _exists(folder / name):
             raise TokimpError(
                 f"{folder / name} is there already, and {folder} holds no run that made it ({manifest} is missing): "
-                "it would be replaced; choose another --out, or move it away"
+                "it would be replaced; choose another folder (--out), or move it away"
             )
 
 
