@@ -31,8 +31,8 @@ _OPTION = re.compile(r"^\s*\(?([A-Z])[.):]\s", re.MULTILINE)
 _DIGITS = re.compile(r"([0-9][0-9,]*)(?:\.([0-9]+))?|\.([0-9]+)")
 _TRIES = 100
 _RESPONSES = 16
-# Whether the model reads the reasoning, and at which temperature it writes. The first is what it thinks. A model that is
-# sure of its answer writes no other, or one that makes no sense at high temperatures: then it guesses before it reasons.
+# Whether the model reads the reasoning, and at which temperature it writes. The first is what it thinks. A model that
+# is sure of its answer writes no other, and nonsense at high temperatures; then it guesses before it reasons.
 _ASKED = ((True, 1.0), (True, 2.0), (False, 1.0), (False, 2.0))
 
 
@@ -77,9 +77,9 @@ def draw_by_model(
     """Return the chains, each with the model's own second choice as its wrong answer where it had none.
 
     The model goes on after the whole reasoning and what opens the value, 16 times at temperature 1. Its second choice
-    is the value that it writes most often among those that are known to differ from the chain's, and are not right. Next
-    to a number only a number with the same unit counts, next to a letter a letter. Where there is none, since the model
-    is sure of its first choice, it writes at temperature 2, and then without having read the reasoning.
+    is the value that it writes most often among those that are known to differ from the chain's, and are not right.
+    Next to a number only a number with the same unit counts, next to a letter a letter. Where there is none, since the
+    model is sure of its first choice, it writes at temperature 2, and then without having read the reasoning.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _other_option(chain: Chain, parts: AnswerParts, generator: np.random.Generat
     if not others:
         raise ObjectiveError(
             f"{chain.where}: no other option can be drawn: the answer gives {parts.value[:40]!r}, and the question has "
-            f"the options {', '.join(letters) or '(none)'}; use --wrong-answers number or model"
+            f"the options {', '.join(letters) or '(none)'}; use number or model (--wrong-answers)"
         )
     return str(generator.choice(others))
 
@@ -171,7 +171,7 @@ def _other_number(chain: Chain, parts: AnswerParts, generator: np.random.Generat
     if digits is None or read_quantity(plain_form(parts.value)) is None:
         raise ObjectiveError(
             f"{chain.where}: no other number can be drawn, since the answer's value {parts.value[:40]!r} is none; use "
-            "--wrong-answers option or model"
+            "option or model (--wrong-answers)"
         )
     whole, decimals = (digits[1] or "").replace(",", ""), digits[2] or digits[3] or ""
     for _ in range(_TRIES):

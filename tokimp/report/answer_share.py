@@ -21,9 +21,9 @@ def value_share(result: xr.DataTree) -> float:
 def answer_share_warning(result: xr.DataTree) -> str:
     """Return a sentence where a run preserves ``answer`` and most of it is not the value; empty otherwise."""
     share = value_share(result)
-    if result.attrs["objective"] != "answer" or not share < 0.5:  # noqa: PLR2004 - most of it
+    if result.attrs["objective"] != "answer" or not share < 0.5:
         return ""
     return (
         f"warning: only {share:.0%} of log P(answer) is the answer's value, the rest is what opens it and what ends the "
-        "turn; --objective answer_value measures the value alone"
+        "turn; the objective answer_value measures the value alone"
     )

@@ -49,7 +49,7 @@ def add_analysis(analyzed: xr.DataTree, name: str, path: Path) -> xr.DataTree:
         if not same_numbers(stored, analyzed):
             raise ResumeError(
                 f"{path} holds other numbers than those that were analyzed; it was changed meanwhile, or is another "
-                "run's: analyze it again, or choose another --out"
+                "run's: analyze it again, or write to another file (--out)"
             )
         for node_name, node in analyzed[_ANALYSES].children.items():
             # Beside the new node, one of an earlier version may have got another name.
