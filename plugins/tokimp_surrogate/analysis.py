@@ -21,6 +21,7 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, Text, TrueOrFalse, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import chain_ids
 from tokimp_surrogate.crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp_surrogate.features import KINDS, FeatureSpace, attention_features
@@ -258,11 +259,12 @@ class Surrogate(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return correlations of every target and model, and which features carry the perceptron."""
-        return [surrogate_table(result), *group_table(result)]
+        name = stored_name(result, self)
+        return [surrogate_table(result, node_name=name), *group_table(result, node_name=name)]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return held-out predictions beside what is predicted, and the drops by group of features."""
-        return draw_surrogate(result)
+        return draw_surrogate(result, node_name=stored_name(result, self))
 
 
 def _has(target: Target) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from tokimp.report.figure_style import COLOURS, PAPER, finish
 from tokimp.report.number_texts import chains_text, few_chains, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 _MODELS = {
     "mlp": "attention, perceptron",
@@ -23,10 +23,10 @@ _MODELS = {
 _SCOPES = {"pooled": "all units", "within": "within chains"}
 FEWEST_TO_LEARN_FROM = 20
 MOST_LAYERS = 10
-_IN_NATS = {"joint", "answer", "reasoning", "contrast"}
+_IN_NATS = {"joint", "answer", "answer_value", "reasoning", "contrast"}
 
 
-def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
+def surrogate_table(result: xr.DataTree, measure: str = "pearson", *, node_name: str = "surrogate") -> Table:
     """Return a table of the correlations of held-out predictions with targets, one row a model and target.
 
     Parameters
@@ -35,13 +35,15 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
         A result with the node ``/analysis/surrogate``.
     measure
         ``pearson`` or ``spearman``.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "surrogate")
+    node = analysis_node(result, node_name)
     intervals = "" if few_chains(int(node["chains_used"].max())) else f"; {node.attrs['confidence']:.0%} intervals"
     table = new_table(
         f"Surrogate: {'Pearson' if measure == 'pearson' else 'Spearman'} correlation on held-out chains "
@@ -81,18 +83,25 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson") -> Table:
     return keep_words_whole(table)
 
 
-def group_table(result: xr.DataTree) -> list[Table]:
+def group_table(result: xr.DataTree, *, node_name: str = "surrogate") -> list[Table]:
     """Return a table of what the perceptron's correlation loses if a group of features is shuffled.
 
     It has one row a group and target: every kind of feature, and of many layers those with the greatest loss within
     chains. The list is empty if no group was shuffled.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "surrogate")
+    node = analysis_node(result, node_name)
     if "group_drop" not in node:
         return []
     table = new_table("Surrogate: what Pearson's correlation loses where the features of a group are shuffled")
@@ -133,15 +142,22 @@ def _groups_to_show(of_target: xr.Dataset) -> list[str]:
     return [group for group in groups if group not in layers or group in shown]
 
 
-def draw_surrogate(result: xr.DataTree) -> Figure:
+def draw_surrogate(result: xr.DataTree, *, node_name: str = "surrogate") -> Figure:
     """Draw held-out predictions against the values of each target, and the drops of the groups of features.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "surrogate")
+    node = analysis_node(result, node_name)
     targets = [str(target) for target in node["target"].to_numpy()]
     has_groups = "group_drop" in node
     columns = 3 if has_groups else 2

@@ -87,7 +87,8 @@ def summarise(
             r_squared[row, column] = 1 - float(error), 1 - float(high), 1 - float(low)
             # The mean tells no units apart; its small differences between folds are no prediction.
             if model != "mean":
-                association = associate(chains.target, predictions, resampling, testing.minimum_units)
+                places = [np.flatnonzero(known) for known in chains.known]
+                association = associate(chains.target, predictions, places, resampling, testing.minimum_units)
                 correlation[row, column] = association.values
                 by_chain[row, column][..., list(chains.index)] = association.by_chain
         if groups:

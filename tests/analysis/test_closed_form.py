@@ -13,6 +13,7 @@ import xarray as xr
 import tokimp as ti
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.contracts.objective import Answer, Joint, Objective
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -52,7 +53,7 @@ def analysed(name: str, **parameters: Any) -> xr.Dataset:
     """Return the node of an analysis of the result for the answer."""
     result = compared(Answer())
     tree = ti.analyze(result, name, scorer=SCORER, chains=chains(), **{"n_resamples": 10, **parameters})
-    return tree[f"analysis/{name}"].to_dataset()
+    return analysis_node(tree, name)
 
 
 def test_methods_that_find_the_truth_agree() -> None:

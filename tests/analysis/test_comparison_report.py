@@ -14,6 +14,7 @@ from rich.console import Console
 
 from tokimp.analysis.comparison_report import print_report
 from tokimp.analysis.run import analyze
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 
 
@@ -46,7 +47,7 @@ def test_no_width_cuts_anything_off(width: int) -> None:
     assert "…" not in text
     for label in tree["estimator"].to_numpy().tolist():
         assert len(re.findall(rf"(?<!\S){re.escape(label)}(?!\S)", text)) >= 5  # in two pairs, twice, and by its cost
-    node = tree["analysis/agreement"].to_dataset()
+    node = analysis_node(tree, "agreement")
     for partial in (False, True):
         for one, other in combinations(node["estimator"].to_numpy().tolist(), 2):
             pair = node.sel(partial=partial, estimator=one, other=other)

@@ -22,6 +22,7 @@ from tokimp.contracts.objective import Joint
 from tokimp.contracts.registry import plugins
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.schema import validate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
@@ -146,7 +147,7 @@ class Analysed:
 
     def node(self, result: xr.DataTree, chains: Sequence[TokenizedChain]) -> xr.Dataset:
         """Return what it found."""
-        return self.tree(result, chains)[f"analysis/{self.name}"].to_dataset()
+        return analysis_node(self.tree(result, chains), self.name)
 
     def shown(self, tree: xr.DataTree) -> None:
         """Check that what was found goes through a file, and has tables and a figure."""
@@ -251,7 +252,7 @@ def test_a_single_chain(analysed: Analysed) -> None:
     if refuses(analysed, {"surrogate": "1 chains have 'deleted:leave_one_out', too few"}, result, chains):
         return
     tree = analysed.tree(result, chains)
-    node = tree[f"analysis/{analysed.name}"].to_dataset()
+    node = analysis_node(tree, analysed.name)
     assert finite_in(node)
     for name in node.data_vars:
         if str(name).endswith(("low", "high")) and not str(name).startswith("uniform"):
@@ -267,7 +268,7 @@ def test_chains_of_a_single_unit(analysed: Analysed) -> None:
     if refuses(analysed, said, result, chains):
         return
     tree = analysed.tree(result, chains)
-    node = tree[f"analysis/{analysed.name}"].to_dataset()
+    node = analysis_node(tree, analysed.name)
     # Pooled over chains, units correlate though each is alone in its chain.
     alone = node.sel(scope="within") if "scope" in node.dims else node
     for name in ("correlation", "mean_rank", "overlap"):
@@ -283,7 +284,7 @@ def test_constant_importances(analysed: Analysed) -> None:
     chains = [chain(number) for number in range(5)]
     constant: Estimate = lambda chain: Importance(np.zeros(len(chain.units)))  # noqa: E731 - the shape of its neighbours
     tree = analysed.tree(compared(chains, estimates={"mine": constant, "leave_one_out": constant}), chains)
-    node = tree[f"analysis/{analysed.name}"].to_dataset()
+    node = analysis_node(tree, analysed.name)
     if analysed.name in {"agreement", "agreement_within"}:
         assert np.isnan(node["mean"].sel(estimator="mine")).all()
     elif analysed.name == "agreement_between":
@@ -336,7 +337,7 @@ def test_an_estimator_that_covers_no_chain(analysed: Analysed) -> None:
     for index in range(5):
         result = silenced(result, index, "mine")
     tree = analysed.tree(result, chains)
-    node = tree[f"analysis/{analysed.name}"].to_dataset()
+    node = analysis_node(tree, analysed.name)
     assert finite_in(node)
     for along in ("estimator", "common", "predictor"):
         if along in node.dims:

@@ -10,20 +10,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.analysis.agreement.report import agreement_table
+from tokimp.report.answer_share import answer_share_warning
 from tokimp.report.tables import cost_table, diagnostics_table, summary_line
 from tokimp.report.terminal import console_for, print_whole, table_widths
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 
-def print_report(result: xr.DataTree, console: Console | None = None) -> None:
+def print_report(result: xr.DataTree, console: Console | None = None, *, agreement: str = "agreement") -> None:
     """Print a summary, the agreement tables, the costs, and the diagnostics if there are any.
 
     Parameters
     ----------
     result
-        A result; with two or more estimators it must have the node ``/analysis/agreement``.
+        A result; with two or more estimators it must have a node of the analysis ``agreement``.
     console
         Console to print to; standard output by default.
+    agreement
+        Name of that node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
@@ -36,22 +39,26 @@ def print_report(result: xr.DataTree, console: Console | None = None) -> None:
         tables.append(diagnostics)
     agreements: list[Table] = []
     if result.sizes["estimator"] > 1:
-        agreements = [agreement_table(result, partial=partial) for partial in (False, True)]
+        agreements = [agreement_table(result, partial=partial, node_name=agreement) for partial in (False, True)]
     console = console or console_for([*agreements, *tables])
     console.print(escape(summary_line(result)), highlight=False)
     for record in json.loads(result.attrs["skipped"]):
         console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
+    if warning := answer_share_warning(result):
+        console.print(escape(warning), highlight=False)
     for partial, table in zip((False, True), agreements, strict=False):
-        _print_agreement(console, result, table, partial=partial)
+        _print_agreement(console, result, table, partial=partial, node_name=agreement)
     for table in tables:
         print_whole(console, table)
 
 
-def _print_agreement(console: Console, result: xr.DataTree, table: Table, *, partial: bool) -> None:
+def _print_agreement(console: Console, result: xr.DataTree, table: Table, *, partial: bool, node_name: str) -> None:
     """Print an agreement table, in several tables if the console is too narrow for all measures."""
     if table_widths(console, table).minimum <= console.width:
         print_whole(console, table)
         return
-    measures = analysis_node(result, "agreement")["measure"].to_numpy().tolist()
+    measures = analysis_node(result, node_name)["measure"].to_numpy().tolist()
     for begin in range(0, len(measures), 2):
-        print_whole(console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2]))
+        print_whole(
+            console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2], node_name=node_name)
+        )

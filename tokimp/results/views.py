@@ -1,4 +1,4 @@
-"""Views of a result: a chain as a table, its top units, its text at a keep ratio, the node of an analysis."""
+"""Views of a result: a chain as a table, its top units, its text at a keep ratio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from tokimp.chains.arrays import IntArray
-from tokimp.errors import EstimatorError, SchemaError
+from tokimp.errors import EstimatorError
 from tokimp.results.by_chain import one_chain
 
 
@@ -153,19 +153,6 @@ def pruned_text(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: fl
     if len(starts) - 1 not in kept:
         is_dropped[covered:] = True
     return "".join(character for character, dropped in zip(reasoning, is_dropped, strict=True) if not dropped)
-
-
-def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
-    """Return the node that an analysis added to a result.
-
-    Raises
-    ------
-    SchemaError
-        If the analysis has not been run on the result.
-    """
-    if f"/analysis/{name}" not in result.groups:
-        raise SchemaError(f"the result has no {name} yet; run tokimp.analyze(result, {name!r}) on it first")
-    return result[f"analysis/{name}"].to_dataset()
 
 
 def _row(chain: xr.Dataset, estimator: str) -> int:

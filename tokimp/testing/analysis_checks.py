@@ -20,6 +20,7 @@ from tokimp.contracts.analysis import Analysis
 from tokimp.contracts.objective import Joint, Objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import TokimpError
+from tokimp.results.analysis_nodes import node_name
 from tokimp.results.io import load, save
 from tokimp.testing.parameter_checks import built, check_parameters, check_requires, expect
 from tokimp.testing.required_only import RequiredOnly
@@ -117,7 +118,7 @@ class _Case:
 
     def node(self, analyzed: xr.DataTree) -> xr.Dataset:
         """Return what the analysis gave, without what it cost."""
-        stored: Any = analyzed[f"analysis/{self.analysis.name}"]
+        stored: Any = analyzed[f"analysis/{node_name(self.analysis)}"]
         node: xr.Dataset = stored.to_dataset(inherit=False)
         node.attrs = {name: value for name, value in node.attrs.items() if name not in _COSTS}
         return node

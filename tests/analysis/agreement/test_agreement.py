@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,8 @@ from scipy import stats
 
 from tokimp.analysis.agreement.agreement import MEASURES, Agreement
 from tokimp.analysis.run import analyze
-from tokimp.analysis.statistics.rank_measures import (
-    chance_overlap_shares,
-    rank_biased_overlap,
-)
+from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares
+from tokimp.analysis.statistics.rank_measures import position_residuals, rank_biased_overlap
 from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.estimator import Importance
 from tokimp.errors import AnalysisError
@@ -188,12 +187,32 @@ def test_chance_is_what_random_rankings_have() -> None:
         }
     )
     node = node_of(result, top_k=0.3)
-    mean = node["mean"].sel(partial=False, estimator="a", other="b")
-    assert np.abs(mean.to_numpy() - node["chance_mean"].to_numpy()).max() < 0.06
-    assert float(node["chance"].sel(measure="top_k_overlap").isel(chain=0)) == pytest.approx(0.3)
-    assert float(node["chance_mean"].sel(measure="rbo")) == pytest.approx(
+    mean = node["mean"].sel(estimator="a", other="b")
+    assert np.abs(mean - node["chance_mean"]).max() < 0.06
+    as_it_is = node.sel(partial=False)
+    assert float(as_it_is["chance"].sel(measure="top_k_overlap").isel(chain=0)) == pytest.approx(0.3)
+    assert float(as_it_is["chance_mean"].sel(measure="rbo")) == pytest.approx(
         rank_biased_overlap(chance_overlap_shares(10), 0.9)
     )
+
+
+def test_chance_given_position_is_counted_over_all_pairs_of_rankings() -> None:
+    """Of five units the residuals of two random rankings share their first in 22 % of all pairs, not in 20 %."""
+    node = node_of(toy_result({"a": [[1, 3, 2, 5, 4]], "b": [[5, 1, 2, 3, 4]]}), top_k=1)
+    rows = [position_residuals(np.array(order, dtype=float)) for order in permutations(range(5))]
+    firsts = [np.isclose(row, row.max()) / np.isclose(row, row.max()).sum() for row in rows if np.ptp(row) > 0]
+    shared = np.mean([one @ other for one in firsts for other in firsts])
+    chance = node["chance_mean"].sel(measure="top_k_overlap")
+    assert float(chance.sel(partial=True)) == pytest.approx(shared) == pytest.approx(0.219, abs=1e-3)
+    assert float(chance.sel(partial=False)) == pytest.approx(0.2)
+
+
+def test_three_units_have_no_correlation_beyond_position() -> None:
+    """Any two rankings of three units would have partial correlation 1 or -1, so there is none."""
+    found = node_of(toy_result({"a": [[1, 3, 2]], "b": [[2, 1, 3]]}), minimum_units=3)
+    assert np.isfinite(found["value"].sel(measure="spearman", partial=False)).all()
+    assert np.isnan(found["value"].sel(partial=True)).all()
+    assert np.isnan(found["chance"].sel(partial=True)).all()
 
 
 def test_a_top_of_all_units_is_undefined() -> None:
@@ -218,15 +237,3 @@ def test_options_out_of_range_are_errors(option: dict[str, Any]) -> None:
     """A parameter that is not allowed is named, with what is."""
     with pytest.raises(AnalysisError, match=next(iter(option))):
         analyze(toy_result({"a": [[1.0, 2.0]]}), "agreement", **option)
-
-
-def test_analyze_adds_a_node_and_leaves_the_result_alone() -> None:
-    """`analyze` returns a result with one more node, made anew when asked again, and does not change its argument."""
-    result = toy_result({"a": [[1.0, 2.0, 3.0, 5.0, 4.0]], "b": [[2.0, 1.0, 3.0, 5.0, 4.0]]})
-    analyzed = analyze(result, "agreement", seed=7)
-    assert result.groups == ("/",)
-    assert analyzed["analysis/agreement"].attrs["seed"] == 7
-    assert analyzed.to_dataset().identical(result.to_dataset())
-    again = analyze(analyzed, "agreement", seed=8)
-    assert again["analysis/agreement"].attrs["seed"] == 8
-    assert analyzed["analysis/agreement"].attrs["seed"] == 7

@@ -10,6 +10,7 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -17,7 +18,7 @@ from tokimp.testing.toy_scorer import toy_chain
 def between(result: xr.DataTree, other: Path | str, **parameters: Any) -> xr.Dataset:
     """Return the node of the agreement with another result."""
     given = {"n_resamples": 20, "minimum_units": 3, "other": str(other), **parameters}
-    return ti.analyze(result, "agreement_between", **given)["analysis/agreement_between"].to_dataset()
+    return analysis_node(ti.analyze(result, "agreement_between", **given), "agreement_between")
 
 
 def test_each_estimator_is_compared_with_itself(tmp_path: Path) -> None:

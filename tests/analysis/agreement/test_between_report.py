@@ -14,6 +14,7 @@ import tokimp as ti
 from tokimp.analysis.agreement.between_report import draw_agreement_between
 from tokimp.contracts.analysis import Analysis
 from tokimp.errors import SchemaError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 
 
@@ -46,7 +47,7 @@ def test_intervals_are_drawn_where_there_are_enough_chains(tmp_path: Path) -> No
     """Of six chains the ends are those of the result, of four none is drawn; neither says the other."""
     for n_chains in (6, 4):
         tree, analysis = between(ranked(["a"], n_chains), ranked(["a"], n_chains, seed=1), tmp_path)
-        node = tree["analysis/agreement_between"].sel(common="a", partial=False)
+        node = analysis_node(tree, "agreement_between").sel(common="a", partial=False)
         (bars,) = (found for found in draw_agreement_between(tree).axes[0].containers)
         assert isinstance(bars, ErrorbarContainer)
         ends = [np.asarray(part)[:, 0] for part in bars.lines[2][0].get_segments() if len(part)]
@@ -65,7 +66,7 @@ def test_a_row_an_estimator_that_both_results_have(tmp_path: Path) -> None:
     assert rows(figure.axes[0]) == ["a", "b", "position"]
     for axis, partial in zip(figure.axes, (False, True), strict=True):
         ((_, shown),) = series(axis).items()
-        np.testing.assert_array_equal(shown, tree["analysis/agreement_between/mean"].sel(partial=partial))
+        np.testing.assert_array_equal(shown, analysis_node(tree, "agreement_between")["mean"].sel(partial=partial))
     assert [text.get_position()[1] for text in figure.axes[1].texts] == [2]
     figure.savefig(tmp_path / "between.png")
 
@@ -74,7 +75,7 @@ def test_what_differs_from_the_other_result_is_named(tmp_path: Path) -> None:
     """Objective, versions, the model's weights and an estimator's parameters by name; or that nothing does."""
     result, other = ranked(["a"]), ranked(["a"])
     tree, analysis = between(result, other, tmp_path)
-    assert tree["analysis/agreement_between"].attrs["difference"] == "none"
+    assert analysis_node(tree, "agreement_between").attrs["difference"] == "none"
     assert str(analysis.tables(tree)[0].title).endswith("er.nc, from which nothing that is recorded differs")
     other.attrs.update(objective="answer", torch_version="9.9")
     other.attrs["estimator_parameters"] = '{"a": {"parameters": {"query": "last"}}, "c": {"parameters": {}}}'
@@ -88,7 +89,7 @@ def test_what_differs_from_the_other_result_is_named(tmp_path: Path) -> None:
     assert str(table.title).endswith(f"er.nc, which differs in {said}")
     other.attrs["dtype"] = "float16"
     tree, _ = between(result, other, tmp_path)
-    assert "weights" not in tree["analysis/agreement_between"].attrs["difference"]
+    assert "weights" not in analysis_node(tree, "agreement_between").attrs["difference"]
 
 
 def test_the_table_says_that_nothing_is_left_of_position(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from tokimp.analysis.agreement.report import agreement_table, draw_agreement
 from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -46,7 +47,7 @@ def test_the_agreement_table_has_means_intervals_chance_and_counts() -> None:
     """A row a pair: mean and interval of each measure, chains used and left out; undefined pairs are a dash."""
     tree = result()
     text = printed(agreement_table(tree))
-    mean = tree["analysis/agreement/mean"].sel(partial=False, measure="spearman", estimator="a[0]", other="b")
+    mean = analysis_node(tree, "agreement")["mean"].sel(partial=False, measure="spearman", estimator="a[0]", other="b")
     row = row_of(text, "a[0] / b")
     assert row[1:] == [f"{float(mean):.2f}", *row[2:5]]  # what is the same for every pair stands below the table
     assert "over 3 chains; left out: 1 too short (under 5 units); no intervals over fewer than 5 chains" in " ".join(
@@ -98,13 +99,13 @@ def test_estimators_that_tie_many_units_are_named() -> None:
     half = [np.maximum(row, 4) for row in whole]
     scores = {"whole": whole, "pair": pair, "[half]": half, "flat": [np.zeros(8)] * 5}
     tree = analyze(toy_result({name: scores[name] for name in ("whole", "pair", "[half]")}), "agreement", n_resamples=9)
-    assert tree["analysis/agreement/tied"].mean("chain").to_numpy().tolist() == [0, 0.25, 0.625]
+    assert analysis_node(tree, "agreement")["tied"].mean("chain").to_numpy().tolist() == [0, 0.25, 0.625]
     assert agreement_table(tree).title == "Agreement, as it is (mean, 95% interval over chains)"
     for partial, why in ((False, "overlap and RBO of many ties tell little"), (True, "ties are told apart by place")):
         said = str(agreement_table(tree, partial=partial).caption)
         assert r"; \[half]: more than 25% of the units tie; " in said
         assert f"{why}, so trust Spearman alone" in said
-    tree["analysis/agreement"] = xr.DataTree(tree["analysis/agreement"].to_dataset().drop_vars("tied"))
+    tree["analysis/agreement"] = xr.DataTree(analysis_node(tree, "agreement").drop_vars("tied"))
     assert "tie" not in str(agreement_table(tree, partial=True).caption)  # of a result of an older version
     few = analyze(toy_result({name: scores[name] for name in ("whole", "pair")}), "agreement", n_resamples=9)
     assert "tie" not in str(agreement_table(few, partial=True).caption)
@@ -123,7 +124,7 @@ def test_the_agreement_is_written_in_the_cells_and_what_is_undefined_is_a_dash()
     tree = analyze(toy_result({"a": values, "position": [ramp, ramp]}), "agreement", n_resamples=20)
     plain, partial, _ = draw_agreement(tree).axes
     mean = float(
-        tree["analysis/agreement/mean"].sel(measure="spearman", partial=False, estimator="a", other="position")
+        analysis_node(tree, "agreement")["mean"].sel(measure="spearman", partial=False, estimator="a", other="position")
     )
     assert [text.get_text() for text in plain.texts] == ["1.00", f"{mean:.2f}", f"{mean:.2f}", "1.00"]
     assert [text.get_text() for text in partial.texts] == ["1.00", "-", "-", "-"]

@@ -12,6 +12,7 @@ import xarray as xr
 import tokimp as ti
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -19,7 +20,7 @@ from tokimp.testing.toy_scorer import toy_chain
 def within(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis within groups."""
     given = {"n_resamples": 20, "minimum_units": 3, **parameters}
-    return ti.analyze(result, "agreement_within", **given)["analysis/agreement_within"].to_dataset()
+    return analysis_node(ti.analyze(result, "agreement_within", **given), "agreement_within")
 
 
 def chain(labels: str, name: str = "c", answer: str = "1", gold: str | None = None) -> TokenizedChain:

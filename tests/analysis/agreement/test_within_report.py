@@ -16,6 +16,7 @@ import tokimp as ti
 from tokimp.analysis.agreement.within_report import MOST_PAIRS, draw_agreement_within
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import SchemaError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -46,7 +47,7 @@ def rows(axis: Axes) -> list[str]:
 def test_a_row_a_pair_and_a_mark_a_group(tmp_path: Path) -> None:
     """Both panels show what the result holds; pairs with position have nothing left on the right, which is said."""
     tree = within(ranked(["a", "b[x]_$1$"]))
-    node = tree["analysis/agreement_within"].to_dataset()
+    node = analysis_node(tree, "agreement_within")
     figure = draw_agreement_within(tree)
     pairs = list(combinations(["a", "b[x]_$1$", "position"], 2))
     for axis, partial in zip(figure.axes, (False, True), strict=True):
@@ -67,7 +68,7 @@ def test_of_many_pairs_those_are_drawn_whose_groups_differ_most() -> None:
     names = [f"e{place}" for place in range(7)]
     tree = within(ranked(names))
     pairs = list(combinations([*names, "position"], 2))
-    mean = tree["analysis/agreement_within/mean"]
+    mean = analysis_node(tree, "agreement_within")["mean"]
     spans = mean.max("group") - mean.min("group")
     widths = [float(spans.sel(estimator=one, other=other).max()) for one, other in pairs]
     figure = draw_agreement_within(tree)
@@ -75,6 +76,19 @@ def test_of_many_pairs_those_are_drawn_whose_groups_differ_most() -> None:
     kept = sorted(np.argsort(widths)[-MOST_PAIRS:].tolist())
     assert shown == [" / ".join(pairs[place]) for place in kept]
     assert figure.get_suptitle().endswith("; the 15 of 28 pairs whose groups differ most")
+
+
+def test_of_many_pairs_in_one_group_those_are_drawn_that_correlate_most() -> None:
+    """A single group has no differences: the strongest correlations are drawn, and the title says so."""
+    names = [f"e{place}" for place in range(7)]
+    tree = ti.analyze(ranked(names), "agreement_within", by="position", bands=1, n_resamples=20)
+    pairs = list(combinations([*names, "position"], 2))
+    mean = abs(analysis_node(tree, "agreement_within")["mean"].isel(group=0)).max("partial")
+    strength = [float(mean.sel(estimator=one, other=other)) for one, other in pairs]
+    figure = draw_agreement_within(tree)
+    kept = sorted(np.argsort(strength)[-MOST_PAIRS:].tolist())
+    assert rows(figure.axes[0]) == [" / ".join(pairs[place]) for place in kept]
+    assert figure.get_suptitle().endswith("; the 15 of 28 pairs that correlate most, with either sign")
 
 
 def test_pairs_without_any_value_have_no_row() -> None:

@@ -16,6 +16,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError, UnsupportedError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
@@ -61,7 +62,7 @@ def recovery(
     scorer = scorer or Recaller()
     result = toy_result(importances, chains, scorer)
     analyzed = ti.analyze(result, AnswerRecovery(**{**FEW, **options}), scorer=scorer, chains=chains)
-    return analyzed["analysis/answer_recovery"].to_dataset()
+    return analysis_node(analyzed, "answer_recovery")
 
 
 def test_an_answer_is_recovered_as_long_as_what_it_needs_is_kept() -> None:
@@ -133,7 +134,7 @@ def test_the_embedded_model_gives_its_answer_with_its_reasoning_and_not_without(
     scorer = ti.load_scorer("tiny")
     result = ti.compare(ti.demo_chains(limit=4), scorer, ["position"])
     analyzed = ti.analyze(result, "answer_recovery", scorer=scorer, keep_ratios=[0.0, 1.0], n_uniform=1)
-    node = analyzed["analysis/answer_recovery"].to_dataset()
+    node = analysis_node(analyzed, "answer_recovery")
     shares = node["mean"].sel(reference="chain", estimator="position").to_numpy()
     assert shares[1] == 1
     assert shares[0] <= 0.5

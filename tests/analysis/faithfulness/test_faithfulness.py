@@ -19,6 +19,7 @@ from tokimp.contracts.analysis import AnalysisInput, Scoring
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.registry import load_objective
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.by_chain import concatenate, select
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
@@ -38,7 +39,7 @@ def faithfulness(
     scorer = scorer or AdditiveScorer(CONTRIBUTIONS)
     result = toy_result(importances, chains, scorer, objective)
     analyzed = ti.analyze(result, Faithfulness(**{**FEW, **options}), scorer=scorer, chains=chains)
-    return analyzed["analysis/faithfulness"].to_dataset()
+    return analysis_node(analyzed, "faithfulness")
 
 
 def values(node: xr.Dataset, measure: str, curve: str, estimator: str = "mine") -> list[float]:
@@ -60,6 +61,25 @@ def test_the_curves_of_known_contributions_by_hand() -> None:
     assert area == pytest.approx([-4.0, -6.0])
 
 
+def test_only_what_is_about_the_same_tokens_all_along_has_an_area() -> None:
+    """Joint likelihoods, and those of the reasoning, are about other tokens at each ratio; the answer's are not."""
+    ratios = [0.0, 0.5, 1.0]
+    node = faithfulness({"mine": [[1, 2, 3, 4]]}, [toy_chain("abcd")], objective="reasoning", keep_ratios=ratios)
+    same = {name: name.startswith("answer") for name in map(str, node["measure"].to_numpy())}
+    assert same == {name: bool(node["comparable"].sel(measure=name)) for name in same}
+    for measure, is_same in same.items():
+        for name in ("area", "gain", "uniform_area", "comprehensiveness", "sufficiency"):
+            assert node[name].sel(measure=measure).notnull().all() == is_same, (measure, name)
+        assert node["value"].sel(measure=measure).notnull().all()
+
+
+def test_the_likelihood_of_the_answer_a_token_is_over_the_answer_alone() -> None:
+    """Whatever is kept, it is the answer's likelihood divided by the number of the answer's tokens."""
+    node = faithfulness({"mine": [[1, 2, 3, 4]]}, [toy_chain("abcd", answer="12345")], keep_ratios=[0.0, 0.5, 1.0])
+    answer = values(node, "answer", "most_first")
+    assert values(node, "answer_per_token", "most_first") == pytest.approx([value / 5 for value in answer])
+
+
 def test_comprehensiveness_and_sufficiency_by_hand() -> None:
     """Taking the rationale {d} away costs its 4 nats; keeping it alone costs the other 6."""
     node = faithfulness({"mine": [[1, 2, 3, 4]]}, [toy_chain("abcd")], rationale_shares=[0.01, 0.25, 0.5])
@@ -72,7 +92,7 @@ def test_comprehensiveness_and_sufficiency_by_hand() -> None:
     joint = node.sel(measure="joint")
     assert np.isnan(joint["comprehensiveness"]).all()
     assert np.isnan(joint["uniform_sufficiency"]).all()
-    assert node["comparable"].to_numpy().tolist() == [True, True, False, True]
+    assert node["comparable"].to_numpy().tolist() == [True, True, True, False, False]
 
 
 def test_words_go_as_a_whole() -> None:
@@ -205,7 +225,7 @@ def test_a_decoder_gives_what_scoring_the_shortened_chains_gives() -> None:
     result = ti.compare(ti.demo_chains(limit=1), scorer, ["position"], objective="answer", unit="word")
     ratios = [0.0, 0.3, 0.8]
     analyzed = ti.analyze(result, "faithfulness", scorer=scorer, keep_ratios=ratios, **FEW)
-    node = analyzed["analysis/faithfulness"].to_dataset()
+    node = analysis_node(analyzed, "faithfulness")
     chain = ti.tokenize_chain(ti.demo_chains(limit=1)[0], scorer.tokenizer, unit="word")
     n = len(chain.units)
     for index, ratio in enumerate(ratios):
@@ -215,7 +235,9 @@ def test_a_decoder_gives_what_scoring_the_shortened_chains_gives() -> None:
         answer, joint = twin.answer.sum(), twin.answer.sum() + twin.reasoning.sum()
         length = len(kept) + len(chain.answer_ids)
         found = node["value"].sel(curve="least_first", estimator="position")[:, index, 0].to_numpy()
-        np.testing.assert_allclose(found, [answer, np.exp(answer), joint, joint / length], rtol=1e-4, atol=1e-4)
+        per_token = answer / len(chain.answer_ids)
+        expected = [answer, np.exp(answer), per_token, joint, joint / length]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_whole_chain_has_the_recorded_likelihoods() -> None:
@@ -224,7 +246,7 @@ def test_the_whole_chain_has_the_recorded_likelihoods() -> None:
     chains = [toy_chain("abcd", id="one"), toy_chain("jj", id="two")]
     result = toy_result({"mine": [[1, 2, 3, 4], [1, 2]]}, chains, scorer)
     node = ti.analyze(result, Faithfulness(n_uniform=1, n_resamples=10), scorer=scorer, chains=chains)
-    ends = node["analysis/faithfulness/value"].sel(keep_ratio=1.0)
+    ends = analysis_node(node, "faithfulness")["value"].sel(keep_ratio=1.0)
     for measure in ("joint", "answer"):
         recorded = result[f"full_loglik_{measure}"].to_numpy()
         np.testing.assert_allclose(ends.sel(measure=measure), np.broadcast_to(recorded, (2, 1, 2)))

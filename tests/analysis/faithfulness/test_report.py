@@ -17,6 +17,7 @@ import tokimp as ti
 from tokimp.analysis.faithfulness.report import draw_faithfulness, faithfulness_table
 from tokimp.errors import SchemaError
 from tokimp.report.terminal import print_whole
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
@@ -48,7 +49,7 @@ def line(axis: Axes, label: str) -> tuple[np.ndarray, np.ndarray]:
 def test_the_lines_are_the_means_and_the_band_holds_the_random_orders(tmp_path: Path) -> None:
     """Two rows of two panels; every line is what the result holds, and saving works as PNG and SVG."""
     tree = faithful()
-    node = tree["analysis/faithfulness"].to_dataset()
+    node = analysis_node(tree, "faithfulness")
     figure = draw_faithfulness(tree)
     assert len(figure.axes) == 4
     for axis, (measure, curve) in zip(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import xarray as xr
 
 import tokimp as ti
+from tokimp.analysis.planted.planted import Planted
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -25,7 +28,7 @@ def planted(text: str, *spans: tuple[int, int], name: str = "c", unit: Any = "to
 
 def analysed(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis."""
-    return ti.analyze(result, "planted", **{"n_resamples": 50, **parameters})["analysis/planted"].to_dataset()
+    return analysis_node(ti.analyze(result, "planted", **{"n_resamples": 50, **parameters}), "planted")
 
 
 def test_areas_are_those_counted_by_hand() -> None:
@@ -35,6 +38,34 @@ def test_areas_are_those_counted_by_hand() -> None:
     assert unit["mean"].sel(measure="auroc").item() == pytest.approx(3 / 4)
     assert unit["mean"].sel(measure="average_precision").item() == pytest.approx((1 + 2 / 3) / 2)
     assert node["prevalence"].sel(level="unit").item() == 0.5
+
+
+def test_chance_is_the_mean_over_all_orders() -> None:
+    """Of 2 units of filler in 7, average precision is 0.475 on average over all orders, and filler's share is 0.286."""
+    node = analysed(toy_result({"a": [[3, 1, 2, 5, 4, 7, 6]], "flat": [[1.0] * 7]}, [planted("abcdefg", (0, 2))]))
+    # Of every two places of the filler, counted from the first to go.
+    slow = np.mean([(1 / one + 2 / other) / 2 for one, other in combinations(range(1, 8), 2)])
+    chance = node["chance"].sel(level="unit").isel(chain=0)
+    assert float(chance.sel(measure="average_precision")) == pytest.approx(slow) == pytest.approx(0.475, abs=5e-4)
+    assert float(chance.sel(measure="auroc")) == 0.5
+    # An estimator that tells no units apart is at chance, by either measure.
+    flat = node["value"].sel(level="unit", estimator="flat").isel(chain=0)
+    np.testing.assert_allclose(flat, chance)
+    (table,) = Planted().tables(ti.analyze(toy_result({"a": [range(7)]}, [planted("abcdefg", (0, 2))]), "planted"))
+    assert [list(column.cells)[-1] for column in table.columns][1:3] == ["0.50", "0.48"]
+
+
+def test_estimators_that_cover_other_chains_have_another_chance() -> None:
+    """The chance of an estimator is the mean over its own chains."""
+    chains = [planted("abcd", (0, 1), name="one"), planted("efghijkl", (0, 4), name="two")]
+    result = toy_result({"all": [range(4), range(8)], "part": [range(4), range(8)]}, chains).to_dataset()
+    result["importance"][1, 4:] = np.nan
+    result["rank"][1, 4:] = -1
+    tree = ti.analyze(xr.DataTree(result), "planted")
+    node = analysis_node(tree, "planted").sel(level="unit", measure="average_precision")
+    one, two = node["chance"].to_numpy().tolist()
+    assert node["chance_mean"].to_numpy().tolist() == pytest.approx([(one + two) / 2, one])
+    assert "over 1; average precision by chance" in str(list(Planted().tables(tree)[0].columns[0].cells)[1])
 
 
 def test_sentences_stand_at_the_mean_rank_of_their_units() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from tokimp.analysis.statistics.correlations import associate, pooled_pearson, pooled_spearman
 from tokimp.analysis.statistics.intervals import Resampling
 from tokimp.analysis.statistics.pooled import percentile_interval
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 
 POOLED, WITHIN = 0, 1
 QUICK = Resampling(n_resamples=50)
@@ -21,6 +21,11 @@ VALUES = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1,
 def sides(chains: list[list[tuple[int, int]]]) -> list[tuple[FloatArray, FloatArray]]:
     """Return the two quantities of each chain."""
     return [(np.array([a for a, _ in chain], float), np.array([b for _, b in chain], float)) for chain in chains]
+
+
+def whole(chains: list[FloatArray]) -> list[IntArray]:
+    """Return the positions of the units of chains all of whose units have a value."""
+    return [np.arange(len(values)) for values in chains]
 
 
 @settings(max_examples=60)
@@ -58,7 +63,7 @@ def test_levels_of_chains_make_pooled_correlations_and_no_others() -> None:
     levels = np.arange(12) * 10.0
     one = [level + generator.normal(size=30) for level in levels]
     other = [level + generator.normal(size=30) for level in levels]
-    values = associate(one, other, QUICK).values
+    values = associate(one, other, whole(one), QUICK).values
     assert (values[:, POOLED, 0, 0] > 0.9).all()
     assert (np.abs(values[:, WITHIN, 0, 0]) < 0.2).all()
     assert (np.abs(values[:, :, 1, 0]) < 0.2).all()
@@ -68,7 +73,7 @@ def test_what_follows_position_alone_is_nothing_beyond_it() -> None:
     """Two quantities that rise along the chain correlate; their residuals do not."""
     generator = np.random.default_rng(1)
     one, other = ([np.arange(40) + generator.normal(size=40) for _ in range(8)] for _ in range(2))
-    values = associate(one, other, QUICK).values
+    values = associate(one, other, whole(one), QUICK).values
     assert (values[:, :, 0, 0] > 0.9).all()
     assert (np.abs(values[:, :, 1, 0]) < 0.2).all()
 
@@ -76,7 +81,7 @@ def test_what_follows_position_alone_is_nothing_beyond_it() -> None:
 def test_partial_correlation_is_the_textbook_formula() -> None:
     """Within a chain it is (r_ab - r_ap r_bp) / sqrt((1 - r_ap^2)(1 - r_bp^2)), by values and by ranks."""
     a, b = np.random.default_rng(2).normal(size=(2, 25))
-    found = associate([a], [b], QUICK).by_chain
+    found = associate([a], [b], whole([a]), QUICK).by_chain
     for measure, statistic in ((0, stats.pearsonr), (1, stats.spearmanr)):
         ab, ap, bp = (float(statistic(x, y).statistic) for x, y in ((a, b), (a, range(25)), (b, range(25))))
         expected = (ab - ap * bp) / np.sqrt((1 - ap**2) * (1 - bp**2))
@@ -84,15 +89,36 @@ def test_partial_correlation_is_the_textbook_formula() -> None:
         assert found[measure, 1, 0] == pytest.approx(expected)
 
 
+def test_units_stand_where_they_stand_in_the_whole_chain() -> None:
+    """Of units with gaps between them, position is that in the chain: values and ranks are regressed on it."""
+    generator = np.random.default_rng(4)
+    positions = np.array([0, 1, 2, 9, 30, 31, 40])
+    a, b = generator.normal(size=(2, 7)) + 0.1 * positions
+    found = associate([a], [b], [positions], QUICK)
+    design = np.stack([np.ones(7), positions], axis=1)
+    for measure, transform in ((0, np.asarray), (1, stats.rankdata)):
+        left = [transform(x) - design @ np.linalg.lstsq(design, transform(x), rcond=None)[0] for x in (a, b)]
+        assert found.by_chain[measure, 1, 0] == pytest.approx(stats.pearsonr(*left).statistic)
+    assert found.by_chain[0, 1, 0] != pytest.approx(associate([a], [b], whole([a]), QUICK).by_chain[0, 1, 0], abs=0.01)
+
+
+def test_three_units_have_no_correlation_given_position() -> None:
+    """It could only be 1 or -1; as they are, three units are compared if they are allowed to be."""
+    a, b = np.array([1.0, 5, 2]), np.array([2.0, 1, 7])
+    found = associate([a], [b], whole([a]), QUICK, minimum_units=3).by_chain
+    assert np.isfinite(found[:, 0]).all()
+    assert np.isnan(found[:, 1]).all()
+
+
 def test_where_nothing_varies_nothing_is_said() -> None:
     """Constants, exact lines once position is out, short chains: NaN, and no warning; one chain has no interval."""
     line = np.arange(6.0)
-    values = associate([line * 1e6 + 0.1], [line[::-1] / 3], QUICK).values
+    values = associate([line * 1e6 + 0.1], [line[::-1] / 3], whole([line]), QUICK).values
     assert values[:, :, 0, 0] == pytest.approx(-1)
     assert np.isnan(values[:, :, 1]).all()
     assert np.isnan(values[..., 1:]).all()
-    assert np.isnan(associate([np.ones(6)], [line], QUICK).values).all()
-    short = associate([line[:4]], [line[:4] ** 2], QUICK)
+    assert np.isnan(associate([np.ones(6)], [line], whole([line]), QUICK).values).all()
+    short = associate([line[:4]], [line[:4] ** 2], whole([line[:4]]), QUICK)
     assert np.isnan(short.by_chain).all()
     assert np.isfinite(short.values[:, POOLED, 0, 0]).all()
 
@@ -101,11 +127,11 @@ def test_the_interval_of_a_pooled_correlation_resamples_whole_chains() -> None:
     """Chains that are copies of one another say nothing of spread; the interval of different ones holds the value."""
     generator = np.random.default_rng(3)
     a, b = generator.normal(size=(2, 20))
-    same = associate([a] * 4, [b] * 4, QUICK).values[0, POOLED, 0]
+    same = associate([a] * 4, [b] * 4, whole([a] * 4), QUICK).values[0, POOLED, 0]
     assert np.isfinite(same[0])
     assert np.isnan(same[1:]).all()
     one = [generator.normal(size=20) for _ in range(9)]
     other = [values + generator.normal(size=20) for values in one]
-    value, low, high = associate(one, other, QUICK).values[0, POOLED, 0]
+    value, low, high = associate(one, other, whole(one), QUICK).values[0, POOLED, 0]
     assert low < value < high
     assert np.isnan(percentile_interval(lambda weights: weights[:, 0], 1, QUICK)).all()

@@ -16,6 +16,7 @@ from tokimp.analysis.structure.report import draw_structure
 from tokimp.analysis.structure.structure import kept_probability
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError, PluginError, SchemaError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -29,7 +30,7 @@ def labelled(text: str, labels: str, name: str = "c") -> TokenizedChain:
 
 def structure(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis."""
-    return ti.analyze(result, "structure", **{"n_resamples": 50, **parameters})["analysis/structure"].to_dataset()
+    return analysis_node(ti.analyze(result, "structure", **{"n_resamples": 50, **parameters}), "structure")
 
 
 def test_shares_are_those_counted_by_hand() -> None:
@@ -115,7 +116,7 @@ def test_the_table_and_the_figure_say_who_stopped_and_what_has_no_category() -> 
     assert "a dash" not in str(analysis.tables(tree)[0].caption)
     assert "(none)" not in str(analysis.tables(tree)[0].caption)
     assert "a line ends" not in draw_structure(tree).get_suptitle()
-    tree["analysis/structure"] = xr.DataTree(tree["analysis/structure"].to_dataset().drop_vars("chains_reached"))
+    tree["analysis/structure"] = xr.DataTree(analysis_node(tree, "structure").drop_vars("chains_reached"))
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze\(result, 'structure'\) on it again"):
         analysis.tables(tree)
 

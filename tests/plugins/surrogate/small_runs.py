@@ -11,6 +11,7 @@ import xarray as xr
 import tokimp as ti
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -48,7 +49,7 @@ def compared(tokenized: list[TokenizedChain], scorer: AdditiveScorer, *names: st
 def analysed(result: xr.DataTree, tokenized: list[TokenizedChain], scorer: AdditiveScorer, **more: Any) -> xr.Dataset:
     """Return the node of the analysis, quickly made."""
     tree = ti.analyze(result, "surrogate", scorer=scorer, chains=tokenized, **{**QUICK, **more})
-    return tree["analysis/surrogate"].to_dataset()
+    return analysis_node(tree, "surrogate")
 
 
 def correlation(node: xr.Dataset, target: str, model: str = "mlp", **where: Any) -> float:

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.agreement.report import agreement_table, draw_agreement
+from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, chance_overlap_shares_given_position
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import (
-    chance_overlap_shares,
+    FEWEST_GIVEN_POSITION,
     is_constant,
     kendall,
     mean_ranks,
@@ -26,6 +27,7 @@ from tokimp.analysis.statistics.rank_measures import (
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import AnyOf, Number, WholeNumber
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
@@ -69,7 +71,8 @@ class Agreement(Analysis):
     confidence, n_resamples, seed
         Settings of the bootstrap.
     minimum_units
-        Chains with fewer units are too short to rank; at least 2.
+        Chains with fewer units are too short to rank; at least 2. With position partialled out, chains of fewer than 4
+        units are undefined: any two rankings of three units have partial correlation 1 or -1.
     """
 
     name = "agreement"
@@ -105,7 +108,7 @@ class Agreement(Analysis):
         shape = (len(MEASURES), 2, n_estimators, n_estimators, n_chains)
         values = np.full(shape, np.nan)
         status = np.full(shape, ABSENT)
-        chance = np.full((len(MEASURES), n_chains), np.nan)
+        chance = np.full((len(MEASURES), 2, n_chains), np.nan)
         for index, (_, chain) in enumerate(iterate(result)):
             scores = unit_scores(chain)
             n_units = scores.shape[1]
@@ -114,8 +117,11 @@ class Agreement(Analysis):
                 status[..., index] = SHORT
                 continue
             k = self.top_k if isinstance(self.top_k, int) else max(1, int(n_units * self.top_k))
-            by_chance = chance_overlap_shares(n_units)
-            chance[:, index] = 0, 0, _at_depth(by_chance, k), rank_biased_overlap(by_chance, self.rbo_p)
+            for partial, expected in enumerate((chance_overlap_shares, chance_overlap_shares_given_position)):
+                if partial and n_units < FEWEST_GIVEN_POSITION:
+                    continue
+                shares = expected(n_units)
+                chance[:, partial, index] = 0, 0, _at_depth(shares, k), rank_biased_overlap(shares, self.rbo_p)
             scored = [row for row in range(n_estimators) if not np.isnan(scores[row]).any()]
             for partial, ranked_by in enumerate((mean_ranks, position_residuals)):
                 rows = {row: ranked_by(scores[row]) for row in scored}
@@ -130,7 +136,7 @@ class Agreement(Analysis):
     ) -> xr.Dataset:
         """Return the node of values and their status, [measure, partial, estimator, other, chain].
 
-        `tied` is [estimator, chain], `chance` is [measure, chain].
+        `tied` is [estimator, chain], `chance` is [measure, partial, chain].
         """
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("measure", "partial", "estimator", "other")
@@ -151,9 +157,9 @@ class Agreement(Analysis):
                     tied,
                     {"long_name": "share of the units that tie with another"},
                 ),
-                "chance": (("measure", "chain"), chance, {"long_name": "expected of two random rankings"}),
+                "chance": (("measure", "partial", "chain"), chance, {"long_name": "expected of two random rankings"}),
                 "chance_mean": (
-                    "measure",
+                    ("measure", "partial"),
                     _mean_of_known(chance),
                     {"long_name": "mean of chance over the chains ranked"},
                 ),
@@ -177,11 +183,12 @@ class Agreement(Analysis):
         """Return the means of every pair, as they are and with position partialled out; nothing for one estimator."""
         if result.sizes["estimator"] < 2:
             return []
-        return [agreement_table(result, partial=partial) for partial in (False, True)]
+        name = stored_name(result, self)
+        return [agreement_table(result, partial=partial, node_name=name) for partial in (False, True)]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the matrix of mean Spearman correlations, as they are and with position partialled out."""
-        return draw_agreement(result)
+        return draw_agreement(result, node_name=stored_name(result, self))
 
 
 def _tied_share(scores: FloatArray) -> float:
@@ -210,5 +217,7 @@ def _at_depth(shares: FloatArray, k: int) -> float:
 
 
 def _mean_of_known(chance: FloatArray) -> FloatArray:
-    """Return the mean of each row over the chains that have a value, [measure]; NaN where none has."""
-    return np.array([row[~np.isnan(row)].mean() if not np.isnan(row).all() else np.nan for row in chance])
+    """Return the mean over the chains that have a value, [measure, partial]; NaN where none has."""
+    count = (~np.isnan(chance)).sum(-1)
+    means: FloatArray = np.where(count > 0, np.nansum(chance, axis=-1) / np.maximum(count, 1), np.nan)
+    return means

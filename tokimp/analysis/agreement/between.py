@@ -18,6 +18,7 @@ from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pe
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.io import load
 
@@ -120,11 +121,11 @@ class AgreementBetween(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the mean correlation of every estimator that both results have."""
-        return [agreement_between_table(result)]
+        return [agreement_between_table(result, node_name=stored_name(result, self))]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the mean correlation of every estimator that both results have."""
-        return draw_agreement_between(result)
+        return draw_agreement_between(result, node_name=stored_name(result, self))
 
 
 def _differences(result: xr.DataTree, other: xr.DataTree, labels: Sequence[str]) -> list[str]:

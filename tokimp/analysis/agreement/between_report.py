@@ -12,18 +12,25 @@ from tokimp.analysis.agreement.row_panels import PANELS, draw_marks, draw_row_pa
 from tokimp.report.figure_style import finish
 from tokimp.report.number_texts import chains_text, interval_of, mean_text
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 
-def agreement_between_table(result: xr.DataTree) -> Table:
+def agreement_between_table(result: xr.DataTree, *, node_name: str = "agreement_between") -> Table:
     """Return a table of each estimator's mean correlation with itself in the other result, one row an estimator.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "agreement_between")
+    node = analysis_node(result, node_name)
     table = new_table(f"Spearman correlation with {escape(_other_text(node))}")
     table.add_column("estimator")
     for heading in (*(title for _, title in PANELS), "chains"):
@@ -39,17 +46,24 @@ def agreement_between_table(result: xr.DataTree) -> Table:
     return keep_words_whole(table)
 
 
-def draw_agreement_between(result: xr.DataTree) -> Figure:
+def draw_agreement_between(result: xr.DataTree, *, node_name: str = "agreement_between") -> Figure:
     """Draw each estimator's mean correlation with itself in the other result: a row an estimator, with its interval.
 
     The left panel shows it as it is, the right one with position partialled out.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "agreement_between")
+    node = analysis_node(result, node_name)
     labels = [str(label) for label in node["common"].to_numpy()]
     figure, axes = draw_row_panels(labels, 0.4)
     for axis, (partial, _) in zip(axes, PANELS, strict=True):

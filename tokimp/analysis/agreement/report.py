@@ -16,7 +16,7 @@ from tokimp.errors import SchemaError
 from tokimp.report.figure_style import INK, PAPER, SILENT
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 # Share of a chain's units above which ties are mentioned; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25
@@ -33,7 +33,9 @@ _SCALES = {
 }
 
 
-def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Sequence[str] | None = None) -> Table:
+def agreement_table(
+    result: xr.DataTree, *, partial: bool = False, measures: Sequence[str] | None = None, node_name: str = "agreement"
+) -> Table:
     """Return a table of every two estimators' mean agreement, with intervals.
 
     Intervals over fewer than five chains are left out, since resampling so few says nothing about other chains.
@@ -46,13 +48,15 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
         Whether position is partialled out.
     measures
         The measures to show, in this order; all by default.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the agreement has not been computed.
     """
-    node = analysis_node(result, "agreement")
+    node = analysis_node(result, node_name)
     labels = node["estimator"].to_numpy().tolist()
     pairs = [node.sel(partial=partial, estimator=one, other=other) for one, other in combinations(labels, 2)]
     counts = [_counts(pair) for pair in pairs]
@@ -78,7 +82,10 @@ def agreement_table(result: xr.DataTree, *, partial: bool = False, measures: Seq
     for name, *cells in zip(names, *columns, strict=True):
         table.add_row(name, *cells)
     table.add_section()
-    chance = [number_text(float(node["chance_mean"].sel(measure=measure))) for measure in shown]
+    by_chance = node["chance_mean"]
+    if "partial" in by_chance.dims:  # not in a result of an older version
+        by_chance = by_chance.sel(partial=partial)
+    chance = [number_text(float(by_chance.sel(measure=measure))) for measure in shown]
     table.add_row("[dim]by chance[/]", *chance)
     feet = [f"over {text}" for text, _ in usual]
     if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
@@ -151,7 +158,7 @@ def _counts(pair: xr.Dataset) -> str:
     return f"{used} chain{'' if used == 1 else 's'}" + (f"; left out: {left_out}" if left_out else "")
 
 
-def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
+def draw_agreement(result: xr.DataTree, measure: str = "spearman", *, node_name: str = "agreement") -> Figure:
     """Draw the mean agreement of every two estimators as two matrices: as it is, and with position partialled out.
 
     Parameters
@@ -160,13 +167,15 @@ def draw_agreement(result: xr.DataTree, measure: str = "spearman") -> Figure:
         A result that ``tokimp.analyze(result, "agreement")`` has been run on.
     measure
         One of the measures stored there. A pair without a value is a dash on grey.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the agreement has not been computed, or has no such measure.
     """
-    node = analysis_node(result, "agreement")
+    node = analysis_node(result, node_name)
     measures = [str(name) for name in node["measure"].to_numpy()]
     if measure not in measures:
         raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")

@@ -22,6 +22,7 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import OneOf, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 
 KINDS = ("category", "position", "correctness")
@@ -32,13 +33,14 @@ class AgreementWithin(Analysis):
 
     - ``by=category``: the units of a chain that have the same category (a unit has that of most of its tokens);
     - ``by=position``: the units in the same of `bands` equal stretches of a chain, named ``0-0.2`` and so on;
-    - ``by=correctness``: all units of the chains whose answer is right, and of those whose answer is wrong, by the rule
-      of the data. Chains without a right answer to compare with are left out.
+    - ``by=correctness``: all units of the chains whose answer is right, of those whose answer is wrong, and of those of
+      which this is ``not known``, because answer and right answer can be neither shown to be the same nor told apart
+      (`tokimp.chains.datasets.is_right`). Chains without a right answer to compare with are left out.
 
     A chain's value is the correlation of the ranks of the group's units (ties share their mean), as they are and with
-    position partialled out within the group. A chain has no value where it has fewer than `minimum_units` units in the
-    group, or where an estimator is constant there. Means are over chains, with BCa bootstrap intervals, chains
-    resampled.
+    position partialled out: the ranks within the group are regressed on where the units stand in the chain. A chain has
+    no value where it has fewer than `minimum_units` units in the group, or where an estimator is constant there. Means
+    are over chains, with BCa bootstrap intervals, chains resampled.
 
     Parameters
     ----------
@@ -52,7 +54,8 @@ class AgreementWithin(Analysis):
     confidence, n_resamples, seed
         Settings of the bootstrap.
     minimum_units
-        Fewest units of a group in a chain; at least 3, since two units can only agree or disagree.
+        Fewest units of a group in a chain; at least 3, since two units can only agree or disagree. For the same reason
+        at least 4 count with position partialled out.
     """
 
     name = "agreement_within"
@@ -108,9 +111,10 @@ class AgreementWithin(Analysis):
             for group, units in groups_by_chain[index]:
                 if len(units) < self.minimum_units:
                     continue
-                for partial, ranked_by in enumerate((mean_ranks, position_residuals)):
-                    correlations = _correlations([ranked_by(row[units]) for row in scores])
-                    values[groups.index(group), partial, :, :, index] = correlations
+                for partial in (0, 1):
+                    parts = [row[units] for row in scores]
+                    ranks = [position_residuals(part, units) if partial else mean_ranks(part) for part in parts]
+                    values[groups.index(group), partial, :, :, index] = _correlations(ranks)
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("group", "partial", "estimator", "other")
         return xr.Dataset(
@@ -150,13 +154,16 @@ class AgreementWithin(Analysis):
         if self.by == "correctness":
             names = ("chain_id", "question", "reasoning", "answer", "gold")
             chain_id, question, reasoning, answer, gold = (str(result[name].to_numpy()[index]) for name in names)
-            right = is_right(Chain(chain_id, question, reasoning, answer, gold=gold or None))
-            if right is not None:
-                yield ("right" if right else "wrong"), units
+            if gold:
+                right = is_right(Chain(chain_id, question, reasoning, answer, gold=gold))
+                yield {True: "right", False: "wrong", None: "not known"}[right], units
         elif self.by == "position":
             band = units * self.bands // len(units)
+            # Enough digits that no two stretches have the same name.
+            digits = max(2, len(str(self.bands)))
             for number in range(self.bands):
-                yield f"{number / self.bands:.2g}-{(number + 1) / self.bands:.2g}", np.flatnonzero(band == number)
+                ends = (number / self.bands, (number + 1) / self.bands)
+                yield "-".join(f"{round(end, digits):g}" for end in ends), np.flatnonzero(band == number)
         else:
             categories = chain["category"].to_numpy().astype(str)
             unit_category = np.array([_commonest(categories[token_unit == unit]) for unit in units])
@@ -167,11 +174,14 @@ class AgreementWithin(Analysis):
         """Return the mean correlation of every pair in every group, as it is and with position partialled out."""
         if result.sizes["estimator"] < 2:
             return []
-        return [agreement_within_table(result, partial=partial) for partial in (False, True)]
+        name = stored_name(result, self)
+        return [agreement_within_table(result, partial=partial, node_name=name) for partial in (False, True)]
 
     def figure(self, result: xr.DataTree) -> Figure | None:
         """Return the mean correlation of pairs in every group; nothing for one estimator."""
-        return draw_agreement_within(result) if result.sizes["estimator"] > 1 else None
+        if result.sizes["estimator"] < 2:
+            return None
+        return draw_agreement_within(result, node_name=stored_name(result, self))
 
 
 def _correlations(ranks: list[FloatArray]) -> FloatArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from rich.markup import escape
@@ -16,13 +15,13 @@ from tokimp.analysis.agreement.row_panels import PANELS, draw_marks, draw_row_pa
 from tokimp.report.figure_style import finish
 from tokimp.report.number_texts import chains_text, interval_of, mean_text
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 # A figure of more rows than these is not read.
 MOST_PAIRS = 15
 
 
-def agreement_within_table(result: xr.DataTree, *, partial: bool = False) -> Table:
+def agreement_within_table(result: xr.DataTree, *, partial: bool = False, node_name: str = "agreement_within") -> Table:
     """Return a table of every two estimators' mean correlation, one column a group.
 
     Parameters
@@ -31,13 +30,15 @@ def agreement_within_table(result: xr.DataTree, *, partial: bool = False) -> Tab
         A result with the node ``/analysis/agreement_within``.
     partial
         Whether position is partialled out.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "agreement_within")
+    node = analysis_node(result, node_name)
     table = new_table(f"Spearman correlation by {node.attrs['by']}, {dict(PANELS)[partial]}")
     table.add_column("pair")
     groups = node["group"].to_numpy().tolist()
@@ -59,25 +60,33 @@ def agreement_within_table(result: xr.DataTree, *, partial: bool = False) -> Tab
     return keep_words_whole(table)
 
 
-def draw_agreement_within(result: xr.DataTree) -> Figure:
+def draw_agreement_within(result: xr.DataTree, *, node_name: str = "agreement_within") -> Figure:
     """Draw the mean correlation of every two estimators in each group: a row a pair, a mark with its interval a group.
 
     The left panel shows it as it is, the right one with position partialled out. Pairs without any value have no row.
     If there are more than fifteen pairs, those whose groups differ most are drawn, in the result's order: the range of
-    the groups' means decides, in the panel where it is greater.
+    the groups' means decides, in the panel where it is greater. Pairs with a value in one group only come after those.
+    With a single group, the pairs that correlate most, with either sign, are drawn.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "agreement_within")
+    node = analysis_node(result, node_name)
     defined = [
         pair
         for pair in combinations(map(str, node["estimator"].to_numpy()), 2)
         if int(node["chains_used"].sel(estimator=pair[0], other=pair[1]).max())
     ]
-    pairs = _pairs_that_differ_most(node, defined)
+    pairs = _pairs_to_draw(node, defined)
     groups = [str(group) for group in node["group"].to_numpy()]
     figure, axes = draw_row_panels([f"{one} / {other}" for one, other in pairs], 0.3 + 0.12 * len(groups))
     for axis, (partial, _) in zip(axes, PANELS, strict=True):
@@ -87,17 +96,23 @@ def draw_agreement_within(result: xr.DataTree) -> Figure:
         mark_undefined_rows(axis, [node.sel(estimator=one, other=other, partial=partial) for one, other in pairs])
     note = chains_text(int(node["chains_used"].max()), node.attrs["confidence"])
     if len(pairs) < len(defined):
-        note += f"; the {len(pairs)} of {len(defined)} pairs whose groups differ most"
+        which = "whose groups differ most" if len(groups) > 1 else "that correlate most, with either sign"
+        note += f"; the {len(pairs)} of {len(defined)} pairs {which}"
     finish(figure, axes[0], f"agreement by {node.attrs['by']}, objective {result.attrs['objective']}; {note}")
     return figure
 
 
-def _pairs_that_differ_most(node: xr.Dataset, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the `MOST_PAIRS` pairs whose groups differ most, in the order in which they are given."""
-    spans = []
+def _pairs_to_draw(node: xr.Dataset, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the `MOST_PAIRS` pairs that tell most, in the order in which they are given.
+
+    They are those whose groups differ most; with a single group, those with the greatest absolute correlation.
+    """
+    keys = []
     for one, other in pairs:
         mean = node["mean"].sel(estimator=one, other=other)
         # The maximum skips a panel in which the pair has no value.
-        spans.append(float((mean.max("group") - mean.min("group")).max()))
-    chosen = set(np.argsort(-np.array(spans), kind="stable")[:MOST_PAIRS].tolist())
-    return [pair for place, pair in enumerate(pairs) if place in chosen]
+        span = float((mean.max("group") - mean.min("group")).max()) if node.sizes["group"] > 1 else 0.0
+        has_several = bool((mean.notnull().sum("group") > 1).any())
+        keys.append((-has_several, -span, -float(abs(mean).max())))
+    places = sorted(sorted(range(len(pairs)), key=keys.__getitem__)[:MOST_PAIRS])
+    return [pairs[place] for place in places]

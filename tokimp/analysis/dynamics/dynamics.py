@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
+from tokimp.analysis.dynamics.predictors import FROZEN, LOCAL, RANDOM, REFERENCES, predictor_names
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
@@ -21,10 +22,10 @@ from tokimp.contracts.constraints import ListOf, Number, Text, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-LOCAL, FROZEN, RANDOM = "local", "frozen", "random"
 
 
 class Dynamics(Analysis):
@@ -37,7 +38,8 @@ class Dynamics(Analysis):
       next step of exact greedy pruning, except for exact ties, of which the path takes the leftmost;
     - ``frozen``: every single deletion as scored from the whole chain;
     - ``random``: a random order; the mean over `draws` orders;
-    - every other estimator of the result, by its label.
+    - every other estimator of the result, by its label; one that is labelled ``local``, ``frozen`` or ``random`` is
+      called ``estimator local`` and so on.
 
     ``overlap`` is the share of the actual next k units that are among the predicted k, with ties broken at random (an
     expectation). ``correlation`` is the Spearman correlation of the prediction with the actual order of all units that
@@ -101,7 +103,8 @@ class Dynamics(Analysis):
         result, scoring = inputs.result, inputs.scoring
         labels = [str(label) for label in result["estimator"].to_numpy()]
         path = self._path(result, labels)
-        predictors = [LOCAL, FROZEN, RANDOM, *(label for label in labels if label != path)]
+        named = predictor_names(labels, path)
+        predictors = [*REFERENCES, *named.values()]
         ratios = sorted({float(ratio) for ratio in self.context_ratios}, reverse=True)
         depths = sorted(set(self.next_units))
         n_chains = result.sizes["chain"]
@@ -126,7 +129,7 @@ class Dynamics(Analysis):
                     LOCAL: [-_after_deletions(scoring, index, left.tolist())],
                     FROZEN: [frozen[left]],
                     RANDOM: [draw[left] for draw in draws],
-                    **{label: [scores[label][left]] for label in predictors[3:]},
+                    **{name: [scores[label][left]] for label, name in named.items()},
                 }
                 overlap[:, at, :, index], correlation[:, at, index] = _compare(guesses, predictors, actual, depths)
             inputs.report(index + 1, n_chains, chain_id, self.name)
@@ -160,11 +163,11 @@ class Dynamics(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the overlap of each prediction over the context ratio, for one k, and the correlation."""
-        return [dynamics_table(result)]
+        return [dynamics_table(result, node_name=stored_name(result, self))]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the overlap for each k, and the correlation, over the context ratio."""
-        return draw_dynamics(result)
+        return draw_dynamics(result, node_name=stored_name(result, self))
 
 
 def _path_order(chain: xr.Dataset, scores: FloatArray) -> FloatArray | None:

@@ -12,21 +12,22 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.analysis.dynamics.predictors import FROZEN, LOCAL, RANDOM, predictor_names
 from tokimp.report.figure_style import PAPER, finish, line_look
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 # Looks of the predictions that are no estimator's: greys and markers that `line_look` does not use.
 _LOOKS: dict[str, dict[str, Any]] = {
-    "local": {"color": "#3c3c3c", "marker": ">", "linestyle": "-", "zorder": 3},
+    LOCAL: {"color": "#3c3c3c", "marker": ">", "linestyle": "-", "zorder": 3},
     # Above the estimators' lines: leave-one-out gives the same numbers, and would hide it.
-    "frozen": {"color": "#7a7a7a", "marker": "<", "linestyle": "--", "zorder": 3},
-    "random": {"color": "#b0b0b0", "marker": "p", "linestyle": ":", "zorder": 3},
+    FROZEN: {"color": "#7a7a7a", "marker": "<", "linestyle": "--", "zorder": 3},
+    RANDOM: {"color": "#b0b0b0", "marker": "p", "linestyle": ":", "zorder": 3},
 }
 
 
-def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
+def dynamics_table(result: xr.DataTree, k: int = 5, *, node_name: str = "dynamics") -> Table:
     """Return a table of the share of the next k deletions that each prediction has, and of its rank correlation.
 
     Parameters
@@ -35,13 +36,15 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
         A result with the node ``/analysis/dynamics``.
     k
         The k to show, or the nearest one that was computed.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "dynamics")
+    node = analysis_node(result, node_name)
     at = node.sel(k=k, method="nearest")
     table = new_table(
         f"Dynamics: share of the next {int(at['k'])} deletions of {escape(str(node.attrs['path']))} predicted, and "
@@ -51,9 +54,13 @@ def dynamics_table(result: xr.DataTree, k: int = 5) -> Table:
     predictors = [str(name) for name in node["predictor"].to_numpy()]
     for name in predictors:
         table.add_column(escape(name), justify="right")
+    most = int(at["overlap_chains"].max())
     for ratio in node["context_ratio"].to_numpy():
         cells = [at.sel(predictor=name, context_ratio=ratio) for name in predictors]
-        table.add_row(f"{ratio:.1f}", *(interval_of(cell, "overlap", int(cell["overlap_chains"])) for cell in cells))
+        # Short chains drop out as fewer units are left, so that a row may be about other chains than the one above.
+        count = max(int(cell["overlap_chains"]) for cell in cells)
+        heading = f"{ratio:.1f}" + (f" [dim](over {count})[/]" if 0 < count < most else "")
+        table.add_row(heading, *(interval_of(cell, "overlap", int(cell["overlap_chains"])) for cell in cells))
         table.add_row(
             "[dim]correlation[/]",
             *(interval_of(cell, "correlation", int(cell["correlation_chains"])) for cell in cells),
@@ -70,7 +77,7 @@ def _reasons_of_dashes(node: xr.Dataset) -> list[str]:
     Random orders never rank all units alike, so they have a value exactly where the path is long enough.
     """
     counts = node[["overlap_chains", "correlation_chains"]].to_dataarray("measure")
-    path_is_long_enough = counts.sel(predictor="random") > 0
+    path_is_long_enough = counts.sel(predictor=RANDOM) > 0
     reasons = []
     if not path_is_long_enough.all():
         reasons.append("a dash in all columns: too little of the path follows; a correlation needs all of it")
@@ -81,19 +88,27 @@ def _reasons_of_dashes(node: xr.Dataset) -> list[str]:
     return reasons
 
 
-def draw_dynamics(result: xr.DataTree) -> Figure:
+def draw_dynamics(result: xr.DataTree, *, node_name: str = "dynamics") -> Figure:
     """Draw overlap for each k, and rank correlation, over the context ratio; one line a prediction.
 
     An estimator has the look that it has in the other figures of the result, by its place among the estimators.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "dynamics")
-    places = {str(label): line_look(place) for place, label in enumerate(result["estimator"].to_numpy())}
-    looks = {**places, **_LOOKS}
+    node = analysis_node(result, node_name)
+    labels = [str(label) for label in result["estimator"].to_numpy()]
+    names = predictor_names(labels, str(node.attrs["path"]))
+    looks = {**_LOOKS, **{name: line_look(labels.index(label)) for label, name in names.items()}}
     depths = node["k"].to_numpy().tolist()
     figure = Figure(figsize=(3.2 * (len(depths) + 1), 4.2), facecolor=PAPER, layout="constrained")
     axes = figure.subplots(1, len(depths) + 1, squeeze=False)[0]

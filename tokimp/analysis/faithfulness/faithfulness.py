@@ -21,13 +21,14 @@ from tokimp.analysis.deletion_orders import (
     uniform_orders,
 )
 from tokimp.analysis.faithfulness.measures import Measures
-from tokimp.analysis.faithfulness.report import draw_faithfulness, faithfulness_table
+from tokimp.analysis.faithfulness.report import curve_table, draw_faithfulness, faithfulness_table
 from tokimp.analysis.faithfulness.versions import VersionTables
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.scorer import Capability
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate
 
 CURVES = ("least_first", "most_first")
@@ -49,17 +50,21 @@ class Faithfulness(Analysis):
 
     - ``answer``: log P(answer | prompt, what is kept), nats;
     - ``answer_probability``: its exponential;
-    - ``joint``: log P(what is kept, answer | prompt), nats. A shorter text is more likely whatever it says, so values
-      at different ratios must not be compared; at one ratio all estimators keep equally many units;
-    - ``joint_per_token``: ``joint`` divided by the number of tokens it is a sum over;
+    - ``answer_per_token``: ``answer`` divided by the number of the answer's tokens, which are the same all along;
+    - ``joint``: log P(what is kept, answer | prompt), nats. A shorter text is more likely whatever it says;
+    - ``joint_per_token``: ``joint`` divided by the number of tokens it is a sum over. The fewer units are kept, the
+      more of these tokens are the answer's;
     - the run's objective, if it is none of these.
+
+    The last three may be about other tokens at each keep ratio. Their values at different ratios must not be compared;
+    at one ratio all estimators keep equally many units. ``comparable`` says which measures are about the same tokens
+    all along. Only these have what puts different ratios together, as follows; for others it is NaN.
 
     The area under a curve is a mean height (trapezoids, divided by the width). The gain is its difference from the mean
     area of random orders of the same chain. Comprehensiveness and sufficiency (DeYoung et al. 2020, equations 1 and 2)
     take the `rationale_shares` most important units as the rationale (``int(n * share)`` units, at least one), and are
     averaged over the shares. Comprehensiveness is :math:`m(x) - m(x \setminus r)`, high is good; sufficiency is
-    :math:`m(x) - m(r)`, low is good. Both compare the whole chain with its parts, so they are NaN for measures that sum
-    over the reasoning.
+    :math:`m(x) - m(r)`, low is good.
 
     Units that tie are deleted in random order. The value is NaN where an estimator says nothing about a chain, or
     stopped deleting before a ratio. Means are over the chains that have a value, with BCa bootstrap intervals, chains
@@ -141,7 +146,12 @@ class Faithfulness(Analysis):
         curve, estimator = ("measure", "curve", "estimator"), ("measure", "estimator")
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         values = tables["value"]
-        area, uniform_area = self._area(values), self._area(tables["uniform_value"])
+        # What is about other tokens at each keep ratio has no mean over keep ratios, and no whole to compare with.
+        comparable = np.array(measures.comparable)
+        area, uniform_area = (
+            np.where(comparable.reshape(-1, *[1] * (curves.ndim - 2)), self._area(curves), np.nan)
+            for curves in (values, tables["uniform_value"])
+        )
         gain = area - uniform_area.mean(axis=1)[:, None, None]
         variables: dict[str, Any] = {
             "value": ((*curve, "keep_ratio", "chain"), values),
@@ -156,8 +166,6 @@ class Faithfulness(Analysis):
             "uniform_area": (("measure", "draw", "chain"), uniform_area),
             **_band("uniform_area_", ("measure",), uniform_area),
         }
-        # A sum over the reasoning cannot be compared once some of the reasoning is deleted.
-        comparable = np.array(measures.comparable)
         whole = np.where(comparable[:, None], tables["full"][:, 0], np.nan)[:, None, None]
         for name, part in (("comprehensiveness", "without"), ("sufficiency", "alone")):
             drop, uniform_drop = whole - tables[part], whole - tables[f"uniform_{part}"]
@@ -188,12 +196,13 @@ class Faithfulness(Analysis):
         return area
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return areas, comprehensiveness and sufficiency, on the answer and per token."""
-        return [faithfulness_table(result, measure) for measure in ("answer", "joint_per_token")]
+        """Return areas, comprehensiveness and sufficiency on the answer, and the joint curves at some keep ratios."""
+        name = stored_name(result, self)
+        return [faithfulness_table(result, "answer", node_name=name), curve_table(result, node_name=name)]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return both curves of every estimator with the band of random orders, on the answer and per token."""
-        return draw_faithfulness(result)
+        return draw_faithfulness(result, node_name=stored_name(result, self))
 
 
 def _most_important(order: DeletionOrder | None, count: int) -> Units | None:

@@ -17,7 +17,7 @@ from tokimp.contracts.scorer import DeletionScores, Scorer
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """The measures of the versions of a chain: four likelihoods, and the run's objective if it is none of these.
+    """The measures of the versions of a chain: likelihoods, and the run's objective if it is none of these.
 
     Attributes
     ----------
@@ -34,14 +34,18 @@ class Measures:
     @property
     def names(self) -> list[str]:
         """The names of the measures."""
-        own = [self.objective.name] if self._has_own else []
-        return ["answer", "answer_probability", "joint", "joint_per_token", *own]
+        own = [self.objective.label] if self._has_own else []
+        return ["answer", "answer_probability", "answer_per_token", "joint", "joint_per_token", *own]
 
     @property
     def comparable(self) -> list[bool]:
-        """Whether each measure can be compared between versions of different lengths."""
+        """Whether each measure can be compared between versions of different lengths.
+
+        It can if it is about the same tokens in all versions: those of the answer. A sum over the reasoning has fewer
+        terms in a shorter version, and a mean over reasoning and answer is more and more about the answer.
+        """
         own = [Span.REASONING not in self.objective.spans] if self._has_own else []
-        return [True, True, False, True, *own]
+        return [True, True, True, False, False, *own]
 
     def score(self, scorer: Scorer, chain: TokenizedChain, versions: Iterable[Units]) -> FloatArray:
         """Return the measures of versions of a chain, each given by the units it keeps, [measure, version].
@@ -56,7 +60,8 @@ class Measures:
         )
         joint = scores.reasoning + scores.answer
         lengths = np.array([len(positions) + len(chain.answer_ids) for positions in kept])
-        rows = [scores.answer, np.exp(scores.answer), joint, joint / lengths]
+        per_token = scores.answer / len(chain.answer_ids)
+        rows = [scores.answer, np.exp(scores.answer), per_token, joint, joint / lengths]
         return np.stack([*rows, scores.objective] if self._has_own else rows)
 
 

@@ -15,26 +15,30 @@ from tokimp.report.curves import draw_lines, stopped_early
 from tokimp.report.figure_style import PAPER, finish
 from tokimp.report.number_texts import chains_text, interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 _TITLES = {"least_first": "least important first (insertion curve)", "most_first": "most important first (deletion)"}
 
 _AXES = {
     "answer": "log P(answer | prompt, kept), nats",
     "answer_probability": "P(answer | prompt, kept)",
-    "joint": "log P(kept, answer | prompt), nats",
-    "joint_per_token": "log P(kept, answer | prompt), nats a token",
+    "answer_per_token": "log P(answer | prompt, kept), nats a token",
+    "joint": "log P(kept, answer | prompt), nats\n(compare at one keep ratio only)",
+    "joint_per_token": "log P(kept, answer | prompt), nats a token\n(compare at one keep ratio only)",
 }
 
 _MEASURES = {
     "answer": "log-likelihood of the answer, nats",
     "answer_probability": "probability of the answer",
-    "joint": "joint log-likelihood, nats",
-    "joint_per_token": "joint log-likelihood, nats a token",
+    "answer_per_token": "log-likelihood of the answer, nats a token",
+    "joint": "log-likelihood of what is kept and the answer, nats",
+    "joint_per_token": "log-likelihood of what is kept and the answer, nats a token",
 }
 
 
-def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", "joint_per_token")) -> Figure:
+def draw_faithfulness(
+    result: xr.DataTree, measures: Sequence[str] = ("answer", "joint_per_token"), *, node_name: str = "faithfulness"
+) -> Figure:
     """Draw both curves of every estimator: means over chains with their intervals.
 
     The grey band spans the means of the random orders, from the lowest to the highest draw.
@@ -45,13 +49,15 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
         A result with the node ``/analysis/faithfulness``.
     measures
         The measures to draw; each has a row of the figure.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run, or has no such measure.
     """
-    node = analysis_node(result, "faithfulness")
+    node = analysis_node(result, node_name)
     known = [str(name) for name in node["measure"].to_numpy()]
     unknown = [measure for measure in measures if measure not in known]
     if unknown:
@@ -69,7 +75,7 @@ def draw_faithfulness(result: xr.DataTree, measures: Sequence[str] = ("answer", 
     return figure
 
 
-def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
+def faithfulness_table(result: xr.DataTree, measure: str = "answer", *, node_name: str = "faithfulness") -> Table:
     """Return a table of areas, comprehensiveness and sufficiency, one row an estimator.
 
     Parameters
@@ -78,13 +84,15 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
         A result with the node ``/analysis/faithfulness``.
     measure
         The measure to show.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "faithfulness").sel(measure=measure)
+    node = analysis_node(result, node_name).sel(measure=measure)
     used = node["chains_used"].max(("curve", "keep_ratio"))
     shows = mean_text(node.attrs["confidence"], int(used.max()))
     table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} ({shows})")
@@ -113,6 +121,56 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer") -> Table:
             f"{stopped} did not delete down to keep ratio {float(node['keep_ratio'].min()):g}: a curve that is not "
             "whole has no area, units that were not ranked no rationale; the figure shows how far the curves go"
         )
+    table.caption = "; ".join(feet)
+    return keep_words_whole(table)
+
+
+def curve_table(
+    result: xr.DataTree,
+    measure: str = "joint_per_token",
+    keep_ratios: Sequence[float] = (0.8, 0.5, 0.2),
+    *,
+    node_name: str = "faithfulness",
+) -> Table:
+    """Return a table of both curves at some keep ratios, one row an estimator.
+
+    It is for measures that are about other tokens at each keep ratio: estimators are compared within a column.
+
+    Parameters
+    ----------
+    result
+        A result with the node ``/analysis/faithfulness``.
+    measure
+        The measure to show.
+    keep_ratios
+        The keep ratios to show, or the nearest ones that were computed.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    node = analysis_node(result, node_name).sel(measure=measure)
+    nearest = [float(node["keep_ratio"].sel(keep_ratio=ratio, method="nearest")) for ratio in keep_ratios]
+    columns = [(curve, ratio) for curve in ("least_first", "most_first") for ratio in dict.fromkeys(nearest)]
+    used = int(node["chains_used"].max())
+    table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} ({mean_text(node.attrs['confidence'], used)})")
+    table.add_column("estimator")
+    for curve, ratio in columns:
+        table.add_column(f"{'least' if curve == 'least_first' else 'most'} first, {ratio:g} kept", justify="right")
+    for label in node["estimator"].to_numpy():
+        points = [node.sel(estimator=label, curve=curve, keep_ratio=ratio) for curve, ratio in columns]
+        table.add_row(escape(str(label)), *map(interval_of, points))
+    table.add_section()
+    at_random = [_range_text(node.sel(keep_ratio=ratio), "uniform_") for _, ratio in columns]
+    table.add_row("[dim]random orders[/]", *at_random)
+    feet = [f"over {used} chain{'' if used == 1 else 's'}"]
+    if not bool(node["comparable"]) or measure == "joint_per_token":
+        feet.append("compare within a column only: at each keep ratio these are other tokens")
+    if stopped := stopped_early(node["value"]):
+        feet.append(f"a dash: {stopped} did not delete down to that keep ratio")
     table.caption = "; ".join(feet)
     return keep_words_whole(table)
 

@@ -9,17 +9,19 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 from rich.table import Table
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from tokimp.analysis.planted.report import draw_planted, planted_table
+from tokimp.analysis.statistics.average_precision import average_precision, chance_average_precision
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.pooled import pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray, IntArray
-from tokimp.chains.units import sentence_starts
+from tokimp.chains.sentences import sentence_starts
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 
 LEVELS = ("unit", "sentence")
@@ -35,11 +37,12 @@ class Planted(Analysis):
 
     - ``auroc``: the probability that a unit of filler is less important than another unit, ties counting half. Chance
       gives 0.5, a perfect separation 1;
-    - ``average_precision``: the average precision of the list of units, the least important first. Chance gives
-      ``prevalence``.
+    - ``average_precision``: the average precision of the list of units, the least important first, as an expectation
+      over random breaking of ties. Chance gives more than the share of filler (``prevalence``), above all in short
+      lists: of 2 units of filler in 7, 0.475.
 
-    Both are computed by unit and by sentence; a sentence has the mean rank of its units. Chains without filler, or with
-    nothing else, have no value.
+    ``chance`` is the exact expectation of each measure for a random order. Both measures are computed by unit and by
+    sentence; a sentence has the mean rank of its units. Chains without filler, or with nothing else, have no value.
 
     Position is a confound: filler may stand where a method gives low importance for other reasons. ``within_bands`` is
     the AUROC of pairs of units in the same of `bands` equal stretches of a chain, with pairs added up over chains.
@@ -79,6 +82,7 @@ class Planted(Analysis):
         n_chains, n_estimators = result.sizes["chain"], result.sizes["estimator"]
         values = np.full((len(MEASURES), len(LEVELS), n_estimators, n_chains), np.nan)
         prevalence = np.full((len(LEVELS), n_chains), np.nan)
+        chance = np.full((len(MEASURES), len(LEVELS), n_chains), np.nan)
         right, pairs = np.full((2, n_chains, n_estimators), np.nan)
         for index, (_, chain) in enumerate(iterate(result)):
             is_filler = _majority(chain["filler"].to_numpy(), chain["unit"].to_numpy())
@@ -96,7 +100,8 @@ class Planted(Analysis):
                     if 0 < useless.sum() < len(useless):
                         prevalence[level, index] = useless.mean()
                         values[0, level, row, index] = roc_auc_score(useless, -level_ranks)
-                        values[1, level, row, index] = average_precision_score(useless, -level_ranks)
+                        values[1, level, row, index] = average_precision(-level_ranks, useless)
+                        chance[:, level, index] = 0.5, chance_average_precision(len(useless), int(useless.sum()))
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         within = pooled_ratio(right, pairs, resampling)
         dims = ("measure", "level", "estimator")
@@ -105,10 +110,17 @@ class Planted(Analysis):
                 "value": ((*dims, "chain"), values, {"long_name": "measure of a chain"}),
                 **mean_variables(dims, values, resampling),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
-                "prevalence": (
-                    "level",
-                    [row[~np.isnan(row)].mean() if not np.isnan(row).all() else np.nan for row in prevalence],
-                    {"long_name": "mean share of filler: the average precision of chance"},
+                "prevalence": ("level", _mean_of_known(prevalence), {"long_name": "mean share of filler"}),
+                "chance": (
+                    ("measure", "level", "chain"),
+                    chance,
+                    {"long_name": "expectation of the measure for a random order"},
+                ),
+                "chance_mean": (
+                    dims,
+                    # Estimators that cover different chains are measured against different chances.
+                    _mean_of_known(np.where(np.isnan(values), np.nan, chance[:, :, None])),
+                    {"long_name": "mean of chance over the chains used"},
                 ),
                 **{
                     f"within_bands{end}": ("estimator", part, {"long_name": "AUROC of pairs in one stretch"})
@@ -130,11 +142,18 @@ class Planted(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return AUROC and average precision of every estimator."""
-        return [planted_table(result)]
+        return [planted_table(result, node_name=stored_name(result, self))]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the AUROC of every estimator, by unit, by sentence, and within stretches."""
-        return draw_planted(result)
+        return draw_planted(result, node_name=stored_name(result, self))
+
+
+def _mean_of_known(values: FloatArray) -> FloatArray:
+    """Return the mean over the chains that have a value, [...], of values, [..., chain]; NaN where none has."""
+    count = (~np.isnan(values)).sum(-1)
+    means: FloatArray = np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)
+    return means
 
 
 def _majority(marks: FloatArray, groups: IntArray) -> FloatArray:

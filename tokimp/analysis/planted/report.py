@@ -11,20 +11,27 @@ from rich.table import Table
 from tokimp.report.figure_style import COLOURS, MARKERS, PAPER
 from tokimp.report.number_texts import few_chains, interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
 
 
-def planted_table(result: xr.DataTree) -> Table:
+def planted_table(result: xr.DataTree, *, node_name: str = "planted") -> Table:
     """Return a table of AUROC and average precision by unit and sentence, and of AUROC within stretches of position.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "planted")
+    node = analysis_node(result, node_name)
     unit = str(result.attrs["unit"])
     used = int(node["chains_used"].max())
     shows = mean_text(node.attrs["confidence"], used)
@@ -37,24 +44,42 @@ def planted_table(result: xr.DataTree) -> Table:
     for label in node["estimator"].to_numpy():
         row = node.sel(estimator=label)
         cells = [interval_of(row.sel(measure=measure, level=level)) for measure, level in columns]
-        within_bands = interval_of(row, "within_bands", int(row["chains_used"].max()))
-        table.add_row(escape(str(label)), *cells, within_bands)
-    chance = [number_text(float(node["prevalence"].sel(level=level))) for level in ("unit", "sentence")]
+        covered = int(row["chains_used"].max())
+        heading = escape(str(label))
+        if 0 < covered < used and "chance_mean" in row:
+            own = row["chance_mean"].sel(measure="average_precision")
+            numbers = " and ".join(number_text(float(own.sel(level=level))) for level in ("unit", "sentence"))
+            heading += f" [dim](over {covered}; average precision by chance {numbers})[/]"
+        table.add_row(heading, *cells, interval_of(row, "within_bands", covered))
     table.add_section()
-    table.add_row("[dim]chance[/]", "0.50", chance[0], "0.50", chance[1], "0.50")
+    table.add_row("[dim]chance[/]", *(_chance_text(node, measure, level) for measure, level in columns), "0.50")
     table.caption = f"over {used} of {node.sizes['chain']} chains, which hold filler and something else"
+    if "chance" not in node:
+        table.caption += "; an older tokimp did not compute the average precision of chance: run planted again"
     return keep_words_whole(table)
 
 
-def draw_planted(result: xr.DataTree) -> Figure:
+def _chance_text(node: xr.Dataset, measure: str, level: str) -> str:
+    """Return the mean of a measure for random orders; a dash if an older version, which got it wrong, ran planted."""
+    if "chance" in node:
+        return number_text(float(node["chance"].sel(measure=measure, level=level).mean()))
+    return "0.50" if measure == "auroc" else "-"
+
+
+def draw_planted(result: xr.DataTree, *, node_name: str = "planted") -> Figure:
     """Draw each estimator's AUROC with its interval, by unit, by sentence, and within stretches of position.
+
+    Parameters
+    ----------
+    result, node_name
+        As of `planted_table`.
 
     Raises
     ------
     SchemaError
         If the analysis has not been run.
     """
-    node = analysis_node(result, "planted")
+    node = analysis_node(result, node_name)
     labels = [str(label) for label in node["estimator"].to_numpy()]
     figure = Figure(figsize=(7.5, 1.4 + 0.45 * len(labels)), facecolor=PAPER, layout="constrained")
     axis = figure.subplots()

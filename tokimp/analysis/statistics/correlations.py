@@ -10,6 +10,7 @@ import numpy as np
 from tokimp.analysis.statistics.intervals import Resampling, mean_interval
 from tokimp.analysis.statistics.pooled import percentile_interval
 from tokimp.analysis.statistics.rank_measures import (
+    FEWEST_GIVEN_POSITION,
     is_constant,
     mean_ranks,
     pearson,
@@ -44,7 +45,11 @@ class Association:
 
 
 def associate(
-    one: Sequence[FloatArray], other: Sequence[FloatArray], resampling: Resampling, minimum_units: int = 5
+    one: Sequence[FloatArray],
+    other: Sequence[FloatArray],
+    positions: Sequence[IntArray],
+    resampling: Resampling,
+    minimum_units: int = 5,
 ) -> Association:
     """Return how strongly two quantities of units are correlated over several chains.
 
@@ -53,19 +58,23 @@ def associate(
     - ``within``: the mean over chains of the correlation within a chain. Differences in level play no part. Its
       interval is a BCa interval of the mean.
 
-    To partial position out, each quantity is regressed within each chain on the unit's index (least squares with an
-    intercept), and the residuals are correlated. ``pooled`` correlates the residuals of all chains together, which
-    removes differences in level as well. ``within`` correlates them chain by chain; for Spearman the ranks are
-    regressed, which gives the partial Spearman correlation given position.
+    To partial position out, each quantity is regressed within each chain on where the unit stands in the chain (least
+    squares with an intercept), and the residuals are correlated. ``pooled`` correlates the residuals of all chains
+    together, which removes differences in level as well. ``within`` correlates them chain by chain; for Spearman the
+    ranks are regressed, which gives the partial Spearman correlation given position.
 
     Parameters
     ----------
     one, other
         The two quantities: for each chain, [unit], in the order of the units.
+    positions
+        The index of each of these units among all units of its chain: for each chain, [unit]. Where some units of a
+        chain have no value, the others still stand where they stand.
     resampling
         How chains are resampled.
     minimum_units
-        Chains with fewer units have no correlation within.
+        Chains with fewer units have no correlation within. With position partialled out there is none of fewer than
+        `tokimp.analysis.statistics.rank_measures.FEWEST_GIVEN_POSITION` units.
 
     Returns
     -------
@@ -74,16 +83,16 @@ def associate(
     """
     values = np.full((len(MEASURES), len(SCOPES), 2, 3), np.nan)
     by_chain = np.full((len(MEASURES), 2, len(one)), np.nan)
-    pairs = list(zip(one, other, strict=True))
-    for index, (a, b) in enumerate(pairs):
-        if len(a) < minimum_units:
-            continue
-        for partial in (0, 1):
-            by_chain[0, partial, index] = _defined(pearson, *(_values(x, partial) for x in (a, b)))
-            by_chain[1, partial, index] = _defined(pearson, *(_ranks(x, partial) for x in (a, b)))
+    chains = list(zip(one, other, positions, strict=True))
+    for index, (a, b, places) in enumerate(chains):
+        for partial, fewest in ((0, minimum_units), (1, max(minimum_units, FEWEST_GIVEN_POSITION))):
+            if len(a) < fewest:
+                continue
+            by_chain[0, partial, index] = _defined(pearson, *(_values(x, places, partial) for x in (a, b)))
+            by_chain[1, partial, index] = _defined(pearson, *(_ranks(x, places, partial) for x in (a, b)))
     for measure in range(len(MEASURES)):
         for partial in (0, 1):
-            resampled = [(_values(a, partial), _values(b, partial)) for a, b in pairs]
+            resampled = [(_values(a, places, partial), _values(b, places, partial)) for a, b, places in chains]
             values[measure, 0, partial] = _pooled(resampled, resampling, ranked=bool(measure))
             interval = mean_interval(by_chain[measure, partial], **asdict(resampling))
             values[measure, 1, partial] = interval.mean, interval.low, interval.high
@@ -149,18 +158,18 @@ def _pooled(
     return value, low, high
 
 
-def _values(values: FloatArray, partial: int) -> FloatArray:
+def _values(values: FloatArray, positions: IntArray, partial: int) -> FloatArray:
     """Return values as they are, or the residuals of their regression on position, [unit]."""
     if not partial:
         return values
     scale = float(np.abs(values).max()) or 1.0
     # Rounded relative to the size of the values: smaller differences are rounding errors.
-    residuals: FloatArray = np.round(regression_residuals(values) / scale, _DECIMALS) * scale + 0.0
+    residuals: FloatArray = np.round(regression_residuals(values, positions) / scale, _DECIMALS) * scale + 0.0
     return residuals
 
 
-def _ranks(values: FloatArray, partial: int) -> FloatArray:
-    return position_residuals(values) if partial else mean_ranks(values)
+def _ranks(values: FloatArray, positions: IntArray, partial: int) -> FloatArray:
+    return position_residuals(values, positions) if partial else mean_ranks(values)
 
 
 def _defined(statistic: Callable[[FloatArray, FloatArray], float], a: FloatArray, b: FloatArray) -> float:

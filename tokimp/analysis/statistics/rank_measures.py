@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 
 # Residuals of rank regressions are sums of a few hundred half-integers; smaller differences are rounding errors.
 _DECIMALS = 9
 _BLOCK = 512  # units compared at once
+FEWEST_GIVEN_POSITION = 4
+"""Fewest units that have a correlation with position partialled out: of three, the residuals have one direction."""
 
 
 def mean_ranks(scores: FloatArray) -> FloatArray:
@@ -29,31 +31,45 @@ def normalised_ranks(scores: FloatArray) -> FloatArray:
     return normalised
 
 
-def position_residuals(scores: FloatArray) -> FloatArray:
+def position_residuals(scores: FloatArray, positions: FloatArray | IntArray | None = None) -> FloatArray:
     """Return what remains of each unit's rank after a regression on its position.
 
-    The units' ranks (ties share their mean rank) are regressed on the units' indices by least squares with an
-    intercept. The residuals are rounded to nine decimals, so that rounding errors do not tell units apart that tie.
+    The units' ranks (ties share their mean rank) are regressed on position by least squares with an intercept. The
+    residuals are rounded to nine decimals, so that rounding errors do not tell units apart that tie.
 
     Parameters
     ----------
     scores
         [unit], in the order of the units.
+    positions
+        Where each unit stands in its chain, [unit]; 0, 1, 2, ... by default, which is right for all units of a chain.
 
     Returns
     -------
     FloatArray
-        [unit]; constant where the ranks follow position exactly.
+        [unit]; constant where the ranks follow position exactly. It is also constant for fewer than
+        `FEWEST_GIVEN_POSITION` units: any two rankings of three units have partial correlation 1 or -1.
     """
+    if len(scores) < FEWEST_GIVEN_POSITION:
+        return np.zeros(len(scores))
     # Adding 0 turns a negative zero into zero.
-    residuals: FloatArray = np.round(regression_residuals(mean_ranks(scores)), _DECIMALS) + 0.0
+    residuals: FloatArray = np.round(regression_residuals(mean_ranks(scores), positions), _DECIMALS) + 0.0
     return residuals
 
 
-def regression_residuals(values: FloatArray) -> FloatArray:
-    """Return the residuals of a least-squares regression (with an intercept) of values on their index, [unit]."""
+def regression_residuals(values: FloatArray, positions: FloatArray | IntArray | None = None) -> FloatArray:
+    """Return the residuals of a least-squares regression (with an intercept) of values on position, [unit].
+
+    Parameters
+    ----------
+    values
+        [unit]
+    positions
+        As of `position_residuals`.
+    """
     centred = values - values.mean()
-    position = np.arange(len(values)) - (len(values) - 1) / 2
+    places = np.arange(len(values)) if positions is None else np.asarray(positions, dtype=np.float64)
+    position = places - places.mean()
     square = position @ position
     slope = position @ centred / square if square else 0.0
     residuals: FloatArray = centred - slope * position
@@ -89,7 +105,7 @@ def overlap_shares(a: FloatArray, b: FloatArray) -> FloatArray:
     n = len(a)
     depths = np.arange(1, n + 1)
     common = np.zeros(n)
-    ties = (_tied_places(a), _tied_places(b))
+    ties = (tied_places(a), tied_places(b))
     # In blocks, so that memory grows in proportion to the length of a chain, not with its square.
     for start in range(0, n, _BLOCK):
         block = np.s_[start : start + _BLOCK]
@@ -99,7 +115,7 @@ def overlap_shares(a: FloatArray, b: FloatArray) -> FloatArray:
     return shares
 
 
-def _tied_places(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+def tied_places(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return how many units rank above each unit's group of ties, and how large that group is, [unit] each."""
     _, group, size = np.unique(-scores, return_inverse=True, return_counts=True)
     first = np.cumsum(size) - size
@@ -123,8 +139,3 @@ def rank_biased_overlap(shares: FloatArray, p: float) -> float:
     """
     weights = p ** np.arange(1, len(shares) + 1)
     return float(shares[-1] * weights[-1] + (1 - p) / p * (shares @ weights))
-
-
-def chance_overlap_shares(n: int) -> FloatArray:
-    """Return the expected `overlap_shares` of two independent random rankings of `n` units: d / n, [depth]."""
-    return np.arange(1, n + 1) / n

@@ -12,12 +12,12 @@ from tokimp.errors import SchemaError
 from tokimp.report.figure_style import BAND, PAPER, finish, line_look
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
-from tokimp.results.views import analysis_node
+from tokimp.results.analysis_nodes import analysis_node
 
 UNLABELLED = "(none)"
 
 
-def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
+def structure_table(result: xr.DataTree, keep_ratio: float = 0.5, *, node_name: str = "structure") -> Table:
     """Return a table of the share of each category that each estimator keeps, its excess, and its mean rank.
 
     Parameters
@@ -26,13 +26,15 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
         A result with the node ``/analysis/structure``.
     keep_ratio
         The keep ratio to show, or the nearest one that was computed.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run, or an older version ran it.
     """
-    node = _structure_node(result)
+    node = _structure_node(result, node_name)
     at = node.sel(keep_ratio=keep_ratio, method="nearest")
     ratio = float(at["keep_ratio"])
     source = node.attrs["categorizer"]
@@ -52,7 +54,7 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
         parts = [cell.sel(estimator=label) for label in labels]
         shares = [interval_of(part, "share", count) for part, count in zip(parts, reached, strict=True)]
         table.add_row(escape(str(category)), str(int(cell["tokens"])), band, *shares)
-        excesses = [interval_of(part, "excess", count) for part, count in zip(parts, reached, strict=True)]
+        excesses = [_excess_text(part) for part in parts]
         table.add_row("[dim]  beyond position[/]", "", "", *excesses)
         rank = [interval_of(part, "mean_rank", chains) for part in parts]
         table.add_row("[dim]  mean rank[/]", "", "", *rank)
@@ -62,7 +64,7 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
         f"over {covered} chains",
         f"{node.attrs['confidence']:.0%} intervals, chains resampled",
         f"beyond position: share kept less what keeping as many units in each of {node.attrs['bands']} stretches at "
-        "random would keep",
+        "random would keep, of tokens in stretches whose units differ in the category",
     ]
     if used[-1] < FEWEST_FOR_AN_INTERVAL:
         feet[1] = "too few for intervals"
@@ -70,15 +72,24 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5) -> Table:
     if stopped:
         names = " and ".join(map(escape, stopped))
         feet.append(f"a dash: {names} did not delete down to that keep ratio, and ties all that was left")
+    if "excess_chains" not in node:
+        feet.append("a dash beyond position: an older tokimp computed it otherwise; run structure on the result again")
+    elif bool((at["excess"].isnull() & at["share"].notnull()).any()):
+        feet.append("a dash beyond position alone: not known, as no stretch has units that differ in the category")
     if UNLABELLED in node["category"].to_numpy():
         feet.append(f"{UNLABELLED}: tokens that have no category, such as white space")
     table.caption = "; ".join(feet)
     return keep_words_whole(table)
 
 
-def _structure_node(result: xr.DataTree) -> xr.Dataset:
+def _excess_text(cell: xr.Dataset) -> str:
+    """Return the excess with its interval; a dash for one of an older version, which was 0 where nothing was known."""
+    return interval_of(cell, "excess", int(cell["excess_chains"])) if "excess_chains" in cell else "-"
+
+
+def _structure_node(result: xr.DataTree, node_name: str) -> xr.Dataset:
     """Return the node; raise `SchemaError` for one of an older version, which did not say how far estimators went."""
-    node = analysis_node(result, "structure")
+    node = analysis_node(result, node_name)
     if "chains_reached" not in node:
         raise SchemaError(
             "the structure of this result does not say how far its estimators deleted: an older tokimp computed it; "
@@ -93,17 +104,24 @@ def _stopped_before(node: xr.Dataset, label: str) -> bool:
     return bool(int(cell["chains_used"]) and (cell["share"].isnull().all("category")).any())
 
 
-def draw_structure(result: xr.DataTree) -> Figure:
+def draw_structure(result: xr.DataTree, *, node_name: str = "structure") -> Figure:
     """Draw the share of each category kept over the keep ratio: one panel a category, one line an estimator.
 
     The grey band is what deletion at random keeps.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
     Raises
     ------
     SchemaError
         If the analysis has not been run, or an older version ran it.
     """
-    node = _structure_node(result)
+    node = _structure_node(result, node_name)
     categories = [str(category) for category in node["category"].to_numpy()]
     columns = min(4, len(categories))
     rows = -(-len(categories) // columns)

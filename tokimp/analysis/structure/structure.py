@@ -22,6 +22,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.registry import load_categorizer
+from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, token_slice, unit_scores
 
 
@@ -36,7 +37,11 @@ class Structure(Analysis):
 
     Position is a confound: an estimator that keeps late units keeps every category that stands late. ``expected`` is
     the share that would be kept if in each of `bands` equal stretches of a chain as many units were kept at random as
-    the estimator keeps there. ``excess`` is ``share - expected``: what position does not explain.
+    the estimator keeps there. ``excess`` is ``share - expected``: what position does not explain. It can be told only
+    where a stretch holds units that differ in how many of the category's tokens they hold, and some units go while
+    others stay. Elsewhere ``share`` and ``expected`` are equal whatever the estimator says, as in chains of no more
+    units than stretches. So only the category's tokens in such stretches count for ``excess``, and it is NaN if there
+    are none.
 
     ``mean_rank`` is the mean normalised rank of a category's tokens: 0 is deleted first, 1 last, ties share their mean.
     It is the quantity in the figure of functional categories of Singh and Hakkani-Tür (2026).
@@ -102,13 +107,17 @@ class Structure(Analysis):
         kept, expected = np.full(shape, np.nan), np.full(shape, np.nan)
         rank_sums = np.full((*shape[:2], len(categories)), np.nan)
         totals = np.zeros((shape[0], len(categories)))
+        told = np.full((shape[0], len(ratios), len(categories)), np.nan)
         strata: list[list[list[Stratum]]] = [[[] for _ in categories] for _ in ratios]
         for index, (_, chain) in enumerate(iterate(result)):
             counts = _counts(chain["unit"].to_numpy(), labels[token_slice(result, index)], categories)
             totals[index] = counts.sum(0)
             n_units = len(counts)
             band = np.arange(n_units) * self.bands // n_units
+            in_mixed = _tokens_in_mixed_stretches(counts, band)
             for at, ratio in enumerate(ratios):
+                if 0 < kept_count(n_units, ratio) < n_units:
+                    told[index, at] = in_mixed
                 for column in range(len(categories)):
                     units = tuple(counts[:, column].astype(int).tolist())
                     strata[at][column].append((units, kept_count(n_units, ratio)))
@@ -135,6 +144,7 @@ class Structure(Analysis):
             expected=expected,
             rank_sums=rank_sums,
             totals=totals,
+            told=told,
             uniform=uniform,
         )
 
@@ -147,6 +157,7 @@ class Structure(Analysis):
         expected: FloatArray,
         rank_sums: FloatArray,
         totals: FloatArray,
+        told: FloatArray,
         uniform: FloatArray,
     ) -> xr.Dataset:
         """Return the node.
@@ -161,13 +172,17 @@ class Structure(Analysis):
             Sum of the normalised ranks of the tokens, [chain, estimator, category].
         totals
             Tokens, [chain, category].
+        told
+            Tokens in stretches in which the excess can be told, [chain, keep_ratio, category]; NaN where all units
+            stay, or none.
         uniform
             Share kept at random and the ends of its band, [keep_ratio, category, 3].
         """
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         tokens = np.broadcast_to(totals[:, None, None, :], kept.shape)
         share = pooled_ratio(kept, tokens, resampling)
-        excess = pooled_ratio(kept - expected, tokens, resampling)
+        comparable = np.broadcast_to(told[:, None], kept.shape)
+        excess = pooled_ratio(kept - expected, comparable, resampling)
         rank = pooled_ratio(rank_sums, np.broadcast_to(totals[:, None, :], rank_sums.shape), resampling)
         dims = ("estimator", "keep_ratio", "category")
         ends = ("", "_low", "_high")
@@ -176,6 +191,8 @@ class Structure(Analysis):
             **{f"excess{end}": (dims, values) for end, values in zip(ends, excess, strict=True)},
             **{f"mean_rank{end}": (("estimator", "category"), v) for end, v in zip(ends, rank, strict=True)},
             **{f"uniform{end}": (dims[1:], uniform[..., i]) for i, end in enumerate(ends)},
+            "excess_chains": (dims, (~np.isnan(kept) & (comparable > 0)).sum(0)),
+            "excess_tokens": (dims[1:], np.nansum(told, axis=0).astype(np.int64)),
             "tokens": ("category", totals.sum(0).astype(np.int64)),
             "chains_with": ("category", (totals > 0).sum(0)),
             "chains_used": ("estimator", (~np.isnan(rank_sums).all(-1)).sum(0)),
@@ -194,11 +211,11 @@ class Structure(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the shares kept at the keep ratio nearest to 0.5, and the mean ranks, by category."""
-        return [structure_table(result)]
+        return [structure_table(result, node_name=stored_name(result, self))]
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the share kept over the keep ratio, one panel a category."""
-        return draw_structure(result)
+        return draw_structure(result, node_name=stored_name(result, self))
 
 
 def kept_probability(scores: FloatArray, count: int) -> FloatArray:
@@ -222,6 +239,23 @@ def _counts(units: IntArray, labels: Labels, categories: list[str]) -> FloatArra
     for unit, label in zip(units.tolist(), labels.tolist(), strict=True):
         counts[unit, place[label]] += 1
     return counts
+
+
+def _tokens_in_mixed_stretches(counts: FloatArray, band: IntArray) -> FloatArray:
+    """Return the tokens of each category in stretches whose units do not all hold equally many of them, [category].
+
+    Parameters
+    ----------
+    counts
+        Tokens of each category in each unit, [unit, category].
+    band
+        The stretch of each unit, [unit].
+    """
+    tokens = np.zeros(counts.shape[1])
+    for number in np.unique(band):
+        inside = counts[band == number]
+        tokens += inside.sum(0) * (inside != inside[0]).any(0)
+    return tokens
 
 
 def _uniform(strata: list[Stratum], confidence: float) -> tuple[float, float, float]:
