@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 from tests.chains.tokenizers import (
+    CHANNELS,
     CHATML,
+    CLOSED_THINKING,
+    CLOSED_THINKING_ONLY,
     LLAMA_2,
     OPENED_THINKING,
+    SWITCHED_THINKING,
     THINKING,
+    THINKING_PARTS,
     byte_level,
     decode,
     sentencepiece,
@@ -95,6 +100,72 @@ def test_think_takes_given_tags() -> None:
     assert decode(tokenizer, tokens.answer_ids) == "[done] 7<|im_end|>\n"
 
 
+TURN = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "7", "reasoning_content": "So 7."}]
+
+
+@pytest.mark.parametrize("template", [THINKING, CLOSED_THINKING, CHANNELS])
+@pytest.mark.parametrize("reasoning", ["So 7.", "\nSo 7.\n", "It speaks of </think> here."])
+def test_think_is_the_rendering_of_a_turn_with_reasoning(template: str, reasoning: str) -> None:
+    """Tags, a closed generation prompt or a channel: the spans joined are what the template makes of the turn."""
+    tokenizer = byte_level(template=template)
+    tokens = tokenize_chain(Chain("c", "How many?", reasoning, "7"), tokenizer)
+    turn = [TURN[0], {**TURN[1], "reasoning_content": reasoning}]
+    assert tokens.prompt_format == "think"
+    assert decode(tokenizer, tokens.input_ids) == tokenizer.apply_chat_template(turn, tokenize=False)
+
+
+def test_think_writes_white_space_at_a_border_once_where_the_template_does() -> None:
+    """A template that trims the reasoning and puts newlines around it gets the chain's own newlines instead."""
+    trimming = CLOSED_THINKING.replace("m.reasoning_content if", "m.reasoning_content|trim if")
+    tokenizer = byte_level(template=trimming)
+    tokens = tokenize_chain(Chain("c", "How many?", "\nSo 7.\n", "7"), tokenizer)
+    assert decode(tokenizer, tokens.input_ids) == tokenizer.apply_chat_template(TURN, tokenize=False)
+    assert tokens.chain.reasoning == decode(tokenizer, tokens.reasoning_ids)
+    with pytest.raises(TokenizationError, match="take white space and tags off the ends"):
+        tokenize_chain(Chain("c", "How many?", "So 7.  ", "7"), tokenizer)
+
+
+def test_think_switches_thinking_on_where_the_template_needs_it() -> None:
+    """Without the switch the template writes no reasoning; what it renders with the switch is what tokimp makes."""
+    tokenizer = byte_level(template=SWITCHED_THINKING)
+    tokens = tokenize_chain(Chain("c", "How many?", "So 7.", "7"), tokenizer)
+    assert decode(tokenizer, tokens.input_ids) == "U:How many?A:<think>So 7.</think>7</s>"
+
+
+def test_think_takes_reasoning_as_a_part_of_the_content() -> None:
+    """A template that takes the content in parts (Magistral) gets the reasoning as one of them."""
+    tokenizer = byte_level(template=THINKING_PARTS)
+    tokens = tokenize_chain(Chain("c", "How many?", "So 7.", "7"), tokenizer, "think")
+    assert decode(tokenizer, tokens.input_ids) == "U:How many?A:[THINK]So 7.[/THINK]7</s>"
+
+
+def test_given_tags_replace_a_closed_thinking() -> None:
+    """Where the generation prompt closes the thinking, given tags stand there once."""
+    tags = ("<think>\n", "\n</think>\n\n")
+    for template in (CLOSED_THINKING, CLOSED_THINKING_ONLY):
+        tokenizer = byte_level(template=template)
+        tokens = tokenize_chain(Chain("c", "How many?", "So 7.", "7"), tokenizer, think_tags=tags)
+        text = decode(tokenizer, tokens.input_ids)
+        assert (text.count("<think>"), text.count("</think>")) == (1, 1)
+        assert "<think>\nSo 7.\n</think>\n\n7" in text
+
+
+@pytest.mark.parametrize(
+    "reasoning", ["<think>\nSo 7.\n</think>", "So 7.\n</think>", "So 7.\n</think>\n\nIt is 7.", "[THINK]So 7."]
+)
+@pytest.mark.parametrize("template", [THINKING, CHANNELS])
+def test_reasoning_that_has_its_tags_is_refused(template: str, reasoning: str) -> None:
+    """A reasoning with tags around it would get them twice; the message says what to do."""
+    with pytest.raises(TokenizationError, match=r"holds the tag .*take it out of the chain"):
+        tokenize_chain(Chain("c", "q", reasoning, "7"), byte_level(template=template))
+
+
+def test_given_tags_in_the_reasoning_are_refused() -> None:
+    """Tags that the user gives are not written around themselves either."""
+    with pytest.raises(TokenizationError, match=r"holds the tag '\[a\]'"):
+        tokenize_chain(Chain("c", "q", "[a]So 7.", "7"), byte_level(template=CHATML), think_tags=("[a]\n", "[b]"))
+
+
 def test_auto_is_plain_without_a_template() -> None:
     """A tokenizer without a chat template gets the plain format."""
     assert tokenize_chain(Chain("c", "q", "So 7.", "7"), byte_level()).prompt_format == "plain"
@@ -107,7 +178,6 @@ def test_auto_is_plain_without_a_template() -> None:
         (None, {"prompt_format": "think"}, "no chat template"),
         (CHATML, {"prompt_format": "think"}, "no thinking tags"),
         (CHATML, {"prompt_format": "cat"}, "no prompt format 'cat'"),
-        (CHATML, {"unit": "page"}, "no unit 'page'"),
         (CHATML, {"prompt_format": "plain", "think_tags": ("<a>", "</a>")}, "belong to prompt format 'think'"),
         (LLAMA_2, {}, r"refuses the messages \(system, user\): no system role"),
         (
@@ -116,6 +186,9 @@ def test_auto_is_plain_without_a_template() -> None:
             "drops or alters the text 'Be brief",
         ),
         (CHATML.replace("m['content']", "'…'"), {}, "content 0 times"),
+        (CHATML.replace("m['content']", "m['content'].upper()"), {}, "content 0 times"),
+        (CHATML.replace("m['content']", "m['content'].replace('So', 'Thus')"), {}, "alters the reasoning"),
+        (CLOSED_THINKING_ONLY, {}, "closes the thinking before the model responds"),
         (CHATML.replace(">assistant", ">model"), {}, "opens the assistant's turn with"),
         ("{{ messages[0].nothing.content }}", {}, "refuses the messages"),
     ],

@@ -37,6 +37,47 @@ OPENED_THINKING = (
     "{% else %}{{ '<|im_end|>' + m['content'].split('</think>')[-1] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_end|><think>\n' }}{% endif %}"
 )
+# Qwen3.5's way: the generation prompt closes the thinking unasked.
+CLOSED_THINKING = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n<think>\n' }}"
+    "{{ m.reasoning_content if m.reasoning_content is defined else '' }}"
+    "{{ '\n</think>\n\n' + m.content + '<|im_end|>\n' }}"
+    "{% else %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n\n</think>\n\n' }}{% endif %}"
+)
+# DeepSeek-V3.1's way without its switch: thinking is closed, and no reasoning is ever written.
+CLOSED_THINKING_ONLY = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{{ 'A:</think>' + m.content.split('</think>')[-1] + '</s>' }}"
+    "{% else %}{{ m.role + ':' + m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'A:</think>' }}{% endif %}"
+)
+# gpt-oss's way: reasoning in a channel of its own, without tags.
+CHANNELS = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{% if m.thinking is defined and m.thinking %}"
+    "<|start|>assistant<|channel|>analysis<|message|>{{ m.thinking }}<|end|>{% endif %}"
+    "<|start|>assistant<|channel|>final<|message|>{{ m.content }}<|end|>{% else %}"
+    "<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+# Reasoning is written only with a switch on, and the generation prompt closes the thinking without it.
+SWITCHED_THINKING = (
+    "{% set on = enable_thinking is defined and enable_thinking %}{% for m in messages %}{% if m.role == 'user' %}"
+    "U:{{ m.content }}{% else %}A:{% if on %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}</s>"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}A:{{ '<think>' if on else '<think></think>' }}{% endif %}"
+)
+# Magistral's way: the content is a list of parts, one of which is the thinking.
+THINKING_PARTS = (
+    "{% for m in messages %}{% if m.role == 'user' %}U:{{ m.content }}"
+    "{% elif m.content is string %}A:{{ m.content }}</s>{% else %}A:{% for part in m.content %}"
+    "{% if part.type == 'thinking' %}[THINK]{{ part.thinking }}[/THINK]{% else %}{{ part.text }}{% endif %}{% endfor %}</s>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}A:{% endif %}"
+)
+# Llama 3.2's and Mistral Small's way: today's date stands in the prompt.
+DATED = (
+    "{% if strftime_now is defined %}Today is {{ strftime_now('%Y-%m-%d, %d %B, %A %-d %b %y %j%%') }}.\n{% endif %}"
+    "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}[assistant] {% endif %}"
+)
 LLAMA_2 = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system role') }}"
     "{% elif m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}"

@@ -262,8 +262,8 @@ class ChatTemplate:
                 )
         except TimeIsUp as error:
             raise TokenizationError(
-                f"{self.chain.where}: the chat template of the tokenizer did not end within {_LONGEST_RENDERING:g} s; it "
-                "may have an endless loop: use another tokenizer, or prompt format 'plain'"
+                f"{self.chain.where}: the chat template of the tokenizer did not end within {_LONGEST_RENDERING:g} s; "
+                "it may have an endless loop: use another tokenizer, or prompt format 'plain'"
             ) from error
         except (TemplateError, ValueError, TypeError, KeyError) as error:
             raise TokenizationError(

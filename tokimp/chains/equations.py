@@ -13,7 +13,9 @@ from tokimp.chains.undivided import undivided_spans
 
 _OPERAND = r"[($€£]*(?:\d[\d.,]*(?<![.,])%?|(?<![^\W\d_])[A-Za-z](?![^\W\d_]))!?[)%]*"
 _SIGN = r"\s*(?:[-+*/×÷·=<>≤≥≈≠^−]|==|<=|>=)\s*[-−]?"  # noqa: RUF001 - signs of mathematics are meant
-_PLAIN = re.compile(rf"<<[^<>\n]*>>|(?<![\w.]){_OPERAND}(?:{_SIGN}{_OPERAND})+(?:<<[^<>\n]*>>\S*)?|<<[^<>\n]*>>")
+_PLAIN = re.compile(
+    rf"<<[^<>\n]*>>|(?<![\w.]){_OPERAND}(?:{_SIGN}{_OPERAND})+(?:\s*=?\s*<<[^<>\n]*>>[\d.,]*(?<![.,]))?|<<[^<>\n]*>>"
+)
 
 
 def equation_starts(text: str) -> list[int]:

@@ -164,7 +164,7 @@ _OPENERS = (
     "With|Yes|You"
 )
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_CLOSERS = re.compile(r"[\"'”’)\]}*_»」』）]+(?=\s|$)")  # noqa: RUF001 - full-width marks are meant
+_CLOSERS = re.compile(r"[\"'”’)\]}*_»」』）]+(?:\s+|$)")  # noqa: RUF001 - full-width marks are meant
 _LAST_WORD = re.compile(r"(?:^|[\s(\[\"'“‘/-])((?:[^\W\d_]+\.)*[^\W\d_]+)\.$")  # noqa: RUF001 - quotation marks are meant
 _LOWER = re.compile(r"[\"'“‘(*_]*[^\W\d_A-Z]")  # noqa: RUF001 - quotation marks are meant
 _FACTORIAL = re.compile(r"(?:\d|[)\]]|\b[A-Za-z])!$")
@@ -231,7 +231,7 @@ def goes_on(line: str, begin: int, end: int) -> bool:
         Where the sentence begins, and where it seems to end.
     """
     sentence, rest = line[begin:end].rstrip(), line[end:].lstrip()
-    if not rest:
+    if not sentence or not rest:
         return True
     if sentence.endswith(("...", "…")):
         # Three dots are a pause, unless a capital follows.
@@ -240,7 +240,8 @@ def goes_on(line: str, begin: int, end: int) -> bool:
     return (
         numbers_an_item
         or sentence.endswith(("\\left.", "\\right."))
-        or not (line[end - 1].isspace() or rest[0].isalpha())
+        # Without white space a name goes on (math.Floor), unless its script writes none.
+        or not (line[end - 1].isspace() or (rest[0].isalpha() and not rest[0].isascii()))
         or (_FACTORIAL.search(sentence) is not None and _AFTER_FACTORIAL.match(rest) is not None)
         # "Go." he said
         or (sentence[-1] in "\"'”’" and rest[0].islower())  # noqa: RUF001 - quotation marks are meant
