@@ -135,7 +135,7 @@ def test_an_earlier_run_of_the_same_version_goes_on(
         computed.append(arguments[2].label)
         return run_cell(*arguments, **options)
 
-    monkeypatch.setitem(ti.compare.__globals__, "run_cell", counting)
+    monkeypatch.setattr("tokimp.compare.cells.run_cell", counting)
     folder = copy("interrupted_compare", tmp_path)
     continued = ti.compare(
         ti.demo_chains(limit=2), scorers["nnsight"], ESTIMATORS, objective="answer", unit="word", out=folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from tokimp.cli.shown_warnings import warnings_shown
 if TYPE_CHECKING:
     import xarray as xr
 
+    from tokimp.chains.chain import TokenizedChain
     from tokimp.chains.datasets import SkippedRecord
     from tokimp.contracts.estimator import ImportanceEstimator
 
@@ -40,6 +41,7 @@ def run(
     keep_calculator: bool,
     skip_bad: bool,
     chains_at_once: Any,
+    look: Callable[[Sequence[TokenizedChain]], None] | None = None,
 ) -> xr.DataTree:
     """Rank chains as the options say.
 
@@ -53,6 +55,8 @@ def run(
         Folder of the run.
     chains, model, ...
         The options of `tokimp.cli.options.run_options`.
+    look
+        Called with the chains as ids before the model is loaded; with none where they are not known yet.
 
     Returns
     -------
@@ -60,6 +64,7 @@ def run(
         The result.
     """
     from tokimp.chains.datasets import load_chains
+    from tokimp.compare.before_loading import check_before_loading
     from tokimp.compare.compare import compare
     from tokimp.models.loading import load_scorer
 
@@ -69,6 +74,22 @@ def run(
         chains, format=record_format, limit=limit, keep_calculator=keep_calculator, skipped=skipped, split=split
     )
     prepare_model(model, backend)
+    usable = check_before_loading(
+        loaded,
+        estimators,
+        model=model,
+        backend=backend,
+        objective=objective,
+        unit=unit,
+        prompt_format=prompt_format,
+        think_tags=think_tags,
+        wrong_answers=wrong_answers,
+        seed=seed,
+        skip_bad=skip_bad,
+        trust_remote_code=trust_remote_code,
+    )
+    if look is not None:
+        look(usable)
     scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     with warnings_shown(), progress_bar(doing) as progress:
         return compare(

@@ -113,7 +113,8 @@ def build_result(
             np.nan if place is None else lp.answer[slice(*place)].sum(dtype=np.float64)
             for place, lp in zip(places, logprobs, strict=True)
         ]
-        about = {"long_name": "log P(value of the answer | prompt, reasoning, what opens it), unpruned", "units": "nats"}
+        meaning = "log P(value of the answer | prompt, reasoning, what opens it), unpruned"
+        about = {"long_name": meaning, "units": "nats"}
         variables["full_loglik_answer_value"] = (("chain",), np.array(of_value), about)
     for name in sorted({name for row in cells for cell in row for name in cell.importance.diagnostics}):
         numbers = np.array([[cell.importance.diagnostics.get(name, np.nan) for cell in row] for row in cells]).T

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.compare.wrong_answers import with_wrong_option_or_number
-from tokimp.contracts.context_length import check_chain_fits
+from tokimp.contracts.context_length import Reader, check_chain_fits
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
+from tokimp.contracts.plugin_output import described
 from tokimp.contracts.registry import load_estimator
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.tokenization import tokenize_chain
@@ -21,6 +23,7 @@ from tokimp.errors import (
     ChainError,
     EstimatorError,
     ObjectiveError,
+    ScorerError,
     TokenizationError,
     TokimpError,
     TokimpWarning,
@@ -34,6 +37,14 @@ _MOST_REASONS_SHOWN = 3
 _BY_TEXT = ("option", "number")
 
 
+class ChainReader(Reader, Protocol):
+    """What chains are turned into ids for: a scorer, or a model that is yet to be loaded."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+
+
 def check_seed(seed: int) -> None:
     """Raise `TokimpError` if a seed is not a whole number from 0 to 2**32 - 1."""
     # A bool is an int to Python, and numpy's integers are none to JSON, which describes the run.
@@ -42,11 +53,37 @@ def check_seed(seed: int) -> None:
 
 
 def check_scorer_type(scorer: Scorer) -> None:
-    """Raise `TokimpError` if what was passed as the scorer (the name of a model, say) is none."""
+    """Raise `TokimpError` if what was passed as the scorer (the name of a model, say) is none, or describes none."""
     if not isinstance(scorer, Scorer):
         raise TokimpError(
             f"the scorer is {scorer!r}, of type {type(scorer).__name__}; give what tokimp.load_scorer(...) returns"
         )
+    capabilities: Any = scorer.capabilities
+    if not isinstance(capabilities, set | frozenset) or not all(isinstance(one, Capability) for one in capabilities):
+        raise ScorerError(
+            f"the scorer {type(scorer).__name__} has {described(capabilities)} as capabilities; a frozenset of members "
+            "of Capability was expected"
+        )
+    for name in ("backend", "model_id", "device", "dtype"):
+        if not isinstance(getattr(scorer, name, None), str):
+            shown = described(getattr(scorer, name, None))
+            raise ScorerError(f"the scorer {type(scorer).__name__} has {shown} as {name}; a text was expected")
+
+
+def load_valid_estimators(estimators: Sequence[str | ImportanceEstimator]) -> list[ImportanceEstimator]:
+    """Return the estimators, loaded and checked as far as no model is needed; as of `load_estimators`."""
+    if isinstance(estimators, str | ImportanceEstimator | type):
+        raise EstimatorError(f"estimators must be a list, such as [{estimators!r}]")
+    loaded = [load_estimator(estimator) for estimator in estimators]
+    if not loaded:
+        raise EstimatorError("no estimator was given; name at least one, such as 'greedy'")
+    labels = [estimator.label for estimator in loaded]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise EstimatorError(f"the estimator {label!r} was given more than once; leave one out")
+    for estimator in loaded:
+        estimator.validate_parameters()
+    return loaded
 
 
 def load_estimators(estimators: Sequence[str | ImportanceEstimator], scorer: Scorer) -> list[ImportanceEstimator]:
@@ -68,15 +105,7 @@ def load_estimators(estimators: Sequence[str | ImportanceEstimator], scorer: Sco
     PluginError
         If a name is unknown, or what it stands for is not an estimator.
     """
-    if isinstance(estimators, str | ImportanceEstimator):
-        raise EstimatorError(f"estimators must be a list, such as [{estimators!r}]")
-    loaded = [load_estimator(estimator) for estimator in estimators]
-    if not loaded:
-        raise EstimatorError("no estimator was given; name at least one, such as 'greedy'")
-    labels = [estimator.label for estimator in loaded]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise EstimatorError(f"the estimator {label!r} was given more than once; leave one out")
+    loaded = load_valid_estimators(estimators)
     if Capability.LOGPROBS not in scorer.capabilities:
         raise UnsupportedError(f"the scorer {scorer.backend!r} gives no log-probabilities, which every run needs")
     for estimator in loaded:
@@ -86,13 +115,12 @@ def load_estimators(estimators: Sequence[str | ImportanceEstimator], scorer: Sco
                 f"the estimator {estimator.label!r} requires {', '.join(missing)}, which the backend "
                 f"{scorer.backend!r} does not give for {scorer.model_id!r}; use another backend or leave it out"
             )
-        estimator.validate_parameters()
     return loaded
 
 
 def tokenize_usable(
     chains: Sequence[Chain],
-    scorer: Scorer,
+    scorer: ChainReader,
     objective: Objective,
     *,
     unit: UnitSplitter,

@@ -167,6 +167,11 @@ class CheckedScorer(Scorer):
         """Token positions that take about as long as starting one more call of the model."""
         return self.asked.call_cost
 
+    @property
+    def chains_at_once(self) -> int:  # type: ignore[override] # an attribute of scorers
+        """How many chains the scorer is best asked about side by side."""
+        return self.asked.chains_at_once
+
     def clock(self) -> float:
         """Return the scorer's time, in seconds."""
         return self.asked.clock()

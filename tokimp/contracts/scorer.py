@@ -85,6 +85,8 @@ class Scorer(ABC):
         The longest sequence the model takes, in tokens; ``None`` if it names no limit.
     call_cost
         Token positions that take about as long as starting one more call of the model; 0 where a call costs nothing.
+    chains_at_once
+        How many chains `run_side_by_side` is best given; 1 where together is no faster than one after the other.
     tokens_forwarded
         Token positions passed through the model so far, padding included: a cost that does not depend on the machine.
 
@@ -120,6 +122,7 @@ class Scorer(ABC):
     context_length: int | None
     tokens_forwarded: int = 0
     call_cost: int = 0
+    chains_at_once: int = 1
 
     def fingerprint(self) -> str:
         """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""

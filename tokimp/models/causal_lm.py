@@ -36,6 +36,9 @@ from tokimp.storage.digests import json_digest
 
 T = TypeVar("T")
 
+# Measured on an H200 with a model of 7 billion parameters (docs/performance.md): eight chains of 120 tokens fill a call.
+_CHAINS_AT_ONCE = 8
+
 
 class CausalLMScorer(Scorer):
     """A transformers decoder, run by a backend.
@@ -146,6 +149,12 @@ class CausalLMScorer(Scorer):
     def call_cost(self) -> int:  # type: ignore[override] # the decoder knows it, nobody sets it
         """Token positions that take about as long as starting one more call of the model."""
         return self.decoder.call_cost
+
+    @property
+    def chains_at_once(self) -> int:  # type: ignore[override] # the decoder knows it, nobody sets it
+        """How many chains are best asked about side by side: several fill a call of a GPU."""
+        on_a_cpu = torch.device(self.device).type == "cpu"
+        return 1 if on_a_cpu or not self.decoder.reads_packs else _CHAINS_AT_ONCE
 
     @property
     def work(self) -> ForwardWork:
