@@ -10,6 +10,7 @@ from typing import Any
 
 from tokimp.errors import CategorizerError
 from tokimp.storage.atomic import replacing
+from tokimp.storage.json_file import read_json
 from tokimp_categorizers.llm_prompt import LABELS
 
 
@@ -30,7 +31,7 @@ class LabelCache:
     def get(self, asked: dict[str, Any], count: int) -> list[str] | None:
         """Return the `count` labels that were kept for what is asked; ``None`` if there are none."""
         try:
-            kept = json.loads(self._path(asked).read_text(encoding="utf-8"))
+            kept = read_json(self._path(asked))
             labels = kept["labels"]
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -162,10 +162,13 @@ def load_surrogate(path: Path) -> FittedSurrogate:
             header = json.loads(written)
             arrays: dict[str, FloatArray] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - no mapping
         # Files that 0.1.0 wrote have no digest.
-        if metadata.keys() - {_HEADER} and metadata.get(_DIGEST) != _digest(written, arrays):
-            raise ValueError("its content does not have the digest that it was saved with")
-    except (OSError, SafetensorError, ValueError) as error:
+        is_whole = not metadata.keys() - {_HEADER} or metadata.get(_DIGEST) == _digest(written, arrays)
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise EstimatorError(f"{path} is damaged, or no safetensors file ({error}); fit the surrogate again") from error
+    if not is_whole:
+        raise EstimatorError(
+            f"{path} is damaged: it does not have the digest it was saved with; fit the surrogate again"
+        )
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         file_format = header.get("format") if isinstance(header, dict) else header
         raise EstimatorError(

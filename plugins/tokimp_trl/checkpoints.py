@@ -1,8 +1,7 @@
-"""Checkpoints with digests of their files: a damaged one is passed over, and the training goes on from the one before."""
+"""Checkpoints with digests of their files: a damaged one is passed over, and the one before is gone on from."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tokimp.errors import TokimpError
 from tokimp.storage.atomic import write_object
 from tokimp.storage.digests import file_digest
+from tokimp.storage.json_file import read_json
 
 _SEAL = "tokimp.json"
 # Where several processes train, each writes files of its own, perhaps after the first process has sealed the others.
@@ -57,12 +57,12 @@ def _is_whole(checkpoint: Path) -> bool:
     try:
         sealed = _sealed(checkpoint)
         return isinstance(sealed["tokens"], int) and sealed["files"] == _digests(checkpoint)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, TokimpError):
+    except (OSError, ValueError, KeyError, TypeError, TokimpError):
         return False
 
 
 def _sealed(checkpoint: Path) -> dict[str, Any]:
-    return dict(json.loads((checkpoint / _SEAL).read_text(encoding="utf-8")))
+    return dict(read_json(checkpoint / _SEAL))
 
 
 def _digests(checkpoint: Path) -> dict[str, str]:

@@ -219,7 +219,7 @@ def test_a_model_that_only_a_result_names_is_not_loaded(
 
     monkeypatch.setattr("tokimp.analysis.recorded_run.load_scorer", loaded)
     named = changed(run, "model_id", value)
-    with pytest.raises(AnalysisError, match="what only a file names is not loaded.*--model"):
+    with pytest.raises(AnalysisError, match=r"what only a file names is not loaded.*--model"):
         ti.analyze(named, Asking())
     assert asked == []
     load_recorded_scorer(named, model=value)

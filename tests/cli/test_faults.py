@@ -18,7 +18,14 @@ from tests.cli.faulty_process import call_numbers, run_faulty
 from tests.distillation.students import save_word_student
 
 # Imported before the processes are forked, so that none of them imports these anew.
-for _module in ("trl", "peft", "tokimp_trl.fitting", "matplotlib.pyplot", "h5netcdf", "tokimp.distillation.steps.distill"):
+for _module in (
+    "trl",
+    "peft",
+    "tokimp_trl.fitting",
+    "matplotlib.pyplot",
+    "h5netcdf",
+    "tokimp.distillation.steps.distill",
+):
     pytest.importorskip(_module)
 
 pytestmark = [
@@ -28,8 +35,20 @@ pytestmark = [
 MOST = int(os.environ.get("TOKIMP_FAULTS", "10"))
 """How many of a command's calls are tried; raise it for a thorough trial."""
 CHAINS = [
-    {"id": "a", "question": "Ann has 3 cups. How many?", "reasoning": "She has 3 cups.", "answer": "#### 3", "gold": "3"},
-    {"id": "b", "question": "Bob has 2 pens. How many?", "reasoning": "He has 2 pens.", "answer": "#### 2", "gold": "2"},
+    {
+        "id": "a",
+        "question": "Ann has 3 cups. How many?",
+        "reasoning": "She has 3 cups.",
+        "answer": "#### 3",
+        "gold": "3",
+    },
+    {
+        "id": "b",
+        "question": "Bob has 2 pens. How many?",
+        "reasoning": "He has 2 pens.",
+        "answer": "#### 2",
+        "gold": "2",
+    },
 ]
 # What differs between two runs of one thing: times, and how often it was begun.
 _TIMES = {"seconds", "created", "train_seconds", "evaluate_seconds", "continued", "again", "full_seconds", "digest"}
@@ -39,9 +58,9 @@ teachers: [tiny]
 students: [{name: small, model: student}]
 methods: [position]
 keep_ratios: [0.5]
-questions: {limit: 3}
+questions: {limit: 4}
 test: {limit: 2}
-sample: {max_new_tokens: 60, n: 1}
+sample: {n: 1, temperature: 0, min_characters: 1}
 evaluate: {max_new_tokens: 8}
 train: {epochs: 2, batch_size: 2, device: cpu}
 untrained: false
@@ -83,7 +102,9 @@ def result(folder: Path) -> Mapping[str, Any]:
     """Return every number and text of a result and its analyses, without times."""
     tree = ti.load(folder / "run" / "results.nc")
     return {
-        f"{node.path}/{name}": variable.to_numpy().tolist() if variable.dtype.kind == "O" else variable.to_numpy().tobytes()
+        f"{node.path}/{name}": variable.to_numpy().tolist()
+        if variable.dtype.kind == "O"
+        else variable.to_numpy().tobytes()
         for node in tree.subtree
         for name, variable in node.to_dataset(inherit=False).variables.items()
         if name not in _TIMES
@@ -97,19 +118,21 @@ def student(folder: Path) -> Any:
 
 
 COMPARE = ("compare", "chains.jsonl", "--out", "run", "--estimator", "leave_one_out", "--estimator", "position")
-TASK = ("--task", "word_problems", "--limit", "3")
+ASK = ("word_problems", "--model", "tiny", "--limit", "4", "--batch-questions", "2", "--out", "out")
 COMMANDS = {
     "compare": Command(COMPARE, result),
-    "analyze": Command(("analyze", "run", "structure:n_resamples=20"), result, (COMPARE,)),
+    "analyze": Command(
+        ("analyze", "run", "faithfulness:n_uniform=1,n_resamples=20,keep_ratios=[0.5]"), result, (COMPARE,)
+    ),
     "prune": Command(
-        ("prune", "chains.jsonl", "--estimator", "position", "--unit", "word", "--out", "pruned.jsonl"), texts("pruned.jsonl")
+        ("prune", "chains.jsonl", "--estimator", "position", "--unit", "word", "--out", "pruned.jsonl"),
+        texts("pruned.jsonl"),
     ),
     "sample": Command(
-        ("sample", *TASK, "--teacher", "tiny", "--out", "out"), texts("out/chains.jsonl", "out/report.json")
+        ("sample", *ASK, "--n", "1", "--temperature", "0", "--min-characters", "1"),
+        texts("out/chains.jsonl", "out/report.json"),
     ),
-    "evaluate": Command(
-        ("evaluate", "tiny", *TASK, "--out", "out"), texts("out/answers.jsonl", "out/evaluation.json")
-    ),
+    "evaluate": Command(("evaluate", *ASK), texts("out/answers.jsonl", "out/evaluation.json")),
     "train": Command(
         ("train", "chains.jsonl", "--student", "student", "--epochs", "2", "--batch-size", "1", "--out", "out"), student
     ),
@@ -140,7 +163,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, int]]:
+def undisturbed(
+    prepared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[Any, int]]:
     """Return a function that gives what a command makes if nothing happens, and how many calls it takes."""
     outcomes: dict[str, tuple[Any, int]] = {}
 

@@ -43,6 +43,16 @@ def damaged(content: bytes, generator: np.random.Generator) -> bytes:
     return content[:at]
 
 
+def refusal(path: Path, result: xr.DataTree) -> str | None:
+    """Return why a stored result is refused; ``None`` if it is read, and then it is the very same result."""
+    try:
+        read = load(path)
+    except SchemaError as error:
+        return str(error)
+    assert read.identical(result)
+    return None
+
+
 @pytest.mark.parametrize("trials", [60, pytest.param(2000, marks=pytest.mark.slow)])
 def test_no_damage_to_a_netcdf_file_goes_unseen(result: xr.DataTree, tmp_path: Path, trials: int) -> None:
     """A damaged file is an error that names it, or gives the very same result."""
@@ -53,11 +63,9 @@ def test_no_damage_to_a_netcdf_file_goes_unseen(result: xr.DataTree, tmp_path: P
     seen = 0
     for _ in range(trials):
         path.write_bytes(damaged(whole, generator))
-        try:
-            assert load(path).identical(result)
-        except SchemaError as error:
-            assert str(path) in str(error)
-            seen += 1
+        message = refusal(path, result)
+        assert message is None or str(path) in message
+        seen += message is not None
     assert seen > 0.9 * trials
 
 
@@ -78,12 +86,9 @@ def test_no_damage_to_a_zarr_folder_goes_unseen(result: xr.DataTree, tmp_path: P
             victim.with_name("more").write_bytes(b"x")
         else:
             victim.write_bytes(damaged(victim.read_bytes(), generator))
-        try:
-            # White space in JSON, and the digest itself, may change without harm.
-            assert load(folder).identical(result)
-            assert victim.name == "zarr.json"
-        except SchemaError as error:
-            assert str(folder) in str(error)
+        message = refusal(folder, result)
+        # White space in JSON, and the digest itself, may change without harm.
+        assert str(folder) in message if message is not None else victim.name == "zarr.json"
         shutil.rmtree(folder)
 
 
@@ -112,9 +117,15 @@ def test_results_of_earlier_versions_are_read_or_refused(tmp_path: Path) -> None
     whole = EARLIER.read_bytes()
     path.write_bytes(whole)
     assert load(path).sizes["chain"] == 2
-    for content in (whole[:-1000], whole + b"more", bytes(8) + whole[8:], whole[:2000] + bytes(4000) + whole[6000:], b""):
+    for content in (
+        whole[:-1000],
+        whole + b"more",
+        bytes(8) + whole[8:],
+        whole[:2000] + bytes(4000) + whole[6000:],
+        b"",
+    ):
         path.write_bytes(content)
-        with pytest.raises(SchemaError, match="is damaged, or not a .nc file"):
+        with pytest.raises(SchemaError, match=r"is damaged, or not a \.nc file"):
             load(path)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokimp.chains.chain import Chain
-from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.estimator import Importance, Trajectory
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, SchemaError
 from tokimp.results.by_chain import concatenate
 from tokimp.results.views import chain_table, kept_positions, pruned_text, top_units

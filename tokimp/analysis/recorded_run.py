@@ -115,8 +115,8 @@ def check_offered(kind: Kind, specification: str, option: str) -> None:
     name, _ = parse_specification(specification)
     if name not in names(kind):
         raise AnalysisError(
-            f"the run's {singular(kind)} {name!r} cannot be loaded: no installed or registered {singular(kind)} has this "
-            f"name, and code that only a file names is not run; install it, or name it yourself (--{option} or "
+            f"the run's {singular(kind)} {name!r} cannot be loaded: no installed or registered {singular(kind)} has "
+            f"this name, and code that only a file names is not run; install it, or name it yourself (--{option} or "
             f"{option}=)"
         )
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tokimp.cli.lines import echo
 from tokimp.cli.options import SPECIFICATION, run_options
 from tokimp.cli.plugin_name import ESTIMATOR
+
+if TYPE_CHECKING:
+    from tokimp.chains.chain import TokenizedChain
 
 RESULT = "results.nc"
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
@@ -51,8 +55,13 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     read = {"CHAINS": options["chains"], "--model": options["model"]}
     protect_inputs([folder / RESULT, folder / "run.json"], read, [*estimators, options["objective"]])
     _refuse_another_result(folder)
+
+    def look(chains: Sequence[TokenizedChain]) -> None:
+        if len(estimators) > 1:
+            _say_if_too_short(chains, folder)
+
     agreement = load_analysis("agreement", seed=options["seed"])
-    result = analyze(run("comparing", estimators, folder, **options), agreement)
+    result = analyze(run("comparing", estimators, folder, look=look, **options), agreement)
     for dropped in save_again(result, folder / RESULT):
         echo(f"dropped from the earlier {RESULT}: {dropped}; it was about other numbers", err=True)
     print_report(result, agreement=node_name(agreement))
@@ -77,15 +86,31 @@ def _refuse_result_file(folder: Path) -> None:
         )
 
 
+def _say_if_too_short(chains: Sequence[TokenizedChain], folder: Path) -> None:
+    """Say, before the model takes its time, that no chain has enough units for the agreement to be known."""
+    from tokimp.analysis.agreement.agreement import Agreement
+
+    least = Agreement().minimum_units
+    most = max((len(chain.units) for chain in chains), default=least)
+    if most < least:
+        echo(
+            f"warning: no chain has more than {most} {chains[0].unit}s, and the agreement leaves out chains of fewer "
+            f"than {least}, so it will be dashes; choose a smaller unit, or lower the limit afterwards: tokimp analyze "
+            f"{folder} agreement:minimum_units={max(2, most)}",
+            err=True,
+        )
+
+
 def _refuse_another_result(folder: Path) -> None:
     """Raise if a folder holds a result that is not this folder's run: it would be replaced."""
     from tokimp.errors import ResumeError, SchemaError
     from tokimp.results.io import load
+    from tokimp.storage.json_file import read_json
     from tokimp.storage.overwriting import refuse_foreign
 
     refuse_foreign(folder, [RESULT])
     try:
-        created = json.loads((folder / "run.json").read_text(encoding="utf-8"))["created"]
+        created = read_json(folder / "run.json")["created"]
         replaced = load(folder / RESULT)
     except (OSError, ValueError, KeyError, TypeError, SchemaError):
         # No run or no result yet, or a damaged one, which is made again.

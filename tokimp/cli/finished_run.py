@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from tokimp.errors import SchemaError
 from tokimp.results.io import SUFFIXES
+from tokimp.storage.json_file import read_json
 
 # A cell: one estimator on one chain. Beside the cells lie the log-probabilities of the unpruned chains ("-baseline").
 _CELL = re.compile(r"\d{6}-\d{3,}\.npz")
@@ -37,7 +37,7 @@ def _unfinished(run: Path) -> str:
     """Return how far the run in a folder has come; empty if the folder holds no cells of a run."""
     cells = run / "cells"
     try:
-        identity = json.loads((run / "run.json").read_text(encoding="utf-8"))["run"]
+        identity = read_json(run / "run.json")["run"]
         wanted = len(identity["chains"]) * len(identity["estimators"])
         done = sum(_CELL.fullmatch(path.name) is not None for path in cells.iterdir())
     except (OSError, ValueError, KeyError, TypeError):

@@ -13,6 +13,7 @@ import xarray as xr
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.errors import SchemaError
+from tokimp.storage.json_file import parse_json
 
 SCHEMA_VERSION = 1
 LOGLIKS = ("joint", "answer", "reasoning")
@@ -210,7 +211,14 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
 
 
 def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
-    """Yield what no number of a kind can be: a length, an id or a place below 0, a likelihood that is no number."""
+    """Yield what no attribute or number of a kind can be: a length, an id or a place below 0, a likelihood that is no number."""
+    for name, kind in (("skipped", list), ("estimator_parameters", dict)):
+        try:
+            is_right = isinstance(parse_json(str(dataset.attrs[name])), kind)
+        except ValueError:
+            is_right = False
+        if not is_right:
+            yield f"attribute {name!r} is not a JSON {'list' if kind is list else 'object'}"
     for name in ("prompt_length", "answer_length", "token_id", "full_tokens_forwarded"):
         if (dataset[name].to_numpy() < 0).any():
             yield f"{name!r} holds a number below 0"

@@ -12,7 +12,7 @@ _FOLLOW_FROM_ORIGIN = ("questions[", "number of questions:", "examples:")
 _CHAIN_IDS = re.compile(r"chains\[\d+\]\.tokens:")
 _DIGEST = re.compile(r'"[0-9a-f]{64}"')
 _LONGEST_VALUE = 80
-# A digest of a model's files says more than the path it was loaded from: a folder may be moved, or named in another way.
+# A digest of a model's files says more than the path it was loaded from: a folder may be moved, or spelt another way.
 _NAME_OF_CONTENT = {"fingerprint": "model_id", "files": "model"}
 
 
@@ -34,7 +34,9 @@ def differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
     ['seed: before 0, now 1', 'number of files: before 1, now 0']
     """
     if isinstance(before, dict) and isinstance(now, dict):
-        names = {name for digest, name in _NAME_OF_CONTENT.items() if before.get(digest) and _equal(before, now, digest)}
+        names = {
+            name for digest, name in _NAME_OF_CONTENT.items() if before.get(digest) and _equal(before, now, digest)
+        }
         for key in [*before, *(key for key in now if key not in before)]:
             if key in names:
                 continue

@@ -15,6 +15,7 @@ from tokimp.storage.atomic import remove_partial, replacing
 from tokimp.storage.differences import causes_of_difference, without_keys
 from tokimp.storage.digests import json_digest
 from tokimp.storage.folder_lock import locked
+from tokimp.storage.json_file import read_json
 
 FORMAT = 2
 """Format of ``run.json``: 1 recorded the class of a plugin (``module:Class``), 2 records its distribution."""
@@ -116,14 +117,18 @@ class RunFolder:
     def _continue(self, manifest: Path) -> None:
         """Take over when the recorded run started, or raise if it is another run."""
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
+            content = read_json(manifest)
             # Runs of 0.1.0 have no digest.
             digest = content.pop("digest", None)
             form, created, recorded = content["format"], str(content["created"]), content["run"]
-            if form in {1, FORMAT} and digest not in {None, json_digest(content)}:
-                raise ValueError("it does not have the digest that it was written with")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            is_whole = isinstance(recorded, dict) and (
+                form not in {1, FORMAT} or digest in {None, json_digest(content)}
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
+        if not is_whole:
+            why = "it does not have the digest that it was written with, or describes no run"
+            raise ResumeError(f"{manifest} is damaged ({why}); use another folder, or delete this one")
         if form not in {1, FORMAT}:
             raise ResumeError(
                 f"{manifest} was written by another tokimp (format {form}, here {FORMAT}): continue the run with that "

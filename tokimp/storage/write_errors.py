@@ -64,7 +64,9 @@ def naming_what_is_written(path: Path) -> Iterator[None]:
         if failure is None:
             raise
         reason, remedy = failure
-        raise StorageError(f"{path} cannot be written ({reason}); {remedy}; what was finished before is kept") from error
+        raise StorageError(
+            f"{path} cannot be written ({reason}); {remedy}; what was finished before is kept"
+        ) from error
 
 
 def check_writable(folder: Path) -> None:

@@ -168,6 +168,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     finished: Path,
     tmp_path: Path,
     interrupted: Path,
+    *,
     damaged: list[str],
     how: str,
 ) -> None:
@@ -175,7 +176,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     checkpoints = tmp_path / "checkpoints"
     shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     assert {folder.name for folder in checkpoints.iterdir()} == {"checkpoint-3", "checkpoint-6"}
-    files = [file for file in (checkpoints / "checkpoint-6").iterdir() if file.name in damaged or damaged == ["every file"]]
+    files = [
+        file for file in (checkpoints / "checkpoint-6").iterdir() if file.name in damaged or damaged == ["every file"]
+    ]
     assert bool(files) == bool(damaged)
     for file in files:
         content = bytearray(file.read_bytes())
@@ -186,7 +189,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert report.continued is True
     assert report.steps == 9
     assert report.tokens == 3 * report.trained_tokens
-    assert [point["step"] for point in report.history] == [point["step"] for point in TrainReport.load(finished).history]
+    assert [point["step"] for point in report.history] == [
+        point["step"] for point in TrainReport.load(finished).history
+    ]
     assert same(tmp_path / "model", finished / "model")
 
 
@@ -234,7 +239,9 @@ def test_a_full_disk_is_told_and_what_is_whole_is_kept(
 
     with monkeypatch.context() as patch:
         patch.setattr(tokimp_trl.fitting._Trainer, "_save_optimizer_and_scheduler", full)
-        with pytest.raises(StorageError, match="checkpoints cannot be written .*free some space.* goes on from checkpoint-3"):
+        with pytest.raises(
+            StorageError, match=r"checkpoints cannot be written .*free some space.* goes on from checkpoint-3"
+        ):
             train(student, CHAINS, tmp_path, SETTINGS)
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-3"]
     train(student, CHAINS, tmp_path, SETTINGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tokimp.distillation.ask.share_interval import INTERVALS, Interval, share_in
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
+from tokimp.storage.json_file import parse_json, read_json
 from tokimp.storage.run_folder import RunFolder
 
 ANSWERS, EVALUATION = "answers.jsonl", "evaluation.json"
@@ -73,8 +73,8 @@ class Evaluation:
         """
         folder = Path(out)
         try:
-            numbers = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
-            records = [json.loads(line) for line in (folder / ANSWERS).read_text("utf-8").split("\n") if line]
+            numbers = read_json(folder / EVALUATION)
+            records = [parse_json(line) for line in (folder / ANSWERS).read_text("utf-8").split("\n") if line]
             fields = {field.name: numbers[field.name] for field in dataclasses.fields(cls) if field.name != "right"}
             evaluation = cls(**fields, right={str(record["id"]): bool(record["right"]) for record in records})
         except (OSError, ValueError, KeyError, TypeError) as error:

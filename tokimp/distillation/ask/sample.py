@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tokimp.distillation.ask.selection import LengthFilter, Selection, select
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
+from tokimp.storage.json_file import read_json
 from tokimp.storage.run_folder import RunFolder
 
 CHAINS, WRONG, UNSPLIT, DROPPED, REPORT = (
@@ -93,7 +93,7 @@ class SampleReport:
         """
         path = Path(out) / REPORT
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**read_json(path))
         except (OSError, ValueError, TypeError) as error:
             raise DistillationError(
                 f"{path} is no report of a finished sampling ({type(error).__name__}: {error}); delete it and give the "

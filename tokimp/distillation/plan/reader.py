@@ -1,4 +1,4 @@
-"""Read the YAML file of a plan: plain data as YAML 1.2 reads it, no key twice, and limits for a file made to do harm."""
+"""Read the YAML file of a plan: plain data as YAML 1.2 has it, no key twice, and limits for a file made to do harm."""
 
 from __future__ import annotations
 

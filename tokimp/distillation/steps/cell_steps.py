@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import time
@@ -20,6 +19,7 @@ from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.distillation.train.train import TrainReport, train
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import write_object
+from tokimp.storage.json_file import read_json
 
 OUTCOME = "cell.json"
 _FIELDS = ("cell", "kind", "student", "teacher", "pruner", "method", "keep_ratio", "seed", "pruning", "training")
@@ -92,7 +92,7 @@ class CellStep(Step):
         """
         path = self.folder / OUTCOME
         try:
-            outcome = dict(json.loads(path.read_text(encoding="utf-8")))
+            outcome = dict(read_json(path))
             evaluation, seconds = dict(outcome["evaluation"]), dict(outcome["seconds"])
             missing = [name for name in _FIELDS if name not in outcome]
             missing += [name for name in ("accuracy", "n") if name not in evaluation]

@@ -27,6 +27,7 @@ from tokimp.errors import DistillationError, PlanError, SchemaError
 from tokimp.models.loading import load_scorer, load_tokenizer
 from tokimp.results.io import load, save
 from tokimp.storage.atomic import write_object
+from tokimp.storage.json_file import read_json
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -144,7 +145,7 @@ class Ranking(Step):
         if not path.exists():
             return {}
         try:
-            report = json.loads(path.read_text(encoding="utf-8"))
+            report = read_json(path)
             return {float(entry["keep_ratio"]): dict(entry) for entry in report["keep_ratios"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DistillationError(

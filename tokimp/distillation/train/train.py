@@ -29,6 +29,7 @@ from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.loading import context_length, load_model, resolve_device
 from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
+from tokimp.storage.json_file import read_json
 from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
 
@@ -111,7 +112,7 @@ class TrainReport:
         """
         path = Path(out) / REPORT
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
             # It is there for readers of the file; here it follows from the history.
             stored.pop("loss", None)
             return cls(**stored)
