@@ -15,6 +15,7 @@ import pytest
 
 import tokimp as ti
 from tests.cli.conftest import Run
+from tokimp.errors import TokimpError
 
 
 def test_writes_a_valid_result_and_prints_agreement_and_cost(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
@@ -50,12 +51,24 @@ def test_both_backends_give_the_same_importances(tokimp: Run, chains_file: Path,
     np.testing.assert_allclose(importances[0], importances[1], atol=1e-4)
 
 
-@pytest.mark.parametrize("objective", ["joint", "answer", "reasoning", "contrast"])
+@pytest.mark.parametrize("objective", ["joint", "answer", "answer_value", "reasoning", "contrast"])
 def test_every_objective_is_reached_by_name(tokimp: Run, chains_file: Path, tmp_path: Path, objective: str) -> None:
     """Each objective runs from the command line and is stored in the result."""
     done = tokimp("compare", chains_file, "--objective", objective, "--estimator", "leave_one_out", "--out", "run")
     assert done.status == 0, done.err
     assert ti.load(tmp_path / "run" / "results.nc").attrs["objective"] == objective
+
+
+def test_wrong_answers_are_drawn_on_request(tokimp: Run, tmp_path: Path) -> None:
+    """Chains without a wrong answer get one, which the result stores; without the option the message names it."""
+    command = ("compare", "demo", "--limit", "1", "--objective", "contrast", "--estimator", "position", "--out", "run")
+    refused = tokimp(*command)
+    assert refused.status != 0
+    assert "--wrong-answers" in refused.err
+    done = tokimp(*command, "--wrong-answers", "number")
+    assert done.status == 0, done.err
+    (wrong,) = ti.load(tmp_path / "run" / "results.nc")["wrong_answer"].to_numpy()
+    assert wrong.startswith("#### ")
 
 
 def test_the_same_command_again_computes_nothing(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
@@ -155,3 +168,21 @@ def test_a_bad_chain_stops_the_run_or_is_listed(tokimp: Run, chains_file: Path, 
     assert "2" in done.out
     assert "chains.jsonl:5" in done.out
     assert ti.load(tmp_path / "run" / "results.nc").attrs["skipped_count"] == 2
+
+
+def test_short_chains_are_said_before_the_model_is_loaded(
+    tokimp: Run, chains_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every chain has too few sentences for the agreement, a line says so, and which analysis to run."""
+
+    def load_scorer(*_: object, **__: object) -> None:
+        raise TokimpError("stopped before the weights")
+
+    monkeypatch.setattr("tokimp.models.loading.load_scorer", load_scorer)
+    several = ("--estimator", "position", "--estimator", "uniform", "--out", "run")
+    done = tokimp("compare", chains_file, "--unit", "sentence", *several)
+    assert "tokimp analyze run agreement:minimum_units=2" in done.err
+    assert "stopped before the weights" in done.err
+    assert "minimum_units" not in tokimp("compare", chains_file, *several).err
+    alone = ("--estimator", "position", "--out", "run")
+    assert "minimum_units" not in tokimp("compare", chains_file, "--unit", "sentence", *alone).err

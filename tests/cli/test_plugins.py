@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Run
@@ -25,3 +27,90 @@ def test_a_plugin_that_fails_to_load_is_listed_with_its_reason(tokimp: Run) -> N
     assert "broken-method" in done.out
     assert "No module named 'broken_method_module'" in done.out
     assert "greedy" in done.out
+
+
+def test_the_parameters_of_a_plugin_are_described(tokimp: Run) -> None:
+    """Each parameter has its default, what is allowed, and what the class says of it, in the order of the class."""
+    done = tokimp("plugins", "greedy")
+    assert done.status == 0, done.err
+    assert "greedy: estimator of tokimp" in done.out
+    assert "keep_ratio (default 0" in done.out
+    assert "strategy (default auto; 'auto', 'exact' or 'fast')" in done.out
+    assert "tries every unit at every step" in " ".join(done.out.split())
+    assert "``" not in done.out
+    assert done.out.index("keep_ratio (") < done.out.index("strategy (") < done.out.index("audit (")
+
+
+def test_a_name_of_two_kinds_is_described_twice(tokimp: Run) -> None:
+    """The surrogate is an estimator and an analysis."""
+    out = tokimp("plugins", "surrogate").out
+    assert "surrogate: estimator of" in out
+    assert "surrogate: analysis of" in out
+
+
+def test_an_unknown_plugin_is_suggested(tokimp: Run) -> None:
+    """A misspelt name ends in one line with the name that was meant."""
+    done = tokimp("plugins", "gredy")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "did you mean 'greedy'?" in done.err
+
+
+METHOD = '''
+import numpy as np
+import tokimp as ti
+
+
+class Mine(ti.ImportanceEstimator):
+    """Ranks by place.
+
+    Parameters
+    ----------
+    power
+        To which power.
+    """
+
+    name = "mine"
+
+    def __init__(self, power=2):
+        self.power = power
+
+    def estimate(self, chain, scorer, objective):
+        return ti.Importance(np.arange(len(chain.units)) ** float(self.power))
+'''
+
+
+def test_a_class_in_a_file_needs_no_package(tokimp: Run, chains_file: Path) -> None:
+    """my.py:Class works where a name does, is described, and is another run once its code has changed."""
+    Path("my.py").write_text(METHOD, encoding="utf-8")
+    assert "power (default 2)" in tokimp("plugins", "my.py:Mine").out
+    command = ("compare", chains_file, "--estimator", "my.py:Mine:power=1", "--out", "run")
+    done = tokimp(*command)
+    assert done.status == 0, done.err
+    assert tokimp(*command).status == 0
+    Path("my.py").write_text(METHOD + "\n# changed\n", encoding="utf-8")
+    changed = tokimp(*command)
+    assert changed.status == 1
+    assert "another run" in changed.err
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ("my:Mine", "my.py is here: name it as my.py:Mine, or set PYTHONPATH=."),
+        ("mi.py:Mine", "mi.py cannot be read"),
+        ("my.py:Other", "has no attribute 'Other'"),
+        ("ends.py:Mine", "SystemExit: 3"),
+        ("beside.py:Mine", "it lies beside the file: set PYTHONPATH="),
+        ("nameless.py:Mine", "Mine has no name; write name = 'mine' in the class"),
+    ],
+)
+def test_a_class_that_is_not_found_is_told_how(tokimp: Run, chains_file: Path, named: str, reason: str) -> None:
+    """The message says what is missing, and how a module of this folder is named."""
+    Path("my.py").write_text(METHOD, encoding="utf-8")
+    Path("ends.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
+    Path("beside.py").write_text("import next_to_it\n", encoding="utf-8")
+    Path("next_to_it.py").touch()
+    Path("nameless.py").write_text(METHOD.replace('name = "mine"', ""), encoding="utf-8")
+    done = tokimp("compare", chains_file, "--estimator", named)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert reason in done.err

@@ -18,6 +18,9 @@ from tokimp.cli.plugin_name import ESTIMATOR
 if TYPE_CHECKING:
     from tokimp.chains.chain import TokenizedChain
 
+if TYPE_CHECKING:
+    from tokimp.chains.chain import TokenizedChain
+
 RESULT = "results.nc"
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 

@@ -58,6 +58,9 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
         read |= {"--before": before / EVALUATION, "the answers of --before": before / ANSWERS}
     protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
     refuse_foreign(out, made)
+    if before is not None:
+        # A folder that holds no evaluation is said before the model is asked anything.
+        Evaluation.load(before)
     names = ("prompt_format", "max_new_tokens", "interval", "batch_questions")
     settings = {name: options.pop(name) for name in names}
     origin = {name: options[name] for name in ("source", "split", "limit", "seed")}
