@@ -153,7 +153,6 @@ def changed(result: xr.DataTree, name: str, value: Any) -> xr.DataTree:
         ("token_id", 3, "reasoning token 0 is .*, 3 .* was recorded"),
         ("prompt_length", 99, "its prompt has .* tokens, 99 were recorded"),
         ("answer_length", 1, "its answer has .* tokens, 1 were recorded"),
-        ("unit", "token", "units"),
         ("prompt_format", "chat", "cannot be tokenised as they were"),
         ("question", "How many apples has Anna?", "its prompt has"),
         ("logprob", -50.0, "nats a token away from the recorded"),

@@ -69,7 +69,8 @@ SWITCHED_THINKING = (
 THINKING_PARTS = (
     "{% for m in messages %}{% if m.role == 'user' %}U:{{ m.content }}"
     "{% elif m.content is string %}A:{{ m.content }}</s>{% else %}A:{% for part in m.content %}"
-    "{% if part.type == 'thinking' %}[THINK]{{ part.thinking }}[/THINK]{% else %}{{ part.text }}{% endif %}{% endfor %}</s>{% endif %}{% endfor %}"
+    "{% if part.type == 'thinking' %}[THINK]{{ part.thinking }}[/THINK]{% else %}{{ part.text }}{% endif %}"
+    "{% endfor %}</s>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}A:{% endif %}"
 )
 # Llama 3.2's and Mistral Small's way: today's date stands in the prompt.
