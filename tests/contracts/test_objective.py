@@ -8,14 +8,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokimp.analysis.recorded_run import recorded_objective
 from tokimp.chains.datasets import demo_chains
 from tokimp.compare.compare import compare
 from tokimp.contracts.constraints import Number
+from tokimp.contracts.discovery import registered
 from tokimp.contracts.objective import Answer, AnswerValue, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
+from tokimp.contracts.registry import register_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.tokenization import tokenize_chain
-from tokimp.errors import ObjectiveError
+from tokimp.errors import AnalysisError, ObjectiveError, SchemaError
 from tokimp.models.loading import load_scorer
+from tokimp.results.by_chain import concatenate
+from tokimp.results.provenance import objective_identity
 from tokimp.testing import AdditiveScorer, check_objective, toy_chain
 
 LOGPROBS = LogprobTensors(
@@ -39,8 +44,9 @@ def test_each_adds_up_its_spans(objective: Objective) -> None:
 def test_each_reads_only_the_spans_it_names(objective: Objective) -> None:
     """The gradient is 1 a token on what is added, -1 on what is taken off, and nothing elsewhere."""
     signs = {"joint": (1, 1, 0), "answer": (0, 1, 0), "reasoning": (1, 0, 0), "contrast": (0, 1, -1)}[objective.name]
-    tensors = [torch.zeros(1, 3, requires_grad=True) for _ in Span]
-    gradients = torch.autograd.grad(objective(LogprobTensors(*tensors)).sum(), tensors, allow_unused=True)
+    reasoning, answer, wrong_answer = (torch.zeros(1, 3, requires_grad=True) for _ in Span)
+    value = objective(LogprobTensors(reasoning, answer, wrong_answer)).sum()
+    gradients = torch.autograd.grad(value, [reasoning, answer, wrong_answer], allow_unused=True)
     for span, gradient, sign in zip(Span, gradients, signs, strict=True):
         assert (span in objective.spans) == (sign != 0)
         assert (gradient is None and sign == 0) or (gradient is not None and gradient.tolist() == [[sign] * 3])
@@ -94,6 +100,28 @@ def test_a_scorer_adds_up_the_value(backend: str) -> None:
     assert scorer.deletion_scores(chain, everything, [[]], AnswerValue())[0] == pytest.approx(expected, abs=1e-4)
     assert scorer.score_knockouts(chain, [[]], AnswerValue())[0] == pytest.approx(expected, abs=1e-4)
     assert scorer.objective_value(chain, AnswerValue()) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_result_tells_an_objectives_parameters() -> None:
+    """Runs of two parameters have two labels, are not joined, and are named as different; the label loads the same."""
+    scorer = load_scorer("tiny", device="cpu")
+    one, other = (
+        compare(demo_chains(limit=1), scorer, ["position"], objective=Weighted(weight)) for weight in (1.0, 3.0)
+    )
+    assert (one.attrs["objective"], other.attrs["objective"]) == ("weighted", "weighted:weight=3.0")
+    with pytest.raises(SchemaError, match="objective"):
+        concatenate([one, other])
+    with pytest.raises(AnalysisError, match="objective 'weighted' cannot be loaded"):
+        recorded_objective(other)
+    register_objective("weighted")(Weighted)
+    assert recorded_objective(other).parameters() == {"weight": 3.0}
+    assert objective_identity(Weighted(1.0)) != objective_identity(Weighted(3.0))
+
+
+@pytest.fixture(autouse=True)
+def _unregistered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see what another one registers."""
+    monkeypatch.setitem(registered, "objectives", dict(registered["objectives"]))
 
 
 class Overwriting(Answer):

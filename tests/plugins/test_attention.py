@@ -93,6 +93,19 @@ def test_queries_are_the_positions_that_predict(query: Any, rows: tuple[int, ...
         np.testing.assert_allclose(scores, 1 / len(rows) if row in rows else 0.0, atol=1e-6)
 
 
+def test_the_value_is_predicted_from_the_position_before_it() -> None:
+    """Of `#### 7` only the row before the 7 counts; an answer without a value is refused."""
+    chain = toy_chain("abc", question="?", answer="#### 7")
+    total = len(chain)
+    for row in range(total):
+        weights = np.zeros((1, 1, total, total))
+        weights[0, 0, row] = 1.0
+        scores = Attention(query="value").estimate(chain, FixedScorer(weights), Joint()).scores
+        np.testing.assert_allclose(scores, 1.0 if row == total - 2 else 0.0)
+    with pytest.raises(EstimatorError, match="chain 'toy': attention:query=value needs an answer that gives a value"):
+        Attention(query="value").estimate(toy_chain("ab", answer=r"\boxed{7"), AdditiveScorer(), Joint())
+
+
 def test_later_does_not_favour_the_early() -> None:
     """Tokens to which every later position gives the same weight are equally important, however many positions."""
     weights = np.tril(np.full((1, 1, TOTAL, TOTAL), 0.25), k=-1)

@@ -24,6 +24,6 @@ def answer_share_warning(result: xr.DataTree) -> str:
     if result.attrs["objective"] != "answer" or not share < 0.5:
         return ""
     return (
-        f"warning: only {share:.0%} of log P(answer) is the answer's value, the rest is what opens it and what ends the "
-        "turn; the objective answer_value measures the value alone"
+        f"warning: only {share:.0%} of log P(answer) is the answer's value, the rest is what opens it and what ends "
+        "the turn; the objective answer_value measures the value alone"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 import tokimp as ti
 from tokimp.chains.chain import CategorySpan, TokenizedChain
@@ -54,13 +55,20 @@ def test_stretches_of_position_are_ranked_apart() -> None:
 
 
 def test_right_and_wrong_chains_are_apart() -> None:
-    """Chains whose answer is right, and wrong; those without a right answer to compare with are in no group."""
-    chains = [chain("mmm", "one", "1", "1"), chain("mmm", "two", "1", "2"), chain("mmm", "three", "1")]
-    result = toy_result({"a": [[1, 2, 3]] * 3, "b": [[1, 2, 3], [3, 2, 1], [1, 3, 2]]}, chains)
+    """Right, wrong and not known are groups; chains without a right answer to compare with are in none."""
+    chains = [
+        chain("mmm", "one", "1", "1"),
+        chain("mmm", "two", "1", "2"),
+        chain("mmm", "three", "1"),
+        chain("mmm", "four", "One of them.", "1"),
+    ]
+    result = toy_result({"a": [[1, 2, 3]] * 4, "b": [[1, 2, 3], [3, 2, 1], [1, 3, 2], [3, 2, 1]]}, chains)
     node = within(result, by="correctness")
     assert value(node, "right") == pytest.approx(1)
     assert value(node, "wrong") == pytest.approx(-1)
-    assert node["chains_used"].sel(estimator="a", other="b", partial=False).to_numpy().tolist() == [1, 1]
+    assert value(node, "not known") == pytest.approx(-1)
+    assert node["group"].to_numpy().tolist() == ["not known", "right", "wrong"]
+    assert node["chains_used"].sel(estimator="a", other="b", partial=False).to_numpy().tolist() == [1, 1, 1]
     with pytest.raises(AnalysisError, match="'gold'"):
         within(toy_result({"a": [[1.0, 2.0]]}), by="correctness")
 
@@ -81,3 +89,22 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, Any]) -> None
     """The message names the parameter."""
     with pytest.raises(AnalysisError, match=next(iter(parameters))):
         within(toy_result({"a": [[1.0, 2.0]]}), **parameters)
+
+
+def test_position_is_that_in_the_whole_chain() -> None:
+    """Units of a category stand where they stand in the chain, not one after another, when position is partialled out."""
+    labels = "mgggmmggggggmgmm"
+    a, b = np.random.default_rng(3).permuted([range(16)] * 2, axis=1)
+    node = within(toy_result({"a": [a], "b": [b]}, [chain(labels)]))
+    places = np.array([place for place, label in enumerate(labels) if label == "m"])
+    design = np.stack([np.ones(len(places)), places], axis=1)
+    ranks = [stats.rankdata(scores[places]) for scores in (a, b)]
+    left = [rank - design @ np.linalg.lstsq(design, rank, rcond=None)[0] for rank in ranks]
+    assert value(node, "m", partial=True) == pytest.approx(stats.pearsonr(*left).statistic)
+
+
+def test_many_stretches_have_a_name_each() -> None:
+    """However many stretches there are, no two share a name, and so none takes the place of another."""
+    scores = np.random.default_rng(0).permuted([range(600)] * 2, axis=1)
+    node = within(toy_result({"a": [scores[0]], "b": [scores[1]]}), by="position", bands=150)
+    assert len(set(node["group"].to_numpy().tolist())) == node.sizes["group"] == 150

@@ -171,7 +171,8 @@ def unit_form(unit: str) -> str:
     >>> unit_form("Feet"), unit_form("square inches"), unit_form("cm²"), unit_form("dollars")
     ('foot', 'inch^2', 'cm^2', '$')
     """
-    text = unit.translate(str.maketrans({"²": "^2", "³": "^3", "{": "", "}": "", ".": ""})).strip()
+    text = unit.replace("²", "^2").replace("³", "^3")
+    text = re.sub(r"[{}.]", "", text).strip()
     text = re.sub(r"\s*\^\s*", "^", re.sub(r"\s*/\s*|\s+per\s+", "/", text))
     text = re.sub(r"(?<=[A-Za-z])([23])\b", r"^\1", text)
     words = [_word_form(word) for word in re.split(r"(\s+|/|\^[23])", text) if word and not word.isspace()]
