@@ -30,6 +30,11 @@ class PackLayout:
     ----------
     pack, device
         What is read, and where.
+
+    Attributes
+    ----------
+    windows
+        The sliding window that each layer asked for, in their order.
     """
 
     def __init__(self, pack: Pack, device: torch.device) -> None:
@@ -39,6 +44,7 @@ class PackLayout:
         self.most_queries, self.most_keys = int(self._queries.max()), int(self._keys.max())
         self._masks: dict[int, torch.Tensor] = {}
         self._borders = pack.row_starts, pack.key_starts
+        self.windows: list[int | None] = []
 
     @functools.cached_property
     def borders(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,6 +128,7 @@ def attend_within_rows(  # noqa: PLR0917 - transformers gives the first five by 
     asked = [name for name in _UNKNOWN_TO_PACKS if others.get(name) is not None]
     if asked or pack_layout is None:
         raise NotImplementedError(f"attention with {', '.join(asked) or 'no layout'}")
+    pack_layout.windows.append(sliding_window)
     queries, keys, values = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     grouped = queries.shape[1] != keys.shape[1]
     if queries.is_cuda and queries.dtype in _HALF and (kernel := _variable_length_kernel()) is not None:

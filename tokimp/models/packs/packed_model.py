@@ -49,6 +49,11 @@ class PackedModel:
     model
         A transformers model. It is left as it is: packs are read by a copy that shares its weights.
 
+    Attributes
+    ----------
+    windows
+        The sliding window that each layer asked for when the last pack was read, in their order.
+
     Raises
     ------
     NotPackable
@@ -57,6 +62,7 @@ class PackedModel:
 
     def __init__(self, model: Any) -> None:
         _refuse_by_name(model)
+        self.windows: list[int | None] = []
         self._model = sharing_copy(model, ATTENTION)
         self._trunk = _trunk(self._model)
         _refuse_by_trial(model, self)
@@ -68,13 +74,15 @@ class PackedModel:
             torch.from_numpy(np.ascontiguousarray(values)).to(device)
             for values in (pack.ids, pack.positions, pack.scored)
         )
+        layout = PackLayout(pack, device)
         output = self._trunk(
             input_ids=ids[None],
             position_ids=positions[None],
             past_key_values=_PoolCache(pool, pack, device),
             use_cache=True,
-            pack_layout=PackLayout(pack, device),
+            pack_layout=layout,
         )
+        self.windows = layout.windows
         states: torch.Tensor = output.last_hidden_state[0]
         return states if len(scored) == len(states) else states[scored]
 
@@ -195,3 +203,30 @@ def _refuse_by_trial(model: Any, packed: PackedModel) -> None:
     distance, spread = (found - expected).norm(), (expected - expected.mean(dim=-1, keepdim=True)).norm()
     if not bool(distance <= tolerance * spread):
         raise NotPackable("packs give other logits than whole sequences")
+    refuse_hidden_windows(model.config.get_text_config(decoder=True), packed.windows)
+
+
+def refuse_hidden_windows(config: Any, asked: list[int | None]) -> None:
+    """Refuse a model whose layers keep a window in their masks alone, which a trial shorter than the window misses.
+
+    Parameters
+    ----------
+    config
+        The configuration of the part that reads text.
+    asked
+        The window that each layer asked its attention for.
+
+    Raises
+    ------
+    NotPackable
+        If a layer did not ask for the window that it has.
+    """
+    kinds = getattr(config, "layer_types", None) or []
+    if "chunked_attention" in kinds:
+        raise NotPackable("some layers attend within chunks, of which their attention is not told")
+    window = getattr(config, "sliding_window", None)
+    if not window or getattr(config, "use_sliding_window", True) is False:
+        return
+    narrow = kinds.count("sliding_attention") if kinds else config.num_hidden_layers
+    if asked.count(window) != narrow:
+        raise NotPackable("some layers have a sliding window of which their attention is not told")
