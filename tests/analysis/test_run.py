@@ -193,12 +193,12 @@ def hostile_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return mark
 
 
-@pytest.mark.parametrize("name", ["backend", "objective", "unit"])
+@pytest.mark.parametrize("name", ["backend", "objective"])
 @pytest.mark.parametrize("value", ["hostile_module:X", "hostile_module:X:a=1", "hostile_module.py:X", "hostile_module"])
 def test_a_module_that_a_result_names_is_not_imported(
     run: xr.DataTree, tiny: ti.Scorer, hostile_module: Path, name: str, value: str
 ) -> None:
-    """A stranger's result names code as its backend, objective or unit: it is refused, and the code never runs."""
+    """A stranger's result names code as its backend or objective: it is refused, and the code never runs."""
     scorer = None if name == "backend" else tiny
     with pytest.raises(TokimpError, match="code that only a file names is not run"):
         ti.analyze(changed(run, name, value), Asking(), scorer=scorer)

@@ -80,6 +80,7 @@ def test_a_unit_with_parameters_is_stored(tmp_path: Path) -> None:
 
 def test_a_result_opens_without_the_unit_it_was_made_by(monkeypatch: pytest.MonkeyPatch) -> None:
     """Units are taken from the result, so that a stranger's splitter need not be installed to analyse it."""
+    monkeypatch.setitem(registered, "units", {})
 
     @register_unit("halves")
     class Halves(TextUnitSplitter):
@@ -90,7 +91,7 @@ def test_a_result_opens_without_the_unit_it_was_made_by(monkeypatch: pytest.Monk
 
     scorer = TemplateScorer()
     result = ti.compare(CHAINS, scorer, ["position"], unit="halves")
-    monkeypatch.delitem(registered["units"], "halves")
+    del registered["units"]["halves"]
     with pytest.raises(PluginError, match="no unit named 'halves'"):
         ti.load_unit("halves")
     made = rebuild_chains(result, scorer.tokenizer)

@@ -153,6 +153,7 @@ def rebuild_chains(result: xr.DataTree, tokenizer: Any) -> tuple[TokenizedChain,
     """Return a result's chains as ids: its texts, tokenised in the run's prompt format, in the units it recorded.
 
     Units are taken from the result and not found again: what divided them may have changed since, or be missing here.
+    So no code is loaded because a result names it as its unit.
 
     Raises
     ------
@@ -161,7 +162,6 @@ def rebuild_chains(result: xr.DataTree, tokenizer: Any) -> tuple[TokenizedChain,
     """
     prompt_format, unit = str(result.attrs["prompt_format"]), str(result.attrs["unit"])
     think_tags = _recorded_think_tags(result)
-    check_offered("units", unit, "unit")
     chains = []
     for chain_id, stored in iterate(result):
         texts = {name: str(stored[name].item()) for name in ("question", "reasoning", "answer", *_OPTIONAL_TEXTS)}

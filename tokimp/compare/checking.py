@@ -191,8 +191,8 @@ def warn_of_undivided(chains: Sequence[TokenizedChain]) -> None:
         shown = ", ".join(map(repr, undivided[:_MOST_REASONS_SHOWN]))
         more = ", ..." if len(undivided) > _MOST_REASONS_SHOWN else ""
         warnings.warn(
-            f"{len(undivided)} of {len(chains)} chains have one {chains[0].unit} only ({shown}{more}), so there is nothing "
-            f"to rank in them{'' if chains[0].unit == 'token' else '; choose a smaller unit (--unit, unit=)'}",
+            f"{len(undivided)} of {len(chains)} chains have one {chains[0].unit} only ({shown}{more}), so there is "
+            f"nothing to rank in them{'' if chains[0].unit == 'token' else '; choose a smaller unit (--unit, unit=)'}",
             TokimpWarning,
             stacklevel=3,
         )

@@ -76,7 +76,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "scorer": "name of the scorer, and in parentheses the distribution that offers it, if one does",
     "objective": "label of the objective: its name, and its parameters that differ from their defaults",
     "prompt_format": "names of the prompt formats of the chains, comma-separated",
-    "unit": "token, word or sentence",
+    "unit": "label of the unit: its name, and its parameters that differ from their defaults",
     "dtype": "precision of the model",
     "device": "device of the model",
     "seed": "seed of everything random",
