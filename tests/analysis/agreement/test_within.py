@@ -92,7 +92,7 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, Any]) -> None
 
 
 def test_position_is_that_in_the_whole_chain() -> None:
-    """Units of a category stand where they stand in the chain, not one after another, when position is partialled out."""
+    """Units of a category stand where they stand in the chain when position is partialled out."""
     labels = "mgggmmggggggmgmm"
     a, b = np.random.default_rng(3).permuted([range(16)] * 2, axis=1)
     node = within(toy_result({"a": [a], "b": [b]}, [chain(labels)]))

@@ -124,13 +124,35 @@ def test_table_and_figure_show_every_prediction() -> None:
     """Both can be made of a result that was analysed through the model that it was made with."""
     chains = [toy_chain("hacebdgf")]
     result = toy_result({"greedy": pruned(chains)}, chains)
-    analysis = Dynamics(n_resamples=20)
+    analysis = Dynamics()
     result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains))
     (table,) = analysis.tables(result)
     assert [column.header for column in table.columns] == ["context ratio", "local", "frozen", "random"]
     figure = analysis.figure(result)
     assert figure is not None
     assert len(figure.axes) == 3
+
+
+def test_an_estimator_may_be_labelled_as_a_reference_is() -> None:
+    """Its prediction has a name of its own, its own numbers and its own look; the reference keeps its name."""
+    chains = [toy_chain("hacebdgf")]
+    scores = {
+        "greedy": pruned(chains),
+        "random": [range(8)],
+        "local": [range(7, -1, -1)],
+        "estimator local": [range(8)],
+    }
+    result = toy_result(scores, chains)
+    node = dynamics(result, chains)
+    own = ["estimator random", "estimator estimator local", "estimator local"]
+    assert node["predictor"].to_numpy().tolist() == ["local", "frozen", "random", *own]
+    assert node["overlap"].sel(predictor="local", k=1).min() == 1
+    plain = dynamics(toy_result({"greedy": scores["greedy"], "a": [range(8)], "b": [range(7, -1, -1)]}, chains), chains)
+    for name, other in (("estimator random", "a"), ("estimator estimator local", "b")):
+        np.testing.assert_array_equal(node["overlap"].sel(predictor=name), plain["overlap"].sel(predictor=other))
+    result["analysis/dynamics"] = xr.DataTree(node)
+    assert [column.header for column in dynamics_table(result).columns][4:] == own
+    assert len(looks(draw_dynamics(result).axes[0])) == 6
 
 
 def test_an_estimator_looks_the_same_in_every_figure_of_a_result() -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tokimp as ti
-from tokimp.analysis.faithfulness.report import draw_faithfulness, faithfulness_table
+from tokimp.analysis.faithfulness.report import curve_table, draw_faithfulness, faithfulness_table
 from tokimp.errors import SchemaError
 from tokimp.report.terminal import print_whole
 from tokimp.results.analysis_nodes import analysis_node
@@ -70,7 +70,7 @@ def test_the_faithfulness_table_has_areas_drops_and_the_random_orders() -> None:
     """One row an estimator with means and intervals, and a row of the draws' range."""
     tree = faithful()
     text = printed(faithfulness_table(tree))
-    node = tree["analysis/faithfulness"].sel(measure="answer")
+    node = analysis_node(tree, "faithfulness").sel(measure="answer")
     row = next(part for part in text.splitlines() if "true" in part)
     for value in (
         node["area_mean"].sel(estimator="true", curve="least_first"),
@@ -83,6 +83,18 @@ def test_the_faithfulness_table_has_areas_drops_and_the_random_orders() -> None:
     assert f"{float(node['uniform_comprehensiveness_low']):.2f}" in random
     assert "over 6 chains" in text
     assert "b[x]_$1$" in text
+
+
+def test_joint_likelihoods_are_shown_at_single_keep_ratios() -> None:
+    """What is about other tokens at each keep ratio has no area: its curves are shown point by point, which is said."""
+    tree = faithful()
+    node = analysis_node(tree, "faithfulness").sel(measure="joint_per_token")
+    table = curve_table(tree, keep_ratios=(0.5,))
+    assert [column.header for column in table.columns] == ["estimator", "least first, 0.5 kept", "most first, 0.5 kept"]
+    row = next(part for part in printed(table).splitlines() if "true" in part)
+    for curve in ("least_first", "most_first"):
+        assert f"{float(node['mean'].sel(estimator='true', curve=curve, keep_ratio=0.5)):.2f}" in row
+    assert "compare within a column only" in str(table.caption)
 
 
 def test_few_chains_have_no_intervals() -> None:
@@ -124,7 +136,7 @@ def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
     assert "did not delete" not in str(faithfulness_table(reached).caption)
 
 
-@pytest.mark.parametrize("show", [draw_faithfulness, faithfulness_table])
+@pytest.mark.parametrize("show", [curve_table, draw_faithfulness, faithfulness_table])
 def test_what_has_not_been_analysed_is_refused(show: Callable[[xr.DataTree], object]) -> None:
     """The error says which analysis to run."""
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze"):

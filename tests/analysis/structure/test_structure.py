@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tokimp.analysis.structure.report import draw_structure
 from tokimp.analysis.structure.structure import kept_probability
 from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.errors import AnalysisError, PluginError, SchemaError
-from tokimp.results.analysis_nodes import analysis_node
+from tokimp.results.analysis_nodes import analysis_node, node_name
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -50,10 +51,44 @@ def test_shares_are_those_counted_by_hand() -> None:
 
 def test_what_position_explains_is_no_excess() -> None:
     """An estimator that follows position keeps a category for its place alone: with fine bands nothing is left over."""
-    chains = [labelled("abcdefgh", "ggggmmmm")]
+    chains = [labelled("abcdefgh", "ggmgmmgm")]
     node = structure(toy_result({"late": [list(range(8))]}, chains), keep_ratios=[0.5], bands=2)
-    assert node["share"].sel(estimator="late", category="m").item() == 1
+    assert node["share"].sel(estimator="late", category="m").item() == 3 / 4
     assert node["excess"].sel(estimator="late", category="m").item() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("labels", ["mgmgm", "mg", "ggggggmmmmmm"])
+def test_where_position_cannot_be_told_from_category_the_excess_is_not_known(labels: str) -> None:
+    """Chains of a unit a stretch, and stretches of one category, have no excess, whatever is kept; a foot says so."""
+    n = len(labels)
+    chains = [labelled("abcdefghijkl"[:n], labels, f"{index}") for index in range(5)]
+    scores = [np.random.default_rng(index).permutation(n).tolist() for index in range(5)]
+    analysis = ti.load_analysis("structure", bands=2 if n == 12 else 5, n_resamples=20)
+    tree = ti.analyze(toy_result({"a": scores}, chains), analysis)
+    node = analysis_node(tree, "structure")
+    assert node["excess"].isnull().all()
+    assert node["share"].notnull().all()
+    assert not node["excess_tokens"].any()
+    assert "not known, as no stretch has units that differ in the category" in str(analysis.tables(tree)[0].caption)
+
+
+def test_the_excess_is_counted_over_all_ways_to_keep_as_many_in_each_stretch() -> None:
+    """It is the tokens kept less the mean over all such choices, by the tokens in stretches that hold both kinds."""
+    labels, scores = "mmmmgmgmgggmm", [3, 9, 1, 12, 7, 11, 2, 8, 10, 0, 6, 5, 4]
+    node = structure(toy_result({"a": [scores]}, [labelled("abcdefghijklm", labels)]), keep_ratios=[0.4], bands=3)
+    band = [place * 3 // 13 for place in range(13)]
+    stays = sorted(range(13), key=scores.__getitem__)[-5:]
+    difference, tokens = 0.0, 0
+    for number in range(3):
+        inside = [place for place in range(13) if band[place] == number]
+        kept = [place for place in inside if place in stays]
+        marks = [sum(labels[place] == "m" for place in choice) for choice in combinations(inside, len(kept))]
+        difference += sum(labels[place] == "m" for place in kept) - sum(marks) / len(marks)
+        of_category = sum(labels[place] == "m" for place in inside)
+        tokens += of_category if of_category < len(inside) else 0
+    assert node["excess"].sel(category="m").item() == pytest.approx(difference / tokens)
+    assert node["excess_tokens"].sel(category="m").item() == tokens
+    assert abs(difference) > 0.1
 
 
 def test_an_estimator_that_says_nothing_counts_nothing() -> None:
@@ -84,7 +119,8 @@ def test_nothing_is_known_below_the_ratio_at_which_an_estimator_stopped() -> Non
     early = node.sel(estimator="[early]", category="m")
     # Of "hbg", "b" is among the four that went, and the second of them.
     assert early["share"].to_numpy() == pytest.approx([np.nan, 2 / 3, 2 / 3, 1], nan_ok=True)
-    assert np.isnan(early["excess"].to_numpy()).tolist() == [True, False, False, False]
+    # At ratio 1 nothing goes: there is nothing that position could explain or not.
+    assert np.isnan(early["excess"].to_numpy()).tolist() == [True, False, False, True]
     assert early["mean_rank"].item() == pytest.approx((5.5 / 7 + 1 / 7 + 5.5 / 7) / 3)
     assert node["chains_reached"].sel(estimator="[early]").to_numpy().tolist() == [0, 1, 1, 1]
     assert node["share"].sel(estimator="whole").notnull().all()
@@ -113,10 +149,10 @@ def test_the_table_and_the_figure_say_who_stopped_and_what_has_no_category() -> 
     assert np.asarray(line.get_xdata())[known].tolist() == [0.8, 0.9, 1.0]
     whole = toy_result({"a": [[1.0, 2.0]] * 5}, [labelled("ab", "mg", f"{index}") for index in range(5)])
     tree = ti.analyze(whole, analysis)
-    assert "a dash" not in str(analysis.tables(tree)[0].caption)
+    assert "did not delete" not in str(analysis.tables(tree)[0].caption)
     assert "(none)" not in str(analysis.tables(tree)[0].caption)
     assert "a line ends" not in draw_structure(tree).get_suptitle()
-    tree["analysis/structure"] = xr.DataTree(analysis_node(tree, "structure").drop_vars("chains_reached"))
+    tree[f"analysis/{node_name(analysis)}"] = xr.DataTree(analysis_node(tree, "structure").drop_vars("chains_reached"))
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze\(result, 'structure'\) on it again"):
         analysis.tables(tree)
 

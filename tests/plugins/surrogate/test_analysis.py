@@ -212,3 +212,23 @@ def test_progress_counts_chains_read_and_chains_predicted() -> None:
     assert [step.done for step in seen[:5]] == [1, 2, 3, 4, 5]
     assert {step.estimator for step in seen} == {"attention features", f"fitting {LOO}", "fitting rank:greedy"}
     assert seen[-1].done == seen[-1].total == 15
+
+
+def test_position_is_that_in_the_whole_chain() -> None:
+    """Where only some units have a target, position is still counted over all units of the chain."""
+    tokenized = chains()
+    scorer = AdditiveScorer(SHARES)
+    node = analysed(compared(tokenized, scorer, "greedy:keep_ratio=0.5"), tokenized, scorer)
+    target = "path:greedy:keep_ratio=0.5"
+    part = node.sel(target=target, model="mlp")
+    slow = []
+    for index in range(len(tokenized)):
+        span = slice(16 * index, 16 * (index + 1))
+        values, predicted = part["value"].to_numpy()[span], part["prediction"].to_numpy()[span]
+        places = np.flatnonzero(np.isfinite(values))
+        assert 0 < len(places) < 16
+        design = np.stack([np.ones(len(places)), places], axis=1)
+        left = [x[places] - design @ np.linalg.lstsq(design, x[places], rcond=None)[0] for x in (values, predicted)]
+        slow.append(np.corrcoef(*left)[0, 1])
+    np.testing.assert_allclose(part["correlation_by_chain"].sel(measure="pearson", partial=True), slow, atol=1e-6)
+    assert correlation(node, target) == pytest.approx(np.mean(slow), abs=1e-6)
