@@ -26,14 +26,14 @@ def fault_in_rows(weights: Any, length: int, *, sink: bool) -> str:
     tolerance = 3e-2 if weights.dtype.itemsize == 2 else 1e-3
     sums = weights.sum(dim=-1, dtype=torch.float32)
     highest, lowest = float(sums.amax()), float(sums.amin())
-    faults = {
-        "some are not finite": not bool(sums.isfinite().all()),
-        "some are negative": float(weights.amin()) < 0,
-        "later positions get weight": float(weights.triu(1).amax()) > 0,
-        f"those of a position add up to {highest:.3g}, not 1": highest > 1 + tolerance,
-        f"those of a position add up to {lowest:.3g}, not 1": lowest < 1 - tolerance and not sink,
-    }
-    return next((fault for fault, is_there in faults.items() if is_there), "")
+    faults = [
+        ("some are not finite", not bool(sums.isfinite().all())),
+        ("some are negative", float(weights.amin()) < 0),
+        ("later positions get weight", float(weights.triu(1).amax()) > 0),
+        (f"those of a position add up to {highest:.3g}, not 1", highest > 1 + tolerance),
+        (f"those of a position add up to {lowest:.3g}, not 1", lowest < 1 - tolerance and not sink),
+    ]
+    return next((fault for fault, is_there in faults if is_there), "")
 
 
 def has_sink(module: torch.nn.Module) -> bool:
