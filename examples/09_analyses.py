@@ -23,6 +23,7 @@ from tokimp.chains.datasets.word_problems import generate
 from tokimp.chains.sentences import sentence_starts
 from tokimp.report.tables import cost_table
 from tokimp.report.terminal import console_for, print_whole
+from tokimp.results.analysis_nodes import node_name, node_names
 from tokimp.results.by_chain import iterate
 
 METHODS = ["greedy", "leave_one_out", "attention_knockout", "gradient", "attention", "h2o", "surprisal", "uniform"]
@@ -215,26 +216,18 @@ def main() -> None:
         show([cost_table(result)])
         for analysis, parameters in analyses(name, folder):
             began, chosen = time.process_time(), ti.load_analysis(analysis, **parameters)
-            # The node of an analysis replaces that of the same analysis with other parameters.
-            done = f"/analysis/{analysis}" in result.groups
-            if not done or json.loads(result[f"analysis/{analysis}"].attrs["parameters"]) != described(chosen):
+            if node_name(chosen) not in node_names(result, chosen.name):
                 result = ti.analyze(result, chosen, scorer=scorer if chosen.requires else None)
                 ti.save(result, folder / name / "results.nc")
             print(f"-- {name}, {chosen.label}: {time.process_time() - began:.0f} CPU seconds")
             show(chosen.tables(result))
             figure = chosen.figure(result)
             if figure is not None:
-                figure.savefig(folder / name / f"{analysis}.png", dpi=120)
+                figure.savefig(folder / name / f"{node_name(chosen)}.png", dpi=120)
         results[name] = result
     first_to_go(results["token-joint"])
     for unit in ("token", "sentence"):
         explain(results[f"{unit}-joint"], results[f"{unit}-answer"])
-
-
-def described(analysis: ti.Analysis) -> dict[str, Any]:
-    """Return an analysis's parameters as a result holds them."""
-    parameters: dict[str, Any] = json.loads(json.dumps(analysis.parameters()))
-    return parameters
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ import torch
 import tokimp as ti
 from tests.cli.conftest import Run
 from tokimp.models.loading import load_model
+from tokimp.results.analysis_nodes import analysis_node
 
 COMPARE = ("--out", "run", "--estimator", "leave_one_out", "--estimator", "position")
 SMALL = "n_uniform=1,n_resamples=20"
+STEM = "faithfulness,n_uniform=1,n_resamples=20"
 
 
 @pytest.fixture
@@ -31,30 +33,32 @@ def test_numbers_table_and_figure_are_written(tokimp: Run, folder: Path) -> None
     assert done.status == 0, done.err
     after = ti.load(folder / "results.nc")
     assert after.to_dataset().identical(before.to_dataset())
-    assert set(after["analysis"].children) == {"agreement", "faithfulness"}
-    assert not np.isnan(after["analysis/faithfulness/value"]).any()
-    for word in ("Faithfulness", "leave_one_out", "position", "sufficiency", "run/results.nc", "faithfulness.svg"):
+    assert set(after["analysis"].children) == {"agreement", "faithfulness,n_uniform=1,n_resamples=20"}
+    assert not np.isnan(analysis_node(after, "faithfulness")["value"]).any()
+    for word in ("Faithfulness", "leave_one_out", "position", "sufficiency", "run/results.nc", f"{STEM}.svg"):
         assert word in done.out
-    assert (folder / "faithfulness.png").read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in (folder / "faithfulness.svg").read_text(encoding="utf-8")
+    assert (folder / f"{STEM}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (folder / f"{STEM}.svg").read_text(encoding="utf-8")
 
 
 def test_answers_are_generated_and_compared(tokimp: Run, folder: Path) -> None:
     """Answer recovery runs from the command line with parameters of its own; a result file is named as well."""
     done = tokimp("analyze", "run/results.nc", f"answer_recovery:keep_ratios=[0.5,1.0],{SMALL}")
     assert done.status == 0, done.err
-    node = ti.load(folder / "results.nc")["analysis/answer_recovery"]
+    node = analysis_node(ti.load(folder / "results.nc"), "answer_recovery")
     assert node["keep_ratio"].to_numpy().tolist() == [0.5, 1.0]
     assert "Answer recovery" in done.out
 
 
 def test_agreement_asks_no_model(tokimp: Run, folder: Path) -> None:
-    """It is made anew with other parameters; a model named for it is wrong usage."""
+    """Other parameters have a node and a figure of their own; a model named for it is wrong usage."""
     done = tokimp("analyze", "run", "agreement:top_k=3")
     assert done.status == 0, done.err
     assert "top 3 overlap" in done.out
-    assert ti.load(folder / "results.nc")["analysis/agreement"].attrs["top_k"] == 3
-    assert (folder / "agreement.png").exists()
+    result = ti.load(folder / "results.nc")
+    assert [result[f"analysis/{name}"].attrs["top_k"] for name in ("agreement", "agreement,top_k=3")] == [0.2, 3]
+    assert "(/analysis/agreement,top_k=3)" in done.out
+    assert (folder / "agreement,top_k=3.png").exists()
     refused = tokimp("analyze", "run", "agreement", "--model", "tiny")
     assert refused.status == 2
     assert "asks no model; leave out --model" in refused.err

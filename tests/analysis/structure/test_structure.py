@@ -188,6 +188,14 @@ def test_categories_are_asked_for_where_there_are_none() -> None:
         structure(result, categorizer="nobody")
 
 
+def test_a_category_called_as_those_without_one_is_refused() -> None:
+    """It would be counted together with them."""
+    chain = labelled("ab", "m ")
+    chain = replace(chain, chain=replace(chain.chain, category=(CategorySpan(0, 1, "(none)"),)))
+    with pytest.raises(AnalysisError, match="give it another name"):
+        structure(toy_result({"a": [[1.0, 2.0]]}, [chain]))
+
+
 @pytest.mark.parametrize(
     "parameters", [{"keep_ratios": []}, {"keep_ratios": [0.0]}, {"bands": 0}, {"confidence": 1.0}, {"n_resamples": 0}]
 )

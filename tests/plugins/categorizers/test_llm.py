@@ -15,6 +15,7 @@ from tests.plugins.categorizers.llm_server import CHAIN, Server, ask, right, say
 from tokimp.chains.chain import Chain
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import CategorizerError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
@@ -123,7 +124,7 @@ def test_nothing_is_sent_unless_it_is_asked_for(server: Server) -> None:
     analysis = ti.load_analysis("structure", categorizer=specification, n_resamples=5)
     analysis.validate_parameters()
     assert not server.asked
-    node = ti.analyze(result, analysis)["analysis/structure"]
+    node = analysis_node(ti.analyze(result, analysis), "structure")
     assert len(server.asked) == 1
     assert {"coreference", "verbal_math"} <= set(node["category"].to_numpy().tolist())
 

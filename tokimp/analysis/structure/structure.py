@@ -22,6 +22,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.registry import load_categorizer
+from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, token_slice, unit_scores
 
@@ -97,9 +98,20 @@ class Structure(Analysis):
             load_categorizer(self.categorizer).validate_parameters()
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
-        """Return the node ``/analysis/structure``, as ``docs/schema.md`` describes it."""
+        """Return the node ``/analysis/structure``, as ``docs/schema.md`` describes it.
+
+        Raises
+        ------
+        AnalysisError
+            If no token has a category, or a category has the name that stands for none.
+        """
         result = inputs.result
         labels = token_labels(result, load_categorizer(self.categorizer) if self.categorizer else None, self.name)
+        if UNLABELLED in labels:
+            raise AnalysisError(
+                f"{self.name}: a category is called {UNLABELLED!r}, which stands for tokens without any; "
+                "give it another name"
+            )
         labels[labels == ""] = UNLABELLED
         categories = sorted(set(labels.tolist()) - {UNLABELLED}) + [UNLABELLED] * (UNLABELLED in labels)
         ratios = sorted({float(ratio) for ratio in self.keep_ratios})
