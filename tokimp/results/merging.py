@@ -98,7 +98,7 @@ def same_numbers(one: xr.DataTree, other: xr.DataTree) -> bool:
 
 def _same(one: xr.DataTree, other: xr.DataTree, names: list[str]) -> bool:
     pairs = [(one.to_dataset()[name].variable, other.to_dataset()[name].variable) for name in names]
-    return all(first.equals(second) for first, second in pairs)
+    return all(bool(first.equals(second)) for first, second in pairs)  # type: ignore[no-untyped-call] # xarray's own
 
 
 def _carry_over(replaced: xr.DataTree, result: xr.DataTree) -> Iterator[str]:
@@ -133,6 +133,6 @@ def _carry_own(replaced: xr.DataTree, result: xr.DataTree, *, about_same_chains:
             result[name] = variable
         else:
             yield f"variable {name!r}"
-    for name, value in replaced.attrs.items():
-        if name not in ATTRIBUTES:
-            result.attrs.setdefault(name, value)
+    for attribute, value in replaced.attrs.items():
+        if attribute not in ATTRIBUTES:
+            result.attrs.setdefault(attribute, value)

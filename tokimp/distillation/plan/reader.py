@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -27,8 +27,8 @@ class _Loader(yaml.SafeLoader):
     that stands twice is refused, and so is a tag for anything but text, numbers, truth values, lists and mappings.
     """
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-    yaml_constructors: dict[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {}
 
 
 def _mapping(loader: _Loader, node: yaml.Node) -> dict[Any, Any]:
@@ -81,8 +81,8 @@ for _name, _construct in {
     "seq": _list,
     "map": _mapping,
 }.items():
-    _Loader.add_constructor(_TAG + _name, _construct)
-_Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+    _Loader.yaml_constructors[_TAG + _name] = _construct
+_Loader.yaml_constructors[None] = yaml.SafeLoader.construct_undefined
 # The first pattern that fits decides; what fits none is a text.
 for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -154,7 +154,7 @@ def _check_depth(text: str) -> None:
             depth += 1
             if depth > _MOST_DEPTH:
                 message = f"more than {_MOST_DEPTH} lists and mappings lie in each other"
-                raise yaml.constructor.ConstructorError(None, None, message, event.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, message, event.start_mark)  # type: ignore[arg-type] # its stubs know one of two marks
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
