@@ -13,12 +13,14 @@ from tokimp.testing.random_models import byte_tokenizer, random_model
 
 
 @pytest.fixture(scope="session")
-def random_scorer() -> Callable[[str], CausalLMScorer]:
+def random_scorer() -> Callable[..., CausalLMScorer]:
     """Return what gives a scorer of a small model with random weights, for whose batches calls cost nothing."""
 
     @cache
-    def load(architecture: str) -> CausalLMScorer:
-        loaded = load_scorer(random_model(architecture), "nnsight", device="cpu", tokenizer=byte_tokenizer())
+    def load(architecture: str, packed: bool = False) -> CausalLMScorer:
+        loaded = load_scorer(
+            random_model(architecture), "nnsight", device="cpu", tokenizer=byte_tokenizer(), packed=packed
+        )
         assert isinstance(loaded, CausalLMScorer)
         loaded.decoder.call_cost = 0
         return loaded
@@ -27,6 +29,6 @@ def random_scorer() -> Callable[[str], CausalLMScorer]:
 
 
 @pytest.fixture
-def scorer(random_scorer: Callable[[str], CausalLMScorer]) -> CausalLMScorer:
+def scorer(random_scorer: Callable[..., CausalLMScorer]) -> CausalLMScorer:
     """Return a scorer of a small llama."""
     return random_scorer("llama")

@@ -24,7 +24,7 @@ def bench_of(gap: float) -> tuple[Bench, ChainCost]:
         ModeCost(ReuseMode.FAST, **ran, memory=2**30, fidelity=near),  # type: ignore[arg-type] # likewise
     )
     chain = ChainCost("demo-00", 3, 4, 5, 4, 16.0, modes)
-    return Bench({}, {}, (MatmulRate("square", 1, 1, 1, 100.0),), (chain,)), chain
+    return Bench({}, {}, (MatmulRate("square", 1, 1, 1, 100.0),), memory_rate=1.0, weights=0, chains=(chain,)), chain
 
 
 @pytest.mark.parametrize(("gap", "shown"), [(-1e-9, "0.0%"), (-0.004, "0.0%"), (-0.02, "-0.2%"), (0.5, "5.0%")])

@@ -6,12 +6,14 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.bench.measurement import ChainCost, ModeCost
+from tokimp.bench.group import GroupCost
+from tokimp.bench.measurement import ChainCost, ModeCost, way_name
 from tokimp.bench.record import Bench
-from tokimp.bench.reuse_modes import EXACT_PRUNING, ReuseMode
+from tokimp.bench.reuse_modes import EXACT_PRUNING, Reading, ReuseMode
 from tokimp.report.terminal import new_table
 
 _COLUMNS = ("positions", "times fewer", "seconds", "times faster", "GFLOP/s", "of peak", "GiB")
+_PARTS = ("trunk", "attention", "copies", "projection", "python")
 _FIDELITY = ("order", "gap", "kept alike", "Spearman")
 _COLOURS = {
     ReuseMode.FROM_SCRATCH: "#000000",
@@ -19,7 +21,14 @@ _COLOURS = {
     ReuseMode.BETWEEN_STEPS: "#D55E00",
     ReuseMode.FAST: "#009E73",
 }
+_LINES = {Reading.BATCHES: "o-", Reading.PACKS: "s--"}
 _NO_VALUE = "-"
+
+
+def tables(bench: Bench, measured: ChainCost | GroupCost) -> list[Table]:
+    """Return the tables of a chain or of a group: costs and fidelity of a chain, and where the time went."""
+    shown = [mode_table(bench, measured)] if isinstance(measured, ChainCost) else []
+    return [*shown, *([] if (split := split_table(bench, measured)) is None else [split])]
 
 
 def mode_table(bench: Bench, chain: ChainCost) -> Table:
@@ -37,33 +46,70 @@ def mode_table(bench: Bench, chain: ChainCost) -> Table:
     for name in (*_COLUMNS, *_FIDELITY):
         table.add_column(name, justify="right")
     for cost in chain.modes:
-        table.add_row(str(cost.mode), *_cost_cells(bench, chain, cost), *_fidelity_cells(cost))
+        table.add_row(way_name(cost), *_cost_cells(bench, chain, cost), *_fidelity_cells(cost))
     return table
 
 
-def notes(bench: Bench, chain: ChainCost) -> list[str]:
-    """Return lines to print below the table.
+def split_table(bench: Bench, measured: ChainCost | GroupCost) -> Table | None:
+    """Return a table of calls, of where the time went, and of what each limit alone would take; ``None`` if none ran.
 
-    They name the estimator that prunes as the mode between steps does, the modes that were skipped and why, and what
-    the audit of the fast run found.
+    The parts of the time add up to all of it. *Of peak* and *memory* are the shares of the roofline, as
+    `tokimp.bench.roofline.RooflineShares` explains.
     """
-    lines = [
-        f"{cost.mode} is what {EXACT_PRUNING} does" for cost in chain.modes if cost.mode is ReuseMode.BETWEEN_STEPS
-    ]
-    lines += [f"{cost.mode}: skipped, {cost.skipped}" for cost in chain.modes if cost.skipped]
-    for cost in chain.modes:
+    ran = [cost for cost in measured.modes if cost.seconds is not None]
+    if not ran:
+        return None
+    title = "calls, and where the time goes"
+    if isinstance(measured, GroupCost):
+        lengths = ", ".join(map(str, measured.reasoning_tokens))
+        title = f"{len(measured.chain_ids)} chains at once, of {lengths} tokens: {title}"
+    table = new_table(title)
+    table.add_column("way", no_wrap=True)
+    seconds = ("seconds", "seconds a chain") if isinstance(measured, GroupCost) else ()
+    for name in (*seconds, "calls", "positions a call", *_PARTS, "of peak", "memory", "calls and Python"):
+        table.add_column(name, justify="right")
+    for cost in ran:
+        shares, split = bench.roofline(cost), cost.split
+        assert shares is not None  # noqa: S101 - a mode that ran has all of them
+        assert split is not None  # noqa: S101 - as above
+        in_all = [f"{cost.seconds:.1f}", f"{(cost.seconds or 0.0) / len(measured.chain_ids):.2f}"] if seconds else []  # type: ignore[union-attr] # seconds are a group's
+        table.add_row(
+            way_name(cost),
+            *in_all,
+            f"{cost.calls:,}",
+            f"{cost.positions_a_call or 0:,.0f}",
+            *(f"{getattr(split, part) / split.total:.0%}" for part in _PARTS),
+            *(f"{share:.0%}" for share in (shares.arithmetic, shares.memory, shares.overhead)),
+        )
+    return table
+
+
+def notes(bench: Bench, measured: ChainCost | GroupCost) -> list[str]:
+    """Return lines to print below the tables.
+
+    They name the estimator that prunes as the mode between steps does, the modes that were skipped and why, what the
+    audit of the fast run found, and in one sentence for each mode what bounds it.
+    """
+    group = f"{len(measured.chain_ids)} chains at once, " if isinstance(measured, GroupCost) else ""
+    lines = []
+    if not group and any(cost.mode is ReuseMode.BETWEEN_STEPS for cost in measured.modes):
+        lines.append(f"{ReuseMode.BETWEEN_STEPS} is what {EXACT_PRUNING} does")
+    lines += [f"{group}{way_name(cost)}: skipped, {cost.skipped}" for cost in measured.modes if cost.skipped]
+    for cost in measured.modes:
         steps = cost.diagnostics.get("audited_steps", 0)
         if steps:
             agreement, loss = cost.diagnostics["audit_agreement"], cost.diagnostics["audit_loss"]
             lines.append(
-                f"{cost.mode}: at {steps:.0f} audited steps the choice was the best at {agreement:.0%}; "
+                f"{way_name(cost)}: at {steps:.0f} audited steps the choice was the best at {agreement:.0%}; "
                 f"mean loss {loss:.2g} nats"
             )
+    shares = [(cost, bench.roofline(cost)) for cost in measured.modes]
+    lines += [f"{group}{way_name(cost)}: {share.sentence()}" for cost, share in shares if share is not None]
     return lines
 
 
 def matmul_line(bench: Bench) -> str:
-    """Return a line with the rates measured for matrix products, and the model and device they were measured for."""
+    """Return a line with the rates measured for matrix products and memory, and the model and device they are of."""
     rates = ", ".join(
         f"{rate.name} [{rate.rows}, {rate.inner}] x [{rate.inner}, {rate.columns}] "
         f"{rate.operations_per_second / 1e9:.1f} GFLOP/s"
@@ -71,35 +117,38 @@ def matmul_line(bench: Bench) -> str:
     )
     where = bench.surroundings
     model = f"{where['model_id']} ({where['dtype']}, {where['device']}, {where['threads']} threads)"
-    return f"{model}; matrix products: {rates}"
+    return f"{model}; matrix products: {rates}; memory: {bench.memory_rate / 1e9:.1f} GB/s"
 
 
 def draw_growth(bench: Bench) -> Figure:
-    """Draw token positions and seconds against the length of the reasoning, both axes logarithmic."""
-    figure = Figure(figsize=(10.0, 4.2), facecolor="#ffffff", layout="constrained")
-    positions, seconds = figure.subplots(1, 2)
-    lengths = [chain.reasoning_tokens for chain in bench.chains]
+    """Draw token positions, seconds and positions a call against the length of the reasoning, axes logarithmic."""
+    figure = Figure(figsize=(14.0, 4.2), facecolor="#ffffff", layout="constrained")
+    positions, seconds, a_call = figure.subplots(1, 3)
+    lengths = sorted({chain.reasoning_tokens for chain in bench.chains})
     positions.plot(
-        lengths,
+        [chain.reasoning_tokens for chain in bench.chains],
         [chain.from_scratch_positions for chain in bench.chains],
         ":",
         color="#000000",
         label="from-scratch, counted",
     )
     for mode, colour in _COLOURS.items():
-        run = [
-            (chain.reasoning_tokens, cost)
-            for chain in bench.chains
-            for cost in chain.modes
-            if cost.mode is mode and cost.seconds is not None
-        ]
-        if run:
-            at = [length for length, _ in run]
-            positions.plot(at, [cost.positions for _, cost in run], "o-", color=colour, label=str(mode))
-            seconds.plot(at, [cost.seconds for _, cost in run], "o-", color=colour, label=str(mode))
-    for axis, label in ((positions, "token positions through the model"), (seconds, "seconds")):
+        for reading, style in _LINES.items():
+            run = [
+                (chain.reasoning_tokens, cost)
+                for chain in bench.chains
+                for cost in chain.modes
+                if (cost.mode, cost.reading) == (mode, reading) and cost.seconds is not None
+            ]
+            if run:
+                at, label = [length for length, _ in run], way_name(run[0][1])
+                positions.plot(at, [cost.positions for _, cost in run], style, color=colour, label=label)
+                seconds.plot(at, [cost.seconds for _, cost in run], style, color=colour, label=label)
+                a_call.plot(at, [cost.positions_a_call for _, cost in run], style, color=colour, label=label)
+    labels = ("token positions through the model", "seconds", "token positions a call")
+    for axis, label in zip((positions, seconds, a_call), labels, strict=True):
         axis.set(xscale="log", yscale="log", xlabel="reasoning tokens", ylabel=label)
-        axis.set_xticks(sorted(set(lengths)), [str(length) for length in sorted(set(lengths))])
+        axis.set_xticks(lengths, [str(length) for length in lengths])
         axis.minorticks_off()
         axis.grid(visible=True, color="#e0e0e0")
     positions.legend(frameon=False)

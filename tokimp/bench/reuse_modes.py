@@ -6,6 +6,8 @@ import inspect
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tokimp.errors import UnsupportedError
+
 if TYPE_CHECKING:
     from tokimp.contracts.estimator import ImportanceEstimator
     from tokimp.models.causal_lm import CausalLMScorer
@@ -42,18 +44,54 @@ class ReuseMode(StrEnum):
         return self is not ReuseMode.FAST
 
 
-def scorer_for(mode: ReuseMode, scorer: CausalLMScorer) -> CausalLMScorer:
+class Reading(StrEnum):
+    """How shortened chains pass through the model.
+
+    Attributes
+    ----------
+    BATCHES
+        In rectangular batches of rows of one length.
+    PACKS
+        End to end as one sequence, whatever their lengths (`tokimp.models.packs`).
+    """
+
+    BATCHES = "batches"
+    PACKS = "packs"
+
+
+def own_reading(scorer: CausalLMScorer) -> Reading:
+    """Return how a scorer reads shortened chains."""
+    return Reading.PACKS if scorer.decoder.reads_packs else Reading.BATCHES
+
+
+def scorer_for(mode: ReuseMode, scorer: CausalLMScorer, reading: Reading | None = None) -> CausalLMScorer:
     """Return a scorer of the same loaded model that reuses what a mode allows, with counts of its own.
+
+    Parameters
+    ----------
+    mode
+        The mode. `ReuseMode.FROM_SCRATCH` always reads batches.
+    scorer
+        The loaded model.
+    reading
+        How to read; ``None``: as the scorer does.
 
     Raises
     ------
     UnsupportedError
-        If the mode needs keys and values that this architecture cannot share.
+        If the mode needs keys and values that this architecture cannot share, or packs are asked for and this scorer
+        does not read them.
     """
     if mode is ReuseMode.FAST:
-        return scorer.reusing(reuse_kv=scorer.reuse_kv)
-    cache_memory = 0 if mode is ReuseMode.WITHIN_STEPS else None
-    return scorer.reusing(reuse_kv=mode is not ReuseMode.FROM_SCRATCH, cache_memory=cache_memory)
+        own = scorer.reusing(reuse_kv=scorer.reuse_kv)
+    else:
+        cache_memory = 0 if mode is ReuseMode.WITHIN_STEPS else None
+        own = scorer.reusing(reuse_kv=mode is not ReuseMode.FROM_SCRATCH, cache_memory=cache_memory)
+    if reading is Reading.BATCHES:
+        own.decoder.packed = None  # this decoder is the copy that `reusing` made
+    elif reading is Reading.PACKS and mode is not ReuseMode.FROM_SCRATCH and not own.decoder.reads_packs:
+        raise UnsupportedError(f"{scorer.model_id} is read in {scorer.batching}; load it with packed=True")
+    return own
 
 
 def estimator_for(mode: ReuseMode, keep_ratio: float, fast: str = FAST) -> ImportanceEstimator:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokimp.bench.reuse_modes import FAST, ReuseMode, estimator_for
+from tokimp.bench.reuse_modes import FAST, Reading, ReuseMode, estimator_for
 from tokimp.cli.lines import echo, echo_left_out, save_figure
 from tokimp.cli.options import SPECIFICATION, run_options
 from tokimp.cli.plugin_name import PluginName
 from tokimp.errors import ChainError, UnsupportedError
 
 if TYPE_CHECKING:
+    from tokimp.bench.group import GroupCost
+    from tokimp.bench.measurement import ChainCost
     from tokimp.bench.record import Bench
-    from tokimp.chains.chain import Chain
+    from tokimp.chains.chain import Chain, TokenizedChain
     from tokimp.chains.datasets import SkippedRecord
     from tokimp.models.causal_lm import CausalLMScorer
 
@@ -65,6 +67,19 @@ class Lengths(click.ParamType[tuple[int, ...], str]):
     help="The estimator of the way 'fast'.",
 )
 @click.option(
+    "--packed/--no-packed",
+    default=None,
+    help="Measure each way in batches and, beside them, in packs; or in batches alone.  [default: as the device reads]",
+)
+@click.option(
+    "--chains-at-once",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Measure groups of N chains too, whose packs are read as one.",
+)
+@click.option(
     "--keep-ratio",
     default=0.0,
     show_default=True,
@@ -89,6 +104,8 @@ def bench(
     lengths: tuple[int, ...] | None,
     ways: tuple[str, ...],
     fast: str,
+    packed: bool | None,
+    chains_at_once: int,
     keep_ratio: float,
     budget: float,
     out: Path | None,
@@ -96,76 +113,94 @@ def bench(
 ) -> None:
     """Measure what greedy pruning of a chain costs: from scratch, exact, and fast.
 
-    Measures the first of CHAINS, or those that --chain or --limit name. Prints token positions, seconds, ratios to
-    scoring from scratch, share of the device's measured matrix-multiply rate, memory and fidelity. How long a way will
-    take is estimated before it runs. bench.json is written anew after each chain.
+    Measures the first of CHAINS (the first N with --chains-at-once), or those that --chain or --limit name. Prints
+    token positions, seconds, ratios to scoring from scratch, share of the device's measured matrix-multiply rate,
+    memory and fidelity; then the calls, where the time goes, and in one sentence what bounds each way. How long a way
+    will take is estimated before it runs. bench.json is written anew after each chain.
     """
     import torch
 
+    from tokimp.bench.group import measure_group_and_chains
     from tokimp.bench.matmul import matmul_rates
-    from tokimp.bench.measurement import measure_chain
     from tokimp.bench.record import Bench, surroundings
-    from tokimp.bench.report import matmul_line, mode_table, notes
-    from tokimp.bench.truncation import truncate
+    from tokimp.bench.report import matmul_line
+    from tokimp.bench.roofline import TrafficSize, memory_rate
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.model_preparation import prepare_model
     from tokimp.contracts.registry import load_objective
     from tokimp.contracts.tokenization import tokenize_chain
-    from tokimp.report.terminal import console_for, print_whole
 
     began = time.perf_counter()
     if out is not None:
         read = {"CHAINS": options["chains"], "--model": options["model"]}
         written = [out / name for name in ("bench.json", "bench.png", "bench.svg")]
         protect_inputs(written, read, [fast, options["objective"]])
-    chosen = _chains(ids, options)
+    chosen = _chains(ids, options, chains_at_once)
     prepare_model(options["model"], options["backend"])
-    scorer = _scorer(options)
+    scorer = _scorer(options, packed)
+    if chains_at_once > 1 and not scorer.decoder.reads_packs:
+        raise UnsupportedError(
+            f"--chains-at-once measures packs, and {scorer.model_id} is read in {scorer.batching}; add --packed"
+        )
     objective = load_objective(options["objective"])
     unit, prompt_format = options["unit"], options["prompt_format"]
     tokenized = [tokenize_chain(chain, scorer.tokenizer, prompt_format, unit) for chain in chosen]
     torch.manual_seed(options["seed"])
-    jobs = tokenized if lengths is None else [truncate(chain, n) for chain in tokenized for n in lengths]
     measured = Bench(
         surroundings(scorer, objective),
-        {"keep_ratio": keep_ratio, "budget": budget, "unit": unit, "fast": fast},
+        {"keep_ratio": keep_ratio, "budget": budget, "unit": unit, "fast": fast, "chains_at_once": chains_at_once},
         tuple(matmul_rates(scorer.device, getattr(torch, scorer.dtype), scorer.size, scorer.budget.positions)),
-        (),
+        memory_rate(scorer.device),
+        TrafficSize.of(scorer).trunk_weights + TrafficSize.of(scorer).projection_weights,
     )
     echo(matmul_line(measured))
-    for chain in jobs:
+    settings: dict[str, Any] = {"keep_ratio": keep_ratio, "fast": fast, "say": partial(echo, err=True)}
+    settings |= {"modes": [ReuseMode(way) for way in ways], "readings": list(Reading) if packed else None}
+    for jobs in _jobs(tokenized, lengths, chains_at_once):
         left = max(0.0, budget - (time.perf_counter() - began))
-        cost = measure_chain(
-            scorer,
-            chain,
-            objective,
-            modes=[ReuseMode(way) for way in ways],
-            keep_ratio=keep_ratio,
-            budget=left,
-            fast=fast,
-            say=lambda line: echo(line, err=True),
-        )
-        measured = replace(measured, chains=(*measured.chains, cost))
-        table = mode_table(measured, cost)
-        print_whole(console_for([table]), table)
-        for line in notes(measured, cost):
-            echo(line)
-        if out is not None:
-            measured.save(out / "bench.json")
+        for cost in measure_group_and_chains(scorer, jobs, objective, budget=left, **settings):
+            measured = measured.adding(cost)
+            _print(measured, cost)
+            if out is not None:
+                measured.save(out / "bench.json")
     if out is not None:
         for path in [out / "bench.json", *_draw(measured, out)]:
             echo(f"written: {path}")
 
 
-def _chains(ids: Sequence[str], options: dict[str, Any]) -> list[Chain]:
-    """Return the chains named, or as many of the first as --limit says, or the first."""
+def _jobs(
+    chains: Sequence[TokenizedChain], lengths: Sequence[int] | None, at_once: int
+) -> Iterator[Sequence[TokenizedChain]]:
+    """Yield groups of chains, in their order; each group in every length."""
+    from tokimp.bench.truncation import truncate
+
+    for begin in range(0, len(chains), at_once):
+        group = chains[begin : begin + at_once]
+        if lengths is None:
+            yield group
+        else:
+            yield from ([truncate(chain, length) for chain in group] for length in lengths)
+
+
+def _print(measured: Bench, cost: ChainCost | GroupCost) -> None:
+    from tokimp.bench.report import notes, tables
+    from tokimp.report.terminal import console_for, print_whole
+
+    for table in tables(measured, cost):
+        print_whole(console_for([table]), table)
+    for line in notes(measured, cost):
+        echo(line)
+
+
+def _chains(ids: Sequence[str], options: dict[str, Any], at_once: int) -> list[Chain]:
+    """Return the chains named, or as many of the first as --limit says, or as many as are measured at once."""
     from tokimp.chains.datasets import load_chains
 
     skipped: list[SkippedRecord] | None = [] if options["skip_bad"] else None
     loaded = load_chains(
         options["chains"],
         format=options["record_format"],
-        limit=options["limit"] or (None if ids else 1),
+        limit=options["limit"] or (None if ids else at_once),
         keep_calculator=options["keep_calculator"],
         skipped=skipped,
         split=options["split"],
@@ -176,15 +211,22 @@ def _chains(ids: Sequence[str], options: dict[str, Any]) -> list[Chain]:
     missing = [name for name in ids if name not in by_id]
     if missing:
         raise ChainError(f"no chain {missing[0]!r} in {options['chains']}; the first are {', '.join(list(by_id)[:5])}")
-    return [by_id[name] for name in ids] or list(loaded)
+    chosen = [by_id[name] for name in ids] or list(loaded)
+    if len(chosen) % at_once:
+        raise ChainError(
+            f"--chains-at-once {at_once} measures groups of {at_once} chains, and there are {len(chosen)}; give "
+            "as many with --chain or --limit"
+        )
+    return chosen
 
 
-def _scorer(options: dict[str, Any]) -> CausalLMScorer:
+def _scorer(options: dict[str, Any], packed: bool | None) -> CausalLMScorer:
     from tokimp.models.causal_lm import CausalLMScorer
     from tokimp.models.loading import load_scorer
 
     names = ("backend", "device", "dtype", "trust_remote_code")
-    scorer = load_scorer(options["model"], **{name: options[name] for name in names})
+    reading = {} if packed is None else {"packed": packed}
+    scorer = load_scorer(options["model"], **{name: options[name] for name in names}, **reading)
     if not isinstance(scorer, CausalLMScorer):
         raise UnsupportedError(
             f"the backend {options['backend']!r} does not let caches be turned off and on, which the measurement does; "
