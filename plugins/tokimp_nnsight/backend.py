@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 
 from tokimp.models.backend import Backend
+from tokimp.models.callable_digest import describe
 from tokimp.models.knockout import cut_from_mask
 from tokimp.models.loading import LoadedModel
 from tokimp_nnsight.structure import attention_paths, module_path, output_projection
@@ -36,6 +39,57 @@ class NNsightBackend(Backend):
         self._embedding = self._envoy.get(module_path(model, model.get_input_embeddings()))
         self._attention_paths = attention_paths(model, model.config.get_text_config(decoder=True).num_hidden_layers)
         self.attention_layers = frozenset(self._attention_paths)
+
+    @property
+    def wrapper(self) -> Any:
+        """The nnsight ``TransformersModel``."""
+        return self._envoy
+
+    def edits(self) -> list[Any]:
+        """Return the blocks that ``edit(inplace=True)`` replays in every trace; see `Backend.edits`."""
+        edits: list[Any] = self._envoy._edits
+        return edits
+
+    def describe_edits(self) -> list[Any]:
+        """Return the source of each edit, and the values that it uses; see `Backend.describe_edits`."""
+        described: list[Any] = []
+        for edit in self.edits():
+            used = {node.id for node in ast.walk(edit.node) if isinstance(node, ast.Name)}
+            values = {name: describe(edit.lcls[name]) for name in sorted(used) if name in edit.lcls}
+            described.append([ast.unparse(edit.node), values])
+        return described
+
+    def generate(self, **inputs: Any) -> torch.Tensor:
+        """Return generated ids; see `Backend.generate`.
+
+        nnsight replays an edit once in a run of ``generate``, at the first token. So each call of the model is made a
+        run of its own, and every token is written by the edited model.
+        """
+        if not self.edits():
+            return super().generate(**inputs)
+        model, envoy, forward = self.model, self._envoy, self.model.forward
+        inside = False
+
+        @functools.wraps(forward)
+        def edited(*arguments: Any, **named: Any) -> Any:
+            nonlocal inside
+            if inside:
+                return forward(*arguments, **named)
+            inside = True
+            try:
+                return envoy.interleave("__call__", *arguments, **named)
+            finally:
+                inside = False
+
+        own = vars(model).get("forward")
+        model.forward = edited
+        try:
+            return super().generate(**inputs)
+        finally:
+            if own is None:
+                del model.forward
+            else:
+                model.forward = own
 
     def forward(self, input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
         """Return the logits of ids; see `Backend.forward`."""

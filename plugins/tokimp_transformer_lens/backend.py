@@ -74,6 +74,11 @@ class TransformerLensBackend(Backend):
             raise UnsupportedError(f"TransformerLens gives other logits than transformers for {remedy}")
 
     @property
+    def wrapper(self) -> Any:
+        """The TransformerBridge."""
+        return self._bridge
+
+    @property
     def root(self) -> torch.nn.Module:
         """The bridge, whose hook points are modules of it."""
         root: torch.nn.Module = self._bridge

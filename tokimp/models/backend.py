@@ -134,10 +134,28 @@ class Backend(ABC):
         """
 
     @property
+    def wrapper(self) -> Any:
+        """The object of the backend's library through which a user sees and changes the model; else the model."""
+        return self.model
+
+    @property
     def root(self) -> torch.nn.Module:
         """The outermost module on which a user may set hooks: the model, or what wraps it."""
         root: torch.nn.Module = self.model
         return root
+
+    def edits(self) -> list[Any]:
+        """Return what a user has changed for good by means of the library, and not by hooks on modules."""
+        return []
+
+    def describe_edits(self) -> list[Any]:
+        """Return for each of `edits` what it does, as lists and strings that are the same in every process."""
+        return []
+
+    def generate(self, **inputs: Any) -> torch.Tensor:
+        """Return the ids that the model's own ``generate`` gives, through all that a user has changed."""
+        ids: torch.Tensor = self.model.generate(**inputs)
+        return ids
 
     def forward_attention(
         self, input_ids: torch.Tensor, layers: frozenset[int], visit: Callable[[int, torch.Tensor], None], **inputs: Any

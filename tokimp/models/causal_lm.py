@@ -141,6 +141,14 @@ class CausalLMScorer(Scorer):
         return self.decoder.backend.model
 
     @property
+    def wrapper(self) -> Any:
+        """What hooks and edits are set on: TransformerLens' bridge, nnsight's model, or the transformers model.
+
+        Every number goes through them as long as they are set. See ``examples/13_intervention.py``.
+        """
+        return self.decoder.backend.wrapper
+
+    @property
     def tokens_forwarded(self) -> int:  # type: ignore[override] # the decoder counts, nobody sets
         """Token positions passed through the model so far, padding included."""
         return self.decoder.tokens_forwarded
@@ -215,13 +223,11 @@ class CausalLMScorer(Scorer):
     def fingerprint(self) -> str:
         """Return a digest of weights, configuration and precision as they were loaded; the same on every backend.
 
-        Where hooks were set on the model since, the digest is of their places too: a run knows that the model was
-        changed, though not what the hooks do.
+        Where the model was changed since (hooks, edits, other weights, other code), the digest is of the changes too.
+        A hook is known by its code and by the values that it holds, not by what it looks up in its module.
         """
-        fingerprint, changed = self.decoder.facts.fingerprint, self.decoder.changed_modules()
-        if not changed:
-            return fingerprint
-        return json_digest({"model": fingerprint, "hooks on": changed})
+        fingerprint, changes = self.decoder.fingerprint(), self.decoder.state.changes()
+        return fingerprint if not changes else json_digest({"model": fingerprint, "changes": changes})
 
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Return the log-probabilities of every chain's reasoning and answer tokens, in the order of `chains`."""
@@ -363,7 +369,13 @@ class CausalLMScorer(Scorer):
         A continuation depends on its prompt, the seed and its place among all, not on what shares its batch.
         """
         return continue_prompts(
-            self.decoder, self.model, prompts, max_new_tokens=max_new_tokens, n=n, temperature=temperature, seed=seed
+            self.decoder,
+            self.decoder.backend,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            n=n,
+            temperature=temperature,
+            seed=seed,
         )
 
     def _check_differentiable(self) -> None:

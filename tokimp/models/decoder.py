@@ -16,6 +16,7 @@ from tokimp.models.batching import PositionBudget
 from tokimp.models.deletion.key_value_pool import KeyValuePool, new_cache
 from tokimp.models.deletion.rows import LogprobArray
 from tokimp.models.facts import ModelFacts
+from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.forward_work import ForwardWork
 from tokimp.models.interventions import ModelState
 from tokimp.models.loading import LoadedModel
@@ -70,6 +71,8 @@ class Decoder:
         The most numbers in a tensor of logits.
     tokens_forwarded
         Token positions passed through the model so far, padding included.
+    state
+        Whether somebody has changed the model since; then every number goes through the backend.
     work
         What passed forward through the model for log-probabilities (not for attention, gradients or generations).
 
@@ -95,7 +98,7 @@ class Decoder:
         packed: PackedModel | None = None,
     ) -> None:
         self._plain, self.packed = plain, packed
-        self._state = ModelState(backend.root)
+        self.state = ModelState([backend.model, backend.root], backend)
         self.pool: KeyValuePool | None = None
         self._joined_reader: Callable[[Pack], LogprobArray] | None = None
         self.backend, self.facts = backend, facts
@@ -319,11 +322,11 @@ class Decoder:
     @property
     def reads_packs(self) -> bool:
         """Whether deletions are read in packs."""
-        return self.packed is not None and self.reuse_kv and not self.changed_modules()
+        return self.packed is not None and self.reuse_kv and not self.state.changed
 
-    def changed_modules(self) -> list[str]:
-        """Return the paths of modules on which somebody has set hooks; then every number goes through the backend."""
-        return self._state.changed_modules()
+    def fingerprint(self) -> str:
+        """Return the digest of the model with the weights that it has now, which may have been changed in place."""
+        return self.facts.fingerprint if self._plain is None else model_fingerprint(self._plain)
 
     def read_pack(self, pack: Pack, pool: KeyValuePool) -> LogprobArray:
         """Read a pack in one call of the model; return the log-probabilities it asks for, nats, [scored, choice]."""
@@ -356,7 +359,7 @@ class Decoder:
         rows, length = input_ids.shape
         self.work.add(rows, length, past=past, scored=last)
         ids, inputs = self._counted(input_ids), self._inputs(cache, last)
-        if self._plain is None or self.changed_modules():
+        if self._plain is None or self.state.changed:
             return self.backend.forward(ids, **inputs)[:, -last:]
         logits: torch.Tensor = self._plain(ids, **inputs).logits
         return logits[:, -last:]

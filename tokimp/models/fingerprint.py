@@ -30,7 +30,7 @@ def model_fingerprint(model: torch.nn.Module) -> str:
         if place in seen:  # a tied weight, which was counted under its first name
             continue
         seen.add(place)
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {_checksum(tensor)}\n".encode())
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} {checksum(tensor)}\n".encode())
     return digest.hexdigest()
 
 
@@ -39,7 +39,8 @@ def _configuration(model: torch.nn.Module) -> dict[str, Any]:
     return dict(config.to_dict()) if config is not None else {}
 
 
-def _checksum(tensor: torch.Tensor) -> int:
+def checksum(tensor: torch.Tensor) -> int:
+    """Return the sum, modulo 2**64, of the bits of each number times an odd factor that depends on its index."""
     integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     bits = tensor.detach().contiguous().reshape(-1).view(integers[tensor.element_size()])
     total = 0

@@ -33,6 +33,13 @@ class Generating(Protocol):
         """Return ids as a tensor on the model's device, [row, position]."""
 
 
+class Writes(Protocol):
+    """What continues ids: a transformers model, or the backend that runs it."""
+
+    def generate(self, **inputs: Any) -> torch.Tensor:
+        """Return the ids that `transformers` generates, [row, position]."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One continuation to write."""
@@ -44,7 +51,7 @@ class _Row:
 
 def continue_prompts(
     scorer: Generating,
-    model: Any,
+    model: Writes,
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
@@ -59,7 +66,7 @@ def continue_prompts(
     scorer
         The tokenizer, the device and the limits; its count of positions is raised.
     model
-        The transformers model.
+        The transformers model, or the backend that runs it.
     prompts, max_new_tokens, n, temperature, seed
         As for `tokimp.contracts.scorer.Scorer.generate`.
 
@@ -124,7 +131,7 @@ class _GumbelNoise(LogitsProcessor):
 
 
 def _write(
-    scorer: Generating, model: Any, rows: Sequence[_Row], room: int, *, temperature: float, seed: int
+    scorer: Generating, model: Writes, rows: Sequence[_Row], room: int, *, temperature: float, seed: int
 ) -> dict[tuple[int, int], str]:
     texts: dict[tuple[int, int], str] = {}
     lengths = [len(row.ids) + room for row in rows]
@@ -151,7 +158,7 @@ def _write(
 
 
 def _generate(
-    scorer: Generating, model: Any, rows: Sequence[_Row], room: int, processors: LogitsProcessorList
+    scorer: Generating, model: Writes, rows: Sequence[_Row], room: int, processors: LogitsProcessorList
 ) -> list[list[int]]:
     width = max(len(row.ids) for row in rows)
     end = scorer.end_tokens

@@ -44,6 +44,7 @@ class DeletionPass:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._bank = RowBank(decoder.cache_memory, decoder.pool)
+        self._state = decoder.state.signature()
 
     def score(
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
@@ -77,6 +78,10 @@ class DeletionPass:
         return step.logprobs
 
     def _read(self, step: DeletionStep) -> None:
+        if (state := self._decoder.state.signature()) != self._state:
+            # What is stored was read by the model as it was before somebody changed it.
+            self._bank.clear()
+            self._state = state
         if not self._decoder.shares(step.longest):
             self._bank.clear()
             score_from_scratch(self._decoder, step)
