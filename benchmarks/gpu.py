@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--models", default="7B,135M")
     parser.add_argument("--backends", default="nnsight,transformer_lens")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--without", default="(none)", help="leave out cases whose name holds this text")
     parser.add_argument("--tokens", type=int, default=121)
     parser.add_argument("--seconds", type=float, default=500.0, help="begin nothing new after so many")
     arguments = parser.parse_args()
@@ -197,7 +198,7 @@ def main() -> None:
             cases.insert(3, ("packed, fast, 8 chains at once", True, "greedy:strategy=fast", chains))
             scorers: dict[bool, Any] = {}
             for label, packed, specification, asked in cases:
-                if arguments.only not in label:
+                if arguments.only not in label or arguments.without in label:
                     continue
                 if time.perf_counter() - began > arguments.seconds:
                     break

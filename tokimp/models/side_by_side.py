@@ -140,19 +140,13 @@ def run_side_by_side(
     """
     pool = KeyValuePool()
     tasks = [Task(decoder, pool, work) for work in works]
-    # On a GPU two crews take turns: while it reads the packs of one, the other works.
-    crews = 2 if torch.device(decoder.device).type == "cuda" and len(tasks) > 1 else 1
-    waiting: list[list[_Reading]] = [[] for _ in range(crews)]
     try:
-        while True:
-            for crew, readings in enumerate(waiting):
-                _answer(decoder, pool, readings)
-                working = [task for task in tasks[crew::crews] if not task.done]
-                for task in working:
-                    task.work_on()
-                waiting[crew] = _start_reading(decoder, pool, [task for task in working if not task.done])
-            if all(task.done for task in tasks):
-                break
+        working = list(tasks)
+        while working:
+            for task in working:
+                task.work_on()
+            working = [task for task in working if not task.done]
+            _answer(decoder, pool, _start_reading(decoder, pool, working))
     finally:
         for task in tasks:
             task.abandon()
