@@ -111,3 +111,10 @@ def test_wrong_input_ends_in_one_clear_line(
     assert (done.status, done.err.count("\n")) == (status, 1)
     assert named in done.err
     assert (folder / "results.nc").read_bytes() == before
+
+
+def test_the_foot_of_a_short_curve_names_its_ratios(tokimp: Run, chains_file: Path) -> None:
+    """Where a method stopped at 0.7, the table of faithfulness says which ratios to ask for, as they are typed."""
+    assert tokimp("compare", chains_file, "--estimator", "greedy:keep_ratio=0.7", "--out", "run").status == 0
+    out = " ".join(tokimp("analyze", "run", "faithfulness:n_uniform=2").out.split())
+    assert "faithfulness:keep_ratios=[0.7,0.8,0.9" in out

@@ -198,10 +198,10 @@ def _instance(description: Description[P], specification: str | P, **more: Any) 
         return instance
     base, cls = description.base, type(specification)
     if isinstance(specification, type):
-        instance = f", {specification.__name__}()" if issubclass(specification, base) else ""
+        shown = f", {specification.__name__}()" if issubclass(specification, base) else ""
         raise PluginError(
             f"the class {specification.__name__} is no {singular(kind)}; give a name, such as {_any_name(kind)!r}, or "
-            f"an instance of a subclass of {base.__name__}{instance}"
+            f"an instance of a subclass of {base.__name__}{shown}"
         )
     if not issubclass(cls, base):
         raise PluginError(

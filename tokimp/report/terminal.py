@@ -23,7 +23,7 @@ class TerminalConsole(Console):
     Text that looks like rich's markup and is none, such as an id ``[/]`` that nobody escaped, is shown as it is.
     """
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override] # rich's options are passed on
+    def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as rich shows it, with its control characters written out."""
         try:
             return super().render_str(visible(text), **options)

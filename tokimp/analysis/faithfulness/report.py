@@ -75,6 +75,16 @@ def draw_faithfulness(
     return figure
 
 
+def _ratios_of_all(value: xr.DataArray) -> str:
+    """Return the foot's text that names the keep ratios to which every estimator deleted, if there are two or more."""
+    known = value.sel(curve="least_first").notnull()
+    reached = (known | ~known.any("keep_ratio")).all([dim for dim in known.dims if dim != "keep_ratio"])
+    ratios = [f"{float(ratio):g}" for ratio in value["keep_ratio"].to_numpy()[reached.to_numpy()]]
+    if len(ratios) < 2:
+        return ""
+    return f"; faithfulness:keep_ratios=\\[{','.join(ratios)}] asks for the ratios that all of them reach"
+
+
 def faithfulness_table(result: xr.DataTree, measure: str = "answer", *, node_name: str = "faithfulness") -> Table:
     """Return a table of areas, comprehensiveness and sufficiency, one row an estimator.
 
@@ -120,6 +130,7 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer", *, node_nam
         feet.append(
             f"{stopped} did not delete down to keep ratio {float(node['keep_ratio'].min()):g}: a curve that is not "
             "whole has no area, units that were not ranked no rationale; the figure shows how far the curves go"
+            + _ratios_of_all(node["value"])
         )
     table.caption = "; ".join(feet)
     return keep_words_whole(table)
