@@ -25,7 +25,9 @@ def test_chains_at_once_share_calls_and_nothing_else(random_scorer: Callable[...
     assert (group.chain_ids, group.reasoning_tokens) == (tuple(chain.chain.id for chain in CHAINS), (8, 8, 8))
     assert [cost.mode for cost in group.modes] == [ReuseMode.WITHIN_STEPS, ReuseMode.BETWEEN_STEPS, ReuseMode.FAST]
     for cost in group.modes:
-        single = [one for chain in alone if isinstance(chain, ChainCost) for one in chain.modes if one.mode is cost.mode]
+        single = [
+            one for chain in alone if isinstance(chain, ChainCost) for one in chain.modes if one.mode is cost.mode
+        ]
         assert {one.reading for one in single} == {cost.reading} == {Reading.PACKS}
         assert cost.positions == sum(one.positions or 0 for one in single)
         assert cost.operations == sum(one.operations or 0 for one in single)

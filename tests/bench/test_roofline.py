@@ -28,6 +28,13 @@ def test_the_largest_share_bounds_a_run(shares: RooflineShares, bound: str) -> N
     assert sentence.count(bound) == 1
 
 
+def test_a_run_far_from_every_limit_is_not_called_bound() -> None:
+    """Where no limit would take a third of the time, the sentence names the first and says where the rest goes."""
+    sentence = RooflineShares(0.1, 0.2, 0.3).sentence()
+    assert sentence.startswith("far from every limit, starting calls and Python first with 30% of the time (")
+    assert "bound by" not in sentence
+
+
 def test_only_arithmetic_and_memory_make_the_roofline() -> None:
     """The rate that a run reaches is the larger of the two shares; the cost of calls is no part of it."""
     assert RooflineShares(0.1, 0.3, 0.9).roofline == 0.3

@@ -25,7 +25,7 @@ def prune(own: CausalLMScorer) -> list[float]:
     whole, candidates = tuple(range(9)), [(place,) for place in range(9)]
     own.score_deletions(CHAIN, whole, candidates, Joint())
     rest = own.score_deletions(CHAIN, whole[1:], [(place,) for place in range(1, 9)], Joint())
-    return [float(value) for value in rest.joint]
+    return [float(value) for value in rest.objective]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -75,7 +75,14 @@ def test_functions_are_put_back_after_an_error(scorer: CausalLMScorer) -> None:
     own = scorer.reusing(reuse_kv=True)
     head = own.decoder._plain.get_output_embeddings()
     before = AttentionInterface.get_interface, PackedModel.hidden, dict(vars(head))
-    with pytest.raises(ZeroDivisionError), time_split(own.decoder):
-        assert PackedModel.hidden is not before[1]
-        raise ZeroDivisionError
+    replaced: list[bool] = []
+
+    def fail() -> None:
+        with time_split(own.decoder):
+            replaced.append(PackedModel.hidden is not before[1])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert replaced == [True]
     assert (AttentionInterface.get_interface, PackedModel.hidden, dict(vars(head))) == before

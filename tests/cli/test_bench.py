@@ -25,6 +25,34 @@ def test_a_table_and_json(tokimp: Run, chains_file: Path, tmp_path: Path) -> Non
     assert saved["settings"]["keep_ratio"] == 0.8
 
 
+def test_packs_and_chains_at_once(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """A way is measured in batches and in packs, and two chains at once; each has its sentence and its numbers."""
+    few = ("--way", "between-steps", "--keep-ratio", "0.5", "--out", "bench")
+    done = tokimp("bench", chains_file, "--packed", "--chains-at-once", "2", *few)
+    assert done.status == 0, done.err
+    for part in ("positions a call", "attention", "copies", "projection", "2 chains at once, of "):
+        assert part in done.out
+    sentences = [line for line in done.out.splitlines() if "of the time (" in line]
+    assert [line.split(":")[0] for line in sentences] == [
+        *["between-steps", "between-steps, packs"] * 2,
+        "2 chains at once, between-steps, packs",
+    ]
+    saved = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
+    assert [way["reading"] for way in saved["chains"][0]["ways"]] == ["batches", "packs"]
+    (group,) = saved["groups"]
+    assert group["chain_ids"] == [chain["chain_id"] for chain in saved["chains"]]
+    assert group["ways"][0]["positions"] == sum(chain["ways"][1]["positions"] for chain in saved["chains"])
+    assert saved["settings"]["chains_at_once"] == 2
+
+
+def test_chains_at_once_need_packs_and_enough_chains(tokimp: Run, chains_file: Path) -> None:
+    """Without packs, or with fewer chains than a group has: one line with the remedy."""
+    batches = tokimp("bench", chains_file, "--chains-at-once", "2")
+    assert (batches.status, batches.err.strip().endswith("add --packed")) == (1, True)
+    few = tokimp("bench", chains_file, "--packed", "--chains-at-once", "2", "--chain", "c0")
+    assert (few.status, "there are 1; give as many" in few.err) == (1, True)
+
+
 def test_growth_with_length_is_drawn(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """The chain is cut to each length; the figure is written as PNG and SVG."""
     done = tokimp("bench", chains_file, "--lengths", "4,2", "--way", "between-steps", "--out", "bench")

@@ -72,14 +72,6 @@ class Lengths(click.ParamType[tuple[int, ...], str]):
     help="Measure each way in batches and, beside them, in packs; or in batches alone.  [default: as the device reads]",
 )
 @click.option(
-    "--chains-at-once",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Measure groups of N chains too, whose packs are read as one.",
-)
-@click.option(
     "--keep-ratio",
     default=0.0,
     show_default=True,
@@ -105,7 +97,7 @@ def bench(
     ways: tuple[str, ...],
     fast: str,
     packed: bool | None,
-    chains_at_once: int,
+    chains_at_once: Any,
     keep_ratio: float,
     budget: float,
     out: Path | None,
@@ -113,8 +105,8 @@ def bench(
 ) -> None:
     """Measure what greedy pruning of a chain costs: from scratch, exact, and fast.
 
-    Measures the first of CHAINS (the first N with --chains-at-once), or those that --chain or --limit name. Prints
-    token positions, seconds, ratios to scoring from scratch, share of the device's measured matrix-multiply rate,
+    Measures the first of CHAINS, or those that --chain or --limit name. With --chains-at-once N, 2 or more, they are
+    the first N, each by itself and then all at once ('auto': by itself only). Prints token positions, seconds, ratios to scoring from scratch, share of the device's measured matrix-multiply rate,
     memory and fidelity; then the calls, where the time goes, and in one sentence what bounds each way. How long a way
     will take is estimated before it runs. bench.json is written anew after each chain.
     """
@@ -135,10 +127,11 @@ def bench(
         read = {"CHAINS": options["chains"], "--model": options["model"]}
         written = [out / name for name in ("bench.json", "bench.png", "bench.svg")]
         protect_inputs(written, read, [fast, options["objective"]])
-    chosen = _chains(ids, options, chains_at_once)
+    at_once = 1 if chains_at_once == "auto" else int(chains_at_once)
+    chosen = _chains(ids, options, at_once)
     prepare_model(options["model"], options["backend"])
     scorer = _scorer(options, packed)
-    if chains_at_once > 1 and not scorer.decoder.reads_packs:
+    if at_once > 1 and not scorer.decoder.reads_packs:
         raise UnsupportedError(
             f"--chains-at-once measures packs, and {scorer.model_id} is read in {scorer.batching}; add --packed"
         )
@@ -148,7 +141,7 @@ def bench(
     torch.manual_seed(options["seed"])
     measured = Bench(
         surroundings(scorer, objective),
-        {"keep_ratio": keep_ratio, "budget": budget, "unit": unit, "fast": fast, "chains_at_once": chains_at_once},
+        {"keep_ratio": keep_ratio, "budget": budget, "unit": unit, "fast": fast, "chains_at_once": at_once},
         tuple(matmul_rates(scorer.device, getattr(torch, scorer.dtype), scorer.size, scorer.budget.positions)),
         memory_rate(scorer.device),
         TrafficSize.of(scorer).trunk_weights + TrafficSize.of(scorer).projection_weights,
@@ -156,7 +149,7 @@ def bench(
     echo(matmul_line(measured))
     settings: dict[str, Any] = {"keep_ratio": keep_ratio, "fast": fast, "say": partial(echo, err=True)}
     settings |= {"modes": [ReuseMode(way) for way in ways], "readings": list(Reading) if packed else None}
-    for jobs in _jobs(tokenized, lengths, chains_at_once):
+    for jobs in _jobs(tokenized, lengths, at_once):
         left = max(0.0, budget - (time.perf_counter() - began))
         for cost in measure_group_and_chains(scorer, jobs, objective, budget=left, **settings):
             measured = measured.adding(cost)
@@ -225,7 +218,7 @@ def _scorer(options: dict[str, Any], packed: bool | None) -> CausalLMScorer:
     from tokimp.models.loading import load_scorer
 
     names = ("backend", "device", "dtype", "trust_remote_code")
-    reading = {} if packed is None else {"packed": packed}
+    reading: dict[str, Any] = {} if packed is None else {"packed": packed}
     scorer = load_scorer(options["model"], **{name: options[name] for name in names}, **reading)
     if not isinstance(scorer, CausalLMScorer):
         raise UnsupportedError(
