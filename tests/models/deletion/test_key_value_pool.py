@@ -13,6 +13,7 @@ from transformers.cache_utils import DynamicCache
 
 from tokimp.chains.arrays import IntArray
 from tokimp.models.deletion.key_value_pool import KeyValuePool, can_share_prefix, new_cache, rewind
+from tokimp.models.trial import trial_ids
 from tokimp.testing.random_models import random_model
 
 LAYERS, HEADS, DIMENSION = 2, 3, 4
@@ -145,4 +146,5 @@ HYBRID = {
 )
 def test_only_models_of_attention_share_prefixes(architecture: str, sizes: dict[str, Any], shares: bool) -> None:
     """Attention, with a sliding window too, continues from a cut-off prefix; recurrent and hybrid models do not."""
-    assert can_share_prefix(random_model(architecture, **sizes), "cpu") == shares
+    model = random_model(architecture, **sizes)
+    assert can_share_prefix(model, trial_ids(model)) == shares
