@@ -1,7 +1,7 @@
 """Where the seconds of exact greedy pruning go: torch's profiler on the first steps of one GSM8K chain, SmolLM2.
 
-``OMP_NUM_THREADS=1 python examples/12_profile.py CHAINS ID [KEEP_RATIO [BACKEND]]``; Rates are of processor time, so
-that busy neighbours do not count.
+``OMP_NUM_THREADS=1 python examples/12_profile.py CHAINS ID [KEEP_RATIO [BACKEND [batches|packs]]]``. Rates are of
+processor time, so that busy neighbours do not count. `tokimp bench` divides the time into coarser parts, on any model.
 """
 
 import sys
@@ -15,9 +15,10 @@ import tokimp as ti
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.testing import smollm2_folder
 
-source, chain_id, keep_ratio, backend = (*sys.argv[1:], *("0.85", "transformer_lens")[len(sys.argv) - 3 :])
+defaults = ("0.85", "transformer_lens", "batches")
+source, chain_id, keep_ratio, backend, reading = (*sys.argv[1:], *defaults[len(sys.argv) - 3 :])
 torch.set_num_threads(1)
-scorer = ti.load_scorer(smollm2_folder(), backend=backend)
+scorer = ti.load_scorer(smollm2_folder(), backend=backend, packed=reading == "packs")
 if not isinstance(scorer, CausalLMScorer):
     raise SystemExit(f"the backend {backend} has no caches that could be told to begin anew")
 chain = next(chain for chain in ti.load_chains(source) if chain.id == chain_id)

@@ -106,9 +106,10 @@ def bench(
     """Measure what greedy pruning of a chain costs: from scratch, exact, and fast.
 
     Measures the first of CHAINS, or those that --chain or --limit name. With --chains-at-once N, 2 or more, they are
-    the first N, each by itself and then all at once ('auto': by itself only). Prints token positions, seconds, ratios to scoring from scratch, share of the device's measured matrix-multiply rate,
-    memory and fidelity; then the calls, where the time goes, and in one sentence what bounds each way. How long a way
-    will take is estimated before it runs. bench.json is written anew after each chain.
+    the first N, each by itself and then all at once ('auto': by itself only). Prints token positions, seconds, ratios
+    to scoring from scratch, share of the device's measured matrix-multiply rate, memory and fidelity; then the calls,
+    where the time goes, and in one sentence what bounds each way. How long a way will take is estimated before it
+    runs. bench.json is written anew after each chain.
     """
     import torch
 
