@@ -186,3 +186,25 @@ def test_short_chains_are_said_before_the_model_is_loaded(
     assert "minimum_units" not in tokimp("compare", chains_file, *several).err
     alone = ("--estimator", "position", "--out", "run")
     assert "minimum_units" not in tokimp("compare", chains_file, "--unit", "sentence", *alone).err
+
+
+def test_units_with_parameters_and_a_warning_reach_the_command_line(tokimp: Run, tmp_path: Path) -> None:
+    """A unit may have parameters; chains of one unit are warned of in one line; an unknown unit is wrong usage."""
+    chain = {"id": "c", "question": "?", "reasoning": "So 7.", "answer": "7"}
+    (tmp_path / "one.jsonl").write_text(json.dumps(chain) + "\n", encoding="utf-8")
+    call = ("compare", "one.jsonl", "--estimator", "position", "--out", "run", "--unit")
+    done = tokimp(*call, "sentence:language=de")
+    assert done.status == 0, done.err
+    assert [line for line in done.err.splitlines() if "warning" in line] == [
+        "warning: 1 of 1 chains have one sentence:language=de only ('c'), so there is nothing to rank in them; choose a "
+        "smaller unit (--unit, unit=)"
+    ]
+    assert ti.load(tmp_path / "run" / "results.nc").attrs["unit"] == "sentence:language=de"
+    assert tokimp(*call, "page").status == 2
+
+
+def test_think_tags_on_a_model_without_a_template_are_refused(tokimp: Run, chains_file: Path) -> None:
+    """The option reaches the prompt format, which says what it lacks; escapes are newlines there."""
+    done = tokimp("compare", chains_file, "--out", "run", "--prompt-format", "think", "--think-tags", r"<a>\n", "</a>")
+    assert done.status == 1
+    assert "no chat template" in done.err

@@ -15,6 +15,8 @@ from tokimp.results.schema import validate
 
 # Attributes that must be the same for two results to be joined.
 SHARED_ATTRIBUTES = ("schema_version", "model_fingerprint", "backend", "dtype", "objective", "prompt_format", "unit")
+# Attributes that a result has only where they say something; they must agree too.
+_SHARED_WHERE_GIVEN = ("unit_splitter", "think_tags", "template_date")
 _MISSING: dict[str, Any] = {"rank": -1, "tokens_forwarded": -1}
 
 
@@ -106,10 +108,13 @@ def concatenate(trees: Sequence[xr.DataTree]) -> xr.DataTree:
     if not trees:
         raise SchemaError("there is nothing to concatenate; give at least one result")
     datasets = [tree.to_dataset() for tree in trees]
-    for name in SHARED_ATTRIBUTES:
-        values = [dataset.attrs[name] for dataset in datasets]
-        different = next((value for value in values if value != values[0]), None)
-        if different is not None:
+    for name in (*SHARED_ATTRIBUTES, *_SHARED_WHERE_GIVEN):
+        values = [dataset.attrs[name] if name in SHARED_ATTRIBUTES else dataset.attrs.get(name) for dataset in datasets]
+        if name == "template_date" and None in values:
+            # Results of earlier versions do not say it.
+            continue
+        different = next((value for value in values if value != values[0]), values[0])
+        if different != values[0]:
             raise SchemaError(f"the results differ in {name!r} ({values[0]!r} and {different!r}) and cannot be joined")
     labels = list(dict.fromkeys(label for dataset in datasets for label in dataset["estimator"].to_numpy().tolist()))
     shift = 0

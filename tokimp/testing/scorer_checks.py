@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import UnsupportedError
 from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
 from tokimp.testing.scorer_subject import Subject

@@ -231,3 +231,16 @@ def test_a_file_may_be_one_list(tmp_path: Path, indent: int | None) -> None:
         path.write_text(content, encoding="utf-8")
         with pytest.raises(ChainError, match=reason):
             load_chains(path)
+
+
+def test_thinking_tags_around_the_reasoning_are_taken_off(tmp_path: Path) -> None:
+    """Tags and the white space beside them are no reasoning; spans keep the characters they mark."""
+    text = "<think>\nSo 3 and 4.\n</think>"
+    fields = {"id": "a", "question": "?", "reasoning": text, "answer": "7"}
+    spans = {"category": [{"start": 11, "end": 12, "label": "number"}], "filler": [{"start": 0, "end": 10}]}
+    path = tmp_path / "chains.jsonl"
+    path.write_text(json.dumps({**fields, **spans}) + "\n", encoding="utf-8")
+    (chain,) = load_chains(path)
+    assert chain.reasoning == "So 3 and 4."
+    assert [(span.start, span.end) for span in chain.category] == [(3, 4)]
+    assert chain.filler == ((0, 2),)
