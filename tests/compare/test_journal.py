@@ -211,7 +211,11 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     with Journal(tmp_path, IDENTITY):
         pass
     (tmp_path / "cells" / ".000000-000.npz.0123abcd.partial").write_bytes(b"half")
-    for name in (".run.json.0123abcd.partial", ".results.nc.0123abcd.partial", ".agreement.png.0123abcd-1-0123abcd.partial"):
+    for name in (
+        ".run.json.0123abcd.partial",
+        ".results.nc.0123abcd.partial",
+        ".agreement.png.0123abcd-1-0123abcd.partial",
+    ):
         (tmp_path / name).write_bytes(b"half")
     (tmp_path / "results.nc").write_bytes(b"whole")
     with Journal(tmp_path, IDENTITY):

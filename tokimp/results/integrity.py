@@ -101,7 +101,7 @@ def check_zarr(folder: Path) -> None:
 
 def _damaged(path: Path, why: str) -> SchemaError:
     return SchemaError(
-        f"{path} is damaged, or not a {path.suffix} file ({why}); make it again: the cells of a run beside it are kept. "
+        f"{path} is damaged, or not a {path.suffix} file ({why}); make it again: the cells of its run are kept. "
         "If another program changed it on purpose, open it with xarray and save it with tokimp.save"
     )
 

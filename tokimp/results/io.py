@@ -23,7 +23,7 @@ _WAIT = 600.0
 def save(tree: xr.DataTree, path: str | Path) -> None:
     """Write a result, with its analyses, to a netCDF file (``.nc``) or a Zarr folder (``.zarr``).
 
-    An old file of that name is replaced once the new one is complete. The file carries a digest of its content, by which
+    An old file of that name is replaced once the new one is complete. The file has a digest of its content, by which
     `load` knows a damaged one; numbers in netCDF also have HDF5's checksums, which any reader checks.
 
     Parameters

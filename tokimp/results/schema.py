@@ -211,7 +211,7 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
 
 
 def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
-    """Yield what no attribute or number of a kind can be: a length, an id or a place below 0, a likelihood that is no number."""
+    """Yield what no attribute or number can be: a length or an id below 0, a likelihood that is no number."""
     for name, kind in (("skipped", list), ("estimator_parameters", dict)):
         try:
             is_right = isinstance(parse_json(str(dataset.attrs[name])), kind)
