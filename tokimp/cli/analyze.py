@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.cli.lines import echo, save_figure
-from tokimp.cli.options import DEVICE, SPECIFICATION, TRUST_REMOTE_CODE, typed
+from tokimp.cli.options import DEVICE, PACKED, SPECIFICATION, TRUST_REMOTE_CODE, typed
 from tokimp.cli.plugin_name import ANALYSIS, BACKEND
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @DEVICE
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")
 @TRUST_REMOTE_CODE
+@PACKED
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -97,6 +98,8 @@ def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **
     if not options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         del options["trust_remote_code"]
+    if options["packed"] is None:
+        del options["packed"]
     scorer = load_recorded_scorer(result, model=model, **options)
     # A recorded model may have to be named because the file alone is not trusted; it is still to be the same one.
     own = model in {None, result.attrs["model_id"]} and (model is None or not (options["backend"] or options["dtype"]))
@@ -137,5 +140,5 @@ def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
 
 def _refuse_model_options(analysis: Analysis) -> None:
     """Raise if a model is named for an analysis that asks none."""
-    if options := typed({"model", "backend", "device", "dtype", "trust_remote_code"}):
+    if options := typed({"model", "backend", "device", "dtype", "trust_remote_code", "packed"}):
         raise click.UsageError(f"the analysis {analysis.name!r} asks no model; leave out {', '.join(options)}")

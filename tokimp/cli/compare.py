@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.cli.lines import echo
-from tokimp.cli.options import SPECIFICATION, run_options
+from tokimp.cli.options import PACKED, SPECIFICATION, run_options
 from tokimp.cli.plugin_name import ESTIMATOR
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 
 @click.command(epilog="Without arguments: four methods on the embedded chains with the embedded model.")
 @run_options
+@PACKED
 @click.option(
     "--estimator",
     "estimators",
@@ -72,7 +73,11 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
 
 
 def _default_folder(options: dict[str, Any]) -> Path:
-    """Return the folder of a run that names none: another one for each combination of options."""
+    """Return the folder of a run that names none: another one for each combination of options.
+
+    How rows are read is left out: it does not change what a run is.
+    """
+    options = {name: value for name, value in options.items() if name != "packed"}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]
     return Path("runs") / "-".join([*words, digest])

@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tokimp.cli.lines import echo
+from tokimp.cli.options import DEVICE, DTYPE, MODEL_HELP, PACKED, TRUST_REMOTE_CODE, typed
+from tokimp.cli.plugin_name import BACKEND
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tokimp.models.causal_lm import CausalLMScorer
 
 
 @click.command()
-def doctor() -> None:
-    """Print versions and devices, and say what is missing; exit status 1 if anything is."""
+@click.option("--model", help=f"Load this model, and say how it is read and why. {MODEL_HELP}")
+@click.option(
+    "--backend",
+    default="transformer_lens",
+    show_default=True,
+    type=BACKEND,
+    metavar="NAME",
+    help="Scorer plugin that loads the model.",
+)
+@DEVICE
+@DTYPE
+@TRUST_REMOTE_CODE
+@PACKED
+def doctor(model: str | None, **options: Any) -> None:
+    """Print versions and devices, and say what is missing; exit status 1 if anything is.
+
+    With --model it loads a model too, and prints its architecture, device, precision and memory, whether its shortened
+    chains are read in packs or in batches and why, and what the backend cannot do with it.
+    """
     from huggingface_hub import is_offline_mode
     from rich.table import Table
 
@@ -38,11 +63,57 @@ def doctor() -> None:
     console.print(devices)
     offline = "offline (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
     console.print(f"\nmodel hub: {offline if is_offline_mode() else 'asked when a hub id is given'}")
+    if model is None:
+        if unused := typed({"backend", "device", "dtype", "trust_remote_code", "packed"}):
+            raise click.UsageError(f"{', '.join(unused)} says how a model is loaded; name one with --model")
+    else:
+        console.print()
+        console.print(_model_table(model, **options))
     console.print("\nnothing is missing" if not problems else f"\n{len(problems)} problem(s):")
     for problem in problems:
         echo(f"  {problem}")
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _model_table(model: str, *, packed: bool | None, **options: Any) -> Table:
+    """Load a model; return a table of what it is and how it is read."""
+    from rich.table import Table
+
+    from tokimp.cli.model_preparation import prepare_model
+    from tokimp.contracts.scorer import Capability
+    from tokimp.models.causal_lm import CausalLMScorer
+    from tokimp.models.loading import load_scorer
+
+    prepare_model(model, options["backend"])
+    # Scorers of other packages need not know these two options.
+    chosen = {name: value for name, value in options.items() if name != "trust_remote_code" or value}
+    scorer = load_scorer(model, **chosen, **({} if packed is None else {"packed": packed}))
+    rows = [("backend", scorer.backend), ("device", scorer.device), ("dtype", scorer.dtype)]
+    rows += _how_it_is_read(scorer) if isinstance(scorer, CausalLMScorer) else []
+    missing = sorted(capability.value for capability in Capability if capability not in scorer.capabilities)
+    rows.append(("cannot give", ", ".join(missing) or "(it gives everything)"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    table.add_column(scorer.model_id, overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _how_it_is_read(scorer: CausalLMScorer) -> list[tuple[str, str]]:
+    from tokimp.models.memory import total_memory
+
+    facts, decoder = scorer.decoder.facts, scorer.decoder
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in scorer.model.parameters())
+    return [
+        ("architecture", f"{facts.architecture}, {facts.layers} layers, {facts.parameters:,} parameters"),
+        ("context", "no limit" if facts.context_length is None else f"{facts.context_length:,} tokens"),
+        ("deletions", scorer.batching),
+        ("at once", f"{scorer.budget.positions:,} positions, {decoder.logits_budget:,} logits"),
+        ("weights", f"{weights / 2**20:,.0f} MiB of {total_memory(scorer.device) / 2**20:,.0f} MiB"),
+        ("stored rows", f"at most {decoder.cache_memory / 2**20:,.0f} MiB of keys and values"),
+    ]
 
 
 def _requirements() -> list[tuple[str, str, str]]:

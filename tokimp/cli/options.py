@@ -52,8 +52,14 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="auto,
 TRUST_REMOTE_CODE = click.option(
     "--trust-remote-code", is_flag=True, help="Let the model's repository run its own code."
 )
+PACKED = click.option(
+    "--packed/--no-packed",
+    default=None,
+    help="Read shortened chains in packs of any lengths, or in batches of equal lengths.  [default: what is faster on "
+    "the device; tokimp doctor --model says which]",
+)
 _MODEL = click.option("--model", default="tiny", show_default=True, help=MODEL_HELP)
-_DTYPE = click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16.")
+DTYPE = click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16.")
 _PROMPT_FORMAT = click.option(
     "--prompt-format",
     default="auto",
@@ -76,7 +82,7 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
         help="Scorer plugin (see tokimp plugins).",
     ),
     DEVICE,
-    _DTYPE,
+    DTYPE,
     TRUST_REMOTE_CODE,
     click.option(
         "--objective",
@@ -159,7 +165,7 @@ def task_options(split: str) -> Decorator:
             help="Library that writes the responses.",
         ),
         DEVICE,
-        _DTYPE,
+        DTYPE,
         TRUST_REMOTE_CODE,
         _PROMPT_FORMAT,
         click.option(

@@ -41,6 +41,7 @@ def run(
     keep_calculator: bool,
     skip_bad: bool,
     chains_at_once: Any,
+    packed: bool | None,
     look: Callable[[Sequence[TokenizedChain]], None] | None = None,
 ) -> xr.DataTree:
     """Rank chains as the options say.
@@ -55,6 +56,8 @@ def run(
         Folder of the run.
     chains, model, ...
         The options of `tokimp.cli.options.run_options`.
+    packed
+        Whether shortened chains are read in packs; ``None`` leaves it to the scorer.
     look
         Called with the chains as ids before the model is loaded; with none where they are not known yet.
 
@@ -90,7 +93,11 @@ def run(
     )
     if look is not None:
         look(usable)
-    scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    # Scorers of other packages need not know the option.
+    reading: dict[str, Any] = {} if packed is None else {"packed": packed}
+    scorer = load_scorer(
+        model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **reading
+    )
     with warnings_shown(), progress_bar(doing) as progress:
         return compare(
             loaded,
