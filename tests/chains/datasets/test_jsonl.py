@@ -193,6 +193,7 @@ def test_the_format_is_looked_for_in_the_first_records_only(tmp_path: Path) -> N
         (b"\x89HDF\r\n", "netCDF.*tokimp analyze"),
         ('{"id": "a"}'.encode("utf-16"), "UTF-16.*UTF-8"),
     ],
+    ids=["gzip", "bzip2", "xz", "zip", "parquet", "hdf5", "utf16"],
 )
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: bytes, reason: str) -> None:
     """Compressed files, archives, tables and other encodings are told by their first bytes, with what to do."""
