@@ -53,6 +53,16 @@ def test_chains_at_once_need_packs_and_enough_chains(tokimp: Run, chains_file: P
     assert (few.status, "there are 1; give as many" in few.err) == (1, True)
 
 
+def test_wrong_answers_are_drawn_as_asked_for(tokimp: Run, chains_file: Path) -> None:
+    """Chains without a wrong answer are measured with the objective contrast where one is drawn for them."""
+    bare = chains_file.read_text("utf-8").replace(', "wrong_answer": "#### 8"', "")
+    chains_file.write_text(bare, encoding="utf-8")
+    options = ("--way", "between-steps", "--keep-ratio", "0.8", "--objective", "contrast")
+    done = tokimp("bench", chains_file, "--wrong-answers", "number", *options)
+    assert done.status == 0, done.err
+    assert tokimp("bench", chains_file, *options).status == 1
+
+
 def test_growth_with_length_is_drawn(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """The chain is cut to each length; the figure is written as PNG and SVG."""
     done = tokimp("bench", chains_file, "--lengths", "4,2", "--way", "between-steps", "--out", "bench")

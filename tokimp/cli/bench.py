@@ -121,7 +121,6 @@ def bench(
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.model_preparation import prepare_model
     from tokimp.contracts.registry import load_objective
-    from tokimp.contracts.tokenization import tokenize_chain
 
     began = time.perf_counter()
     if out is not None:
@@ -137,12 +136,11 @@ def bench(
             f"--chains-at-once measures packs, and {scorer.model_id} is read in {scorer.batching}; add --packed"
         )
     objective = load_objective(options["objective"])
-    unit, prompt_format = options["unit"], options["prompt_format"]
-    tokenized = [tokenize_chain(chain, scorer.tokenizer, prompt_format, unit) for chain in chosen]
+    tokenized = _tokenized(chosen, scorer, options)
     torch.manual_seed(options["seed"])
     measured = Bench(
         surroundings(scorer, objective),
-        {"keep_ratio": keep_ratio, "budget": budget, "unit": unit, "fast": fast, "chains_at_once": at_once},
+        {"keep_ratio": keep_ratio, "budget": budget, "unit": options["unit"], "fast": fast, "chains_at_once": at_once},
         tuple(matmul_rates(scorer.device, getattr(torch, scorer.dtype), scorer.size, scorer.budget.positions)),
         memory_rate(scorer.device),
         TrafficSize.of(scorer).trunk_weights + TrafficSize.of(scorer).projection_weights,
@@ -160,6 +158,25 @@ def bench(
     if out is not None:
         for path in [out / "bench.json", *_draw(measured, out)]:
             echo(f"written: {path}")
+
+
+def _tokenized(chains: Sequence[Chain], scorer: CausalLMScorer, options: dict[str, Any]) -> list[TokenizedChain]:
+    """Return the chains as ids, with the wrong answers that --wrong-answers asks for."""
+    from tokimp.compare.wrong_answers import check_way, draw_by_model, with_wrong_option_or_number
+    from tokimp.contracts.tokenization import tokenize_chain
+
+    way, seed = options["wrong_answers"], options["seed"]
+    check_way(way, scorer)
+
+    def tokenize(chain: Chain) -> TokenizedChain:
+        return tokenize_chain(
+            chain, scorer.tokenizer, options["prompt_format"], options["unit"], think_tags=options["think_tags"]
+        )
+
+    if way is None or way == "model":
+        tokenized = [tokenize(chain) for chain in chains]
+        return tokenized if way is None else draw_by_model(tokenized, scorer, seed, None, tokenize)
+    return [tokenize(with_wrong_option_or_number(chain, way, seed)) for chain in chains]
 
 
 def _jobs(
