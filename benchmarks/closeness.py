@@ -1,6 +1,6 @@
 """How close fast greedy pruning comes to exact, and how much sooner it ends: by search width, on real chains.
 
-    python benchmarks/closeness.py chains.jsonl --model MODEL --device cuda --width 16:6:8 --width 24:24:12 --out out.json
+    python benchmarks/closeness.py CHAINS --model MODEL --device cuda --width 16:6:8 --width 24:24:12 --out out.json
 
 A width is ``window:beam:horizon``; ``default`` is what the estimator chooses itself. Printed are means over chains.
 """

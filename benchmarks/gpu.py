@@ -14,8 +14,9 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def random_chain(reasoning: int, units: int, vocabulary: int, seed: int = 0) -> 
     generator = np.random.default_rng(seed)
     ids = [tuple(generator.integers(10, vocabulary, size).tolist()) for size in (PROMPT, reasoning, ANSWER)]
     borders = np.linspace(0, reasoning, units + 1).astype(int)
-    parts = tuple(tuple(range(begin, end)) for begin, end in zip(borders[:-1], borders[1:], strict=True))
+    parts = tuple(tuple(range(begin, end)) for begin, end in pairwise(borders))
     text = "x" * reasoning
     return TokenizedChain(
         chain=Chain(f"random-{seed}", "?", text, "y"),
@@ -114,17 +115,23 @@ def split(scorer: Any, device: str) -> dict[str, float]:
     if packed is None:
         return times
     for name, method in (("trunk", "hidden"), ("projection", "logprobs")):
-
-        def timed(*values: Any, _call: Any = getattr(type(packed), method), _name: str = name) -> Any:
-            synchronize(device)
-            started = time.perf_counter()
-            result = _call(packed, *values)
-            synchronize(device)
-            times[_name] += time.perf_counter() - started
-            return result
-
-        setattr(packed, method, timed)
+        # The method of the class, because that of the instance may have been timed before.
+        setattr(packed, method, timed(partial(getattr(type(packed), method), packed), device, times, name))
     return times
+
+
+def timed(call: Callable[..., Any], device: str, times: dict[str, float], name: str) -> Callable[..., Any]:
+    """Return a function that does the same, and adds the seconds that it takes to ``times[name]``."""
+
+    def function(*values: Any) -> Any:
+        synchronize(device)
+        started = time.perf_counter()
+        result = call(*values)
+        synchronize(device)
+        times[name] += time.perf_counter() - started
+        return result
+
+    return function
 
 
 def measured(scorer: Any, device: str, work: Callable[[], Any], peak: float) -> dict[str, float]:
@@ -150,6 +157,98 @@ def measured(scorer: Any, device: str, work: Callable[[], Any], peak: float) -> 
     }
 
 
+class Figures:
+    """The figures measured so far, which are written to a file and printed as they come."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        self._path = path
+        self._began = time.perf_counter()
+        self._figures: dict[str, Any] = {"torch": torch.__version__}
+        if device.startswith("cuda"):
+            self._figures["device"] = torch.cuda.get_device_name()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the first moment."""
+        return time.perf_counter() - self._began
+
+    def note(self, name: str, figure: Any) -> None:
+        """Add a figure."""
+        self._figures[name] = figure
+        print(f"{self.seconds:6.1f} s  {name}: {figure}", flush=True)
+        self._path.write_text(json.dumps(self._figures, indent=1))
+
+
+class Case(NamedTuple):
+    """A piece of work to measure."""
+
+    label: str
+    packed: bool
+    estimator: str
+    chains: list[TokenizedChain]
+
+
+def all_cases(tokens: int, vocabulary: int) -> list[Case]:
+    """Return what is measured with each model and backend, chains of so many tokens."""
+    chains = [random_chain(tokens, tokens, vocabulary, seed) for seed in range(8)]
+    cases: list[Case] = []
+    for packed in (True, False):
+        what = "packed" if packed else "batches"
+        cases += [
+            Case(f"{what}, exact", packed, "greedy:strategy=exact", chains[:1]),
+            Case(f"{what}, fast", packed, "greedy:strategy=fast", chains[:1]),
+            Case(f"{what}, leave-one-out", packed, "leave_one_out", chains[:1]),
+            Case(f"{what}, 27 sentences of 645 tokens", packed, "greedy", [random_chain(645, 27, vocabulary)]),
+        ]
+    cases.insert(1, Case("packed, exact, 8 chains at once", True, "greedy:strategy=exact", chains))
+    cases.insert(3, Case("packed, fast, 8 chains at once", True, "greedy:strategy=fast", chains))
+    return cases
+
+
+def prune(chain: TokenizedChain, scorer: Any, specification: str) -> Any:
+    """Let an estimator rank a chain."""
+    return run_cell(chain, scorer, load_estimator(specification), Joint(), seed=0)
+
+
+def work_of(case: Case, scorer: Any) -> Callable[[], Any]:
+    """Return the work of a case: one chain alone, or several side by side."""
+    if len(case.chains) == 1:
+        return partial(prune, case.chains[0], scorer, case.estimator)
+    return partial(raise_first, scorer, [partial(prune, chain, specification=case.estimator) for chain in case.chains])
+
+
+def measure_model(name: str, backend: str, arguments: argparse.Namespace, tokenizer: Any, figures: Figures) -> None:
+    """Measure the cases that were asked for with one model, read by one backend."""
+    device = arguments.device
+    model, dtype = build(name, device, arguments.small)
+    peak = peak_rate(device, dtype)
+    vocabulary = model.config.vocab_size
+    figures.note(f"{name} {dtype} matrix products, TFLOP/s", round(peak / 1e12, 1))
+    scorers: dict[bool, Any] = {}
+    for case in all_cases(arguments.tokens, vocabulary):
+        if arguments.only not in case.label or arguments.without in case.label:
+            continue
+        if figures.seconds > arguments.seconds:
+            break
+        if case.packed not in scorers:
+            scorers.clear()
+            gc.collect()
+            scorers[case.packed] = load("scorers", backend)(
+                model,
+                device=device,
+                dtype=str(dtype).removeprefix("torch."),
+                tokenizer=tokenizer,
+                packed=case.packed,
+            )
+            prune(random_chain(30, 30, vocabulary), scorers[case.packed], "greedy:keep_ratio=0.9")  # warm up
+        scorer = scorers[case.packed]
+        label = f"{name} {backend} {case.label}"
+        try:
+            figures.note(label, measured(scorer, device, work_of(case, scorer), peak))
+        except Exception as error:  # noqa: BLE001 - the other figures are wanted all the same
+            figures.note(label, f"{type(error).__name__}: {error}"[:300])
+
+
 def main() -> None:
     """Measure and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -163,72 +262,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=121)
     parser.add_argument("--seconds", type=float, default=500.0, help="begin nothing new after so many")
     arguments = parser.parse_args()
-    began = time.perf_counter()
+    figures = Figures(arguments.out, arguments.device)
     tokenizer = AutoTokenizer.from_pretrained(Path(__file__).parents[1] / "tokimp" / "chains" / "datasets" / "tiny")
-    device = arguments.device
-    figures: dict[str, Any] = {"torch": torch.__version__}
-    if device.startswith("cuda"):
-        figures["device"] = torch.cuda.get_device_name()
-
-    def note(name: str, figure: Any) -> None:
-        figures[name] = figure
-        print(f"{time.perf_counter() - began:6.1f} s  {name}: {figure}", flush=True)
-        arguments.out.write_text(json.dumps(figures, indent=1))
-
-    def prune(scorer: Any, specification: str, chain: TokenizedChain) -> Any:
-        return run_cell(chain, scorer, load_estimator(specification), Joint(), seed=0)
-
     for name in arguments.models.split(","):
         for backend in arguments.backends.split(","):
-            model, dtype = build(name, device, arguments.small)
-            peak = peak_rate(device, dtype)
-            vocabulary = model.config.vocab_size
-            chains = [random_chain(arguments.tokens, arguments.tokens, vocabulary, seed) for seed in range(8)]
-            note(f"{name} {dtype} matrix products, TFLOP/s", round(peak / 1e12, 1))
-            cases: list[tuple[str, bool, str, list[TokenizedChain]]] = []
-            for packed in (True, False):
-                what = "packed" if packed else "batches"
-                cases += [
-                    (f"{what}, exact", packed, "greedy:strategy=exact", chains[:1]),
-                    (f"{what}, fast", packed, "greedy:strategy=fast", chains[:1]),
-                    (f"{what}, leave-one-out", packed, "leave_one_out", chains[:1]),
-                    (f"{what}, 27 sentences of 645 tokens", packed, "greedy", [random_chain(645, 27, vocabulary)]),
-                ]
-            cases.insert(1, ("packed, exact, 8 chains at once", True, "greedy:strategy=exact", chains))
-            cases.insert(3, ("packed, fast, 8 chains at once", True, "greedy:strategy=fast", chains))
-            scorers: dict[bool, Any] = {}
-            for label, packed, specification, asked in cases:
-                if arguments.only not in label or arguments.without in label:
-                    continue
-                if time.perf_counter() - began > arguments.seconds:
-                    break
-                if packed not in scorers:
-                    scorers.clear()
-                    gc.collect()
-                    scorers[packed] = load("scorers", backend)(
-                        model,
-                        device=device,
-                        dtype=str(dtype).removeprefix("torch."),
-                        tokenizer=tokenizer,
-                        packed=packed,
-                    )
-                    prune(scorers[packed], "greedy:keep_ratio=0.9", random_chain(30, 30, vocabulary))  # warm up
-                scorer = scorers[packed]
-                try:
-                    if len(asked) == 1:
-                        work = partial(prune, scorer, specification, asked[0])
-                    else:
-                        tasks = [
-                            partial(lambda chain, own, how: prune(own, how, chain), chain, how=specification)
-                            for chain in asked
-                        ]
-                        work = partial(raise_first, scorer, tasks)
-                    note(f"{name} {backend} {label}", measured(scorer, device, work, peak))
-                except Exception as error:  # noqa: BLE001 - the other figures are wanted all the same
-                    note(f"{name} {backend} {label}", f"{type(error).__name__}: {error}"[:300])
-            del model, scorers
+            measure_model(name, backend, arguments, tokenizer, figures)
             gc.collect()
-            if device.startswith("cuda"):
+            if arguments.device.startswith("cuda"):
                 torch.cuda.empty_cache()
 
 

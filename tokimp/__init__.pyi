@@ -38,8 +38,8 @@ from .contracts.registry import (
 )
 from .contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
 from .contracts.task import Question, Task, draw
-from .contracts.train_settings import Lora, TrainSettings
 from .contracts.tokenization import tokenize_chain
+from .contracts.train_settings import Lora, TrainSettings
 from .contracts.trainer import Fit, Trainer, TrainingExample
 from .contracts.unit_deletions import score_kept, score_unit_deletions
 from .contracts.unit_splitter import TextUnitSplitter, UnitSplitter

@@ -6,7 +6,7 @@ import re
 from typing import ClassVar
 
 from tokimp.chains.chain import CategorySpan, Chain
-from tokimp.chains.units import sentence_starts
+from tokimp.chains.sentences import sentence_starts
 from tokimp.contracts.categorizer import OTHER, Categorizer
 from tokimp_categorizers.lexicon import LEXICON, PHRASES, SYMBOLS
 from tokimp_categorizers.words import find_words

@@ -58,7 +58,7 @@ def _run(arguments: list[str], folder: Path, log: Path) -> int:
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(stream, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115, PTH123 - descriptors
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - descriptors
     os.chdir(folder)
     sys.argv = ["tokimp", *arguments]
     try:
@@ -79,9 +79,9 @@ def _be_faulty(folder: Path, calls: Any, fault: Fault, at: int) -> None:
         if fault == "full" and calls.value >= at and needs_space:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    def flushing(descriptor: int) -> None:
+    def flushing(fd: Any) -> None:
         meet(needs_space=True)
-        flush(descriptor)
+        flush(fd)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         is_write = event in _CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES)
@@ -104,5 +104,3 @@ def call_numbers(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(1, count + 1))
     return sorted({1 + round(place * (count - 1) / (most - 1)) for place in range(most)})
-
-

@@ -196,8 +196,8 @@ def test_units_with_parameters_and_a_warning_reach_the_command_line(tokimp: Run,
     done = tokimp(*call, "sentence:language=de")
     assert done.status == 0, done.err
     assert [line for line in done.err.splitlines() if "warning" in line] == [
-        "warning: 1 of 1 chains have one sentence:language=de only ('c'), so there is nothing to rank in them; choose a "
-        "smaller unit (--unit, unit=)"
+        "warning: 1 of 1 chains have one sentence:language=de only ('c'), so there is nothing to rank in them; choose "
+        "a smaller unit (--unit, unit=)"
     ]
     assert ti.load(tmp_path / "run" / "results.nc").attrs["unit"] == "sentence:language=de"
     assert tokimp(*call, "page").status == 2

@@ -233,5 +233,5 @@ def test_a_cell_that_lacks_an_array_is_computed_again(tmp_path: Path, key: str) 
             journal.store_cell(0, 0, CELL)
             with np.load(path) as archive:
                 arrays = {name: archive[name] for name in archive.files if name != key}
-            np.savez(path, **{**arrays, **replacement})  # type: ignore[arg-type] # names of arrays, not options
+            np.savez(path, **{**arrays, **replacement})
             assert journal.cell(0, 0) is None

@@ -167,5 +167,6 @@ def test_a_well_formed_importance_passes(importance: Importance) -> None:
 
 def test_an_ill_formed_importance_is_named() -> None:
     """The error says which chain and estimator; the check of estimators tests every case."""
-    with pytest.raises(EstimatorError, match=r"chain 'x': the estimator 'mine' returned as scores, an array of shape \(2,\)"):
+    message = r"chain 'x': the estimator 'mine' returned as scores, an array of shape \(2,\)"
+    with pytest.raises(EstimatorError, match=message):
         check_importance(Importance(np.zeros(2)), toy_chain("abc", id="x"), "mine")

@@ -60,12 +60,12 @@ def test_shares_are_of_units_and_of_tokens(tmp_path: Path, unit: str) -> None:
     """Of n words int(0.7 n) stay, which is another share of the tokens; tokens as units have one share."""
     chains = ti.demo_chains(limit=3)
     pruning = write_pruned(
-        ti.compare(chains, TINY, ["uniform"], unit=unit),  # type: ignore[arg-type] # parametrized
+        ti.compare(chains, TINY, ["uniform"], unit=unit),
         "uniform",
         0.7,
         tmp_path / "short.jsonl",
     )
-    units = [len(ti.tokenize_chain(chain, TINY.tokenizer, "auto", unit).units) for chain in chains]  # type: ignore[arg-type] # as above
+    units = [len(ti.tokenize_chain(chain, TINY.tokenizer, "auto", unit).units) for chain in chains]
     assert pruning.unit == unit
     assert pruning.kept_units == pytest.approx(sum(int(n * 0.7) / n for n in units) / 3)
     assert (pruning.kept_units == pytest.approx(pruning.kept_share)) == (unit == "token")

@@ -90,8 +90,8 @@ def test_a_model_object_in_half_precision_is_the_model_of_its_folder(
     byte_tokenizer().save_pretrained(tmp_path)
     options: dict[str, Any] = {"device": "cpu", "dtype": dtype, "tokenizer": byte_tokenizer()}
     scorers = [load_scorer(source, "transformer_lens", **options) for source in (model, str(tmp_path))]
-    found = [scorer.logprobs([random_chain(4, 60, 3)])[0].reasoning for scorer in scorers]
-    np.testing.assert_array_equal(*found)
+    of_object, of_folder = (scorer.logprobs([random_chain(4, 60, 3)])[0].reasoning for scorer in scorers)
+    np.testing.assert_array_equal(of_object, of_folder)
     assert scorers[0].fingerprint() == scorers[1].fingerprint()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -78,7 +78,7 @@ def ready(architecture: str, backend: str, capability: Capability) -> CausalLMSc
         assert backend == "transformer_lens"
         pytest.skip("TransformerLens does not know the architecture, and says so")
     if capability not in subject.capabilities:
-        refused = {
+        refused: Callable[[], Any] = {
             Capability.ATTENTION: lambda: subject.attention(CHAINS[0]),
             Capability.KNOCKOUT: lambda: subject.score_knockouts(CHAINS[0], [(1,)], Joint()),
             Capability.GRADIENTS: lambda: subject.embedding_gradients(CHAINS[0], Joint()),
@@ -185,7 +185,8 @@ def test_gradients_are_the_models_own(architecture: str, backend: str) -> None:
     """Gradients are those at the output of the embedding module, and the value is the chain's."""
     subject = ready(architecture, backend, Capability.GRADIENTS)
     for chain in (CHAINS[1], CHAINS[0]):
-        model, caught = plain(architecture), []
+        model = plain(architecture)
+        caught: list[torch.Tensor] = []
 
         def catch(module: Any, inputs: Any, output: torch.Tensor, caught: list[torch.Tensor] = caught) -> torch.Tensor:
             caught.append(output.detach().clone().requires_grad_())

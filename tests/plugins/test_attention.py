@@ -192,8 +192,9 @@ def test_the_full_attention_never_exists(weights: Any) -> None:
             weights: AttentionWeights = "pattern",
             layers: Sequence[int] | None = None,
             reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+            hidden: float = 0.0,
         ) -> Weights:
-            found = super().attention(chain, weights=weights, layers=layers, reduce=reduce)
+            found = super().attention(chain, weights=weights, layers=layers, reduce=reduce, hidden=hidden)
             shapes.append(found.shape)
             return found
 

@@ -13,8 +13,8 @@ from tokimp_leave_one_out import LeaveOneOut
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.models.loading import load_scorer
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain

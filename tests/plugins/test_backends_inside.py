@@ -42,7 +42,7 @@ def test_a_model_stays_on_the_cpu_beside_a_gpu(backend: str, monkeypatch: pytest
 @every_backend
 def test_a_tower_that_reads_images_is_not_taken_for_the_decoder(backend: str) -> None:
     """Beside a vision tower of equal depth, attention is that of the layers that read text."""
-    text = {**TEXT, "vocab_size": 300, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 8}
+    text: dict[str, Any] = {**TEXT, "vocab_size": 300, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 8}
     text |= {"initializer_range": 0.3, "max_position_embeddings": 128}
     vision = {**TEXT, "image_size": 28, "patch_size": 14}
     model, chain = (

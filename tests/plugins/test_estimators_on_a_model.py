@@ -15,9 +15,9 @@ from tokimp_position import Position
 from tokimp_transformer_lens import TransformerLensScorer
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Answer, Joint, Objective
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.testing import check_estimator
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
@@ -39,7 +39,7 @@ def model() -> Any:
 def chain(unit: str = "token") -> TokenizedChain:
     """Return a short chain in some unit."""
     text = Chain("sum", question="2+2?", reasoning="2+2 is 4.", answer="4 it is")
-    return tokenize_chain(text, byte_tokenizer(), "plain", unit)  # type: ignore[arg-type] # parametrized
+    return tokenize_chain(text, byte_tokenizer(), "plain", unit)
 
 
 def objective_of(model: Any, tokens: TokenizedChain, kept: list[int], objective: Objective) -> float:

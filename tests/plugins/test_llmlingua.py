@@ -30,8 +30,8 @@ from transformers import (
 )
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.objective import Joint
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 from tokimp.testing.random_models import byte_tokenizer
@@ -99,7 +99,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def chain(text: str, unit: str = "token", name: str = "c") -> TokenizedChain:
     """Return a chain whose tokens are bytes, which neither classifier's are."""
-    return tokenize_chain(Chain(name, "12 - 5?", text, "7"), byte_tokenizer(), "plain", unit)  # type: ignore[arg-type] # parametrized
+    return tokenize_chain(Chain(name, "12 - 5?", text, "7"), byte_tokenizer(), "plain", unit)
 
 
 def published(compressor: Compressor, text: str, rate: float) -> list[tuple[str, str]]:

@@ -10,7 +10,8 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.analysis.agreement.within import AgreementWithin
-from tokimp.analysis.faithfulness.faithfulness import KEEP_RATIOS, Faithfulness
+from tokimp.analysis.deletion_orders import KEEP_RATIOS
+from tokimp.analysis.faithfulness.faithfulness import Faithfulness
 from tokimp.analysis.structure.structure import Structure
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.errors import SchemaError

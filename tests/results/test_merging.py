@@ -109,7 +109,7 @@ def test_what_was_added_stays(tmp_path: Path, suffix: str) -> None:
     assert stored["mine"].to_numpy().tolist() == [7.0]
     assert int(stored["notes/mine/x"]) == 3
     assert (stored.attrs["note"], stored.attrs["created"]) == ("mine", "later")
-    assert stored["seconds"].identical(new["seconds"])
+    assert stored.to_dataset()["seconds"].identical(new.to_dataset()["seconds"])
 
 
 def test_what_is_about_other_numbers_is_named(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ def test_what_is_appended_comes_back(tmp_path: Path) -> None:
     log = BatchLog(tmp_path)
     for text in texts:
         log.append({"responses": [[text]]})
-    read_back = BatchLog(tmp_path).batches
-    assert read_back == log.batches
-    assert [batch["responses"][0][0] for batch in read_back] == texts
+    read_back = BatchLog(tmp_path)
+    assert read_back.batches == log.batches
+    assert None not in read_back.batches
+    assert [batch["responses"][0][0] for batch in read_back.whole] == texts
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

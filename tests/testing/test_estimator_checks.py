@@ -122,7 +122,10 @@ def _trajectory(*lengths: int) -> Trajectory:
         (lambda n: made(-np.arange(n), np.arange(n)), "contradict its order"),
         (lambda n: made(np.zeros(n), np.r_[0, np.full(n - 1, -1)]), "contradict its order"),
         (lambda n: made(np.arange(n), None, _trajectory(n, n, n)), "without the order"),
-        (lambda n: made(np.arange(n), np.arange(n), _trajectory(n, n + 1, n)), "as answer of the trajectory, an array of shape"),
+        (
+            lambda n: made(np.arange(n), np.arange(n), _trajectory(n, n + 1, n)),
+            "as answer of the trajectory, an array of shape",
+        ),
         (lambda n: made(np.arange(n), list(range(n))), "as order, a list of"),
         (lambda n: made(np.arange(n), np.arange(n, dtype=float)), "whole numbers were expected"),
         (lambda n: made(np.arange(n)[::-1].astype(np.uint8), np.arange(n)), "contradict its order"),

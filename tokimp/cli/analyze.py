@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command(epilog="tokimp plugins lists the analyses; docs/analyses.md says what each one means.")
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.argument("name", metavar=SPECIFICATION, type=ANALYSIS)
-@click.option("--model", help="Ask this model. Another one than the run's must give the chains the same tokens.  [default: the run's]")
+@click.option(
+    "--model",
+    help="Ask this model. Another one than the run's must give the chains the same tokens.  [default: the run's]",
+)
 @click.option("--backend", type=BACKEND, metavar="NAME", help="Scorer plugin.  [default: the run's]")
 @DEVICE
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")

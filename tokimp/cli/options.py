@@ -24,7 +24,7 @@ MODEL_HELP = "Hub id, local folder, GGUF file, or 'tiny'."
 PROMPT_FORMAT_HELP = "Layout of question, reasoning and answer."
 
 
-class NumberOrAuto(click.ParamType):
+class NumberOrAuto(click.ParamType[int | str, Any]):
     """A whole number from 1 on, or the word ``auto``."""
 
     name = "number or auto"

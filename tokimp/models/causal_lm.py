@@ -36,7 +36,8 @@ from tokimp.storage.digests import json_digest
 
 T = TypeVar("T")
 
-# Measured on an H200 with a model of 7 billion parameters (docs/performance.md): eight chains of 120 tokens fill a call.
+# Measured on an H200 with a model of 7 billion parameters: eight chains of 120 tokens fill a call
+# (docs/performance.md).
 _CHAINS_AT_ONCE = 8
 
 

@@ -236,7 +236,7 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
     precision = resolve_dtype(dtype, device)
     _configuration(name, source, loading)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             dtype="auto" if precision is None else precision,
             output_loading_info=True,
@@ -246,6 +246,7 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
     # As for the configuration.
     except Exception as error:
         raise _not_loaded(name, source, loading, error) from error
+    model, report = loaded  # a pair, with output_loading_info
     check_complete(name, model.config, report)
     return model
 

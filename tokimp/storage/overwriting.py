@@ -49,7 +49,8 @@ def refuse_overwriting(written: Iterable[Path], read: Mapping[str, Named]) -> No
             for target in targets:
                 if any(_same(place, target) for place in (file, *_folders_above(file))):
                     raise TokimpError(
-                        f"{target} would be written over, and {what} ({source}) is read from it; choose another place to write to (--out)"
+                        f"{target} would be written over, and {what} ({source}) is read from it; choose another place "
+                        "to write to (--out)"
                     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tokimp.chains.chain import Chain
-from tokimp.chains.tokenization import tokenize_chain
 from tokimp.contracts.task import Question
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.distillation.ask.layout import Layout
 from tokimp.distillation.tasks.word_problems import WordProblems
 from tokimp.errors import TokenizationError

@@ -104,7 +104,9 @@ def test_the_recorded_judgements_are_ours() -> None:
     assert right + guessed == 590
 
 
-@pytest.mark.parametrize("text", ["*" * 50_000, "The answer is " + "*" * 50_000, "the " * 20_000, "answer is (" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["*" * 50_000, "The answer is " + "*" * 50_000, "the " * 20_000, "answer is (" * 10_000]
+)
 def test_a_long_row_of_signs_is_read_at_once(text: str) -> None:
     """The time that looking for the letter takes grows with the length of the text, not with its square."""
     start = time.perf_counter()

@@ -43,7 +43,7 @@ def test_a_model_that_cannot_be_packed_keeps_batches_unless_packs_are_asked_for(
     """Under "auto" on a GPU the reason is told and batches are read; under True the same reason is the error."""
     fields, reason = NOT_PACKABLE[architecture]
     with pytest.raises(
-        UnsupportedError, match="this model cannot be read in packs: .+; leave packed at 'auto'"
+        UnsupportedError, match=r"this model cannot be read in packs: .+; leave packed at 'auto'"
     ) as error:
         load(architecture, packed=True, **fields)
     assert reason in str(error.value)

@@ -228,7 +228,9 @@ def test_position_is_that_in_the_whole_chain() -> None:
         places = np.flatnonzero(np.isfinite(values))
         assert 0 < len(places) < 16
         design = np.stack([np.ones(len(places)), places], axis=1)
-        left = [x[places] - design @ np.linalg.lstsq(design, x[places], rcond=None)[0] for x in (values, predicted)]
-        slow.append(np.corrcoef(*left)[0, 1])
+        one, other = (
+            x[places] - design @ np.linalg.lstsq(design, x[places], rcond=None)[0] for x in (values, predicted)
+        )
+        slow.append(np.corrcoef(one, other)[0, 1])
     np.testing.assert_allclose(part["correlation_by_chain"].sel(measure="pearson", partial=True), slow, atol=1e-6)
     assert correlation(node, target) == pytest.approx(np.mean(slow), abs=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import combinations_with_replacement
 
@@ -33,6 +33,8 @@ from tokimp.results.by_chain import iterate, unit_scores
 MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 # Whether a pair of estimators has a value on a chain, or why it has none.
 USED, SHORT, ABSENT, UNDEFINED = range(4)
+# What the most important units of two random rankings have in common, by whether position is partialled out.
+_CHANCE: tuple[Callable[[int], FloatArray], ...] = (chance_overlap_shares, chance_overlap_shares_given_position)
 
 
 class Agreement(Analysis):
@@ -117,7 +119,7 @@ class Agreement(Analysis):
                 status[..., index] = SHORT
                 continue
             k = self.top_k if isinstance(self.top_k, int) else max(1, int(n_units * self.top_k))
-            for partial, expected in enumerate((chance_overlap_shares, chance_overlap_shares_given_position)):
+            for partial, expected in enumerate(_CHANCE):
                 if partial and n_units < FEWEST_GIVEN_POSITION:
                     continue
                 shares = expected(n_units)

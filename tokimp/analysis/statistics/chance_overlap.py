@@ -44,8 +44,9 @@ def chance_overlap_shares_given_position(n: int) -> FloatArray:
         first, size = np.array(places).swapaxes(0, 1)
         follows = np.isnan(first[:, 0])
         first, size = first[~follows], size[~follows]
-        shares = [np.clip((depth - first) / size, 0, 1).mean(axis=0) for depth in range(1, n + 1)]
-        return np.square(shares).sum(axis=1) / np.arange(1, n + 1)
+        likely = [np.clip((depth - first) / size, 0, 1).mean(axis=0) for depth in range(1, n + 1)]
+        shares: FloatArray = np.square(likely).sum(axis=1) / np.arange(1, n + 1)
+        return shares
     return _drawn_shares(n, _NUMBERS_DRAWN // n) if n <= _FEW else chance_overlap_shares(n)
 
 

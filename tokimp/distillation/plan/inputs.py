@@ -19,8 +19,11 @@ from tokimp.storage.digests import json_digest, model_digest
 @lru_cache(maxsize=8)
 def task_questions(task: str, questions: QuestionSet) -> tuple[Question, ...]:
     """Return the questions of a plan, read once a process."""
-    options = {"limit": questions.limit, "seed": questions.seed, "split": questions.split}
-    return tuple(questions_of(load_task(task), questions.source, **options))
+    return tuple(
+        questions_of(
+            load_task(task), questions.source, limit=questions.limit, seed=questions.seed, split=questions.split
+        )
+    )
 
 
 @lru_cache(maxsize=8)

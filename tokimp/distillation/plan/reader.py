@@ -27,7 +27,8 @@ class _Loader(yaml.SafeLoader):
     that stands twice is refused, and so is a tag for anything but text, numbers, truth values, lists and mappings.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    # The stubs of PyYAML take the table of its own classes for one of each instance.
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc] # as above
     yaml_constructors: ClassVar[dict[str | None, Any]] = {}
 
 
