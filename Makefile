@@ -18,7 +18,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PI
 unexport PYTEST_ADDOPTS PYTEST_PLUGINS MYPYPATH RUFF_CONFIG COVERAGE_FILE COVERAGE_RCFILE
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test check coverage format clean setup
+.PHONY: demo test test-slow check coverage format clean setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -51,7 +51,11 @@ check: setup
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test: check
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
+
+# Minutes rather than seconds: every architecture, faults at every writing system call, thousands of damaged files.
+test-slow: setup
+	$(PYTEST) -m slow
 
 # Counting lines makes the tests slower, so `make test` does without. There is no threshold: the number is for reading.
 coverage: setup

@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 import tokimp as ti
+from tokimp.compare import cells
 from tokimp.compare.run_cell import run_cell
 from tokimp.contracts.scorer import Scorer
 from tokimp.distillation.ask.evaluate import evaluate
@@ -44,6 +45,10 @@ RUNS: Mapping[str, tuple[str, str, str]] = {
     "compare": ("transformer_lens", "joint", "token"),
     "interrupted_compare": ("nnsight", "answer", "word"),
 }
+# What a position can see is taken from the model's mask since 0.2.0; before, a weight too small for float32 hid it.
+CHANGED_ON_PURPOSE = "attention:query=later,weights=value_norm"
+# The fast strategy makes one call less where that saves time, and reads a few positions more in it.
+OTHER_COST = "greedy:keep_ratio=0.5,strategy=fast"
 # Rounding differs between kinds of processors and builds of torch; on those of the fixture every bit is the same.
 SAME_MACHINE = (torch.backends.cpu.get_cpu_capability(), torch.__version__) == ("AVX512", "2.13.0+cpu")
 
@@ -86,10 +91,13 @@ def copy(name: str, to: Path) -> Path:
     return Path(shutil.copytree(EARLIER / name, to / name))
 
 
-def same(new: xr.DataTree, earlier: xr.DataTree, *names: str) -> None:
+def same(new: xr.DataTree, earlier: xr.DataTree, *names: str, leave_out: str = CHANGED_ON_PURPOSE) -> None:
     """Assert that variables of two results agree: to the bit where the machine is of the same kind."""
     for name in names:
-        now, then = new[name].to_numpy(), earlier[name].to_numpy()
+        columns = [result[name] for result in (new, earlier)]
+        if "estimator" in columns[0].dims:
+            columns = [column.sel(estimator=column["estimator"] != leave_out) for column in columns]
+        now, then = (column.to_numpy() for column in columns)
         if SAME_MACHINE:
             np.testing.assert_array_equal(now, then, err_msg=name)
         else:
@@ -103,7 +111,8 @@ def test_the_numbers_are_those_of_before(run: str, scorers: dict[str, Scorer]) -
     new = ti.compare(ti.demo_chains(limit=2), scorers[backend], ESTIMATORS, objective=objective, unit=unit)
     earlier = ti.load(EARLIER / run / "results.nc")
     likelihoods = ["logprob", "loglik_joint", "loglik_answer", "loglik_reasoning"]
-    same(new, earlier, "importance", *likelihoods, "tokens_forwarded", *(["rank"] if SAME_MACHINE else []))
+    same(new, earlier, "importance", *likelihoods, *(["rank"] if SAME_MACHINE else []))
+    same(new, earlier, "tokens_forwarded", leave_out=OTHER_COST)
 
 
 def test_an_earlier_result_opens_and_can_be_analyzed() -> None:
@@ -117,12 +126,12 @@ def test_an_earlier_result_opens_and_can_be_analyzed() -> None:
 def test_an_earlier_run_is_refused_for_its_version(scorers: dict[str, Scorer], tmp_path: Path) -> None:
     """A run begun by another version is left alone; the message names the versions and what to do, not modules."""
     folder = copy("interrupted_compare", tmp_path)
-    cells = {path.name: path.read_bytes() for path in (folder / "cells").iterdir()}
+    stored = {path.name: path.read_bytes() for path in (folder / "cells").iterdir()}
     with pytest.raises(ResumeError, match=r'versions\.tokimp: before "0\.1\.0", now "0\.2\.0"') as refused:
         ti.compare(ti.demo_chains(limit=2), scorers["nnsight"], ESTIMATORS, objective="answer", unit="word", out=folder)
     assert "install these again to continue it, or use another folder" in str(refused.value)
     assert "class" not in str(refused.value)
-    assert {path.name: path.read_bytes() for path in (folder / "cells").iterdir()} == cells
+    assert {path.name: path.read_bytes() for path in (folder / "cells").iterdir()} == stored
 
 
 @pytest.mark.usefixtures("as_before")
@@ -136,7 +145,7 @@ def test_an_earlier_run_of_the_same_version_goes_on(
         computed.append(arguments[2].label)
         return run_cell(*arguments, **options)
 
-    monkeypatch.setattr("tokimp.compare.cells.run_cell", counting)
+    monkeypatch.setattr(cells, "run_cell", counting)
     folder = copy("interrupted_compare", tmp_path)
     continued = ti.compare(
         ti.demo_chains(limit=2), scorers["nnsight"], ESTIMATORS, objective="answer", unit="word", out=folder
