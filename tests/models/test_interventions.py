@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +108,7 @@ def changed_model() -> Any:
 @pytest.mark.parametrize("backend", ["nnsight", "transformer_lens"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_number_goes_through_a_change(backend: str, change: str) -> None:
-    """Whatever is changed and however, each number is another one, right for the changed model, and the old one later."""
+    """Each number is another one, right for the changed model, and the old one when the change is undone."""
     subject = scorer(backend)
     before = {name: number(subject) for name, number in NUMBERS.items()}
     digest = subject.fingerprint()
@@ -149,7 +151,7 @@ def ablate(module: Any, arguments: Any, output: torch.Tensor, *, head: int) -> t
 
 
 def test_the_fingerprint_tells_one_change_from_another() -> None:
-    """Hooks at one place that do something else, by their code or their values, are another model; equal ones are not."""
+    """Hooks at one place that differ, by their code or their values, make another model; equal ones do not."""
     subject = scorer("nnsight")
     module = first(subject.model, "v_proj")
 
@@ -202,3 +204,18 @@ def test_looking_inside_is_no_change(backend: str) -> None:
     with hook(subject):
         assert any("down_proj" in path for path in subject.decoder.state.changed_modules())
         assert not subject.decoder.reads_packs
+
+
+def test_the_example_tells_importance_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example ablates a head and removes a direction; both backends tell the same changes, and leave no trace."""
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "13_intervention.py"))
+    lines = capsys.readouterr().out.splitlines()
+    reports = [lines[:4], lines[4:8]]
+    for backend, (heading, head, direction, afterwards) in zip(("transformer_lens", "nnsight"), reports, strict=True):
+        assert heading.startswith(backend)
+        assert afterwards.endswith("the same as before")
+        assert "not" not in afterwards
+        assert len({line.split()[-1] for line in (heading, head, direction)}) == 3
+        assert all("largest change 0.000" not in line for line in (head, direction))
+    changes = [[line.rpartition(", fingerprint")[0] for line in report[1:3]] for report in reports]
+    assert changes[0] == changes[1]
