@@ -54,7 +54,7 @@ def digit_direction(scorer: ti.CausalLMScorer) -> torch.Tensor:
     """Return the unit vector from the mean embedding of all tokens to that of the digits."""
     embeddings = next(weight for name, weight in scorer.model.named_parameters() if "embed_tokens" in name).detach()
     digits = [index for index in range(len(embeddings)) if scorer.tokenizer.decode([index]).strip().isdigit()]
-    direction = embeddings[digits].mean(dim=0) - embeddings.mean(dim=0)
+    direction: torch.Tensor = embeddings[digits].mean(dim=0) - embeddings.mean(dim=0)
     return direction / direction.norm()
 
 
@@ -77,10 +77,10 @@ for backend in ("transformer_lens", "nnsight"):
     ):
         with change:
             changed, other = importance(scorer, chain), scorer.fingerprint()
-        ranks = [values.argsort().argsort() for values in (before, changed)]
+        old_ranks, new_ranks = (values.argsort().argsort() for values in (before, changed))
         print(
             f"  {name:<22} largest change {abs(changed - before).max():.3f} nats, "
-            f"rank correlation {np.corrcoef(*ranks)[0, 1]:.2f}, fingerprint {other[:8]}"
+            f"rank correlation {np.corrcoef(old_ranks, new_ranks)[0, 1]:.2f}, fingerprint {other[:8]}"
         )
     undone = scorer.fingerprint() == digest and np.array_equal(importance(scorer, chain), before)
     print(f"  {'afterwards':<22} {'the same as before' if undone else 'not the same as before'}")

@@ -81,6 +81,7 @@ def test_an_error_ends_its_own_task_alone() -> None:
     assert str(first) == "at once"
     assert isinstance(third, ValueError)
     for index, outcome in enumerate((second, fourth)):
+        assert not isinstance(outcome, BaseException)
         np.testing.assert_allclose(outcome[0], greedy(index)(new_scorer())[0], atol=1e-4)
 
 

@@ -88,7 +88,9 @@ def _model_table(model: str, *, packed: bool | None, **options: Any) -> Table:
     prepare_model(model, options["backend"])
     # Scorers of other packages need not know these two options.
     chosen = {name: value for name, value in options.items() if name != "trust_remote_code" or value}
-    scorer = load_scorer(model, **chosen, **({} if packed is None else {"packed": packed}))
+    if packed is not None:
+        chosen["packed"] = packed
+    scorer = load_scorer(model, **chosen)
     rows = [("backend", scorer.backend), ("device", scorer.device), ("dtype", scorer.dtype)]
     rows += _how_it_is_read(scorer) if isinstance(scorer, CausalLMScorer) else []
     missing = sorted(capability.value for capability in Capability if capability not in scorer.capabilities)

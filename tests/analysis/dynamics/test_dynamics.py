@@ -136,7 +136,7 @@ def test_table_and_figure_show_every_prediction() -> None:
 def test_an_estimator_may_be_labelled_as_a_reference_is() -> None:
     """Its prediction has a name of its own, its own numbers and its own look; the reference keeps its name."""
     chains = [toy_chain("hacebdgf")]
-    scores = {
+    scores: dict[str, list[Any]] = {
         "greedy": pruned(chains),
         "random": [range(8)],
         "local": [range(7, -1, -1)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ def sides(chains: list[list[tuple[int, int]]]) -> list[tuple[FloatArray, FloatAr
     return [(np.array([a for a, _ in chain], float), np.array([b for _, b in chain], float)) for chain in chains]
 
 
-def whole(chains: list[FloatArray]) -> list[IntArray]:
+def whole(chains: Sequence[FloatArray]) -> list[IntArray]:
     """Return the positions of the units of chains all of whose units have a value."""
     return [np.arange(len(values)) for values in chains]
 
