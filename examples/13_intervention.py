@@ -55,7 +55,7 @@ def digit_direction(scorer: ti.CausalLMScorer) -> torch.Tensor:
     embeddings = next(weight for name, weight in scorer.model.named_parameters() if "embed_tokens" in name).detach()
     digits = [index for index in range(len(embeddings)) if scorer.tokenizer.decode([index]).strip().isdigit()]
     direction: torch.Tensor = embeddings[digits].mean(dim=0) - embeddings.mean(dim=0)
-    return direction / direction.norm()
+    return torch.nn.functional.normalize(direction, dim=0)
 
 
 def importance(scorer: ti.CausalLMScorer, chain: Any) -> np.ndarray[Any, Any]:
