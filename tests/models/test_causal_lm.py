@@ -112,6 +112,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_remembered(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(input_ids, **inputs)
 
+    monkeypatch.setattr(scorer.decoder, "_plain", None)  # all passes through the backend, where memory runs out
     monkeypatch.setattr(scorer.decoder.backend, "forward", scarce)
     np.testing.assert_allclose(scorer.deletion_scores(chain, range(14), candidates, Contrast()), expected, atol=1e-4)
     assert failures > 0
@@ -131,6 +132,7 @@ def test_a_chain_that_does_not_fit_alone_is_one_clear_error(
     def scarce(*arguments: Any, **inputs: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
+    monkeypatch.setattr(scorer.decoder, "_plain", None)  # all passes through the backend, where memory runs out
     for name in ("forward", "forward_attention", "forward_embeddings"):
         monkeypatch.setattr(scorer.decoder.backend, name, scarce)
     chain = random_chain(3, 4, 1)
