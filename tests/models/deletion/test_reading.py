@@ -246,6 +246,7 @@ def test_logits_are_formed_only_where_they_are_scored(monkeypatch: pytest.Monkey
         projected.append(logits.shape[1])
         return logits
 
+    monkeypatch.setattr(subject.decoder, "_plain", None)  # all passes through the backend, which is watched
     monkeypatch.setattr(subject.decoder.backend, "forward", measured)
     scores = score_unit_deletions(subject, chain, range(20), Answer())
     assert max(projected) == 3
@@ -269,6 +270,7 @@ def test_memory_that_runs_out_shrinks_the_bank_and_then_the_batches(monkeypatch:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(input_ids, **inputs)
 
+    monkeypatch.setattr(subject.decoder, "_plain", None)  # all passes through the backend, which is watched
     monkeypatch.setattr(subject.decoder.backend, "forward", scarce)
     bank = subject._deletions._bank
     memory, positions = bank._memory, subject.budget.positions
