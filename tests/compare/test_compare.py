@@ -221,10 +221,6 @@ class Demanding(ImportanceEstimator):
     name = "demanding"
     requires = frozenset({Capability.GENERATION})
 
-    def validate_parameters(self) -> None:
-        """Never get here."""
-        raise AssertionError
-
     def estimate(self, chain: TokenizedChain, scorer: object, objective: object) -> Importance:
         """Never get here."""
         raise AssertionError

@@ -81,7 +81,7 @@ def test_a_parameter_without_a_default_is_always_named() -> None:
 
 def test_arrays_can_be_parameters() -> None:
     """A parameter whose comparison gives many truths still has a label."""
-    assert Described(words=np.array([1, 2])).label.startswith("described:words=array([1, 2])")
+    assert Described(words=np.array([1, 2])).label.startswith("described:words=[1,2]")
 
 
 @given(size=json_values, words=json_values, mode=json_values)
