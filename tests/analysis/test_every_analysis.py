@@ -153,7 +153,10 @@ class Analysed:
         """Check that what was found goes through a file, and has tables and a figure."""
         ti.save(tree, self._folder / "result.nc")
         read = ti.load(self._folder / "result.nc")
-        analysis = ti.load_analysis(self.name, **PARAMETERS[self.name])
+        parameters = dict(PARAMETERS[self.name])
+        if parameters.get("other") == OTHER:
+            parameters["other"] = str(self._folder / "other.nc")
+        analysis = ti.load_analysis(self.name, **parameters)
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             for table in analysis.tables(read):

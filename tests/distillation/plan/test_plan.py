@@ -144,7 +144,7 @@ evaluate: {max_new_tokens: 10}
         ({"evaluate": {"confidence": "x"}}, "evaluate.confidence is 'x'; give a number between 0 and 1"),
         ({"questions": {"seed": None}}, "questions.seed is None; give a whole number, 0 or more"),
         ({"untrained": "yes please"}, "untrained is 'yes please'; give true or false"),
-        ({"unit": "letter"}, "unit is 'letter'; give 'token', 'word' or 'sentence'"),
+        ({"unit": "letter"}, "unit: 'letter' cannot be used: there is no unit named 'letter'"),
         ({"trainer": "trl:x=1"}, "trainer: 'trl:x=1' cannot be used"),
         ({"teachers": [3]}, "teachers[0] must hold keys and values, not 3; keys are name, model, backend"),
         ({"methods": {"g": 3}}, "methods.g must hold keys and values, not 3; keys are name, estimator, objective"),
