@@ -1,7 +1,8 @@
 # make demo      set up, then compare the four methods on the embedded model and chains
-# make test      set up, then check and test everything
+# make test      set up, then check and test
+# make test-slow set up, then run the tests that take minutes
 # make check     set up, then lint, types and import walls only
-# make coverage  set up, then test everything and show which lines no test ran
+# make coverage  set up, then test and show which lines no test ran
 # make format    set up, then let ruff fix and format
 # make clean     remove what these targets made
 
@@ -59,7 +60,7 @@ test-slow: setup
 
 # Counting lines makes the tests slower, so `make test` does without. There is no threshold: the number is for reading.
 coverage: setup
-	$(PYTEST) --cov --cov-report=term --cov-report=html
+	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-report=html
 
 format: setup
 	$(BIN)/ruff check --fix .
