@@ -19,13 +19,14 @@ from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.attention import layers_with_attention, read_attention
 from tokimp.models.backend import Backend
 from tokimp.models.batching import PositionBudget
+from tokimp.models.capabilities import capabilities_of
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.reading import DeletionPass
-from tokimp.models.embeddings import gives_gradients, read_gradients, read_value
+from tokimp.models.embeddings import read_gradients, read_value
 from tokimp.models.facts import ModelFacts
 from tokimp.models.forward_work import ForwardWork, ModelSize
 from tokimp.models.generation import continue_prompts
-from tokimp.models.knockout import honours_cuts, score_knockouts
+from tokimp.models.knockout import score_knockouts
 from tokimp.models.loading import load_model
 from tokimp.models.packs.choose import choose_reader
 from tokimp.models.packs.sharing_copy import sharing_copy
@@ -121,20 +122,9 @@ class CausalLMScorer(Scorer):
         backend = self.decoder.backend
         if backend.attention_layers:
             backend.attention_layers = layers_with_attention(backend, ids)
-        self.capabilities = frozenset(Capability) - self._missing(ids)
+        self.capabilities = capabilities_of(backend, ids)
         self._deletions = DeletionPass(self.decoder)
         self._clock: Callable[[], float] = time.perf_counter
-
-    def _missing(self, ids: torch.Tensor) -> set[Capability]:
-        """Return what the backend cannot do with this model."""
-        backend, missing = self.decoder.backend, set()
-        if not backend.attention_layers:
-            missing.add(Capability.ATTENTION)
-        if not honours_cuts(backend, ids):
-            missing.add(Capability.KNOCKOUT)
-        if not gives_gradients(backend, ids):
-            missing.add(Capability.GRADIENTS)
-        return missing
 
     @property
     def model(self) -> Any:

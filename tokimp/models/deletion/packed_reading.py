@@ -9,8 +9,6 @@ a call one row at a time would be longer than the call.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,48 +17,9 @@ from tokimp.chains.arrays import IntArray
 from tokimp.contracts.objective import LogprobTensors
 from tokimp.models.batching import memory_failure
 from tokimp.models.deletion.reading import HELD_PER_READ, Attempt, MemoryShortage
+from tokimp.models.deletion.row_grid import RowGrid, RowGroup, common_prefixes, shared_lengths
 from tokimp.models.deletion.rows import LogprobArray, StoredRow
 from tokimp.models.packs.pack import Pack
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of one length, and what each continues from.
-
-    Attributes
-    ----------
-    rows
-        Their indices in the step.
-    positions, ids
-        The reasoning that is left, [row, token].
-    sources
-        What each row continues from.
-    starts
-        The first token that is read of each, [row]; -1 is the last token of the prompt.
-    shared, shared_with_base
-        How many tokens each has in common with its source, and with the base, [row].
-    """
-
-    rows: list[int]
-    positions: IntArray
-    ids: IntArray
-    sources: list[StoredRow]
-    starts: IntArray
-    shared: IntArray
-    shared_with_base: IntArray
-
-    def part(self, chosen: Sequence[int]) -> _Rows:
-        """Return some of the rows, by their place among these."""
-        index = np.array(chosen, dtype=np.int64)
-        return _Rows(
-            [self.rows[place] for place in chosen],
-            self.positions[index],
-            self.ids[index],
-            [self.sources[place] for place in chosen],
-            self.starts[index],
-            self.shared[index],
-            self.shared_with_base[index],
-        )
 
 
 class PackedAttempt(Attempt):
@@ -94,7 +53,7 @@ class PackedAttempt(Attempt):
         end, base = 0, self._bank.base
         for rows in groups:
             ids = self._ids(rows)
-            shared = _common_prefixes(ids, self._kept_ids[None])
+            shared = common_prefixes(ids, self._kept_ids[None])
             better = self._reusable_of(self._older(rows), ids)
             end = max(end, int(shared[shared > better].max(initial=0)))
         if base is not None and end <= self._reusable(base, self._kept_ids):
@@ -110,15 +69,15 @@ class PackedAttempt(Attempt):
     def _older(self, rows: list[int]) -> list[StoredRow | None]:
         return [self._bank.row(self._step.deletions[row]) for row in rows]
 
-    def _choose_sources(self, rows: list[int]) -> _Rows:
+    def _choose_sources(self, rows: list[int]) -> RowGroup:
         """Let each row continue from the base or from its older version, whichever reaches further."""
         base, older, ids = self._bank.base, self._older(rows), self._ids(rows)
         assert base is not None  # noqa: S101 - it was read before the rows
         bases: list[StoredRow | None] = [base] * len(rows)
-        shared_with_base, shared_with_older = _shared(bases, ids), _shared(older, ids)
+        shared_with_base, shared_with_older = shared_lengths(bases, ids), shared_lengths(older, ids)
         starts, older_starts = (self._starts(sources, ids) for sources in (bases, older))
         from_older = older_starts > starts
-        return _Rows(
+        return RowGroup(
             rows=rows,
             positions=np.stack([self._step.rows[row] for row in rows]),
             ids=ids,
@@ -154,7 +113,7 @@ class PackedAttempt(Attempt):
 
     def _reusable_of(self, sources: list[StoredRow | None], ids: IntArray) -> IntArray:
         """Return how many of each row's first tokens can be taken from its source; 0 where there is none."""
-        shared = _shared(sources, ids)
+        shared = shared_lengths(sources, ids)
         if not self._step.reads_reasoning:
             return shared
         values = np.full((len(ids), ids.shape[1] + 1), np.nan, dtype=np.float32)
@@ -166,17 +125,17 @@ class PackedAttempt(Attempt):
         return reusable
 
     # -- packs --------------------------------------------------------------------------------------------------------
-    def _read_lengths(self, rows: _Rows) -> IntArray:
+    def _read_lengths(self, rows: RowGroup) -> IntArray:
         """Return how many positions are read of each row, its answers included; their last tokens predict nothing."""
         wrong = self._step.wrong_answer
         answers = len(self._step.answer) - 1 + (0 if wrong is None else len(wrong) - 1)
         lengths: IntArray = rows.ids.shape[1] - rows.starts + answers
         return lengths
 
-    def _packs(self, groups: list[_Rows]) -> list[list[_Rows]]:
+    def _packs(self, groups: list[RowGroup]) -> list[list[RowGroup]]:
         """Divide rows into packs within the budget of positions; what their rows hold takes memory as well."""
         most_read = self._decoder.budget.positions
-        packs: list[list[_Rows]] = []
+        packs: list[list[RowGroup]] = []
         read = held = 0
         for rows in groups:
             part: list[int] = []
@@ -231,11 +190,11 @@ class PackedAttempt(Attempt):
         slots = np.concatenate([old[:shared], new[shared - past :]])
         bank.replace_base(StoredRow(ids, slots, next_ids, logprobs), shared)
 
-    def _read_pack(self, groups: list[_Rows]) -> None:
+    def _read_pack(self, groups: list[RowGroup]) -> None:
         """Read some rows, and store their scores in the step and the rows in the bank."""
         pool, taken = self._bank.pool, list[IntArray]()
         try:
-            grids = [_Grid(self, rows) for rows in groups]
+            grids = [RowGrid(self._step, rows) for rows in groups]
             packs: list[Pack] = []
             for grid in grids:
                 taken.append(pool.allocate(grid.count))
@@ -260,7 +219,7 @@ class PackedAttempt(Attempt):
         for grid in grids:
             begin = self._store_scores(grid, values, begin)
 
-    def _store_grid(self, grid: _Grid) -> IntArray:
+    def _store_grid(self, grid: RowGrid) -> IntArray:
         """Store rows without their answers, of which later steps have no use; return the slots that they now own."""
         rows, boundaries, prompt = grid.rows, grid.rows.ids.shape[1] + 1, self._prompt_length
         slots = grid.stored_slots()
@@ -274,7 +233,7 @@ class PackedAttempt(Attempt):
                 own.append(slots[place, first:])
         return np.concatenate(own)
 
-    def _store_scores(self, grid: _Grid, values: LogprobArray, begin: int) -> int:
+    def _store_scores(self, grid: RowGrid, values: LogprobArray, begin: int) -> int:
         """Hand the log-probabilities of rows to the step; return where the values of the next wrong answers begin."""
         wrong, length = self._step.wrong_answer, grid.rows.ids.shape[1]
         answers, end = None, begin
@@ -285,124 +244,3 @@ class PackedAttempt(Attempt):
         reasoning, answer = (torch.from_numpy(part) for part in np.split(grid.logprobs[..., 0], [length], axis=1))
         self._step.store(grid.rows.rows, LogprobTensors(reasoning, answer, answers))
         return end
-
-
-class _Grid:
-    """The rows of one length in a pack, as arrays with one column for each boundary.
-
-    Column ``j`` of a row stands for the token before boundary ``j``: column 0 for the last token of the prompt, the
-    others for the reasoning and the answer but for its last token. Reading that token predicts what follows there.
-    """
-
-    def __init__(self, attempt: PackedAttempt, rows: _Rows) -> None:
-        step = attempt._step
-        self.rows, self._prompt = rows, len(step.prompt)
-        self._wrong_answer = step.wrong_answer
-        self.next_ids = step.next_ids(rows.positions)
-        count, width, _ = self.next_ids.shape
-        column = np.arange(width)
-        self._is_read = column >= rows.starts[:, None] + 1
-        first = rows.starts + 1 if step.reads_reasoning else np.maximum(rows.starts + 1, rows.ids.shape[1])
-        self._is_scored = column >= first[:, None]
-        self._text = step.text(rows.positions)[:, :width]
-        self.logprobs = self._known()
-        self._sources = np.zeros((count, self._prompt + rows.ids.shape[1]), dtype=np.int64)
-        for held, source in zip(self._sources, rows.sources, strict=True):
-            end = min(len(source.slots), len(held))
-            held[:end] = source.slots[:end]
-
-    @property
-    def count(self) -> int:
-        """Positions that are read."""
-        return int(self._is_read.sum())
-
-    def _known(self) -> LogprobArray:
-        """Return what the sources know at boundaries up to a row's start, [row, boundary, choice]; else NaN."""
-        # A source may come from a step that asked for fewer choices, or for more.
-        choices = max(source.next_ids.shape[1] for source in self.rows.sources)
-        shape = (*self.next_ids.shape[:2], choices)
-        ids, values = np.full(shape, -1, dtype=np.int64), np.full(shape, np.nan, dtype=np.float32)
-        for own_ids, own_values, source, start in zip(ids, values, self.rows.sources, self.rows.starts, strict=True):
-            end, own = min(int(start) + 1, len(source.next_ids), shape[1]), source.next_ids.shape[1]
-            own_ids[:end, :own], own_values[:end, :own] = source.next_ids[:end], source.logprobs[:end]
-        is_same = ids[:, :, None, :] == self.next_ids[..., None]  # [row, boundary, choice, choice of the source]
-        known = np.where(is_same, values[:, :, None, :], np.float32(np.nan))
-        return np.fmax.reduce(known, axis=3)  # type: ignore[no-any-return] # fmax ignores NaN
-
-    def pack(self, slots: IntArray) -> Pack:
-        """Return what is read of the rows; `slots` take its keys and values, [position]."""
-        count, width = self._is_read.shape
-        self._slots = np.zeros((count, width), dtype=np.int64)
-        self._slots[self._is_read] = slots
-        # The key at a position after the prompt's last token is new from the row's start on.
-        self._keys = np.zeros((count, self._prompt - 1 + width), dtype=np.int64)
-        self._keys[:, : self._sources.shape[1]] = self._sources
-        self._keys[:, self._prompt - 1 :][self._is_read] = slots
-        lengths = self._is_read.sum(axis=1)
-        reads = lengths > 0
-        return Pack(
-            ids=self._text[self._is_read],
-            positions=np.broadcast_to(self._prompt - 1 + np.arange(width), (count, width))[self._is_read],
-            row_starts=np.concatenate([[0], np.cumsum(lengths[reads])]),
-            new_slots=slots,
-            key_slots=self._keys[reads].ravel(),
-            key_starts=self._keys.shape[1] * np.arange(int(reads.sum()) + 1),
-            scored=np.flatnonzero(self._is_scored[self._is_read]),
-            tokens=self.next_ids[self._is_scored],
-        )
-
-    def wrong_answer_pack(self, slots: IntArray) -> Pack:
-        """Return the wrong answers but for their last tokens, each continuing its row's reasoning."""
-        answer = self._wrong_answer
-        assert answer is not None  # noqa: S101 - asked for where there is one
-        count, length = len(self.rows.rows), self._prompt + self.rows.ids.shape[1]
-        own = slots.reshape(count, -1)
-        width = own.shape[1]
-        keys = np.concatenate([self._keys[:, :length], own], axis=1)
-        return Pack(
-            ids=np.tile(answer[:-1], count),
-            positions=np.tile(length + np.arange(width), count),
-            row_starts=width * np.arange(count + 1),
-            new_slots=slots,
-            key_slots=keys.ravel(),
-            key_starts=keys.shape[1] * np.arange(count + 1),
-            scored=np.arange(width * count),
-            tokens=np.repeat(np.tile(answer[1:], count)[:, None], self.next_ids.shape[2], axis=1),
-        )
-
-    def fill(self, values: LogprobArray, begin: int) -> int:
-        """Take the rows' own values, from `begin` on; return where the next ones begin."""
-        end = begin + int(self._is_scored.sum())
-        self.logprobs[self._is_scored] = values[begin:end, : self.next_ids.shape[2]]
-        return end
-
-    def stored_slots(self) -> IntArray:
-        """Return the slots of prompt and reasoning to store, [row, position].
-
-        A token that was read again only for what it predicts keeps the slot that it has in the row's source.
-        """
-        length = self._sources.shape[1]
-        from_source = np.arange(length) < self._prompt + self.rows.shared[:, None]
-        return np.where(from_source, self._sources, self._keys[:, :length])
-
-
-def _shared(sources: list[StoredRow | None], ids: IntArray) -> IntArray:
-    """Return how many tokens each row, [row, token], has in common with its source; 0 where there is none."""
-    first = sources[0]
-    if first is not None and all(source is first for source in sources):
-        return _common_prefixes(ids, first.ids[None])
-    others = np.full((len(ids), ids.shape[1]), -1, dtype=np.int64)
-    for row, source in zip(others, sources, strict=True):
-        if source is not None:
-            end = min(len(source.ids), len(row))
-            row[:end] = source.ids[:end]
-    return _common_prefixes(ids, others)
-
-
-def _common_prefixes(ids: IntArray, others: IntArray) -> IntArray:
-    """Return how many first tokens rows have in common with others, [row]; others are [row, token] or [1, token]."""
-    width = min(ids.shape[1], others.shape[1])
-    differs = np.ones((len(ids), width + 1), dtype=bool)
-    differs[:, :width] = ids[:, :width] != others[:, :width]
-    shared: IntArray = differs.argmax(axis=1)
-    return shared
