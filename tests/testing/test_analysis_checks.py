@@ -155,7 +155,7 @@ def _scaled(self: Any, threshold: float = 0.0) -> None:
         (broken(requires=frozenset({Capability.GENERATION})), "give check_analysis a scorer that has generation"),
         (
             broken(lambda inputs: along("mine", [len(inputs.scoring.chains)])),
-            "given a scorer only where its class says",
+            "given a scorer only if its class says",
         ),
         (
             broken(_asks_for_deletions, requires=frozenset({Capability.LOGPROBS})),
