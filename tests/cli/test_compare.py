@@ -130,7 +130,7 @@ def test_a_run_killed_at_any_moment_is_continued_to_the_same_bytes(chains_file: 
         (["chains.jsonl", "--estimator", "greedy:keep_ratio=2"], 2, "keep_ratio"),
         (["chains.jsonl", "--objective", "beauty"], 2, "beauty"),
         (["chains.jsonl", "--prompt-format", "chat"], 1, "chat"),
-        (["chains.jsonl", "--unit", "paragraph"], 2, "paragraph"),
+        (["chains.jsonl", "--unit", "syllable"], 2, "syllable"),
         (["chains.jsonl", "--limit", "0"], 2, "limit"),
         (["--no-such-option"], 2, "--no-such-option"),
     ],
