@@ -68,6 +68,7 @@ from .models.backend import Backend
 from .models.causal_lm import CausalLMScorer
 from .models.loading import LoadedModel, load_scorer
 from .models.writing.load import load_engine
+from .results.analysis_nodes import analysis_node
 from .results.by_chain import iterate, unit_scores
 from .results.io import load, save
 from .results.schema import ranks, validate
@@ -124,6 +125,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "compare",
     "load_analysis",
     # results
+    "analysis_node",
     "chain_table",
     "iterate",
     "kept_positions",

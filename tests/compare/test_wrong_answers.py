@@ -84,7 +84,7 @@ def test_it_depends_on_the_seed_and_the_chain() -> None:
 )
 def test_what_cannot_be_drawn_is_refused(way: str, answer: str, message: str) -> None:
     """A value of another kind is an error that names the chain and another way."""
-    with pytest.raises(ObjectiveError, match=f"chain 'a': {message}.*use --wrong-answers"):
+    with pytest.raises(ObjectiveError, match=f"chain 'a': {message}.*\\(--wrong-answers\\)"):
         drawn(way, answer)
 
 

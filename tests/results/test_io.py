@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tokimp.analysis.run import analyze
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import SchemaError, StorageError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.io import load, save
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
@@ -82,8 +83,9 @@ def test_analyses_are_saved_too(tmp_path: Path, suffix: str) -> None:
     save(result, tmp_path / f"result.{suffix}")
     back = load(tmp_path / f"result.{suffix}")
     assert exactly_equal(back, result)
-    assert back["analysis/agreement"].attrs == result["analysis/agreement"].attrs
-    assert back["analysis/agreement/mean"].sel(partial=False, measure="rbo").to_numpy().max() == pytest.approx(1)
+    node = analysis_node(back, "agreement")
+    assert node.attrs == analysis_node(result, "agreement").attrs
+    assert node["mean"].sel(partial=False, measure="rbo").to_numpy().max() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -87,7 +87,7 @@ def test_an_analysis_of_other_numbers_is_not_added(tmp_path: Path) -> None:
     path = tmp_path / "results.nc"
     save(toy_result({**SCORES, "b": [[9.0, 1.0, 5.0]]}), path)
     before = path.read_bytes()
-    with pytest.raises(ResumeError, match=r"other numbers than those that were analyzed.*write to another file \(--out\)"):
+    with pytest.raises(ResumeError, match=r"other numbers than those that were analyzed.*to another file \(--out\)"):
         add_analysis(with_node(toy_result(SCORES), "one"), "one", path)
     assert path.read_bytes() == before
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokimp.contracts.objective import Answer, Contrast, Joint, Reasoning
-from tokimp.errors import ObjectiveError, TokenizationError
+from tokimp.errors import ObjectiveError, PluginError
 from tokimp.testing import AdditiveScorer, CharacterTokenizer, toy_chain
 
 SHARES = {"a": 0.5, "b": -0.25, "c": 2.0}
@@ -33,8 +33,8 @@ def test_a_toy_chain_has_a_token_a_character() -> None:
 
 def test_units_are_the_toolkits() -> None:
     """A unit that the toolkit does not know is refused."""
-    with pytest.raises(TokenizationError, match="paragraph"):
-        toy_chain("ab", unit="paragraph")
+    with pytest.raises(PluginError, match="syllable"):
+        toy_chain("ab", unit="syllable")
 
 
 def test_log_probabilities_add_up() -> None:
