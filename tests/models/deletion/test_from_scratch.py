@@ -67,6 +67,7 @@ def test_memory_that_runs_out_halves_the_batches(monkeypatch: pytest.MonkeyPatch
         rows.append(len(input_ids))
         return forward(input_ids, **inputs)
 
+    monkeypatch.setattr(subject.decoder, "_plain", None)  # all passes through the backend, where memory runs out
     monkeypatch.setattr(subject.decoder.backend, "forward", scarce)
     subject.decoder.call_cost = 1000
     scores = subject.score_deletions(CHAIN, KEPT, [(0,), (1,), (2,), (4,)], Joint())
