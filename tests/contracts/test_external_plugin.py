@@ -265,7 +265,6 @@ def test_console_blocks(transcript: Transcript, command: str) -> None:
 
 
 @needs_builder
-@pytest.mark.slow
 def test_python_blocks(
     estimator_class: type[ImportanceEstimator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
