@@ -86,9 +86,15 @@ def test_no_damage_to_a_zarr_folder_goes_unseen(result: xr.DataTree, tmp_path: P
             victim.with_name("more").write_bytes(b"x")
         else:
             victim.write_bytes(damaged(victim.read_bytes(), generator))
+        unharmed = (
+            victim.exists() and kind != 1 and victim.read_bytes() == (whole / victim.relative_to(folder)).read_bytes()
+        )
         message = refusal(folder, result)
-        # White space in JSON, and the digest itself, may change without harm.
-        assert str(folder) in message if message is not None else victim.name == "zarr.json"
+        if message is not None:
+            assert str(folder) in message
+        else:
+            # White space in JSON, and the digest itself, may change without harm; zeros may be written over zeros.
+            assert unharmed or victim.name == "zarr.json", (trial, kind, victim)
         shutil.rmtree(folder)
 
 
