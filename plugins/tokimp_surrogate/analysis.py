@@ -147,6 +147,10 @@ class Surrogate(Analysis):
         if self.save_target and not self.save:
             raise self.invalid_parameter("save_target", "it with save=FILE, or leave it out")
 
+    def writes(self) -> Sequence[Path]:
+        """Return the file of the fitted surrogate, if it is to be saved."""
+        return (Path(self.save),) if self.save else ()
+
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/surrogate``, as ``docs/schema.md`` describes it.
 

@@ -53,3 +53,15 @@ def test_a_run_kept_as_zarr_is_found(tmp_path: Path) -> None:
     (tmp_path / "results.zarr").mkdir()
     assert result_file(tmp_path) == tmp_path / "results.zarr"
     assert result_file(tmp_path / "results.zarr") == tmp_path / "results.zarr"
+
+
+@pytest.mark.parametrize("name", ["x.zarr", "x.nc"])
+def test_a_run_folder_named_like_a_result_is_a_run(tokimp: Run, chains_file: Path, tmp_path: Path, name: str) -> None:
+    """0.1.0 let a run's folder be called x.zarr: its result is the one in it, for every command that takes a run."""
+    assert tokimp("compare", chains_file, *COMPARE).status == 0
+    (tmp_path / "run").rename(tmp_path / name)
+    done = tokimp("analyze", name, "agreement:top_k=3")
+    assert done.status == 0, done.err
+    assert f"result: {name}/results.nc" in done.out
+    pruned = tokimp("prune", "--run", name, "--estimator", "position", "--out", "short.jsonl")
+    assert pruned.status == 0, pruned.err

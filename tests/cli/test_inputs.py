@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tokimp as ti
 from tests.cli.conftest import Run
 
 
@@ -129,3 +130,63 @@ def test_distill_keeps_its_questions(tokimp: Run, chains_file: Path) -> None:
     )
     done = tokimp("distill", "plan.yaml", "--out", ".")
     assert "results.json would be written over, and questions of the plan" in done.err
+
+
+@pytest.fixture
+def run_folder(tokimp: Run, chains_file: Path, tmp_path: Path) -> Path:
+    """Return the folder of a finished run, in which a link leads to its result."""
+    done = tokimp("compare", chains_file, "--estimator", "leave_one_out", "--estimator", "position", "--out", "run")
+    assert done.status == 0, done.err
+    (tmp_path / "run" / "link.nc").symlink_to("results.nc")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("out", ["run/results.nc", "./run/../run/results.nc", "run/link.nc"])
+def test_analyze_leaves_the_run_as_it_is_where_out_is_given(tokimp: Run, run_folder: Path, out: str) -> None:
+    """--out that is the run's own result, by any spelling, is refused before anything is computed."""
+    before = (run_folder / "results.nc").read_bytes()
+    done = tokimp("analyze", "run", "agreement:top_k=3", "--out", out)
+    assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+    assert f"{Path(out)} would be written over, and RUN (run/results.nc) is read from it" in done.err
+    assert (run_folder / "results.nc").read_bytes() == before
+
+
+def test_analyze_writes_the_result_elsewhere(tokimp: Run, run_folder: Path, tmp_path: Path) -> None:
+    """--out gets the run's numbers with the analysis, then one analysis after another; the run keeps its bytes."""
+    before = (run_folder / "results.nc").read_bytes()
+    for out in ("more.nc", "more.zarr"):
+        for analysis in ("agreement:top_k=3", "agreement:top_k=5"):
+            done = tokimp("analyze", "run", analysis, "--out", out)
+            assert done.status == 0, done.err
+        nodes = set(ti.load(tmp_path / out)["analysis"].children)
+        assert nodes == {"agreement", "agreement,top_k=3", "agreement,top_k=5"}
+    assert (tmp_path / "more-agreement,top_k=3.png").exists()
+    assert (run_folder / "results.nc").read_bytes() == before
+
+
+def test_analyze_adds_to_no_other_result(tokimp: Run, run_folder: Path, chains_file: Path) -> None:
+    """--out that holds another run's numbers, an input of the analysis or no result at all is refused, and stays."""
+    assert tokimp("compare", chains_file, "--estimator", "position", "--out", "other").status == 0
+    before = Path("other/results.nc").read_bytes()
+    foreign = tokimp("analyze", "run", "agreement:top_k=3", "--out", "other/results.nc")
+    assert (foreign.status, foreign.out) == (2, "")
+    assert "holds other numbers than RUN" in foreign.err
+    between = tokimp("analyze", "run", "agreement_between:other=other/results.nc", "--out", "other/results.nc")
+    assert "would be written over, and 'other' of agreement_between" in between.err
+    Path("note.nc").write_text("my notes", encoding="utf-8")
+    noted = tokimp("analyze", "run", "agreement:top_k=3", "--out", "note.nc")
+    assert (noted.status, noted.err.count("\n")) == (1, 1)
+    assert "note.nc is there already, and no result to add to" in noted.err
+    assert (Path("note.nc").read_text(encoding="utf-8"), Path("other/results.nc").read_bytes()) == ("my notes", before)
+
+
+def test_analyze_saves_no_surrogate_over_the_run(tokimp: Run, run_folder: Path) -> None:
+    """A file that an analysis writes by a parameter is not the run's result; an earlier surrogate is replaced."""
+    before = (run_folder / "results.nc").read_bytes()
+    done = tokimp("analyze", "run", "surrogate:save=run/link.nc")
+    assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "run/link.nc would be written over, and RUN" in done.err
+    assert (run_folder / "results.nc").read_bytes() == before
+    Path("fitted.safetensors").write_text("an earlier one", encoding="utf-8")
+    again = tokimp("analyze", "run", "surrogate:save=fitted.safetensors,folds=2,permutations=1,epochs=1")
+    assert "written over" not in again.err

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokimp.cli.lines import echo, save_figure
+from tokimp.cli.lines import echo, figure_files, save_figure
 from tokimp.cli.options import DEVICE, PACKED, SPECIFICATION, TRUST_REMOTE_CODE, typed
 from tokimp.cli.plugin_name import ANALYSIS, BACKEND
 
@@ -44,15 +44,20 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
     """
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.finished_run import result_file
+    from tokimp.contracts.checked_analysis import figure_of
     from tokimp.contracts.registry import load_analysis
     from tokimp.results.analysis_nodes import node_name
     from tokimp.results.io import load
     from tokimp.results.merging import add_analysis
 
     source, analysis = result_file(run), load_analysis(name)
-    path = source if out is None else out
+    path, node = source if out is None else out, node_name(analysis)
+    stem = node if path.stem == "results" else f"{path.stem}-{node}"
     _check_place(path, named=out is not None)
+    _protect_inputs(analysis, name, source=source, out=out, figures=figure_files(path.parent, stem), **options)
     result = load(source)
+    if out is not None:
+        _check_same_numbers(result, out)
     if not analysis.requires:
         _refuse_model_options(analysis)
         analyzed = run_analysis(result, analysis)
@@ -60,13 +65,11 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
         analyzed = _ask_model(result, analysis, **options)
     # What was computed is shown before it is written: writing may fail, or wait for another process.
     _print(analyzed, analysis)
-    node = node_name(analysis)
     add_analysis(analyzed, node, path)
     echo(f"\nresult: {path} (/analysis/{node})")
-    figure = analysis.figure(analyzed)
+    figure = figure_of(analysis, analyzed)
     if figure is None:
         return
-    stem = node if path.stem == "results" else f"{path.stem}-{node}"
     for drawn in save_figure(figure, path.parent, stem):
         echo(f"figure: {drawn}")
 
@@ -87,6 +90,47 @@ def _check_place(path: Path, *, named: bool) -> None:
         if named:
             raise
         raise StorageError(f"{error}; --out FILE writes the analysis elsewhere") from error
+
+
+def _protect_inputs(
+    analysis: Analysis, name: str, *, source: Path, out: Path | None, figures: list[Path], **options: Any
+) -> None:
+    """Raise, before any work, if what the command writes is something that it reads.
+
+    Without --out, the result of RUN is what the numbers are added to, and the only file that is both.
+    """
+    from tokimp.cli.inputs import protect_inputs
+    from tokimp.contracts.plugin_output import plugin_code
+    from tokimp.contracts.specification import parse_specification
+    from tokimp.errors import AnalysisError
+
+    with plugin_code(f"the analysis {analysis.name!r}, asked which files it writes,", AnalysisError):
+        saved = [Path(file) for file in analysis.writes()]
+    read: dict[str, Any] = {"RUN": source, "the run": source.parent / "run.json", "--model": options["model"]}
+    for parameter, value in analysis.parameters().items():
+        # A file that the analysis is to write is no input, though a parameter names it.
+        if isinstance(value, str) and value and Path(value) not in saved:
+            read[f"{parameter!r} of {name}"] = value
+    plugin, _ = parse_specification(name)
+    protect_inputs([*figures, *saved, *([] if out is None else [out])], read, [plugin])
+
+
+def _check_same_numbers(result: xr.DataTree, out: Path) -> None:
+    """Raise, before any work, if the file to write holds something else than this result: it would not be added to."""
+    from tokimp.errors import SchemaError
+    from tokimp.results.io import load
+    from tokimp.results.merging import same_numbers
+
+    if not out.exists():
+        return
+    try:
+        same = same_numbers(load(out), result)
+    except SchemaError as error:
+        raise SchemaError(f"--out {out} is there already, and no result to add to ({error})") from error
+    if not same:
+        raise click.UsageError(
+            f"--out {out} is there already, and holds other numbers than RUN; name another file, or move it away"
+        )
 
 
 def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **options: Any) -> xr.DataTree:
@@ -112,10 +156,11 @@ def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **
 
 def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:
     """Print the tables of an analysis, and which model it asked if that was not the run's own."""
+    from tokimp.contracts.checked_analysis import tables_of
     from tokimp.report.tables import summary_line
     from tokimp.report.terminal import console_for, print_whole
 
-    tables = analysis.tables(analyzed)
+    tables = tables_of(analysis, analyzed)
     if tables:
         console_for(tables).print(summary_line(analyzed), highlight=False, markup=False)
     if other := _other_model(analyzed, analysis):

@@ -21,7 +21,8 @@ def result_file(run: Path) -> Path:
     SchemaError
         If there is none. If the run is not finished, the message says how far it is.
     """
-    if run.suffix in SUFFIXES:
+    # A run's folder may be named like a result: 0.1.0 made such folders (tokimp compare --out x.zarr).
+    if run.suffix in SUFFIXES and not (run / "run.json").exists():
         return run
     for suffix in SUFFIXES:
         if (run / f"results{suffix}").exists():

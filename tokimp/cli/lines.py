@@ -24,11 +24,16 @@ def echo_left_out(reason: str, where: str = "") -> None:
     echo(" ".join(line.split()), err=True)
 
 
+def figure_files(folder: Path, stem: str) -> list[Path]:
+    """Return the two files that a figure is written to."""
+    return [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
+
+
 def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     """Write a figure as PNG and SVG, each as a whole or not at all, and return the two files."""
     from tokimp.storage.atomic import replacing
 
-    paths = [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
+    paths = figure_files(folder, stem)
     for path in paths:
         with replacing(path) as partial:
             figure.savefig(partial, format=path.suffix[1:], dpi=160)

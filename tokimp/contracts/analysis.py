@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import xarray as xr
@@ -154,6 +155,10 @@ class Analysis(Parameterized, ABC):
         Its dimensions ``chain``, ``token`` and ``estimator`` are those of the result; it may have others of its own.
         The result stays as it is. An estimator that says nothing about a chain has NaN there.
         """
+
+    def writes(self) -> Sequence[Path]:
+        """Return the files that `compute` writes besides; none by default. A command refuses those that it reads."""
+        return ()
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the tables to print for a result that this analysis has been run on; none by default."""
