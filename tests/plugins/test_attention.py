@@ -15,7 +15,7 @@ from tokimp_attention import Attention
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Joint
-from tokimp.contracts.scorer import AttentionWeights
+from tokimp.contracts.scorer_inside import AttentionWeights
 from tokimp.errors import EstimatorError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 

@@ -11,7 +11,7 @@ import torch
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.scorer import AttentionWeights
+from tokimp.contracts.scorer_inside import AttentionWeights
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.attention_rows import SeenPositions, fault_in_rows, has_sink
 from tokimp.models.backend import Backend

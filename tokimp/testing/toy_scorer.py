@@ -13,7 +13,8 @@ from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective, Span
 from tokimp.contracts.registry import load_unit
-from tokimp.contracts.scorer import AttentionWeights, Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.scorer_inside import AttentionWeights
 from tokimp.contracts.unit_splitter import divide
 
 

@@ -1,0 +1,114 @@
+"""What a scorer can show of a model's inside, and how it changes what is inside: the part of the contract on that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Objective
+from tokimp.errors import UnsupportedError
+
+AttentionWeights = Literal["pattern", "value_norm"]
+
+
+class ScorerInside:
+    """The methods of `tokimp.contracts.scorer.Scorer` that look inside the model.
+
+    Each belongs to a capability, and raises `UnsupportedError` where a scorer does not have it.
+    """
+
+    def score_knockouts(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], objective: Objective
+    ) -> FloatArray:
+        """Return the objective of the full chain when later tokens cannot attend to some of the reasoning.
+
+        Every token keeps its position and its own computation. In each layer and head, a later token gives a hidden one
+        no weight unless it is hidden with it; its other weights are those of a softmax without the hidden one. The
+        token right after a hidden one is still predicted from the hidden one's position.
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        hidden
+            The positions of the reasoning tokens that are hidden, one sequence a knockout; an empty one hides nothing.
+        objective
+            The number to compute after each knockout.
+
+        Returns
+        -------
+        FloatArray
+            [knockout], float64, in the objective's unit.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot cut attention")
+
+    def attention(
+        self,
+        chain: TokenizedChain,
+        *,
+        weights: AttentionWeights = "pattern",
+        layers: Sequence[int] | None = None,
+        reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        hidden: float = 0.0,
+    ) -> FloatArray:
+        """Return attention over the whole sequence (prompt, reasoning, answer).
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        weights
+            ``pattern``: the softmax weights. ``value_norm``: each weight times the norm of the value vector it moves,
+            after the output projection of its head (Kobayashi et al. 2020, section 3: ``||alpha f(x)||``).
+        layers
+            Which layers, in this order; all by default. Negative indices count from the last.
+        reduce
+            Applied to each layer's [head, query, key] before it is stored, so that the full array never exists.
+        hidden
+            What stands where the layer's mask (causal, or a window) hides a key from a query. With NaN these pairs
+            differ from those whose weight is too small for float32, which are 0.
+
+        Returns
+        -------
+        FloatArray
+            [layer, head, query, key], or [layer, ...] of what `reduce` returns; float32.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no attention")
+
+    def embedding_gradients(
+        self,
+        chain: TokenizedChain,
+        objective: Objective,
+        reasoning_embeddings: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the reasoning tokens' input embeddings and the objective's gradient with respect to them.
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        objective
+            The number that is differentiated.
+        reasoning_embeddings
+            Stand-ins for the reasoning tokens' embeddings, [reasoning token, d_model]; the tokens that are to be
+            predicted stay the chain's. The model's own embeddings by default.
+
+        Returns
+        -------
+        embeddings, gradients : FloatArray
+            [reasoning token, d_model] each, float32; the embeddings are the ones the gradient was taken at.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no gradients")
+
+    def objective_value(
+        self,
+        chain: TokenizedChain,
+        objective: Objective,
+        reasoning_embeddings: FloatArray | None = None,
+    ) -> float:
+        """Return the objective of the full chain, if need be with other embeddings for its reasoning tokens."""
+        raise UnsupportedError(f"{type(self).__name__} cannot compute an objective from embeddings")
