@@ -8,7 +8,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
-from tokimp.contracts.unit_deletions import score_unit_deletions
+from tokimp.contracts.subset_scores import SubsetScores, single_deletions
 from tokimp.errors import EstimatorError
 
 __all__ = ["LeaveOneOut"]
@@ -47,8 +47,7 @@ class LeaveOneOut(ImportanceEstimator):
             If the objective of the full chain, or of a shortened one, is not a finite number.
         """
         objective.check(chain)
-        units = range(len(chain.units))
-        *without, full = score_unit_deletions(scorer, chain, units, objective, and_none=True).objective
+        *without, full = SubsetScores(scorer, chain, objective).score(single_deletions(chain)).objective
         with np.errstate(invalid="ignore"):  # inf - inf is met below
             scores = np.float64(full) - np.asarray(without, dtype=np.float64)
         if not np.isfinite(scores).all():

@@ -14,6 +14,7 @@ from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import TokimpError
 
 
@@ -57,6 +58,8 @@ class Cells:
         The seed of the run.
     chains_at_once
         The size of a group.
+    subset_memory
+        What is known of subsets of chains; it is used if a group is one chain.
     progress
         Called after each cell.
     """
@@ -71,10 +74,13 @@ class Cells:
         journal: Journal | None,
         seed: int,
         chains_at_once: int = 1,
+        subset_memory: SubsetMemory | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._chains, self._scorer, self._estimators, self._objective = chains, scorer, estimators, objective
         self._journal, self._seed, self._group_size, self._progress = journal, seed, chains_at_once, progress
+        # Side by side, what one chain finds there would change what the others are read with, and so their last bits.
+        self._subset_memory = subset_memory if chains_at_once == 1 else None
         self._remaining = RemainingTime(chains, estimators)
         # A label is put together anew from the parameters each time it is asked for.
         self._labels = [estimator.label for estimator in estimators]
@@ -137,7 +143,14 @@ class Cells:
         return computed
 
     def _compute(self, index: int, column: int, scorer: Scorer) -> Cell:
-        return run_cell(self._chains[index], scorer, self._estimators[column], self._objective, seed=self._seed)
+        return run_cell(
+            self._chains[index],
+            scorer,
+            self._estimators[column],
+            self._objective,
+            seed=self._seed,
+            subset_memory=self._subset_memory,
+        )
 
     def _report(self, index: int, column: int, cell: Cell, *, kept: bool) -> None:
         self._done += 1

@@ -28,6 +28,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_objective, load_unit, plugin_identity
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import UnsupportedError
@@ -56,6 +57,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     skipped: list[SkippedRecord] | None = None,
     seed: int = 0,
     chains_at_once: int | Literal["auto"] = "auto",
+    subset_memory: SubsetMemory | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.DataTree:
     """Let every estimator rank the reasoning of every chain.
@@ -77,7 +79,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         See `tokimp.tokenize_chain`.
     out
         A folder in which finished cells are stored. The same call with the same folder continues a run that was
-        interrupted, and ends with the same importance and rank, byte for byte.
+        interrupted, and ends with the same importance and rank, byte for byte. With more chains or estimators it
+        computes only what is new.
     wrong_answers
         How to draw a wrong answer for each chain that has none, which the objective ``contrast`` needs: ``option``
         (another letter of the question's options), ``number`` (another number of as many digits) or ``model`` (the
@@ -93,6 +96,10 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     chains_at_once
         How many chains each estimator is asked about side by side, so that what they ask of the model goes through it
         together. ``"auto"``: as many as the scorer reads best; 1 on a CPU.
+    subset_memory
+        What is known of subsets of chains, to be shared with other calls (`tokimp.analyze` too); one that lasts as
+        long as this run by default. It changes what cells cost, and no number. It is not used where several chains are
+        asked about side by side.
     progress
         Called after every finished cell.
 
@@ -177,6 +184,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             journal=journal,
             seed=seed,
             chains_at_once=at_once,
+            subset_memory=SubsetMemory() if subset_memory is None else subset_memory.of_model(fingerprint),
             progress=progress,
         ).run()
     return build_result(

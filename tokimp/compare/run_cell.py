@@ -17,6 +17,7 @@ from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajecto
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.plugin_output import plugin_code
 from tokimp.contracts.scorer import Scorer, SpanLogprobs
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import EstimatorError, ScorerError
 
 
@@ -41,7 +42,13 @@ def score_unpruned(chain: TokenizedChain, scorer: Scorer) -> UnprunedLogprobs:
 
 
 def run_cell(
-    chain: TokenizedChain, scorer: Scorer, estimator: ImportanceEstimator, objective: Objective, *, seed: int
+    chain: TokenizedChain,
+    scorer: Scorer,
+    estimator: ImportanceEstimator,
+    objective: Objective,
+    *,
+    seed: int,
+    subset_memory: SubsetMemory | None = None,
 ) -> Cell:
     """Return an estimator's importance of a chain, checked and in the types in which it is stored, and its cost.
 
@@ -60,6 +67,8 @@ def run_cell(
         What deletions are to preserve.
     seed
         The seed of the run.
+    subset_memory
+        What the run knows of subsets of its chains; it changes what the cell costs, and no number.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def run_cell(
     forwarded_at_start, started = scorer.tokens_forwarded, scorer.clock()
     where = f"{chain.chain.where}: the estimator {estimator.label!r}"
     with plugin_code(where, EstimatorError), _seeded(f"{seed}\n{chain.id}\n{estimator.label}"):
-        importance = estimator.estimate(chain, CheckedScorer(scorer), objective)
+        importance = estimator.estimate(chain, CheckedScorer(scorer, subset_memory), objective)
     seconds = scorer.clock() - started
     check_importance(importance, chain, estimator.label)
     return Cell(_as_stored(importance), seconds, scorer.tokens_forwarded - forwarded_at_start)

@@ -10,7 +10,8 @@ import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.plugin_output import array_problem, described, plugin_code
-from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanEntropies, SpanLogprobs
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import ScorerError, TokimpError
 
 T = TypeVar("T")
@@ -31,6 +32,23 @@ def _logprobs(asked: Arguments, answer: Any) -> str:
             if problem := array_problem(getattr(spans, span), (len(ids),), "one number a token"):
                 return f"for the {span} of {chain.id!r} {problem}"
     return ""
+
+
+def _entropies(asked: Arguments, answer: Any) -> str:
+    chains: Sequence[TokenizedChain] = asked["chains"]
+    if not isinstance(answer, Sequence) or len(answer) != len(chains):
+        return f"{described(answer)}; a list of {len(chains)} SpanEntropies was expected"
+    for chain, spans in zip(chains, answer, strict=True):
+        if not isinstance(spans, SpanEntropies):
+            return f"a list with {described(spans)}; SpanEntropies were expected"
+        for span, ids in (("reasoning", chain.reasoning_ids), ("answer", chain.answer_ids)):
+            for name in (span, f"{span}_ranks"):
+                problem = array_problem(
+                    getattr(spans, name), (len(ids),), "one number a token", whole=name.endswith("ranks")
+                )
+                if problem:
+                    return f"as {name} of {chain.id!r} {problem}"
+    return _logprobs(asked, [spans.logprobs for spans in answer])
 
 
 def _deletions(asked: Arguments, answer: Any) -> str:
@@ -134,17 +152,23 @@ class CheckedScorer(Scorer):
     ----------
     scorer
         The scorer to ask.
+    subset_memory
+        What is known of subsets of chains in this run (`tokimp.contracts.subset_scores`); ``None`` remembers nothing.
 
     Attributes
     ----------
     asked
         That scorer.
+    subset_memory
+        As given.
     """
 
     asked: Scorer
+    subset_memory: SubsetMemory | None
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, subset_memory: SubsetMemory | None = None) -> None:
         object.__setattr__(self, "asked", scorer)
+        object.__setattr__(self, "subset_memory", subset_memory)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.asked, name)
@@ -185,6 +209,7 @@ class CheckedScorer(Scorer):
         return self.asked.fingerprint()
 
     logprobs = _checked("logprobs", _logprobs)
+    entropies = _checked("entropies", _entropies)
     score_deletions = _checked("score_deletions", _deletions)
     deletion_scores = _checked("deletion_scores", _candidate_scores)
     deletion_logprobs = _checked("deletion_logprobs", _candidate_logprobs)

@@ -12,7 +12,8 @@ from tokimp.analysis.deletion_orders import Units, positions_of
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import DeletionScores, Scorer
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import SubsetScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,10 @@ class Measures:
 
         Likelihoods are in nats.
         """
-        everything = range(len(chain.reasoning_ids))
-        kept = [positions_of(chain, units) for units in versions]
-        deleted = [sorted(set(everything).difference(positions)) for positions in kept]
-        scores: DeletionScores = scorer.score_deletions(
-            chain, list(everything), deleted, _WithLikelihoods(self.objective)
-        )
+        kept = list(versions)
+        scores = SubsetScores(scorer, chain, _WithLikelihoods(self.objective)).score(kept)
         joint = scores.reasoning + scores.answer
-        lengths = np.array([len(positions) + len(chain.answer_ids) for positions in kept])
+        lengths = np.array([len(positions_of(chain, units)) + len(chain.answer_ids) for units in kept])
         per_token = scores.answer / len(chain.answer_ids)
         rows = [scores.answer, np.exp(scores.answer), per_token, joint, joint / lengths]
         return np.stack([*rows, scores.objective] if self._has_own else rows)
@@ -72,6 +69,11 @@ class _WithLikelihoods(Objective):
         self._objective = objective
         self.name = objective.name  # type: ignore[misc] # a class attribute of others; here that of the wrapped one
         self.spans = objective.spans | {Span.REASONING, Span.ANSWER}  # type: ignore[misc] # likewise
+
+    @property
+    def label(self) -> str:
+        """The label of the wrapped objective; the class tells the two apart."""
+        return self._objective.label
 
     def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
         """Return the wrapped objective's values, [version]."""
