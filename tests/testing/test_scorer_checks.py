@@ -94,6 +94,25 @@ def _by_batch(spans: Any, chains: Any) -> Any:
     return [replace(each, answer=each.answer + np.float32(0.1 * len(chains))) for each in spans]
 
 
+def _entropy(change: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda spans, chains: [replace(each, reasoning=change(each.reasoning)) for each in spans]
+
+
+def _logprobs_of_entropies(spans: Any, chains: Any) -> Any:
+    return [
+        replace(each, logprobs=replace(each.logprobs, answer=each.logprobs.answer - np.float32(1))) for each in spans
+    ]
+
+
+def _entropy_by_batch(spans: Any, chains: Any) -> Any:
+    first = len(chains[0].reasoning_ids)
+    return [replace(each, answer=each.answer + np.float32(first)) for each in spans]
+
+
+def _first_of_all(spans: Any, chains: Any) -> Any:
+    return [replace(each, reasoning_ranks=each.reasoning_ranks + 9) for each in spans]
+
+
 def _objective(change: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda scores, *asked: replace(scores, objective=change(scores.objective))
 
@@ -219,7 +238,14 @@ def _drifting() -> Scorer:
 
     members: dict[str, Any] = {"attention": attention, "logprobs": logprobs}
     members["capabilities"] = frozenset({Capability.LOGPROBS, Capability.ATTENTION})
-    for name in ("score_deletions", "score_knockouts", "embedding_gradients", "objective_value", "generate"):
+    for name in (
+        "entropies",
+        "score_deletions",
+        "score_knockouts",
+        "embedding_gradients",
+        "objective_value",
+        "generate",
+    ):
         members[name] = getattr(Scorer, name)
     return with_attributes(**members)
 
@@ -260,6 +286,13 @@ WRONG: list[tuple[str, Scorer]] = [
     ("a hidden token does not matter", wrong("score_knockouts", _knows_hidden)),
     ("shape of attention", wrong("attention", lambda values, *asked, **options: values.mean(axis=1))),
     ("attention is a distribution", with_attributes(pattern=_anticausal)),
+    ("shapes of entropies", wrong("entropies", lambda spans, chains: spans[:1])),
+    ("shapes of entropies", wrong("entropies", _entropy(lambda entropy: entropy[:0]))),
+    ("one pass", wrong("entropies", _logprobs_of_entropies)),
+    ("any batch", wrong("entropies", _entropy_by_batch)),
+    ("entropies are 0 or more", wrong("entropies", _entropy(lambda entropy: -1 - entropy))),
+    ("entropy and surprisal", wrong("entropies", _entropy(lambda entropy: entropy * 0))),
+    ("rank and probability", wrong("entropies", _first_of_all)),
     ("attention is a distribution", with_attributes(pattern=_not_normalised)),
     ("order of layers", wrong("attention", _reversed_layers)),
     ("negative layers", wrong("attention", _no_negative_layers)),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer_inside import ScorerInside
@@ -24,6 +24,7 @@ class Capability(StrEnum):
     """What a scorer can be asked for; an estimator's ``requires`` is made of these."""
 
     LOGPROBS = "logprobs"
+    ENTROPY = "entropy"
     DELETIONS = "deletions"
     ATTENTION = "attention"
     GRADIENTS = "gradients"
@@ -45,6 +46,29 @@ class SpanLogprobs:
 
     reasoning: FloatArray
     answer: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEntropies:
+    """How open the choice of each token was, given all before it.
+
+    Attributes
+    ----------
+    logprobs
+        The log-probabilities of the tokens that stand there, as `Scorer.logprobs` gives them.
+    reasoning, answer
+        Entropy of the distribution that the token was predicted with, over the whole vocabulary, at temperature 1:
+        ``-sum(p log p)``, float32, nats, [token]. The first reasoning token is predicted from the last prompt token.
+    reasoning_ranks, answer_ranks
+        How many tokens of the vocabulary were more likely than the one that stands there, [token]; 0 for the most
+        likely one.
+    """
+
+    logprobs: SpanLogprobs
+    reasoning: FloatArray
+    answer: FloatArray
+    reasoning_ranks: IntArray
+    answer_ranks: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +94,7 @@ class Scorer(ScorerInside, ABC):
     """A causal language model; for the same ids, every backend gives the same numbers (float32: within 1e-4).
 
     `logprobs` is the least a scorer must give. Each further method belongs to one of its `capabilities`.
-    Those that look inside the model are in `tokimp.contracts.scorer_inside`. `tokimp.testing.check_scorer` checks all this.
+    Those that look inside the model are in `tokimp.contracts.scorer_inside`. `tokimp.testing.check_scorer` checks all.
 
     Attributes
     ----------
@@ -155,6 +179,10 @@ class Scorer(ScorerInside, ABC):
     @abstractmethod
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Return the log-probabilities of every chain's reasoning and answer tokens."""
+
+    def entropies(self, chains: Sequence[TokenizedChain]) -> list[SpanEntropies]:
+        """Return how open the choice of every reasoning and answer token was, in the pass that `logprobs` takes."""
+        raise UnsupportedError(f"{type(self).__name__} gives no entropies")
 
     def score_deletions(
         self,

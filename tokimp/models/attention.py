@@ -18,6 +18,7 @@ from tokimp.models.backend import Backend
 from tokimp.models.batching import out_of_memory, single_sequence
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.key_value_pool import new_cache
+from tokimp.models.inside_passes import show_attention
 from tokimp.models.value_norms import MovedValues
 
 
@@ -42,7 +43,7 @@ def read_attention(
         by_layer[layer] = (heads if reduce is None else reduce(heads)).float().cpu().numpy()
 
     with torch.no_grad(), single_sequence(len(chain)), reading.watching(chosen):
-        decoder.show_attention(decoder.tensor([chain.input_ids]), frozenset(chosen), visit, reading.cache)
+        show_attention(decoder, decoder.tensor([chain.input_ids]), frozenset(chosen), visit, reading.cache)
     reading.check_values()
     return np.stack([by_layer[layer] for layer in chosen])
 

@@ -13,7 +13,8 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import DeletionScores, Scorer, SpanEntropies, SpanLogprobs
+from tokimp.errors import UnsupportedError
 from tokimp.models.attention import layers_with_attention
 from tokimp.models.backend import Backend
 from tokimp.models.batching import PositionBudget
@@ -28,7 +29,7 @@ from tokimp.models.loading import load_model
 from tokimp.models.packs.choose import choose_reader
 from tokimp.models.packs.sharing_copy import sharing_copy
 from tokimp.models.side_by_side import run_side_by_side
-from tokimp.models.spans import read_spans
+from tokimp.models.spans import read_entropies, read_spans
 from tokimp.models.trial import trial_ids
 from tokimp.storage.digests import json_digest
 
@@ -252,6 +253,12 @@ class CausalLMScorer(CausalLMInside):
         until: int | None = None,
     ) -> FloatArray:
         """Return the log-probability of every token left after each of several deletions; see `Scorer`.
+    def entropies(self, chains: Sequence[TokenizedChain]) -> list[SpanEntropies]:
+        """Return how open the choice of every reasoning and answer token was; see `Scorer.entropies`."""
+        for chain in chains:
+            self._check_readable(chain)
+        return read_entropies(self.decoder, chains)
+
 
         Raises
         ------

@@ -23,7 +23,7 @@ from tokimp.models.loading import LoadedModel
 from tokimp.models.memory import total_memory
 from tokimp.models.packs.pack import Pack
 from tokimp.models.packs.packed_model import PackedModel
-from tokimp.models.token_logprobs import TokenQueries, gather_logprobs, token_logprobs
+from tokimp.models.token_logprobs import GatherLogits, TokenQueries, gather_logprobs, token_logprobs
 
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
 # positions of a batch, and numbers in a tensor of logits.
@@ -142,7 +142,13 @@ class Decoder:
                 "to a prefix, so deletions cannot share keys and values; use reuse_kv=False (exact, but slower)"
             )
 
-    def query(self, input_ids: torch.Tensor, queries: TokenQueries, cache: DynamicCache | None = None) -> torch.Tensor:
+    def query(
+        self,
+        input_ids: torch.Tensor,
+        queries: TokenQueries,
+        cache: DynamicCache | None = None,
+        gather: GatherLogits = gather_logprobs,
+    ) -> torch.Tensor:
         """Return the log-probabilities of chosen tokens.
 
         The ids pass through the model in as many pieces as keep its logits within their budget; each piece continues
@@ -156,19 +162,24 @@ class Decoder:
             What is asked for; positions count from the start of `input_ids`.
         cache
             Keys and values of what precedes; extended in place.
+        gather
+            What is read from the logits instead of log-probabilities.
 
         Returns
         -------
         torch.Tensor
-            Nats, float32, [query].
+            Nats, float32, [query]; or [query, ...] of what `gather` returns.
         """
         values = torch.empty(len(queries), dtype=torch.float32, device=input_ids.device)
         if not len(queries):
             return values
-        with self._whole(input_ids, cache):
+        with self.whole(input_ids, cache):
             for offset, end, logits in self._logits_from(input_ids, queries.first_position, cache):
                 chosen, part = queries.between(offset, end)
-                values[chosen.to(values.device)] = gather_logprobs(logits, part, first=offset).to(values.dtype)
+                gathered = gather(logits, part, first=offset).to(values.dtype)
+                if gathered.shape[1:] != values.shape[1:]:
+                    values = values.new_empty(len(queries), *gathered.shape[1:])
+                values[chosen.to(values.device)] = gathered
         return values
 
     def predict(self, input_ids: torch.Tensor, tokens: torch.Tensor, cache: DynamicCache | None) -> torch.Tensor:
@@ -189,35 +200,12 @@ class Decoder:
             Nats, float32, [row, last position, choice].
         """
         first = input_ids.shape[1] - tokens.shape[1]
-        with self._whole(input_ids, cache):
+        with self.whole(input_ids, cache):
             pieces = [
                 token_logprobs(logits, tokens[:, offset - first : end - first]).float()
                 for offset, end, logits in self._logits_from(input_ids, first, cache)
             ]
         return torch.cat(pieces, dim=1)
-
-    def predict_cut(self, input_ids: torch.Tensor, cut: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the log-probability of one token at each of the last positions, with some attention cut.
-
-        Parameters
-        ----------
-        input_ids
-            [row, position]
-        cut
-            True where a query may not attend to a key, [row, query, key].
-        tokens
-            The ids that come next, [row, last position].
-
-        Returns
-        -------
-        torch.Tensor
-            Nats, float32, [row, last position].
-        """
-        (rows, length), last = input_ids.shape, tokens.shape[1]
-        self.work.add(rows, length, past=0, scored=last)
-        with self._whole(input_ids, None):
-            logits = self.backend.forward_cut(self._counted(input_ids), cut, **self._all_queries(None, last))[:, -last:]
-        return token_logprobs(logits, tokens[..., None])[..., 0].float()
 
     def predict_embeddings(
         self, input_ids: torch.Tensor, substitute: Callable[[torch.Tensor], torch.Tensor], queries: TokenQueries
@@ -240,31 +228,9 @@ class Decoder:
         """
         first = queries.first_position
         last = input_ids.shape[1] - first
-        with self._whole(input_ids, None):
-            logits = self.backend.forward_embeddings(self._counted(input_ids), substitute, **self._inputs(None, last))
+        with self.whole(input_ids, None):
+            logits = self.backend.forward_embeddings(self.counted(input_ids), substitute, **self.inputs(None, last))
         return gather_logprobs(logits[:, -last:], queries, first=first)
-
-    def show_attention(
-        self,
-        input_ids: torch.Tensor,
-        layers: frozenset[int],
-        visit: Callable[[int, torch.Tensor], None],
-        cache: DynamicCache | None,
-    ) -> None:
-        """Read whole sequences and show the attention weights of some layers.
-
-        Parameters
-        ----------
-        input_ids
-            [row, position]
-        layers, visit
-            As for `tokimp.models.backend.Backend.forward_attention`.
-        cache
-            Takes the keys and values of every layer; a layer's are there when it is visited.
-        """
-        inputs = self._all_queries(cache, 1)
-        with self.rotary.sequences_of(input_ids.shape[1]):
-            self.backend.forward_attention(self._counted(input_ids), layers, visit, **inputs)
 
     def shares(self, longest: int) -> bool:
         """Return whether deletions share keys and values, where no sequence has more than `longest` tokens.
@@ -274,7 +240,7 @@ class Decoder:
         """
         return self.reuse_kv and self.rotary.side(longest) == 0
 
-    def _whole(self, input_ids: torch.Tensor, cache: DynamicCache | None) -> AbstractContextManager[None]:
+    def whole(self, input_ids: torch.Tensor, cache: DynamicCache | None) -> AbstractContextManager[None]:
         """Read with the rotary factors of the whole sequences, which go on for one token that predicts nothing.
 
         What continues a cache belongs to sequences on the lower side of the border; see `shares`.
@@ -358,17 +324,19 @@ class Decoder:
         past = 0 if cache is None else int(cache.get_seq_length())
         rows, length = input_ids.shape
         self.work.add(rows, length, past=past, scored=last)
-        ids, inputs = self._counted(input_ids), self._inputs(cache, last)
+        ids, inputs = self.counted(input_ids), self.inputs(cache, last)
         if self._plain is None or self.state.changed:
             return self.backend.forward(ids, **inputs)[:, -last:]
         logits: torch.Tensor = self._plain(ids, **inputs).logits
         return logits[:, -last:]
 
-    def _counted(self, input_ids: torch.Tensor) -> torch.Tensor:
+    def counted(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return ids that are about to pass through the model, and count them."""
         self.tokens_forwarded += input_ids.numel()
         return input_ids
 
-    def _inputs(self, cache: DynamicCache | None, last: int) -> dict[str, Any]:
+    def inputs(self, cache: DynamicCache | None, last: int) -> dict[str, Any]:
+        """Return keyword arguments for the model, with which it forms the logits of the last positions."""
         inputs: dict[str, Any] = {"use_cache": cache is not None}
         if cache is not None:
             inputs["past_key_values"] = cache
@@ -376,9 +344,9 @@ class Decoder:
             inputs["logits_to_keep"] = last
         return inputs
 
-    def _all_queries(self, cache: DynamicCache | None, last: int) -> dict[str, Any]:
-        """Return inputs with which every layer computes all its queries, whichever logits are asked for."""
-        inputs = self._inputs(cache, last)
+    def all_queries(self, cache: DynamicCache | None, last: int) -> dict[str, Any]:
+        """Return keyword arguments with which every layer computes all its queries, whichever logits are asked for."""
+        inputs = self.inputs(cache, last)
         if self.facts.skips_queries:
             inputs.pop("logits_to_keep", None)
         return inputs

@@ -19,6 +19,8 @@ from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.backend import Backend
 from tokimp.models.batching import out_of_memory, run_within_memory, split_list
+from tokimp.models.inside_passes import logits_with_cuts
+from tokimp.models.token_logprobs import token_logprobs
 from tokimp.models.trial import differ
 
 if TYPE_CHECKING:
@@ -140,7 +142,8 @@ def score_knockouts(
         tokens = decoder.tensor([ids[-scored:]] * len(knockouts))
         hidden_positions = [[n_prompt + position for position in hidden[knockout]] for knockout in knockouts]
         cut = pairs_to_cut(len(ids) - 1, hidden_positions)
-        return decoder.predict_cut(input_ids, cut.to(input_ids.device), tokens).cpu()
+        logits = logits_with_cuts(decoder, input_ids, cut.to(input_ids.device), scored)
+        return token_logprobs(logits, tokens[..., None])[..., 0].float().cpu()
 
     def run(knockouts: list[int]) -> None:
         logprobs = read(knockouts, answers[0], n_answer + (n_reasoning if reads_reasoning else 0))

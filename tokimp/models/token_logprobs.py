@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 
@@ -55,6 +56,14 @@ class TokenQueries:
         return torch.tensor(chosen, dtype=torch.long), part
 
 
+class GatherLogits(Protocol):
+    """Reads something of the logits at some queries, as `gather_logprobs` reads log-probabilities."""
+
+    def __call__(self, logits: torch.Tensor, queries: TokenQueries, *, first: int = 0) -> torch.Tensor:
+        """Return it, [query, ...]; `first` is the position that ``logits[:, 0]`` belongs to."""
+        ...
+
+
 def gather_logprobs(logits: torch.Tensor, queries: TokenQueries, *, first: int = 0) -> torch.Tensor:
     """Return log softmax of logits, in float32, at the queries.
 
@@ -72,12 +81,33 @@ def gather_logprobs(logits: torch.Tensor, queries: TokenQueries, *, first: int =
     torch.Tensor
         Nats, float32 (float64 of float64 logits), [query]; differentiable.
     """
+    return torch.cat([_log_softmax_at(part, token)[:, 0] for part, token in _queried(logits, queries, first)])
+
+
+def gather_predictions(logits: torch.Tensor, queries: TokenQueries, *, first: int = 0) -> torch.Tensor:
+    """Return log-probability, entropy and rank at the queries, [query, 3], float32.
+
+    Parameters are those of `gather_logprobs`, whose numbers stand in the first column. The second has the entropy of
+    the whole distribution, in nats. The third has the number of tokens that are more likely than the query's.
+    """
+    columns = []
+    for part, token in _queried(logits, queries, first):
+        # ``entr`` is 0 at 0, where p log p would be NaN.
+        entropy = torch.special.entr(part.softmax(dim=-1)).sum(dim=-1)
+        rank = (part > part.gather(-1, token)).sum(dim=-1)
+        columns.append(torch.stack([_log_softmax_at(part, token)[:, 0], entropy, rank.to(part.dtype)], dim=-1))
+    return torch.cat(columns)
+
+
+def _queried(logits: torch.Tensor, queries: TokenQueries, first: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the logits that queries read, [query, vocabulary], and their tokens, [query, 1], in slices."""
     device = logits.device
     rows = torch.tensor(queries.rows, dtype=torch.long, device=device)
     positions = torch.tensor(queries.positions, dtype=torch.long, device=device) - first
     tokens = torch.tensor(queries.tokens, dtype=torch.long, device=device)[:, None]
     pieces = zip(*(torch.split(column, _slice_rows(logits)) for column in (rows, positions, tokens)), strict=True)
-    return torch.cat([_log_softmax_at(_float(logits[row, at]), token)[:, 0] for row, at, token in pieces])
+    for row, at, token in pieces:
+        yield _float(logits[row, at]), token
 
 
 def token_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import UnsupportedError
 from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
+from tokimp.testing.scorer_entropy_rules import check_entropies
 from tokimp.testing.scorer_subject import Subject
 from tokimp.testing.scorer_text_rules import check_deletion_logprobs, check_deletions, check_generation, check_logprobs
 from tokimp.testing.toy_scorer import CharacterTokenizer, toy_chain
@@ -21,6 +22,7 @@ Rule = Callable[[Subject], None]
 _RULES: dict[Capability, Sequence[Rule]] = {
     Capability.LOGPROBS: (check_logprobs,),
     Capability.DELETIONS: (check_deletions, check_deletion_logprobs),
+    Capability.ENTROPY: (check_entropies,),
     Capability.KNOCKOUT: (check_knockouts,),
     Capability.ATTENTION: (check_attention,),
     Capability.GRADIENTS: (check_gradients,),
@@ -44,6 +46,7 @@ def check_scorer(
     - Log-probabilities have the right shapes and precision, are finite, and are the same in any batch and any order.
     - Deletions score what the shortened chains score when they are read from scratch.
     - Knocking out nothing changes nothing. After a knockout, the answer no longer depends on which token was hidden.
+    - Entropies are 0 or more, at least the surprisal of the likeliest token, and come with the same log-probabilities.
     - Attention weights are distributions over what a token may see. Layers come in the order asked for.
     - Gradients agree with finite differences, and the objective of the model's own embeddings is that of its
       log-probabilities.
@@ -144,3 +147,4 @@ def _check_missing(subject: Subject) -> None:
                 continue
             message = f"{name} answers without Capability.{capability.name}; claim it, or raise UnsupportedError"
             subject.expect(False, "capabilities", message)
+        Capability.ENTROPY: {"entropies": lambda: scorer.entropies([chain])},

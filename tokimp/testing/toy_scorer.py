@@ -13,7 +13,7 @@ from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective, Span
 from tokimp.contracts.registry import load_unit
-from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanEntropies, SpanLogprobs
 from tokimp.contracts.scorer_inside import AttentionWeights
 from tokimp.contracts.unit_splitter import divide
 
@@ -78,6 +78,8 @@ class AdditiveScorer(Scorer):
     - log P(answer | kept reasoning) = `answer_base` + the sum of the kept tokens' `contributions`, spread evenly over
       the answer's tokens. It may exceed 0, so it is no real probability, and need not be.
     - log P(reasoning token) = `reasoning_logprob`, whatever precedes it. So is that of a wrong answer's token.
+    - The entropy that a token is predicted with is its surprisal plus the size of the contribution of the token before
+      it. No token is more likely than the one that stands there.
     - A token's embedding is ``(contribution, 1)``. The answer's log-likelihood is linear in it, with the gradient
       ``(1, 0)``, so gradient x input and integrated gradients from zero both give exactly the contribution. Override
       `answer_loglik` for the deletions, values and gradients of another function.
@@ -180,6 +182,18 @@ class AdditiveScorer(Scorer):
                 )
             )
         return spans
+
+    def entropies(self, chains: Sequence[TokenizedChain]) -> list[SpanEntropies]:
+        """Return the entropy of every reasoning and answer token: its surprisal and the size of what precedes it."""
+        entropies = []
+        for chain, spans in zip(chains, self.logprobs(chains), strict=True):
+            first, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+            before = self.contribution(chain.input_ids).abs().numpy().astype(np.float32)[first - 1 : -1]
+            surprisal = np.maximum(0, -np.concatenate([spans.reasoning, spans.answer]))
+            reasoning, answer = np.split(surprisal + before, [stop - first])
+            ranks = [np.zeros(len(ids), dtype=np.int64) for ids in (chain.reasoning_ids, chain.answer_ids)]
+            entropies.append(SpanEntropies(spans, reasoning, answer, *ranks))
+        return entropies
 
     def score_deletions(
         self,
