@@ -81,13 +81,28 @@ def test_the_same_command_again_computes_nothing(tokimp: Run, chains_file: Path,
     assert first.identical(second)
 
 
+def test_a_run_grows(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """The same command with one more method and more chains computes only what is new, and says what it drops."""
+    command = ["compare", chains_file, "--out", "run", "--estimator", "leave_one_out"]
+    assert tokimp(*command, "--limit", "2").status == 0
+    first = ti.load(tmp_path / "run" / "results.nc")
+    done = tokimp(*command, "--estimator", "position")
+    assert done.status == 0, done.err
+    assert "dropped from the earlier results.nc: /analysis/agreement" in done.err
+    grown = ti.load(tmp_path / "run" / "results.nc")
+    assert grown["estimator"].to_numpy().tolist() == ["leave_one_out", "position"]
+    assert (grown.sizes["chain"], grown.attrs["created"]) == (3, first.attrs["created"])
+    # The very seconds of yesterday: the cells were not computed again.
+    assert grown["seconds"].to_numpy()[0, :2].tolist() == first["seconds"].to_numpy()[0].tolist()
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         (["--unit", "word"], "unit"),
         (["--objective", "answer"], "objective"),
         (["--limit", "2"], "chain"),
-        (["--estimator", "position"], "estimator"),
+        (["--seed", "1"], "seed"),
     ],
 )
 def test_a_changed_option_is_refused_by_name(tokimp: Run, chains_file: Path, changed: list[str], named: str) -> None:
@@ -107,7 +122,7 @@ def test_a_run_killed_at_any_moment_is_continued_to_the_same_bytes(chains_file: 
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     killed = subprocess.Popen([*program, "--out", str(broken), *methods], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(broken.glob("cells/*.npz")) and killed.poll() is None and time.monotonic() < deadline:
+    while not list(broken.glob("cells/*.records")) and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.storage.lost_records import lose_last_record
 from tokimp.cli.finished_run import result_file
 from tokimp.errors import SchemaError
 
@@ -19,7 +20,7 @@ def unfinished(tokimp: Run, chains_file: Path, tmp_path: Path) -> Path:
     assert tokimp("compare", chains_file, *COMPARE).status == 0
     folder = tmp_path / "run"
     (folder / "results.nc").unlink()
-    (folder / "cells" / "000002-001.npz").unlink()
+    lose_last_record(folder / "cells")
     return folder
 
 

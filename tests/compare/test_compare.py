@@ -19,6 +19,7 @@ import xarray as xr
 from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.compare.compare import compare
+from tokimp.compare.journal import finished_cells
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability, SpanLogprobs
@@ -31,6 +32,7 @@ from tokimp.errors import (
     TokimpError,
     UnsupportedError,
 )
+from tokimp.storage.record_log import RecordLog
 from tokimp.testing import AdditiveScorer
 
 SCRIPT = Path(__file__).parent / "killed_run.py"
@@ -115,13 +117,14 @@ def test_labelled_characters_become_categories_of_tokens() -> None:
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, fate: str) -> None:
     """A run killed in an estimate or while writing, continued, gives the bytes of an unbroken one."""
     assert run_script(tmp_path / "out", fate) == -signal.SIGKILL
-    stored = {path.name for path in (tmp_path / "out" / "cells").glob("*.npz")}
+    # Killed before anything was stored, a folder need not hold a run yet.
+    stored, _ = finished_cells(tmp_path / "out") or (0, 9)
     estimators = [script.Drawn(), script.Calls(), script.InSequence()]
     seen: list[Progress] = []
     continued = compare(
         script.CHAINS, script.ByteScorer(), estimators, out=tmp_path / "out", seed=3, progress=seen.append
     )
-    assert sum(progress.kept for progress in seen) == sum("baseline" not in name for name in stored)
+    assert sum(progress.kept for progress in seen) == stored
     unbroken = compare(script.CHAINS, script.ByteScorer(), estimators, out=tmp_path / "unbroken", seed=3)
     assert same_bytes(continued, unbroken)
     assert not list(tmp_path.glob("out/**/*.partial"))
@@ -141,11 +144,11 @@ def test_a_run_in_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_every_finished_cell_is_on_disk_before_the_next_starts(tmp_path: Path) -> None:
-    """When an estimate starts, everything that precedes it has its file."""
+    """When an estimate starts, everything that precedes it has its record."""
     counts: list[int] = []
 
     def count(_: TokenizedChain) -> None:
-        counts.append(len(list((tmp_path / "cells").glob("*.npz"))))
+        counts.append(len(RecordLog(tmp_path / "cells", writes=False)))
 
     compare(script.CHAINS, script.ByteScorer(), [script.Drawn(), script.Calls(count)], out=tmp_path)
     assert counts == [2, 5, 8]

@@ -1,4 +1,4 @@
-"""The journal: torn files are computed again, foreign ones not believed, and no two processes share a folder."""
+"""The journal: what is stored comes back wherever it stands, and no two processes share a folder."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tokimp.compare.cell import Cell, UnprunedLogprobs
-from tokimp.compare.journal import Journal
+from tokimp.compare.journal import Journal, finished_cells
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.errors import ResumeError
 
-IDENTITY: dict[str, Any] = {"seed": 0, "model": {"id": "m"}, "chains": [{"id": "é", "text": "0"}]}
+IDENTITY: dict[str, Any] = {
+    "seed": 0,
+    "model": {"id": "m"},
+    "estimators": [{"label": "a"}, {"label": "b", "parameters": {"p": float("nan")}}, {"label": "c"}],
+    "chains": [{"id": "é", "text": "0"}, {"id": "2", "text": "1"}],
+}
+EMPTY: dict[str, Any] = {"chains": [], "estimators": []}
+UNPRUNED = UnprunedLogprobs(SpanLogprobs(np.array([-1.5], np.float32), np.array([-0.1], np.float32)), 0.5, 7)
 CELL = Cell(
     Importance(
         np.array([1.0, 0.1 + 0.2, -0.0]),
@@ -50,13 +55,12 @@ def same_cell(a: Cell | None, b: Cell) -> bool:
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     """Scores, order, trajectory, diagnostics, cost and log-probabilities come back to the bit, in another journal."""
-    unpruned = UnprunedLogprobs(SpanLogprobs(np.array([-1.5], np.float32), np.array([-0.1], np.float32)), 0.5, 7)
     bare = Cell(Importance(np.array([3.0])), 0.0, 0)
     with Journal(tmp_path, IDENTITY) as journal:
         created = journal.created
         journal.store_cell(0, 1, CELL)
         journal.store_cell(0, 2, bare)
-        journal.store_unpruned(0, unpruned)
+        journal.store_unpruned(0, UNPRUNED)
     with Journal(tmp_path, IDENTITY) as journal:
         assert journal.created == created
         assert same_cell(journal.cell(0, 1), CELL)
@@ -66,83 +70,189 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         assert read_back.importance.trajectory is None
         again = journal.unpruned(0)
         assert again is not None
-        assert again.logprobs.reasoning.tobytes() == unpruned.logprobs.reasoning.tobytes()
+        assert again.logprobs.reasoning.tobytes() == UNPRUNED.logprobs.reasoning.tobytes()
         assert again.logprobs.answer.dtype == np.float32
         assert (again.seconds, again.tokens_forwarded) == (0.5, 7)
         assert journal.cell(1, 1) is None
         assert journal.unpruned(1) is None
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with one finished cell."""
-    folder = tmp_path_factory.mktemp("run")
-    with Journal(folder, IDENTITY) as journal:
-        journal.store_cell(0, 0, CELL)
-    return folder
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_a_damaged_cell_is_absent_or_unharmed(folder: Path, data: st.DataObject) -> None:
-    """A cell cut short, or with any one byte changed, is computed again unless its numbers are the same."""
-    path = folder / "cells" / "000000-000.npz"
-    whole = path.read_bytes()
-    at = data.draw(st.integers(0, len(whole) - 1))
-    if data.draw(st.booleans()):
-        damaged = whole[:at]
-    else:
-        flipped = whole[at] ^ data.draw(st.integers(1, 255))
-        damaged = whole[:at] + bytes([flipped]) + whole[at + 1 :]
-    try:
-        path.write_bytes(damaged)
-        with Journal(folder, IDENTITY) as journal:
-            stored = journal.cell(0, 0)
-            assert stored is None or same_cell(stored, CELL)
-            journal.store_cell(0, 0, CELL)
-            assert same_cell(journal.cell(0, 0), CELL)
-    finally:
-        path.write_bytes(whole)
-
-
-def test_a_cell_that_needs_unpickling_is_not_read(tmp_path: Path) -> None:
-    """An archive with pickled objects in it is treated as damaged."""
-    with Journal(tmp_path, IDENTITY) as journal:
-        np.savez(tmp_path / "cells" / "000000-000.npz", scores=np.array([{}], dtype=object), allow_pickle=True)
-        assert journal.cell(0, 0) is None
-
-
-def test_cells_of_other_runs_and_places_are_not_believed(tmp_path: Path) -> None:
-    """A cell copied from another run, or renamed within one, is computed again."""
+def test_cells_of_another_run_are_not_believed(tmp_path: Path) -> None:
+    """A file of records copied from the run of another seed is passed over."""
     with Journal(tmp_path / "other", {**IDENTITY, "seed": 1}) as other:
         other.store_cell(0, 0, CELL)
+    with Journal(tmp_path / "mine", IDENTITY):
+        pass
+    shutil.copy(tmp_path / "other/cells/0.records", tmp_path / "mine/cells/1.records")
     with Journal(tmp_path / "mine", IDENTITY) as journal:
-        shutil.copy(tmp_path / "other/cells/000000-000.npz", tmp_path / "mine/cells/000000-000.npz")
         assert journal.cell(0, 0) is None
-        journal.store_cell(0, 1, CELL)
-        shutil.copy(tmp_path / "mine/cells/000000-001.npz", tmp_path / "mine/cells/000000-002.npz")
-        assert journal.cell(0, 2) is None
-        assert same_cell(journal.cell(0, 1), CELL)
+
+
+def test_a_run_that_grows_keeps_its_cells(tmp_path: Path) -> None:
+    """With more chains and estimators, in any order, each cell is found where it stands now; then less is refused."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        created = journal.created
+        journal.store_cell(1, 0, CELL)
+        journal.store_wrong_answer(1, "#### 9")
+    grown = {
+        **IDENTITY,
+        "estimators": [{"label": "new"}, *reversed(IDENTITY["estimators"])],
+        "chains": [{"id": "new", "text": "2"}, *reversed(IDENTITY["chains"])],
+    }
+    with Journal(tmp_path, grown) as journal:
+        assert journal.created == created
+        assert same_cell(journal.cell(1, 3), CELL)
+        assert journal.wrong_answer(1) == "#### 9"
+        assert [journal.cell(chain, 3) for chain in (0, 2)] == [None, None]
+    with pytest.raises(ResumeError, match="number of chains: before 3, now 2"), Journal(tmp_path, IDENTITY):
+        pass
+    assert finished_cells(tmp_path) == (1, 12)
+
+
+def test_only_lists_of_chains_and_estimators_grow(tmp_path: Path) -> None:
+    """Another chain in the place of one, or a difference beside what was added, is refused and named."""
+    with Journal(tmp_path, IDENTITY):
+        pass
+    more = [*IDENTITY["chains"], {"id": "3", "text": "2"}]
+    with (
+        pytest.raises(ResumeError, match=r"run \(seed: before 0, now 1\)"),
+        Journal(tmp_path, {**IDENTITY, "chains": more, "seed": 1}),
+    ):
+        pass
+    changed = [{"id": "é", "text": "9"}, *more[1:]]
+    with (
+        pytest.raises(ResumeError, match=r'before 2, now 3; chains\[0\].text: before "0", now "9"'),
+        Journal(tmp_path, {**IDENTITY, "chains": changed}),
+    ):
+        pass
+
+
+def test_a_group_that_gained_a_chain_is_computed_again(tmp_path: Path) -> None:
+    """Of five chains in groups of two, the last one is alone; beside a sixth it is asked about again, and only it."""
+    chains = [{"id": str(number)} for number in range(6)]
+    run = {**IDENTITY, "chains_at_once": 2}
+    with Journal(tmp_path, {**run, "chains": chains[:5]}) as journal:
+        for chain in range(5):
+            journal.store_cell(chain, 0, CELL)
+            journal.store_unpruned(chain, UNPRUNED)
+    with Journal(tmp_path, {**run, "chains": chains}) as journal:
+        assert [journal.cell(chain, 0) is None for chain in range(6)] == [False] * 4 + [True] * 2
+        # The whole chain is always asked about alone.
+        assert [journal.unpruned(chain) is None for chain in range(6)] == [False] * 5 + [True]
+
+
+def test_the_path_of_a_model_may_change(tmp_path: Path) -> None:
+    """The same fingerprint is the same model, and its cells are kept."""
+    with Journal(tmp_path, {**IDENTITY, "model": {"model_id": "here", "fingerprint": "f"}}) as journal:
+        journal.store_cell(0, 0, CELL)
+    with Journal(tmp_path, {**IDENTITY, "model": {"model_id": "there", "fingerprint": "f"}}) as journal:
+        assert same_cell(journal.cell(0, 0), CELL)
+
+
+def test_a_cell_that_failed_is_remembered(tmp_path: Path) -> None:
+    """What was recorded of a failure comes back, and is no cell."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        journal.store_failure(0, 0, {"type": "ValueError", "message": "no\nuse"})
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.failure(0, 0) == {"type": "ValueError", "message": "no\nuse"}
+        assert (journal.failure(0, 1), journal.cell(0, 0)) == (None, None)
+    assert finished_cells(tmp_path) == (0, 6)
+
+
+def earlier_file(folder: Path, place: str, digest: str, **changed: Any) -> Path:
+    """Write a cell as 0.1.0 did: a file of its own, named by the indices of chain and estimator."""
+    arrays = {
+        "scores": CELL.importance.scores,
+        "names": np.array(["gap"]),
+        "values": np.array([0.5]),
+        "seconds": np.array(0.25),
+        "tokens_forwarded": np.array(123),
+        "run": np.array(digest),
+        "name": np.array(place),
+        **changed,
+    }
+    path = folder / "cells" / f"{place}.npz"
+    np.savez(path, **{key: array for key, array in arrays.items() if array is not None})
+    return path
+
+
+def test_cells_of_earlier_versions_are_taken_over(tmp_path: Path) -> None:
+    """Files of one cell each become records, also where the run grows at once; their folder can be opened again."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        run = journal.run
+    earlier_file(tmp_path, "000001-002", run)
+    np.savez(tmp_path / "cells" / "000000-wrong-answer.npz", text=np.array("9"), run=run, name="000000-wrong-answer")
+    assert finished_cells(tmp_path) == (1, 6)
+    grown = {**IDENTITY, "chains": [{"id": "new"}, *IDENTITY["chains"]]}
+    for _ in range(2):
+        with Journal(tmp_path, grown) as journal:
+            cell = journal.cell(2, 2)
+            assert cell is not None
+            assert cell.importance.scores.tobytes() == CELL.importance.scores.tobytes()
+            assert (cell.importance.diagnostics, cell.seconds, cell.tokens_forwarded) == ({"gap": 0.5}, 0.25, 123)
+            assert journal.wrong_answer(1) == "9"
+        assert not list(tmp_path.glob("cells/*.npz"))
+    assert finished_cells(tmp_path) == (1, 9)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"run": np.array("other")},
+        {"name": np.array("000000-001")},
+        {"run": None},
+        {"scores": np.zeros((2, 2))},
+        {"scores": None},
+        {"seconds": np.zeros((2, 2))},
+        {"names": None},
+        {"values": np.zeros((2, 2))},
+        {"values": np.zeros(2)},
+        {"joint": np.zeros(3)},
+        {"scores": np.array([{}], dtype=object)},
+    ],
+)
+def test_earlier_cells_that_are_damaged_or_foreign_are_computed_again(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """A file of another run or place, or whose arrays are missing, of another shape or pickled, counts as missing."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        run = journal.run
+    earlier_file(tmp_path, "000000-000", run, **changed)
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.cell(0, 0) is None
+
+
+def test_an_earlier_cell_cut_short_is_computed_again(tmp_path: Path) -> None:
+    """Half of a file is no cell."""
+    with Journal(tmp_path, IDENTITY) as journal:
+        run = journal.run
+    path = earlier_file(tmp_path, "000000-000", run)
+    path.write_bytes(path.read_bytes()[:300])
+    with Journal(tmp_path, IDENTITY) as journal:
+        assert journal.cell(0, 0) is None
 
 
 def test_differences_are_named_with_before_and_now(tmp_path: Path) -> None:
     """Every difference between two runs is named with the field, its value before and its value now."""
     with Journal(tmp_path, IDENTITY):
         pass
-    changed = {"seed": 1, "model": {"id": "m", "dtype": "bfloat16"}, "chains": [{"id": "é", "text": "1" * 100}, {}]}
+    changed = {
+        **IDENTITY,
+        "seed": 1,
+        "model": {"id": "m", "dtype": "bfloat16"},
+        "chains": [{"id": "é", "text": "1" * 100}],
+    }
     with pytest.raises(ResumeError) as caught, Journal(tmp_path, changed):
         pass
     message = str(caught.value)
     assert "seed: before 0, now 1" in message
     assert 'model.dtype: before nothing, now "bfloat16"' in message
-    assert "number of chains: before 1, now 2" in message
+    assert "number of chains: before 2, now 1" in message
     assert 'chains[0].text: before "0", now "111' in message
     assert "use another folder" in message
 
 
 def test_not_a_number_is_no_difference(tmp_path: Path) -> None:
     """A parameter that is not a number is the same as itself."""
-    identity = {"parameter": float("nan"), "pair": (1, 2)}
+    identity = {**EMPTY, "parameter": float("nan"), "pair": (1, 2)}
     for _ in range(2):
         with Journal(tmp_path, identity):
             pass
@@ -175,7 +285,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from tokimp.compare.journal import Journal
-with Journal(Path(sys.argv[1]), {}):
+with Journal(Path(sys.argv[1]), {"chains": [], "estimators": []}):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -187,12 +297,15 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         try:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(ResumeError, match="another process is at work in this folder"), Journal(tmp_path, {}):
+            with (
+                pytest.raises(ResumeError, match="another process is at work in this folder"),
+                Journal(tmp_path, EMPTY),
+            ):
                 pass
         finally:
             holder.kill()
             holder.wait()
-    with Journal(tmp_path, {}):
+    with Journal(tmp_path, EMPTY):
         pass
 
 
@@ -200,7 +313,7 @@ def test_a_refused_folder_is_let_go(tmp_path: Path) -> None:
     """After a refusal the folder can be opened for what it holds."""
     with Journal(tmp_path, IDENTITY):
         pass
-    with pytest.raises(ResumeError), Journal(tmp_path, {}):
+    with pytest.raises(ResumeError), Journal(tmp_path, EMPTY):
         pass
     with Journal(tmp_path, IDENTITY), pytest.raises(ResumeError, match="at work"), Journal(tmp_path, IDENTITY):
         pass
@@ -222,16 +335,3 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
         pass
     assert not list((tmp_path / "cells").iterdir())
     assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"cells", "run.json", "results.nc"}
-
-
-@pytest.mark.parametrize("key", ["scores", "seconds", "names", "values", "answer", "run", "name"])
-def test_a_cell_that_lacks_an_array_is_computed_again(tmp_path: Path, key: str) -> None:
-    """A cell whose archive is whole, and lacks something or holds it in another shape, counts as missing."""
-    with Journal(tmp_path, IDENTITY) as journal:
-        path = tmp_path / "cells" / "000000-000.npz"
-        for replacement in ({}, {key: np.zeros((2, 2))}):
-            journal.store_cell(0, 0, CELL)
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files if name != key}
-            np.savez(path, **{**arrays, **replacement})
-            assert journal.cell(0, 0) is None

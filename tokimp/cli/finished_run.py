@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from tokimp.compare.journal import finished_cells
 from tokimp.errors import SchemaError
 from tokimp.results.io import SUFFIXES
-from tokimp.storage.json_file import read_json
-
-# A cell: one estimator on one chain. Beside the cells lie the log-probabilities of the unpruned chains ("-baseline").
-_CELL = re.compile(r"\d{6}-\d{3,}\.npz")
 
 
 def result_file(run: Path) -> Path:
@@ -36,14 +32,10 @@ def result_file(run: Path) -> Path:
 
 def _unfinished(run: Path) -> str:
     """Return how far the run in a folder has come; empty if the folder holds no cells of a run."""
-    cells = run / "cells"
-    try:
-        identity = read_json(run / "run.json")["run"]
-        wanted = len(identity["chains"]) * len(identity["estimators"])
-        done = sum(_CELL.fullmatch(path.name) is not None for path in cells.iterdir())
-    except (OSError, ValueError, KeyError, TypeError):
-        # Not the folder of a comparison, or a damaged one: nobody knows how many cells it was to have.
+    counts = finished_cells(run)
+    if counts is None:
         return ""
+    done, wanted = counts
     if done >= wanted:
         return (
             f"{run} has all {wanted} cells of its run and no result; repeat its command to write it (tokimp prune "

@@ -1,52 +1,40 @@
 """The finished cells of a run, on disk: the run can be killed at any moment and continued by the same call.
 
-``folder/run.json`` records which run it is. ``folder/cells/`` holds one ``.npz`` file for each finished cell, and one
-for the log-probabilities of each chain. File names are made of indices, never of ids, which may hold any character.
+``folder/run.json`` records which run it is. ``folder/cells/`` holds the records of finished cells, of the
+log-probabilities of the unpruned chains and of drawn wrong answers (`tokimp.storage.record_log`). Their keys say what
+they are (`tokimp.compare.cell_keys`), so a run that gains chains or estimators goes on in its folder.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from tokimp.compare import cell_records
 from tokimp.compare.cell import Cell, UnprunedLogprobs
-from tokimp.contracts.estimator import Importance, Trajectory
-from tokimp.contracts.scorer import SpanLogprobs
-from tokimp.errors import TokimpError
-from tokimp.storage.atomic import replacing
+from tokimp.compare.cell_keys import GROWING, CellKeys
+from tokimp.compare.earlier_cells import earlier_cells, earlier_files
+from tokimp.storage.json_file import read_json
+from tokimp.storage.record_log import RecordLog
 from tokimp.storage.run_folder import RunFolder
 
-Arrays = Mapping[str, npt.NDArray[Any]]
-Stored = TypeVar("Stored")
-
-# The errors that numpy and zipfile raise on files that are cut short, overwritten or of another kind.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+CELLS = "cells"
 
 
 class Journal(RunFolder):
     """The finished cells of one run; a context manager that holds the folder's lock.
+
+    A run may gain chains and estimators: all that the folder's run had must still be there, in any order. What is
+    stored of them is kept.
 
     Parameters
     ----------
     folder
         The folder of the run; made on entering if it is missing.
     identity
-        Everything that changes the result, as JSON can hold it.
+        Everything that changes the result, as JSON can hold it: among others the lists ``chains`` and ``estimators``,
+        and ``chains_at_once`` if it is not 1.
 
     Raises
     ------
@@ -55,11 +43,18 @@ class Journal(RunFolder):
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        super().__init__(folder, identity, work="cells")
-        self._cells = folder / "cells"
+        super().__init__(folder, identity, work=CELLS, growing=GROWING)
+        self._keys = CellKeys(identity)
+        self._records = RecordLog(folder / CELLS, writes=False)
 
     def _make_folders(self) -> None:
-        self._cells.mkdir(parents=True, exist_ok=True)
+        (self.folder / CELLS).mkdir(parents=True, exist_ok=True)
+
+    def _start_or_continue(self) -> None:
+        super()._start_or_continue()
+        self._records = RecordLog(self.folder / CELLS)
+        self._take_over_earlier_files()
+        self._record_growth()
 
     def cell(self, chain: int, estimator: int) -> Cell | None:
         """Return the stored cell, or None if it is missing or damaged.
@@ -69,7 +64,7 @@ class Journal(RunFolder):
         chain, estimator
             The indices of the chain and of the estimator within the run.
         """
-        return _built(_cell, self._read(_cell_name(chain, estimator)))
+        return cell_records.cell(self._records.get(self._keys.cell(chain, estimator)))
 
     def store_cell(self, chain: int, estimator: int, cell: Cell) -> None:
         """Store a cell; once this returns, it survives a kill.
@@ -81,103 +76,56 @@ class Journal(RunFolder):
         cell
             What was computed.
         """
-        importance = cell.importance
-        arrays: dict[str, npt.NDArray[Any]] = {"scores": importance.scores, **_cost(cell)}
-        if importance.order is not None:
-            arrays["order"] = importance.order
-        if importance.trajectory is not None:
-            arrays["joint"] = importance.trajectory.joint
-            arrays["answer"] = importance.trajectory.answer
-            arrays["reasoning"] = importance.trajectory.reasoning
-        arrays["names"] = np.array(list(importance.diagnostics), dtype=np.str_)
-        arrays["values"] = np.array(list(importance.diagnostics.values()), dtype=np.float64)
-        self._write(_cell_name(chain, estimator), arrays)
+        self._records.append([(self._keys.cell(chain, estimator), cell_records.cell_bytes(cell))])
+
+    def failure(self, chain: int, estimator: int) -> dict[str, Any] | None:
+        """Return what was recorded of a cell that failed, or None if nothing was."""
+        return cell_records.failure(self._records.get(self._keys.failure(chain, estimator)))
+
+    def store_failure(self, chain: int, estimator: int, failure: Mapping[str, Any]) -> None:
+        """Record that a cell failed, as JSON can hold it; a cell stored later counts all the same."""
+        self._records.append([(self._keys.failure(chain, estimator), cell_records.failure_bytes(failure))])
 
     def unpruned(self, chain: int) -> UnprunedLogprobs | None:
         """Return the stored log-probabilities of the chain with this index, or None if they are missing or damaged."""
-        return _built(_unpruned, self._read(_unpruned_name(chain)))
+        return cell_records.unpruned(self._records.get(self._keys.unpruned(chain)))
 
     def store_unpruned(self, chain: int, unpruned: UnprunedLogprobs) -> None:
         """Store the log-probabilities of the chain with this index; once this returns, they survive a kill."""
-        logprobs = unpruned.logprobs
-        self._write(
-            _unpruned_name(chain),
-            {"reasoning": logprobs.reasoning, "answer": logprobs.answer, **_cost(unpruned)},
-        )
+        self._records.append([(self._keys.unpruned(chain), cell_records.unpruned_bytes(unpruned))])
 
     def wrong_answer(self, chain: int) -> str | None:
         """Return the wrong answer drawn for the chain with this index, or None if it is missing or damaged."""
-        arrays = self._read(_wrong_answer_name(chain))
-        return None if arrays is None else str(arrays["text"].item())
+        return cell_records.text(self._records.get(self._keys.wrong_answer(chain)))
 
     def store_wrong_answer(self, chain: int, text: str) -> None:
         """Store the wrong answer drawn for the chain with this index; once this returns, it survives a kill."""
-        self._write(_wrong_answer_name(chain), {"text": np.array(text)})
+        self._records.append([(self._keys.wrong_answer(chain), cell_records.text_bytes(text))])
 
-    def _read(self, name: str) -> Arrays | None:
-        try:
-            # Reading an entry of the archive to its end checks its checksum.
-            with np.load(self._cells / f"{name}.npz", allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in archive.files}
-        except _UNREADABLE:
-            return None
-        # A file copied from another run, or from another place in this one, is no better than a damaged one.
-        belongs_here = [arrays.get(key, np.array("")).tolist() for key in ("run", "name")] == [self.run, name]
-        return arrays if belongs_here else None
-
-    def _write(self, name: str, arrays: Arrays) -> None:
-        with replacing(self._cells / f"{name}.npz") as partial, partial.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, run=np.array(self.run), name=np.array(name), **arrays)
+    def _take_over_earlier_files(self) -> None:
+        """Move the cells of a tokimp that kept one file for each into the records."""
+        files = earlier_files(self.folder / CELLS)
+        # Their names are indices in the lists of the run that the folder recorded.
+        records = earlier_cells(files, self.run, CellKeys(self._earlier))
+        # Before the kill that may have interrupted this, some were taken over already.
+        missing = [(key, content) for key, content in records if key not in self._records]
+        if missing:
+            self._records.append(missing)
+        for path in files:
+            path.unlink()
 
 
-def _built(build: Callable[[Arrays], Stored], arrays: Arrays | None) -> Stored | None:
-    """Return what arrays hold; ``None`` if there are none, or they are not all there or not of their kind."""
-    if arrays is None:
-        return None
+def finished_cells(folder: Path) -> tuple[int, int] | None:
+    """Return how many cells of the run in a folder are finished, and how many it has; ``None`` if it holds no run.
+
+    The folder is only read, so another process may be at work in it.
+    """
     try:
-        return build(arrays)
-    # A contract's own errors too: a trajectory whose lengths differ, say.
-    except (KeyError, ValueError, TypeError, IndexError, TokimpError):
+        identity = read_json(folder / "run.json")["run"]
+        keys = CellKeys(identity).cells
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Not the folder of a comparison, or a damaged one: nobody knows how many cells it was to have.
         return None
-
-
-def _cell(arrays: Arrays) -> Cell:
-    trajectory = None
-    if "joint" in arrays:
-        joint, answer, reasoning = _vectors(arrays, "joint", "answer", "reasoning")
-        trajectory = Trajectory(joint, answer, reasoning)
-    names, values = _vectors(arrays, "names", "values")
-    (scores, *order) = _vectors(arrays, "scores", *(["order"] if "order" in arrays else []))
-    diagnostics = dict(zip(names.tolist(), values.tolist(), strict=True))
-    importance = Importance(scores, order[0] if order else None, trajectory, diagnostics)
-    return Cell(importance, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
-
-
-def _unpruned(arrays: Arrays) -> UnprunedLogprobs:
-    logprobs = SpanLogprobs(*(_vectors(arrays, name)[0] for name in ("reasoning", "answer")))
-    return UnprunedLogprobs(logprobs, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
-
-
-def _vectors(arrays: Arrays, *names: str) -> list[npt.NDArray[Any]]:
-    """Return the arrays of these names; raise `ValueError` unless all are vectors of one length."""
-    vectors = [arrays[name] for name in names]
-    if any(vector.ndim != 1 or len(vector) != len(vectors[0]) for vector in vectors):
-        raise ValueError(f"{', '.join(names)} are not vectors of one length")
-    return vectors
-
-
-def _cell_name(chain: int, estimator: int) -> str:
-    return f"{chain:06d}-{estimator:03d}"
-
-
-def _unpruned_name(chain: int) -> str:
-    # The unpruned chain was once called the baseline. The word stays in file names: existing run folders hold them.
-    return f"{chain:06d}-baseline"
-
-
-def _wrong_answer_name(chain: int) -> str:
-    return f"{chain:06d}-wrong-answer"
-
-
-def _cost(measured: Cell | UnprunedLogprobs) -> dict[str, npt.NDArray[Any]]:
-    return {"seconds": np.array(measured.seconds), "tokens_forwarded": np.array(measured.tokens_forwarded)}
+    records = RecordLog(folder / CELLS, writes=False)
+    files = [path for path in earlier_files(folder / CELLS) if path.stem[-3:].isdigit()]
+    return sum(key in records for key in keys) + len(files), len(keys)

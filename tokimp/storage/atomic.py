@@ -61,7 +61,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 _remove(aside)
             else:
                 partial.replace(path)
-            _flush_entries(path.parent)
+            flush_entries(path.parent)
     finally:
         _remove(partial)
         _under_way.difference_update({partial.name, aside.name})
@@ -160,7 +160,8 @@ def flush(descriptor: int) -> None:
             raise
 
 
-def _flush_entries(folder: Path) -> None:
+def flush_entries(folder: Path) -> None:
+    """Flush the names of the files in a folder to disk, where the system can do that."""
     # A rename is durable once its folder is flushed. Systems that cannot open a folder take care of that themselves.
     if hasattr(os, "O_DIRECTORY"):
         try:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokimp.storage.atomic import flush, replacing
+from tokimp.storage.appending import append
+from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
-from tokimp.storage.write_errors import naming_what_is_written
 
 NAME = "batches.jsonl"
 
@@ -66,17 +66,7 @@ class BatchLog:
             self.batches[number] = numbered
             self._write_anew()
             return
-        length = self._path.stat().st_size if self._path.exists() else 0
-        try:
-            with naming_what_is_written(self._path), self._path.open("ab") as stream:
-                stream.write(_line(numbered))
-                stream.flush()
-                flush(stream.fileno())
-        except BaseException:
-            # Half a line in the middle would be a damaged batch, should this process go on to write.
-            if self._path.exists():
-                os.truncate(self._path, length)
-            raise
+        append(self._path, _line(numbered))
         self.batches.append(numbered)
 
     def _write_anew(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,9 @@ class RunFolder:
         Where the run's questions or chains come from (a file, a seed), as JSON can hold it. It is no part of the
         identity: another origin that gives the same questions is the same run. A refusal names it where it explains
         the difference.
+    growing
+        The names of lists in the identity that may gain entries: a run that has all that the recorded one had, in any
+        order, is the same run. Such a run says in `_record_growth` when the folder is ready for it.
 
     Attributes
     ----------
@@ -61,13 +64,23 @@ class RunFolder:
     created: str
 
     def __init__(
-        self, folder: Path, identity: Mapping[str, Any], work: str, *, origin: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        work: str,
+        *,
+        origin: Mapping[str, Any] | None = None,
+        growing: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self._work = folder / work
         # Sent through JSON, so that tuples and lists are the same here and in the file.
         self._identity: dict[str, Any] = json.loads(json.dumps(identity))
         self._origin: dict[str, Any] | None = json.loads(json.dumps(origin))
+        self._growing = tuple(growing)
+        # The run as the folder has it, each entry of a growing list as this run describes it.
+        self._earlier = self._identity
+        self._has_grown = False
         self.run = json_digest(self._identity)
         self._held = ExitStack()
 
@@ -106,6 +119,15 @@ class RunFolder:
         if any(self._work.iterdir()) if self._work.is_dir() else self._work.exists():
             raise ResumeError(f"{self._work} holds finished work, but run.json is missing; use another folder")
         self.created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write(manifest)
+
+    def _record_growth(self) -> None:
+        """Record the run as it is now in a folder that had less of it, once all work there is found by this run."""
+        if self._has_grown:
+            self._write(self.folder / "run.json")
+            self._has_grown = False
+
+    def _write(self, manifest: Path) -> None:
         content = {"format": FORMAT, "created": self.created, "run": self._identity}
         if self._origin:
             content["origin"] = self._origin
@@ -134,16 +156,38 @@ class RunFolder:
                 f"{manifest} was written by another tokimp (format {form}, here {FORMAT}): continue the run with that "
                 "version, or use another folder"
             )
-        identity = self._identity
+        identity, is_as_recorded = self._identity, form == FORMAT and recorded == self._identity
         # The finished work carries the digest of the identity as it was recorded then: by class, with another path of
         # the same model.
         self.run = json_digest(recorded)
         if form == 1:
             recorded, identity = (without_keys(described, _ONLY_IN_ONE_FORMAT) for described in (recorded, identity))
+        places = {name: _places(recorded.get(name), identity.get(name)) for name in self._growing}
+        # Where an entry is missing or has changed, the lists are compared as any other part.
+        grown = {name for name, found in places.items() if found is not None}
+        recorded, identity = (
+            {name: value for name, value in described.items() if name not in grown}
+            for described in (recorded, identity)
+        )
         causes = causes_of_difference(recorded, identity, content.get("origin"), self._origin)
         if causes:
             raise ResumeError(_refusal(self.folder, causes))
         self.created = created
+        self._earlier = {
+            **self._identity,
+            **{name: [self._identity[name][place] for place in places[name] or ()] for name in grown},
+        }
+        self._has_grown = bool(self._growing) and not is_as_recorded
+
+
+def _places(recorded: Any, now: Any) -> list[int] | None:
+    """Return where each recorded entry stands in a list now; ``None`` if one is missing, or either is no list."""
+    if not isinstance(recorded, list) or not isinstance(now, list):
+        return None
+    # Compared as text, because not-a-number differs from itself.
+    place_of = {json.dumps(entry, sort_keys=True): place for place, entry in enumerate(now)}
+    places = [place_of.get(json.dumps(entry, sort_keys=True), -1) for entry in recorded]
+    return places if min(places, default=0) >= 0 else None
 
 
 def _refusal(folder: Path, causes: list[str]) -> str:
