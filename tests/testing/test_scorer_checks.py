@@ -218,6 +218,23 @@ def _forgetful(self: Good, chains: Any) -> Any:
     return Good.logprobs(self, chains)
 
 
+def _without_hidden(self: Any, chain: Any, *, weights: Any = "pattern", layers: Any = None, reduce: Any = None) -> Any:
+    return Good.attention(self, chain, weights=weights, layers=layers, reduce=reduce)
+
+
+def _ignores_hidden(self: Any, chain: Any, *, hidden: float = 0.0, **options: Any) -> Any:
+    return Good.attention(self, chain, **options)
+
+
+def _hides_too_much(self: Any, chain: Any, *, hidden: float = 0.0, **options: Any) -> Any:
+    pattern = Good.attention(self, chain, **options)
+    return np.where(pattern < 0.05, hidden, pattern) if hidden else pattern
+
+
+def _hidden_after_reduce(self: Any, chain: Any, *, hidden: float = 0.0, reduce: Any = None, **options: Any) -> Any:
+    return Good.attention(self, chain, hidden=0.0 if reduce else hidden, reduce=reduce, **options)
+
+
 def _uncounted(self: Good, chains: Any) -> Any:
     counted = self.tokens_forwarded
     spans = Good.logprobs(self, chains)
@@ -269,6 +286,13 @@ WRONG: list[tuple[str, Scorer]] = [
     ("any batch", wrong("logprobs", _by_batch)),
     ("any batch", with_attributes(logprobs=_forgetful)),
     ("nothing is remembered", _drifting()),
+    ("shapes of entropies", wrong("entropies", lambda spans, chains: spans[:1])),
+    ("shapes of entropies", wrong("entropies", _entropy(lambda entropy: entropy[:0]))),
+    ("one pass", wrong("entropies", _logprobs_of_entropies)),
+    ("any batch", wrong("entropies", _entropy_by_batch)),
+    ("entropies are 0 or more", wrong("entropies", _entropy(lambda entropy: -1 - entropy))),
+    ("entropy and surprisal", wrong("entropies", _entropy(lambda entropy: entropy * 0))),
+    ("rank and probability", wrong("entropies", _first_of_all)),
     ("shapes of deletions", wrong("score_deletions", _objective(lambda values: values.astype(np.float32)))),
     ("shapes of deletions", wrong("score_deletions", _objective(lambda values: values[:, None]))),
     ("deletions", wrong("score_deletions", _objective(lambda values: values + 1e-3))),
@@ -286,18 +310,15 @@ WRONG: list[tuple[str, Scorer]] = [
     ("a hidden token does not matter", wrong("score_knockouts", _knows_hidden)),
     ("shape of attention", wrong("attention", lambda values, *asked, **options: values.mean(axis=1))),
     ("attention is a distribution", with_attributes(pattern=_anticausal)),
-    ("shapes of entropies", wrong("entropies", lambda spans, chains: spans[:1])),
-    ("shapes of entropies", wrong("entropies", _entropy(lambda entropy: entropy[:0]))),
-    ("one pass", wrong("entropies", _logprobs_of_entropies)),
-    ("any batch", wrong("entropies", _entropy_by_batch)),
-    ("entropies are 0 or more", wrong("entropies", _entropy(lambda entropy: -1 - entropy))),
-    ("entropy and surprisal", wrong("entropies", _entropy(lambda entropy: entropy * 0))),
-    ("rank and probability", wrong("entropies", _first_of_all)),
     ("attention is a distribution", with_attributes(pattern=_not_normalised)),
     ("order of layers", wrong("attention", _reversed_layers)),
     ("negative layers", wrong("attention", _no_negative_layers)),
     ("reduce", wrong("attention", _unreduced)),
     ("value norms", wrong("attention", _norms_of_queries)),
+    ("arguments", with_attributes(attention=_without_hidden)),
+    ("hidden pairs", with_attributes(attention=_ignores_hidden)),
+    ("hidden pairs", with_attributes(attention=_hides_too_much)),
+    ("hidden pairs", with_attributes(attention=_hidden_after_reduce)),
     (
         "shapes of gradients",
         wrong("embedding_gradients", lambda values, *asked: (values[0], values[1].astype(np.float64))),

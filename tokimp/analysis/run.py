@@ -20,13 +20,13 @@ from tokimp.analysis.recorded_run import (
 )
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
+from tokimp.contracts.checked_analysis import node_of
 from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.plugin_output import described, plugin_code
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
-from tokimp.errors import AnalysisError, TokimpError
+from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import name_of_older_node, node_name, node_names
 from tokimp.results.provenance import plain_parameters, versions
 from tokimp.results.schema import validate
@@ -152,12 +152,7 @@ def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
     started = time.perf_counter()
     scorer = inputs.scoring.scorer if analysis.requires else None
     forwarded_at_start = scorer.tokens_forwarded if scorer is not None else 0
-    with plugin_code(f"the analysis {analysis.name!r}", AnalysisError, passed_on=TokimpError):
-        node = analysis.compute(inputs)
-    if not isinstance(node, xr.Dataset):
-        raise AnalysisError(
-            f"the analysis {analysis.name!r} returned {described(node)}; an xarray.Dataset was expected"
-        )
+    node = node_of(analysis, inputs)
     attributes: dict[str, Any] = {"parameters": json.dumps(plain_parameters(analysis.parameters()))}
     if scorer is not None:
         attributes |= {f"{name}_version": number for name, number in versions(scorer).items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 
 from tokimp.chains.chain import Chain, TokenizedChain
@@ -9,8 +10,8 @@ from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import UnsupportedError
-from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
 from tokimp.testing.scorer_entropy_rules import check_entropies
+from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
 from tokimp.testing.scorer_subject import Subject
 from tokimp.testing.scorer_text_rules import check_deletion_logprobs, check_deletions, check_generation, check_logprobs
 from tokimp.testing.toy_scorer import CharacterTokenizer, toy_chain
@@ -21,8 +22,8 @@ _QUESTION, _ANSWER, _WRONG_ANSWER = "12 - 5?", "7", "8"
 Rule = Callable[[Subject], None]
 _RULES: dict[Capability, Sequence[Rule]] = {
     Capability.LOGPROBS: (check_logprobs,),
-    Capability.DELETIONS: (check_deletions, check_deletion_logprobs),
     Capability.ENTROPY: (check_entropies,),
+    Capability.DELETIONS: (check_deletions, check_deletion_logprobs),
     Capability.KNOCKOUT: (check_knockouts,),
     Capability.ATTENTION: (check_attention,),
     Capability.GRADIENTS: (check_gradients,),
@@ -42,12 +43,14 @@ def check_scorer(
     These rules can be checked without knowing the model:
 
     - It describes itself, and its fingerprint stays the same.
-    - It gives what it claims in `capabilities`, and raises `UnsupportedError` for the rest.
+    - It gives what it claims in `capabilities`, and raises `UnsupportedError` for the rest. Its methods take all
+      arguments of the contract's.
     - Log-probabilities have the right shapes and precision, are finite, and are the same in any batch and any order.
+    - Entropies are 0 or more, at least the surprisal of the likeliest token, and come with the same log-probabilities.
     - Deletions score what the shortened chains score when they are read from scratch.
     - Knocking out nothing changes nothing. After a knockout, the answer no longer depends on which token was hidden.
-    - Entropies are 0 or more, at least the surprisal of the likeliest token, and come with the same log-probabilities.
-    - Attention weights are distributions over what a token may see. Layers come in the order asked for.
+    - Attention weights are distributions over what a token may see. Layers come in the order asked for, and the
+      argument ``hidden`` stands where the mask hides a key.
     - Gradients agree with finite differences, and the objective of the model's own embeddings is that of its
       log-probabilities.
     - Generation is the same for the same seed, and leaves out special tokens.
@@ -75,6 +78,7 @@ def check_scorer(
     """
     subject = Subject(scorer, _chains(scorer) if chains is None else list(chains), layers, tolerance)
     _check_description(subject)
+    _check_arguments(subject)
     _check_missing(subject)
     fingerprint = _fingerprint(scorer)
     reads = subject.has(Capability.LOGPROBS)
@@ -114,6 +118,22 @@ def _check_description(subject: Subject) -> None:
     subject.expect(known, rule, f"capabilities must be a frozenset of members of Capability, not {claims!r}")
 
 
+def _check_arguments(subject: Subject) -> None:
+    """Check that every method takes what the contract's takes: whoever asks may give any of it."""
+    for name, asked in inspect.getmembers(Scorer, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        parameters = list(inspect.signature(asked).parameters.values())[1:]
+        by_name = {parameter.name: None for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+        method = inspect.signature(getattr(subject.scorer, name))
+        try:
+            method.bind(*[None for _ in range(len(parameters) - len(by_name))], **by_name)
+        except TypeError as error:
+            taken = ", ".join(parameter.name for parameter in parameters)
+            message = f"{name}{method} must take {taken}, but: {error}"
+            subject.expect(False, "arguments", message)
+
+
 def _fingerprint(scorer: Scorer) -> str | None:
     try:
         return scorer.fingerprint()
@@ -128,6 +148,7 @@ def _check_missing(subject: Subject) -> None:
     # Not deletion_logprobs, which every scorer with log-probabilities has.
     questions: dict[Capability, dict[str, Callable[[], object]]] = {
         Capability.LOGPROBS: {"logprobs": lambda: scorer.logprobs([chain])},
+        Capability.ENTROPY: {"entropies": lambda: scorer.entropies([chain])},
         Capability.DELETIONS: {"score_deletions": lambda: scorer.score_deletions(chain, [0, 1], [[0]], objective)},
         Capability.KNOCKOUT: {"score_knockouts": lambda: scorer.score_knockouts(chain, [[0]], objective)},
         Capability.ATTENTION: {"attention": lambda: scorer.attention(chain)},
@@ -147,4 +168,3 @@ def _check_missing(subject: Subject) -> None:
                 continue
             message = f"{name} answers without Capability.{capability.name}; claim it, or raise UnsupportedError"
             subject.expect(False, "capabilities", message)
-        Capability.ENTROPY: {"entropies": lambda: scorer.entropies([chain])},

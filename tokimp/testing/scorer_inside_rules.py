@@ -55,6 +55,7 @@ def check_attention(subject: Subject) -> None:
         pattern = subject.ask_anew(subject.scorer.attention, chain, layers=subject.layers)
         _check_pattern(subject, chain, pattern)
         _check_layers(subject, chain, pattern)
+        _check_hidden(subject, chain, pattern)
         _check_value_norms(subject, chain, pattern)
 
 
@@ -70,6 +71,26 @@ def _check_pattern(subject: Subject, chain: TokenizedChain, pattern: FloatArray)
     sums = pattern.sum(axis=-1)
     wrong = float(np.abs(sums - 1).max())
     subject.expect(wrong <= max(_SUM_TOLERANCE, subject.tolerance), rule, f"a token's weights add up to 1 +- {wrong:g}")
+
+
+def _check_hidden(subject: Subject, chain: TokenizedChain, pattern: FloatArray) -> None:
+    """Check that `hidden` marks the pairs that a layer's mask hides, all of later keys among them, and no others."""
+    scorer, rule, where = subject.scorer, "hidden pairs", f"chain {chain.id!r}, hidden=nan"
+    marked = subject.ask(scorer.attention, chain, layers=subject.layers, hidden=float("nan"))
+    subject.expect(marked.shape == pattern.shape, rule, f"{where}: shapes {marked.shape} and {pattern.shape}")
+    pairs = np.isnan(marked)
+    later = np.triu(np.ones(pattern.shape[2:], dtype=bool), 1)
+    subject.expect(bool(pairs[..., later].all()), rule, f"{where}: a key that comes after its query is not marked")
+    subject.expect(not pairs.all(axis=-1).any(), rule, f"{where}: all keys of a query are marked")
+    same = bool((pairs == pairs[:, :1]).all())
+    subject.expect(same, rule, f"{where}: heads of one layer differ in what is marked, and they share its mask")
+    subject.expect_equal(np.where(pairs, 0.0, marked), pattern, rule, f"{where}, with the marked pairs as 0")
+    other = subject.ask(scorer.attention, chain, layers=subject.layers, hidden=-1.0)
+    subject.expect_equal(other, np.where(pairs, -1.0, pattern), rule, f"chain {chain.id!r}, hidden=-1")
+    reduced = subject.ask(
+        scorer.attention, chain, layers=subject.layers, hidden=-1.0, reduce=lambda heads: heads.amin(dim=0)
+    )
+    subject.expect_equal(reduced, other.min(axis=1), rule, f"chain {chain.id!r}, hidden=-1, as reduce gets it")
 
 
 def _check_layers(subject: Subject, chain: TokenizedChain, pattern: FloatArray) -> None:

@@ -19,19 +19,21 @@ import torch
 
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord, load_chains
+from tokimp.contracts.checked_trainer import fit_by
 from tokimp.contracts.registry import load_trainer
 from tokimp.contracts.train_settings import TrainSettings
 from tokimp.contracts.trainer import Fit, Trainer, TrainingExample
 from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.distillation.train.losses import mean_loss, tenth_of
-from tokimp.errors import TrainingError
+from tokimp.errors import TokimpError, TrainingError
 from tokimp.models.fingerprint import model_fingerprint
-from tokimp.models.loading import context_length, load_model, resolve_device
+from tokimp.models.loading import load_model, load_tokenizer, recorded_context_length, resolve_device
 from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
 from tokimp.storage.json_file import read_json
 from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
+from tokimp.storage.write_errors import write_failure
 
 REPORT = "report.json"
 _PACKAGES = ("tokimp", "torch", "transformers", "accelerate", "trl", "peft")
@@ -176,19 +178,24 @@ def train(
         loaded, origin = load_chains(chains, format="jsonl"), origin or {"chains": str(chains)}
     else:
         loaded = list(chains)
-    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
-    left_out: list[SkippedRecord] = []
-    examples = training_examples(
-        loaded,
-        own_tokenizer,
-        prompt_format=settings.prompt_format,
-        max_length=settings.max_length or context_length(model.config.get_text_config(decoder=True)),
-        left_out=left_out,
-    )
-    training, validation = hold_out(examples, settings.validation, settings.validation_seed)
     folder = Path(out)
     read = {"the student": student, "the chains": chains if isinstance(chains, str | Path) else None}
     refuse_overwriting([folder / name for name in ("model", "adapter", "checkpoints", REPORT)], read)
+    # The chains before the weights: what does not fit is said before the student takes its time.
+    longest = recorded_context_length(str(student), trust_remote_code=trust_remote_code)
+    if tokenizer is None or isinstance(tokenizer, str | Path):
+        tokenizer = load_tokenizer(str(tokenizer or student), trust_remote_code=trust_remote_code)
+    left_out: list[SkippedRecord] = []
+    examples = training_examples(
+        loaded,
+        tokenizer,
+        prompt_format=settings.prompt_format,
+        think_tags=settings.think_tags,
+        max_length=settings.max_length or longest,
+        left_out=left_out,
+    )
+    training, validation = hold_out(examples, settings.validation, settings.validation_seed)
+    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
     report = TrainReport(
         student=str(student),
         student_fingerprint=model_fingerprint(model),
@@ -212,7 +219,8 @@ def train(
             return replace(TrainReport.load(folder), continued=True)
         checkpoints = folder / "checkpoints"
         continued = any(checkpoints.glob("checkpoint-*"))
-        fit = training_library.fit(
+        fit = fit_by(
+            training_library,
             model,
             own_tokenizer,
             training=training,
@@ -296,5 +304,12 @@ def _keep(fit: Fit, tokenizer: Any, folder: Path) -> None:
             shutil.copytree(fit.adapter, partial)
     if fit.model is not None:
         with replacing(folder / "model") as partial:
-            fit.model.save_pretrained(partial)
-            tokenizer.save_pretrained(partial)
+            try:
+                fit.model.save_pretrained(partial)
+                tokenizer.save_pretrained(partial)
+            # What a trainer returns may be anybody's model. A full disk is told by `replacing`.
+            except Exception as error:
+                if isinstance(error, TokimpError) or write_failure(error):
+                    raise
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+                raise TrainingError(f"the student that the trainer returned cannot be saved ({reason})") from error
