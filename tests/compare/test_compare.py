@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
@@ -30,6 +31,7 @@ from tokimp.errors import (
     ResumeError,
     ScorerError,
     TokimpError,
+    TokimpWarning,
     UnsupportedError,
 )
 from tokimp.storage.record_log import RecordLog
@@ -141,6 +143,33 @@ def test_a_run_in_another_process_gives_the_same_bytes(tmp_path: Path) -> None:
     again = compare(script.CHAINS, script.ByteScorer(), estimators, out=tmp_path / "out", seed=3)
     estimators[1] = script.Calls()
     assert same_bytes(again, compare(script.CHAINS, script.ByteScorer(), estimators, seed=3))
+
+
+def test_a_run_says_with_how_many_threads_it_was_computed(tmp_path: Path) -> None:
+    """The result has the number; continued with another one, the run says so, and has both."""
+    threads = torch.get_num_threads()
+    other = threads + 1
+
+    def stop(chain: TokenizedChain) -> None:
+        if chain.id == "three":
+            raise ZeroDivisionError
+
+    assert compare(script.CHAINS, script.ByteScorer(), [script.Drawn()]).attrs["threads"] == str(threads)
+    with pytest.raises(EstimatorError):
+        compare(script.CHAINS, script.ByteScorer(), [script.Calls(stop)], out=tmp_path)
+    torch.set_num_threads(other)
+    try:
+        with pytest.warns(
+            TokimpWarning, match=f"computed with {threads} threads, and the rest with {other}: last bits"
+        ):
+            result = compare(script.CHAINS, script.ByteScorer(), [script.Calls()], out=tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    assert result.attrs["threads"] == f"{threads},{other}"
+    # Nothing is left to compute: nothing is said, and nothing recorded.
+    assert compare(script.CHAINS, script.ByteScorer(), [script.Calls()], out=tmp_path).attrs["threads"] == (
+        f"{threads},{other}"
+    )
 
 
 def test_every_finished_cell_is_on_disk_before_the_next_starts(tmp_path: Path) -> None:

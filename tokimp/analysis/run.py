@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import xarray as xr
 
 from tokimp.analysis.recorded_run import (
@@ -28,7 +29,7 @@ from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import name_of_older_node, node_name, node_names
-from tokimp.results.provenance import plain_parameters, versions
+from tokimp.results.provenance import plain_parameters, threads_text, versions
 from tokimp.results.schema import validate
 
 
@@ -162,6 +163,7 @@ def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
             "backend": scorer.backend,
             "dtype": scorer.dtype,
             "device": scorer.device,
+            "threads": threads_text([torch.get_num_threads()]),
             "seconds": time.perf_counter() - started,
             "tokens_forwarded": scorer.tokens_forwarded - forwarded_at_start,
         }

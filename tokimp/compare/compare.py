@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 import xarray as xr
 
 from tokimp.chains.chain import Chain, TokenizedChain
@@ -37,6 +38,7 @@ from tokimp.results.provenance import (
     estimator_identities,
     model_identity,
     objective_identity,
+    threads_text,
     unit_identity,
     versions,
 )
@@ -199,6 +201,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             **_prompt_attributes(usable, think_tags),
             **({} if wrong_answers is None else {"wrong_answers": wrong_answers}),
             "created": created,
+            "threads": threads_text(journal.threads if journal else [torch.get_num_threads()]),
         },
     )
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tokimp.compare import cell_records
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.compare.cell_keys import GROWING, CellKeys
@@ -36,11 +38,18 @@ class Journal(RunFolder):
         Everything that changes the result, as JSON can hold it: among others the lists ``chains`` and ``estimators``,
         and ``chains_at_once`` if it is not 1.
 
+    Attributes
+    ----------
+    computes_with
+        The number of threads that cells are computed with; ``None`` for that of torch in this process.
+
     Raises
     ------
     ResumeError
         On entering, as `tokimp.storage.run_folder.RunFolder` does.
     """
+
+    computes_with: int | None = None
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         super().__init__(folder, identity, work=CELLS, growing=GROWING)
@@ -55,6 +64,10 @@ class Journal(RunFolder):
         self._records = RecordLog(self.folder / CELLS)
         self._take_over_earlier_files()
         self._record_growth()
+
+    def _store(self, key: str, content: bytes) -> None:
+        self.note_threads(torch.get_num_threads() if self.computes_with is None else self.computes_with)
+        self._records.append([(key, content)])
 
     def cell(self, chain: int, estimator: int) -> Cell | None:
         """Return the stored cell, or None if it is missing or damaged.
@@ -76,7 +89,7 @@ class Journal(RunFolder):
         cell
             What was computed.
         """
-        self._records.append([(self._keys.cell(chain, estimator), cell_records.cell_bytes(cell))])
+        self._store(self._keys.cell(chain, estimator), cell_records.cell_bytes(cell))
 
     def failure(self, chain: int, estimator: int) -> dict[str, Any] | None:
         """Return what was recorded of a cell that failed, or None if nothing was."""
@@ -92,7 +105,7 @@ class Journal(RunFolder):
 
     def store_unpruned(self, chain: int, unpruned: UnprunedLogprobs) -> None:
         """Store the log-probabilities of the chain with this index; once this returns, they survive a kill."""
-        self._records.append([(self._keys.unpruned(chain), cell_records.unpruned_bytes(unpruned))])
+        self._store(self._keys.unpruned(chain), cell_records.unpruned_bytes(unpruned))
 
     def wrong_answer(self, chain: int) -> str | None:
         """Return the wrong answer drawn for the chain with this index, or None if it is missing or damaged."""
@@ -100,7 +113,7 @@ class Journal(RunFolder):
 
     def store_wrong_answer(self, chain: int, text: str) -> None:
         """Store the wrong answer drawn for the chain with this index; once this returns, it survives a kill."""
-        self._records.append([(self._keys.wrong_answer(chain), cell_records.text_bytes(text))])
+        self._store(self._keys.wrong_answer(chain), cell_records.text_bytes(text))
 
     def _take_over_earlier_files(self) -> None:
         """Move the cells of a tokimp that kept one file for each into the records."""

@@ -19,6 +19,16 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.storage.digests import json_digest
 
+# How far log-probabilities of one model may be apart: mean over a chain's tokens, nats. Rounding differs between
+# devices; a changed prompt or weight moves them by far more.
+_TOLERANCE = {"float32": 1e-3, "float64": 1e-3}
+_LOW_PRECISION_TOLERANCE = 0.1
+
+
+def logprob_tolerance(dtype: str) -> float:
+    """Return how far log-probabilities of one model may be apart in a precision: mean over a chain's tokens, nats."""
+    return _TOLERANCE.get(dtype, _LOW_PRECISION_TOLERANCE)
+
 
 def versions(scorer: Scorer) -> dict[str, str]:
     """Return the versions of tokimp, torch, transformers and the backend; empty if the backend is not a package."""
@@ -28,6 +38,17 @@ def versions(scorer: Scorer) -> dict[str, str]:
     except PackageNotFoundError:
         installed["backend"] = ""
     return installed
+
+
+def threads_text(threads: Sequence[int | None]) -> str:
+    """Return numbers of threads as a result holds them: ``2``, or ``2,1`` for a run that was continued with another.
+
+    They change last bits only, and belong to no identity: sums over threads are added up in another order.
+
+    >>> threads_text([2]), threads_text([None, 1])
+    ('2', 'unknown,1')
+    """
+    return ",".join("unknown" if number is None else str(number) for number in threads)
 
 
 def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, str]:

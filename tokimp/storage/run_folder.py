@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tokimp.errors import ResumeError
+from tokimp.errors import ResumeError, TokimpWarning
 from tokimp.storage.atomic import remove_partial, replacing
 from tokimp.storage.differences import causes_of_difference, without_keys
 from tokimp.storage.digests import json_digest
@@ -53,6 +54,10 @@ class RunFolder:
         The digest of the identity. Finished work carries it, so that work of another run is recognised.
     created
         When the run first started, UTC, ISO 8601; the same after it was continued. Known once the folder is entered.
+    threads
+        The numbers of threads that what is stored was computed with, as `note_threads` recorded them, in the order of
+        their first use; ``None`` among them for work of a version that did not record it. They are no part of the
+        identity: they change last bits only, and a run goes on where there are fewer processors.
 
     Raises
     ------
@@ -62,6 +67,7 @@ class RunFolder:
     """
 
     created: str
+    threads: list[int | None]
 
     def __init__(
         self,
@@ -81,6 +87,7 @@ class RunFolder:
         # The run as the folder has it, each entry of a growing list as this run describes it.
         self._earlier = self._identity
         self._has_grown = False
+        self.threads = []
         self.run = json_digest(self._identity)
         self._held = ExitStack()
 
@@ -101,6 +108,37 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._held.close()
+
+    def note_threads(self, threads: int) -> None:
+        """Record, before work is stored, the number of threads that it was computed with.
+
+        Warns if what is stored already was computed with another number: sums are then added up in another order, so
+        last bits can differ from those of a run that was not interrupted.
+
+        Parameters
+        ----------
+        threads
+            The number of threads of torch.
+        """
+        if threads in self.threads:
+            return
+        if self.threads:
+            known = [str(number) for number in self.threads if number is not None]
+            before, remedy = (
+                (" and ".join(known), f"; OMP_NUM_THREADS={known[0]} gives the same bits")
+                if known
+                else ("an unknown number of", "")
+            )
+            warnings.warn(
+                f"{self.folder}: what is stored was computed with {before} threads, and the rest with {threads}: last "
+                f"bits can differ from those of a run that was not interrupted{remedy}",
+                TokimpWarning,
+                stacklevel=2,
+            )
+        self.threads.append(threads)
+        manifest = self.folder / "run.json"
+        # What else is recorded stays as it is: finished work carries its digest.
+        self._put(manifest, {**read_json(manifest), "threads": self.threads})
 
     def _make_folders(self) -> None:
         """Make the folder, and the folders inside it that the run needs."""
@@ -128,9 +166,14 @@ class RunFolder:
             self._has_grown = False
 
     def _write(self, manifest: Path) -> None:
-        content = {"format": FORMAT, "created": self.created, "run": self._identity}
+        content = {"format": FORMAT, "created": self.created, "run": self._identity, "threads": self.threads}
         if self._origin:
             content["origin"] = self._origin
+        self._put(manifest, content)
+
+    def _put(self, manifest: Path, content: Mapping[str, Any]) -> None:
+        """Write the record of a run, with its digest."""
+        content = {name: value for name, value in content.items() if name != "digest"}
         content["digest"] = json_digest(content)
         with replacing(manifest) as partial:
             # ASCII, since an id may hold half a surrogate pair, which has no bytes.
@@ -143,6 +186,8 @@ class RunFolder:
             # Runs of 0.1.0 have no digest.
             digest = content.pop("digest", None)
             form, created, recorded = content["format"], str(content["created"]), content["run"]
+            # Work of earlier versions was done with nobody knows how many threads.
+            threads = [None if number is None else int(number) for number in content.get("threads", [None])]
             is_whole = isinstance(recorded, dict) and (
                 form not in {1, FORMAT} or digest in {None, json_digest(content)}
             )
@@ -172,7 +217,7 @@ class RunFolder:
         causes = causes_of_difference(recorded, identity, content.get("origin"), self._origin)
         if causes:
             raise ResumeError(_refusal(self.folder, causes))
-        self.created = created
+        self.created, self.threads = created, threads
         self._earlier = {
             **self._identity,
             **{name: [self._identity[name][place] for place in places[name] or ()] for name in grown},

@@ -28,6 +28,7 @@ from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TokimpError, TrainingError
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.loading import load_model, load_tokenizer, recorded_context_length, resolve_device
+from tokimp.results.provenance import threads_text
 from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
 from tokimp.storage.json_file import read_json
@@ -63,6 +64,8 @@ class TrainReport:
         The settings, the trainer, and the versions of the packages used.
     continued
         Whether the training went on from a checkpoint or was finished already.
+    threads
+        The number of threads of torch; several, comma-separated, where the training was continued with another.
     """
 
     student: str
@@ -80,6 +83,7 @@ class TrainReport:
     trainer: str
     versions: dict[str, str] = field(default_factory=dict)
     continued: bool = False
+    threads: str = ""
 
     @property
     def first_loss(self) -> float:
@@ -214,11 +218,15 @@ def train(
     )
     # Under accelerate launch all processes train, and one writes.
     writes = int(os.environ.get("RANK", "0")) == 0
-    with RunFolder(folder, _identity(report, examples), REPORT, origin=origin) if writes else nullcontext():
+    recorded = RunFolder(folder, _identity(report, examples), REPORT, origin=origin) if writes else None
+    with nullcontext() if recorded is None else recorded:
         if (folder / REPORT).is_file():
             return replace(TrainReport.load(folder), continued=True)
         checkpoints = folder / "checkpoints"
         continued = any(checkpoints.glob("checkpoint-*"))
+        if recorded is not None:
+            recorded.note_threads(torch.get_num_threads())
+            report = replace(report, threads=threads_text(recorded.threads))
         fit = fit_by(
             training_library,
             model,
