@@ -85,10 +85,11 @@ def test_a_run_grows(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """The same command with one more method and more chains computes only what is new, and says what it drops."""
     command = ["compare", chains_file, "--out", "run", "--estimator", "leave_one_out"]
     assert tokimp(*command, "--limit", "2").status == 0
+    assert tokimp("analyze", "run", "agreement:top_k=3").status == 0
     first = ti.load(tmp_path / "run" / "results.nc")
     done = tokimp(*command, "--estimator", "position")
     assert done.status == 0, done.err
-    assert "dropped from the earlier results.nc: /analysis/agreement" in done.err
+    assert "dropped from the earlier results.nc: /analysis/agreement,top_k=3; it was about other numbers" in done.err
     grown = ti.load(tmp_path / "run" / "results.nc")
     assert grown["estimator"].to_numpy().tolist() == ["leave_one_out", "position"]
     assert (grown.sizes["chain"], grown.attrs["created"]) == (3, first.attrs["created"])

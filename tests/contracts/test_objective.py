@@ -19,7 +19,7 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import AnalysisError, ObjectiveError, SchemaError
 from tokimp.models.loading import load_scorer
-from tokimp.results.by_chain import concatenate
+from tokimp.results.joining import concat
 from tokimp.results.provenance import objective_identity
 from tokimp.testing import AdditiveScorer, check_objective, toy_chain
 
@@ -110,7 +110,7 @@ def test_a_result_tells_an_objectives_parameters() -> None:
     )
     assert (one.attrs["objective"], other.attrs["objective"]) == ("weighted", "weighted:weight=3.0")
     with pytest.raises(SchemaError, match="objective"):
-        concatenate([one, other])
+        concat([one, other])
     with pytest.raises(AnalysisError, match="objective 'weighted' cannot be loaded"):
         recorded_objective(other)
     register_objective("weighted")(Weighted)

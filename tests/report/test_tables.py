@@ -8,7 +8,7 @@ import re
 from rich.console import Console
 
 from tokimp.report.tables import cost_table, summary_line
-from tokimp.results.by_chain import concatenate
+from tokimp.results.joining import concat
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -33,7 +33,7 @@ def test_the_cost_table_adds_up() -> None:
     """A row an estimator: chains, seconds and positions, in all and a chain; chains it did not see do not count."""
     seen = toy_result({"a": [[1.0, 2.0]], "b": [[1.0, 2.0]]}, [toy_chain("xy", id="one")])
     unseen = toy_result({"a": [[1.0]]}, [toy_chain("x", id="two")])
-    text = printed(cost_table(concatenate([seen, unseen])))
+    text = printed(cost_table(concat([seen, unseen])))
     assert row_of(text, "a") == ["a", "2", "4.00", "2.000", "70", "35"]
     assert row_of(text, "b") == ["b", "1", "2.00", "2.000", "40", "40"]
     assert row_of(text, "unpruned") == ["unpruned chains", "2", "1.00", "0.500", "7", "4"]

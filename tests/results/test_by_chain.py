@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
-from tokimp.results.by_chain import chain_ids, concatenate, iterate, one_chain, pad, select
+from tokimp.results.by_chain import chain_ids, iterate, one_chain, pad, select
 from tokimp.results.schema import validate
 from tokimp.testing.toy_result import toy_result
-from tokimp.testing.toy_scorer import toy_chain
 
 scores = st.lists(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=6), min_size=1, max_size=5)
 
@@ -32,17 +28,6 @@ def test_a_selection_has_each_chains_own_numbers(rows: list[list[float]], data: 
     for chain_id, chain in iterate(selected):
         original = one_chain(result, chain_id).drop_vars("chain_index")
         assert chain.drop_vars("chain_index").identical(original)
-
-
-@settings(max_examples=30, deadline=None)
-@given(scores, st.data())
-def test_parts_joined_again_are_the_whole(rows: list[list[float]], data: st.DataObject) -> None:
-    """A result cut anywhere between chains and concatenated is the result it was."""
-    result = toy_result({"a": rows, "b": rows})
-    cut = data.draw(st.integers(0, len(rows)))
-    ids = chain_ids(result)
-    parts = [select(result, part) for part in (ids[:cut], ids[cut:]) if part]
-    assert concatenate(parts).to_dataset().identical(result.to_dataset())
 
 
 @settings(max_examples=30, deadline=None)
@@ -65,50 +50,6 @@ def test_padding_is_the_chains_one_below_the_other(rows: list[list[float]]) -> N
 def test_whole_numbers_stay_whole_where_nothing_is_padded() -> None:
     """Chains of one length keep the type of their ranks."""
     assert pad(toy_result({"a": [[1, 2], [2, 1]]}), "rank").dtype == np.int64
-
-
-def test_estimators_that_only_one_part_has_are_missing_in_the_other() -> None:
-    """Joined results have all estimators; where one said nothing, NaN and -1 say so, and the result is valid."""
-    left = toy_result({"a": [[1.0, 2.0]]}, [toy_chain("xy", id="left")])
-    right = toy_result({"b": [[1.0]], "a": [[3.0]]}, [toy_chain("z", id="right")])
-    joined = concatenate([left, right])
-    assert joined["estimator"].to_numpy().tolist() == ["a", "b"]
-    assert joined["importance"].to_numpy().tolist() == [[1, 2, 3], pytest.approx([np.nan, np.nan, 1], nan_ok=True)]
-    assert joined["rank"].to_numpy().tolist() == [[0, 1, 0], [-1, -1, 0]]
-    assert joined["tokens_forwarded"].to_numpy()[1, 0] == -1
-    assert np.isnan(joined["seconds"].to_numpy()[1, 0])
-
-
-def test_what_was_left_out_adds_up() -> None:
-    """Skipped records of the parts are all named in the whole, and attributes that differ keep every value."""
-    parts = [toy_result({"a": [[1.0]]}, [toy_chain("x", id=name)]) for name in ("one", "two")]
-    for number, part in enumerate(parts):
-        part.attrs["skipped"] = json.dumps([{"where": f"f:{number}", "id": "", "reason": "bad"}])
-        part.attrs["device"] = f"cuda:{number}"
-    joined = concatenate(parts)
-    assert joined.attrs["skipped_count"] == 2
-    assert [record["where"] for record in json.loads(joined.attrs["skipped"])] == ["f:0", "f:1"]
-    assert joined.attrs["device"] == "cuda:0; cuda:1"
-
-
-def changed(name: str, value: str) -> xr.DataTree:
-    """Return a result with another attribute."""
-    other = toy_result({"a": [[1.0]]}, [toy_chain("x", id="other")])
-    other.attrs[name] = value
-    return other
-
-
-def test_results_about_different_things_are_not_joined() -> None:
-    """Another model or objective, the same chain twice, or nothing at all: an error names it."""
-    result = toy_result({"a": [[1.0]]})
-    with pytest.raises(SchemaError, match="differ in 'objective'"):
-        concatenate([result, changed("objective", "answer")])
-    with pytest.raises(SchemaError, match="differ in 'model_fingerprint'"):
-        concatenate([result, changed("model_fingerprint", "0")])
-    with pytest.raises(SchemaError, match="'chain-0' occurs more than once"):
-        concatenate([result, result])
-    with pytest.raises(SchemaError, match="nothing to concatenate"):
-        concatenate([])
 
 
 def test_analyses_do_not_outlive_the_chains_they_are_about() -> None:

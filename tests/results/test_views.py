@@ -12,7 +12,7 @@ from tokimp.chains.chain import Chain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, SchemaError
-from tokimp.results.by_chain import concatenate
+from tokimp.results.joining import concat
 from tokimp.results.views import chain_table, kept_positions, pruned_text, top_units
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_result import toy_result
@@ -116,6 +116,6 @@ def test_what_is_not_there_is_named() -> None:
     for ratio in (-0.1, 1.1, float("nan")):
         with pytest.raises(EstimatorError, match="give a number from 0 to 1"):
             kept_positions(result, "sum", "a", ratio)
-    joined = concatenate([result, toy_result({"a": [[1.0]]}, [toy_chain("y", unit="word", id="third")])])
+    joined = concat([result, toy_result({"a": [[1.0]]}, [toy_chain("y", unit="word", id="third")])])
     with pytest.raises(EstimatorError, match="'b' says nothing about chain 'third'"):
         pruned_text(joined, "third", "b", 0.5)

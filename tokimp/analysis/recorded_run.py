@@ -23,12 +23,9 @@ from tokimp.errors import AnalysisError, TokenizationError, TokimpError, Unsuppo
 from tokimp.models.loading import load_scorer
 from tokimp.models.source import TINY
 from tokimp.results.by_chain import iterate, one_chain
+from tokimp.results.provenance import logprob_tolerance
 from tokimp.storage.asked_models import was_asked_for
 
-# How far log-probabilities may be from the recorded ones: mean over a chain's tokens, nats. Rounding differs between
-# devices; a changed prompt or weight moves them by far more.
-_TOLERANCE = {"float32": 1e-3, "float64": 1e-3}
-_LOW_PRECISION_TOLERANCE = 0.1
 _OPTIONAL_TEXTS = ("gold", "system", "wrong_answer")
 
 
@@ -234,7 +231,7 @@ def check_same_model(result: xr.DataTree, scorer: Scorer, chains: Sequence[Token
     (logprobs,) = scorer.logprobs(chains[:1])
     recorded_logprobs = one_chain(result, chains[0].id)["logprob"].to_numpy()
     distance = float(np.abs(logprobs.reasoning.astype(np.float64) - recorded_logprobs).mean())
-    if not distance <= _TOLERANCE.get(scorer.dtype, _LOW_PRECISION_TOLERANCE):
+    if not distance <= logprob_tolerance(scorer.dtype):
         raise AnalysisError(
             f"chain {chains[0].id!r}: the log-probabilities of its reasoning are {distance:.3g} nats a token away from "
             f"the recorded ones; model, prompt or library have changed since the run ({_versions(result)}): compare "

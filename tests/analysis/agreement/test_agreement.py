@@ -20,7 +20,8 @@ from tokimp.analysis.statistics.rank_measures import position_residuals, rank_bi
 from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.estimator import Importance
 from tokimp.errors import AnalysisError
-from tokimp.results.by_chain import concatenate, select
+from tokimp.results.by_chain import select
+from tokimp.results.joining import concat
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -140,7 +141,7 @@ def test_chains_left_out_are_counted_with_the_reason() -> None:
     good, flat, short = [1.0, 3.0, 2.0, 5.0, 4.0], [1.0] * 5, [1.0, 2.0]
     both = toy_result({"a": [good, flat, short], "b": [good, good, short]})
     silent = toy_result({"a": [good]}, [toy_chain("xxxxx", id="silent")])
-    node = node_of(concatenate([both, silent])).sel(measure="rbo", partial=False, estimator="a", other="b")
+    node = node_of(concat([both, silent])).sel(measure="rbo", partial=False, estimator="a", other="b")
     counts = {name: int(node[f"chains_{name}"]) for name in ("used", "short", "absent", "undefined")}
     assert counts == {"used": 1, "short": 1, "absent": 1, "undefined": 1}
     assert float(node["mean"]) == 1

@@ -20,7 +20,8 @@ from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.registry import load_objective
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import analysis_node
-from tokimp.results.by_chain import concatenate, select
+from tokimp.results.by_chain import select
+from tokimp.results.joining import concat
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
@@ -177,7 +178,7 @@ def test_an_estimator_that_covers_some_chains_only_has_means_over_those() -> Non
         toy_result({"both": [[1, 2, 3, 4]], "first": [[1, 2, 3, 4]]}, chains[:1], scorer),
         toy_result({"both": [[1, 2, 3, 4]]}, chains[1:], scorer),
     ]
-    joined = concatenate(parts)
+    joined = concat(parts)
     scoring = Scoring(scorer, tuple(chains), load_objective("joint"))
     node = Faithfulness(**FEW).compute(AnalysisInput(joined, scoring))
     assert node["chains_used"].sel(curve="least_first", keep_ratio=0.5).to_numpy().tolist() == [2, 1]
