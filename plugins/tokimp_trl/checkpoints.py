@@ -30,22 +30,37 @@ def seal(checkpoint: Path, tokens: int) -> None:
     write_object(checkpoint / _SEAL, {"tokens": tokens, "files": _digests(checkpoint)})
 
 
-def last_whole(checkpoints: Path) -> Path | None:
-    """Return the latest checkpoint that is whole, and remove those that are not.
+def last_whole(checkpoints: Path, *, keeps_best: bool = False) -> Path | None:
+    """Return the latest checkpoint that can be gone on from, and remove those that cannot.
 
     Parameters
     ----------
     checkpoints
         The folder of the checkpoints of one training.
+    keeps_best
+        Whether the training ends with the weights of its best checkpoint. Then a checkpoint is of use only if the best
+        one up to it is whole too.
     """
     by_step: dict[int, Path] = {}
     for folder in checkpoints.glob("checkpoint-*"):
         step = folder.name.rpartition("-")[2]
-        if step.isdecimal() and _is_whole(folder):
+        if step.isdecimal() and is_whole(folder):
             by_step[int(step)] = folder
         else:
             shutil.rmtree(folder, ignore_errors=True)
+    if keeps_best:
+        for step, folder in sorted(by_step.items()):
+            if _best_step(folder) not in {None, *by_step}:
+                shutil.rmtree(by_step.pop(step), ignore_errors=True)
     return by_step[max(by_step)] if by_step else None
+
+
+def place_of_best(checkpoints: Path, step: int | None) -> Path | None:
+    """Return the folder of the checkpoint of a step; ``None`` if there is no step, that is no best one yet.
+
+    transformers records the whole path, which leads elsewhere once the folder of the training has been moved or copied.
+    """
+    return checkpoints / f"checkpoint-{step}" if step else None
 
 
 def tokens_read(checkpoint: Path) -> int:
@@ -53,12 +68,19 @@ def tokens_read(checkpoint: Path) -> int:
     return int(_sealed(checkpoint)["tokens"])
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint has all the files that it was sealed with, and each as it was."""
     try:
         sealed = _sealed(checkpoint)
         return isinstance(sealed["tokens"], int) and sealed["files"] == _digests(checkpoint)
     except (OSError, ValueError, KeyError, TypeError, TokimpError):
         return False
+
+
+def _best_step(checkpoint: Path) -> int | None:
+    """Return the step of the best checkpoint, as a whole checkpoint knows it; ``None`` if none was measured."""
+    step = read_json(checkpoint / "trainer_state.json").get("best_global_step")
+    return None if step is None else int(step)
 
 
 def _sealed(checkpoint: Path) -> dict[str, Any]:

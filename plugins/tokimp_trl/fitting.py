@@ -21,7 +21,7 @@ from tokimp.contracts.trainer import Fit, TrainingExample
 from tokimp.errors import StorageError, TokimpError, TrainingError
 from tokimp.models.loading import resolve_device
 from tokimp.storage.write_errors import naming_what_is_written, write_failure
-from tokimp_trl.checkpoints import last_whole, seal, tokens_read
+from tokimp_trl.checkpoints import is_whole, last_whole, place_of_best, seal, tokens_read
 from tokimp_trl.order import RedrawnOrder
 
 _LOGGED = {"loss": "loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
@@ -56,6 +56,15 @@ class _MeasureToTheEnd(TrainerCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask for the loss at the end of an epoch: a checkpoint, the last step, or patience that runs out."""
         control.should_log = True
+
+
+class _FindBestHere(TrainerCallback):
+    """Looks for the best checkpoint in the folder of this training, wherever it lay when the checkpoint was written."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Replace the recorded path."""
+        best = place_of_best(Path(args.output_dir), state.best_global_step)
+        state.best_model_checkpoint = best and str(best)
 
 
 class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
@@ -99,6 +108,14 @@ class _Trainer(SFTTrainer):  # type: ignore[misc] # TRL has no annotations
         folder = self.continued_from
         self._order = RedrawnOrder(super()._get_train_sampler(train_dataset), folder and self._order_file(folder))
         return self._order
+
+    def _load_best_model(self) -> None:
+        best = Path(self.state.best_model_checkpoint)
+        if not is_whole(best):
+            raise TrainingError(
+                f"{best}, the best checkpoint, is damaged; the same call goes on from one before it, or begins anew"
+            )
+        super()._load_best_model()
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -145,12 +162,12 @@ def fit(
             settings=settings,
             checkpoints=checkpoints,
         )
-        trainer.continue_from(last_whole(checkpoints))
+        trainer.continue_from(last_whole(checkpoints, keeps_best=settings.keep_best))
         try:
             trainer.train(resume_from_checkpoint=trainer.continued_from and str(trainer.continued_from))
         # Memory that runs out, a full disk, or a number that a precision cannot hold: exceptions of many kinds.
         except Exception as error:
-            raise _named(error, checkpoints) from error
+            raise _named(error, checkpoints, keeps_best=settings.keep_best) from error
     trained = trainer.accelerator.unwrap_model(trainer.model)
     history = [_point(entry) for entry in trainer.state.log_history if _LOGGED.keys() & entry.keys()]
     result: dict[str, Any] = {"history": history, "steps": trainer.state.global_step, "tokens": trainer.tokens_read}
@@ -163,13 +180,13 @@ def fit(
     return Fit(trained.merge_and_unload() if settings.lora.merge else None, adapter, **result)
 
 
-def _named(error: Exception, checkpoints: Path) -> Exception:
+def _named(error: Exception, checkpoints: Path, *, keeps_best: bool) -> Exception:
     """Return what an error of the training library is told as; an error of tokimp is told as it is."""
     if isinstance(error, TokimpError):
         return error
     if (failure := write_failure(error)) is not None:
         # What was half written takes the space that the next attempt needs.
-        kept = last_whole(checkpoints)
+        kept = last_whole(checkpoints, keeps_best=keeps_best)
         goes_on = "begins anew" if kept is None else f"goes on from {kept.name}"
         reason, remedy = failure
         return StorageError(f"{checkpoints} cannot be written ({reason}); {remedy}; the same call then {goes_on}")
@@ -209,6 +226,7 @@ def _build(
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(_StopAtNaN())
     trainer.add_callback(_MeasureToTheEnd())
+    trainer.add_callback(_FindBestHere())
     return trainer
 
 
