@@ -43,7 +43,7 @@ def results(draw: st.DrawFn) -> xr.DataTree:
     for chain in draw(st.sets(st.integers(0, len(lengths) - 1))):
         dataset = said_nothing(dataset, 1, chain)
     if draw(st.booleans()):
-        dataset["filler"] = ("token", np.arange(dataset.sizes["token"]) % 2)
+        dataset["filler"] = ("token", np.arange(dataset.sizes["token"]) % 2.0)
     return xr.DataTree(dataset)
 
 

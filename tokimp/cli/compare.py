@@ -18,10 +18,25 @@ from tokimp.cli.plugin_name import ESTIMATOR
 if TYPE_CHECKING:
     from tokimp.chains.chain import TokenizedChain
 
-if TYPE_CHECKING:
-    from tokimp.chains.chain import TokenizedChain
-
 RESULT = "results.nc"
+
+
+class ShardOfRun(click.ParamType[str, Any]):
+    """A part of a run: ``2/8`` is the second of eight."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the shard as it is written in a result."""
+        from tokimp.compare.shard import read_shard
+        from tokimp.errors import TokimpError
+
+        try:
+            return str(read_shard(str(value)))
+        except TokimpError as error:
+            self.fail(str(error), param, ctx)
+
+
 DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 
 
@@ -37,6 +52,12 @@ DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
     type=ESTIMATOR,
     metavar=SPECIFICATION,
     help="A method that gives tokens an importance; give the option once for each.",
+)
+@click.option(
+    "--shard",
+    type=ShardOfRun(),
+    metavar="I/N",
+    help="Compare the I-th of N parts of the chains; tokimp merge puts the folders of all parts together.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a name under runs/]")
 def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> None:
@@ -77,10 +98,11 @@ def _default_folder(options: dict[str, Any]) -> Path:
 
     How rows are read is left out: it does not change what a run is.
     """
-    options = {name: value for name, value in options.items() if name != "packed"}
-    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
+    told = {name: value for name, value in options.items() if name not in {"packed", "shard"}}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]
-    return Path("runs") / "-".join([*words, digest])
+    part = [] if options["shard"] is None else ["shard-" + options["shard"].replace("/", "-of-")]
+    return Path("runs") / "-".join([*words, digest, *part])
 
 
 def _refuse_result_file(folder: Path) -> None:

@@ -42,6 +42,7 @@ def run(
     skip_bad: bool,
     chains_at_once: Any,
     packed: bool | None,
+    shard: str | None = None,
     look: Callable[[Sequence[TokenizedChain]], None] | None = None,
 ) -> xr.DataTree:
     """Rank chains as the options say.
@@ -58,6 +59,8 @@ def run(
         The options of `tokimp.cli.options.run_options`.
     packed
         Whether shortened chains are read in packs; ``None`` leaves it to the scorer.
+    shard
+        Which part of the chains to rank, ``2/8`` say; all of them by default.
     look
         Called with the chains as ids before the model is loaded; with none where they are not known yet.
 
@@ -112,5 +115,6 @@ def run(
             skipped=skipped,
             seed=seed,
             chains_at_once=chains_at_once,
+            shard=shard,
             progress=progress,
         )

@@ -22,6 +22,7 @@ from tokimp.compare.assembly import build_result
 from tokimp.compare.cells import Cells, resolve_chains_at_once
 from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
 from tokimp.compare.journal import Journal
+from tokimp.compare.shard import read_shard
 from tokimp.compare.wrong_answers import check_way, draw_by_model
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.estimator import ImportanceEstimator
@@ -33,6 +34,7 @@ from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import UnsupportedError
+from tokimp.results.joined_attributes import SHARD
 from tokimp.results.provenance import (
     chain_identity,
     estimator_identities,
@@ -59,6 +61,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     skipped: list[SkippedRecord] | None = None,
     seed: int = 0,
     chains_at_once: int | Literal["auto"] = "auto",
+    shard: str | None = None,
     subset_memory: SubsetMemory | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.DataTree:
@@ -98,6 +101,9 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     chains_at_once
         How many chains each estimator is asked about side by side, so that what they ask of the model goes through it
         together. ``"auto"``: as many as the scorer reads best; 1 on a CPU.
+    shard
+        Which part of the chains to compare: ``2/8`` is the second of eight. `tokimp.concat` joins the results of all
+        parts to that of the whole run.
     subset_memory
         What is known of subsets of chains, to be shared with other calls (`tokimp.analyze` too); one that lasts as
         long as this run by default. It changes what cells cost, and no number. It is not used where several chains are
@@ -130,6 +136,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     check_seed(seed)
     check_scorer_type(scorer)
     at_once = resolve_chains_at_once(chains_at_once, scorer)
+    part = None if shard is None else read_shard(shard)
     check_way(wrong_answers, scorer)
     loaded = load_estimators(estimators, scorer)
     loaded_objective = load_objective(objective)
@@ -149,6 +156,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         seed=seed,
         skipped=skipped,
     )
+    if part is not None:
+        usable = list(part.of(usable, at_once))
     warn_of_undivided(usable)
     remember_model(str(scorer.model_id))
     fingerprint = _fingerprint(scorer, needed=out is not None)
@@ -200,6 +209,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             "objective": label,
             **_prompt_attributes(usable, think_tags),
             **({} if wrong_answers is None else {"wrong_answers": wrong_answers}),
+            **({} if part is None else {SHARD: str(part)}),
             "created": created,
             "threads": threads_text(journal.threads if journal else [torch.get_num_threads()]),
         },

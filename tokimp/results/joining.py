@@ -18,7 +18,7 @@ from tokimp.results.schema import validate
 
 _COSTS = {"seconds", "tokens_forwarded", "full_seconds", "full_tokens_forwarded"}
 # What stands where nothing is known, for whole numbers. Numbers that are not whole have NaN, texts the empty text.
-_MISSING: dict[str, int] = {"rank": -1, "tokens_forwarded": -1, "filler": 0}
+_MISSING: dict[str, int] = {"rank": -1, "tokens_forwarded": -1}
 _CELL_NUMBERS = ("importance", "rank", "loglik_joint", "loglik_answer", "loglik_reasoning")
 
 

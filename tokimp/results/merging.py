@@ -9,6 +9,7 @@ import xarray as xr
 
 from tokimp.errors import ResumeError, SchemaError
 from tokimp.results.io import load, save
+from tokimp.results.joined_attributes import SHARD
 from tokimp.results.schema import ATTRIBUTES, DIAGNOSTIC_PREFIX, VARIABLES
 from tokimp.storage.folder_lock import locked
 
@@ -134,5 +135,6 @@ def _carry_own(replaced: xr.DataTree, result: xr.DataTree, *, about_same_chains:
         else:
             yield f"variable {name!r}"
     for attribute, value in replaced.attrs.items():
-        if attribute not in ATTRIBUTES:
+        # A run that was one shard of its chains may have grown to all of them.
+        if attribute not in ATTRIBUTES and attribute != SHARD:
             result.attrs.setdefault(attribute, value)
