@@ -1,4 +1,4 @@
-"""Leave-one-out: what a chain loses when one unit is deleted from it."""
+"""Leave-one-out: what a chain loses when one unit is taken away from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy as np
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.operators import OPERATOR_CONSTRAINTS, RequiredByOperator, make_operator
+from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.subset_scores import SubsetScores, single_deletions
 from tokimp.errors import EstimatorError
 
@@ -15,7 +16,7 @@ __all__ = ["LeaveOneOut"]
 
 
 class LeaveOneOut(ImportanceEstimator):
-    """Scores a unit by the drop in the objective when it alone is deleted from the full chain.
+    """Scores a unit by the drop in the objective when it alone is taken away from the full chain.
 
     ``importance(u) = objective(chain) - objective(chain without u)``, in the objective's unit (nats for the built-in
     ones). A negative score says that the chain is better preserved without the unit. Words and sentences are deleted
@@ -25,6 +26,18 @@ class LeaveOneOut(ImportanceEstimator):
     Jurafsky 2016, "Understanding neural networks through representation erasure", section 3). With the objective
     ``joint``, a deleted unit's own log-probability leaves the sum as well. Greedy pruning begins the same way: it first
     deletes the unit that this estimator scores lowest.
+
+    With the objective ``answer``, the ranking is that of PIR (perplexity-based importance refinement, Xiao et al. 2025,
+    arXiv 2505.19187, section 2.2), whose score is this one divided by the number of answer tokens.
+
+    Parameters
+    ----------
+    operator
+        ``delete`` takes the ids out. ``knockout`` hides the unit from all later tokens, and ``mask`` puts another token
+        in the place of each of its tokens; both keep the position of every token, so that what deletion moves can be
+        told from what it removes. With ``knockout`` a unit's own log-probability stays in the sum of ``joint``.
+    replacement
+        For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
 
     Examples
     --------
@@ -36,7 +49,12 @@ class LeaveOneOut(ImportanceEstimator):
     """
 
     name = "leave_one_out"
-    requires = frozenset({Capability.DELETIONS})
+    requires = RequiredByOperator()  # type: ignore[assignment] # a class attribute of others; here it follows a parameter
+    constraints = OPERATOR_CONSTRAINTS
+
+    def __init__(self, operator: str = "delete", *, replacement: str | int = "eos") -> None:
+        self.operator = operator
+        self.replacement = replacement
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the drop in `objective` for each unit, [unit].
@@ -44,10 +62,13 @@ class LeaveOneOut(ImportanceEstimator):
         Raises
         ------
         EstimatorError
-            If the objective of the full chain, or of a shortened one, is not a finite number.
+            If a parameter is not allowed, or the objective of the full chain, or that without a unit, is not a finite
+            number.
         """
+        self.validate_parameters()
         objective.check(chain)
-        *without, full = SubsetScores(scorer, chain, objective).score(single_deletions(chain)).objective
+        operator = make_operator(self.operator, self.replacement)
+        *without, full = SubsetScores(scorer, chain, objective, operator).score(single_deletions(chain)).objective
         with np.errstate(invalid="ignore"):  # inf - inf is met below
             scores = np.float64(full) - np.asarray(without, dtype=np.float64)
         if not np.isfinite(scores).all():

@@ -27,6 +27,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_analysis, load_objective
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import name_of_older_node, node_name, node_names
 from tokimp.results.provenance import plain_parameters, threads_text, versions
@@ -41,6 +42,7 @@ def analyze(
     chains: Sequence[TokenizedChain] | None = None,
     objective: str | Objective | None = None,
     same_model: bool = True,
+    subset_memory: SubsetMemory | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> xr.DataTree:
@@ -69,6 +71,9 @@ def analyze(
     same_model
         Whether to refuse a scorer that is not the run's model. Give false to ask another model on purpose; the chains
         must have the same tokens for it.
+    subset_memory
+        What is known of subsets of chains, to be shared with other calls (`tokimp.compare` too); one that lasts as long
+        as this call by default. It changes what the analysis costs, and no number.
     progress
         Called after every chain by analyses that ask the model.
     options
@@ -95,7 +100,9 @@ def analyze(
     if analysis.requires:
         to_preserve = recorded_objective(result) if objective is None else load_objective(objective)
         to_preserve.validate_parameters()
-        scoring = _prepare_scoring(result, analysis, to_preserve, scorer, chains, same_model=same_model)
+        scoring = _prepare_scoring(
+            result, analysis, to_preserve, scorer, chains, same_model=same_model, subset_memory=subset_memory
+        )
     node = _compute(analysis, AnalysisInput(result, scoring, progress))
     analyzed = _named_by_settings(result.copy(), analysis)
     try:
@@ -130,6 +137,7 @@ def _prepare_scoring(
     chains: Sequence[TokenizedChain] | None,
     *,
     same_model: bool,
+    subset_memory: SubsetMemory | None,
 ) -> Scoring:
     """Return model, chains and objective for an analysis, loaded where they are not given, and checked."""
     if scorer is None:
@@ -145,7 +153,8 @@ def _prepare_scoring(
         objective.check(chain)
     if same_model:
         check_same_model(result, scorer, chains)
-    return Scoring(CheckedScorer(scorer), tuple(chains), objective)
+    memory = SubsetMemory() if subset_memory is None else subset_memory.of_model(known_fingerprint(scorer))
+    return Scoring(CheckedScorer(scorer, memory), tuple(chains), objective)
 
 
 def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:

@@ -61,6 +61,10 @@ def _deletions(asked: Arguments, answer: Any) -> str:
     return ""
 
 
+def _masks(asked: Arguments, answer: Any) -> str:
+    return _deletions({"candidates": asked["masked"]}, answer)
+
+
 def _candidate_scores(asked: Arguments, answer: Any) -> str:
     return array_problem(answer, (len(asked["candidates"]),), "one score a candidate")
 
@@ -196,6 +200,11 @@ class CheckedScorer(Scorer):
         """How many chains the scorer is best asked about side by side."""
         return self.asked.chains_at_once
 
+    @property
+    def reads_alone(self) -> bool:  # type: ignore[override] # an attribute of scorers
+        """Whether no bit of the scorer's numbers depends on what else is asked in the same call."""
+        return self.asked.reads_alone
+
     def clock(self) -> float:
         """Return the scorer's time, in seconds."""
         return self.asked.clock()
@@ -212,6 +221,7 @@ class CheckedScorer(Scorer):
     entropies = _checked("entropies", _entropies)
     score_deletions = _checked("score_deletions", _deletions)
     deletion_scores = _checked("deletion_scores", _candidate_scores)
+    score_masks = _checked("score_masks", _masks)
     deletion_logprobs = _checked("deletion_logprobs", _candidate_logprobs)
     score_knockouts = _checked("score_knockouts", _knockouts)
     attention = _checked("attention", _attention)

@@ -1,18 +1,38 @@
-"""Operators: ways to take units away from a chain (deletion, attention knockout), each scored by the same call."""
+"""Operators: ways to take units away from a chain, each scored by the same call.
+
+============  ==============================================================================================
+``delete``    The ids are taken out, and later ones move up. What is deleted leaves every sum.
+``knockout``  No later token can attend to them. Positions, and their own log-probabilities in sums, stay.
+``mask``      Another token, or embedding, stands in their place. Positions stay; they leave every sum.
+============  ==============================================================================================
+
+Plugins take two parameters, ``operator`` and ``replacement``. The second says what stands in place of a masked token:
+
+- ``eos``, ``pad`` or ``unk``: the tokenizer's token of that name, if it has one;
+- a text that is one token, such as ``.`` or `` the``, or the id of a token;
+- ``mean`` or ``zero``: no token, but the mean input embedding of the chain's reasoning tokens, or zeros. This needs
+  gradients of the scorer, and one pass a version.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.objective import Objective
+from tokimp.contracts.constraints import AnyOf, Constraint, OneOf, Text, WholeNumber
+from tokimp.contracts.objective import LogprobTensors, Objective
 from tokimp.contracts.scorer import Capability, DeletionScores, Scorer
+from tokimp.errors import EstimatorError
+
+_EMBEDDINGS = ("mean", "zero")
+_SPECIAL = ("eos", "pad", "unk")
 
 
 class Operator(ABC):
@@ -31,12 +51,15 @@ class Operator(ABC):
         Whether every token stays at its position.
     keeps_own_logprobs
         Whether the log-probabilities of the tokens taken away stay in sums over the reasoning.
+    gives_likelihoods
+        Whether `score` gives the log-likelihoods of reasoning and answer beside the objective.
     """
 
     name: ClassVar[str]
     requires: ClassVar[frozenset[Capability]]
     keeps_positions: ClassVar[bool]
     keeps_own_logprobs: ClassVar[bool]
+    gives_likelihoods: ClassVar[bool] = True
 
     @abstractmethod
     def score(
@@ -87,6 +110,7 @@ class Knockout(Operator):
     requires = frozenset({Capability.KNOCKOUT})
     keeps_positions = True
     keeps_own_logprobs = True
+    gives_likelihoods = False
 
     def score(
         self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]], objective: Objective
@@ -97,8 +121,134 @@ class Knockout(Operator):
         return DeletionScores(objective=values, reasoning=unknown, answer=unknown)
 
 
-OPERATORS: Mapping[str, type[Operator]] = MappingProxyType({"delete": Delete, "knockout": Knockout})
+@dataclass(frozen=True)
+class Mask(Operator):
+    """Replaces tokens by another one; positions stay, and the tokens replaced leave every sum.
+
+    Attributes
+    ----------
+    replacement
+        What stands in their place; see the module.
+    """
+
+    replacement: str | int = "eos"
+    name = "mask"
+    keeps_positions = True
+    keeps_own_logprobs = False
+
+    @property
+    def requires(self) -> frozenset[Capability]:  # type: ignore[override] # a class attribute of the others
+        """What it asks of the scorer."""
+        return frozenset({Capability.GRADIENTS if self.replacement in _EMBEDDINGS else Capability.LOGPROBS})
+
+    @property
+    def gives_likelihoods(self) -> bool:  # type: ignore[override] # a class attribute of the others
+        """Whether reasoning and answer are given beside the objective."""
+        return self.replacement not in _EMBEDDINGS
+
+    def score(
+        self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]], objective: Objective
+    ) -> DeletionScores:
+        """Score the chain with tokens replaced; see `Scorer.score_masks`.
+
+        Raises
+        ------
+        EstimatorError
+            If the tokenizer has no such token.
+        """
+        if self.replacement in _EMBEDDINGS:
+            return self._score_embeddings(scorer, chain, taken, objective)
+        return scorer.score_masks(chain, taken, replacement_id(scorer.tokenizer, self.replacement), objective)
+
+    def _score_embeddings(
+        self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]], objective: Objective
+    ) -> DeletionScores:
+        own = scorer.embedding_gradients(chain, objective)[0] if taken else np.zeros((0, 0), dtype=np.float32)
+        stand_in = own.mean(axis=0) if self.replacement == "mean" else np.zeros(own.shape[1:], dtype=own.dtype)
+        values = []
+        for positions in taken:
+            embeddings = own.copy()
+            embeddings[list(positions)] = stand_in
+            left = [position for position in range(len(own)) if position not in set(positions)]
+            values.append(scorer.objective_value(chain, _WithoutMasked(objective, left), embeddings))
+        unknown = np.full(len(taken), np.nan)
+        return DeletionScores(objective=np.array(values, dtype=np.float64), reasoning=unknown, answer=unknown)
+
+
+class _WithoutMasked(Objective):
+    """An objective that is given the reasoning tokens that are not masked, and no others."""
+
+    def __init__(self, objective: Objective, left: Sequence[int]) -> None:
+        self._objective, self._left = objective, list(left)
+        self.name = objective.name  # type: ignore[misc] # a class attribute of others; here that of the wrapped one
+        self.spans = objective.spans  # type: ignore[misc] # likewise
+
+    def __call__(self, logprobs: LogprobTensors) -> torch.Tensor:
+        """Return the wrapped objective's values, [version]."""
+        return self._objective(replace(logprobs, reasoning=logprobs.reasoning[:, self._left]))
+
+    def check(self, chain: TokenizedChain) -> None:
+        """Raise what the wrapped objective raises."""
+        self._objective.check(chain)
+
+
+OPERATORS: Mapping[str, type[Operator]] = MappingProxyType({"delete": Delete, "knockout": Knockout, "mask": Mask})
 """The operators, by name."""
+
+OPERATOR_CONSTRAINTS: Mapping[str, Constraint] = MappingProxyType(
+    {"operator": OneOf(*OPERATORS), "replacement": AnyOf(Text(), WholeNumber(0))}
+)
+"""The constraints of a plugin's parameters ``operator`` and ``replacement``."""
+
+
+def make_operator(operator: str, replacement: str | int = "eos") -> Operator:
+    """Return the operator of a name; `replacement` counts for ``mask`` alone.
+
+    Examples
+    --------
+    >>> make_operator("mask", "pad")
+    Mask(replacement='pad')
+    """
+    return Mask(replacement) if operator == "mask" else OPERATORS[operator]()
+
+
+def replacement_id(tokenizer: Any, replacement: str | int) -> int:
+    """Return the id of the token that stands in place of masked ones.
+
+    Parameters
+    ----------
+    tokenizer
+        The model's tokenizer.
+    replacement
+        ``eos``, ``pad``, ``unk``, an id, or a text that is one token.
+
+    Raises
+    ------
+    EstimatorError
+        If the tokenizer has no such token, or the text is several.
+    """
+    if isinstance(replacement, str):
+        if replacement in _SPECIAL:
+            special = getattr(tokenizer, f"{replacement}_token_id", None)
+            if special is None:
+                raise EstimatorError(
+                    f"replacement={replacement!r}: the model's tokenizer has no such token; give another one "
+                    "(eos, pad, unk), a text that is one token such as '.', or an id"
+                )
+            return int(special)
+        try:
+            ids = tokenizer.encode(replacement, add_special_tokens=False)
+        except TypeError:
+            ids = tokenizer.encode(replacement)
+        if len(ids) != 1:
+            raise EstimatorError(
+                f"replacement={replacement!r} is {len(ids)} tokens of the model's tokenizer; give a text that is one "
+                "token such as '.', its id, or eos, pad, unk, mean or zero"
+            )
+        return int(ids[0])
+    if hasattr(tokenizer, "__len__") and replacement >= len(tokenizer):
+        raise EstimatorError(f"replacement={replacement} is no id: the model's tokenizer has {len(tokenizer)} tokens")
+    return int(replacement)
 
 
 class RequiredByOperator:
@@ -117,5 +267,7 @@ class RequiredByOperator:
 
     def __get__(self, instance: Any, owner: type[Any]) -> frozenset[Capability]:
         """Return what is required by an instance, or by its class."""
-        operator = OPERATORS.get(getattr(instance, "operator", "delete"), Delete)
+        name = getattr(instance, "operator", "delete")
+        # What is not allowed is said where parameters are checked.
+        operator = make_operator(name, instance.replacement) if instance and name in OPERATORS else Delete()
         return self._also | operator.requires

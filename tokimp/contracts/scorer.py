@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.objective import Objective
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer_inside import ScorerInside
-from tokimp.errors import UnsupportedError
+from tokimp.errors import ScorerError, UnsupportedError
 
 T = TypeVar("T")
 
@@ -110,6 +111,9 @@ class Scorer(ScorerInside, ABC):
         Token positions that take about as long as starting one more call of the model; 0 where a call costs nothing.
     chains_at_once
         How many chains `run_side_by_side` is best given; 1 where together is no faster than one after the other.
+    reads_alone
+        Whether no bit of a number depends on what else is asked in the same call; then scores of subsets are shared
+        one by one (`tokimp.contracts.subset_scores`).
     tokens_forwarded
         Token positions passed through the model so far, padding included: a cost that does not depend on the machine.
 
@@ -146,6 +150,7 @@ class Scorer(ScorerInside, ABC):
     tokens_forwarded: int = 0
     call_cost: int = 0
     chains_at_once: int = 1
+    reads_alone: bool = False
 
     def fingerprint(self) -> str:
         """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""
@@ -251,6 +256,34 @@ class Scorer(ScorerInside, ABC):
             row[left], row[len(kept) :] = spans.reasoning, spans.answer
         return logprobs
 
+    def score_masks(
+        self, chain: TokenizedChain, masked: Sequence[Sequence[int]], replacement: int, objective: Objective
+    ) -> DeletionScores:
+        """Score the chain with some of its reasoning tokens replaced by another one; every token keeps its position.
+
+        What is masked leaves the sums: the objective reads the log-probabilities of the reasoning tokens that are not
+        masked, and of the answer. This default asks `logprobs` about all versions in one call.
+
+        Parameters
+        ----------
+        chain
+            The full chain.
+        masked
+            For each version the positions of the reasoning tokens that are replaced; an empty one replaces nothing.
+        replacement
+            The id that stands in their place.
+        objective
+            The number to compute for each version.
+
+        Raises
+        ------
+        ScorerError
+            If a version names something else than positions of the reasoning, each once.
+        ObjectiveError
+            If the chain lacks what the objective reads.
+        """
+        return score_masked_versions(self, chain, masked, replacement, objective)
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],
@@ -276,3 +309,44 @@ class Scorer(ScorerInside, ABC):
             The seed of the sampling; the same seed gives the same text.
         """
         raise UnsupportedError(f"{type(self).__name__} does not generate")
+
+
+def score_masked_versions(
+    scorer: Scorer, chain: TokenizedChain, masked: Sequence[Sequence[int]], replacement: int, objective: Objective
+) -> DeletionScores:
+    """Score versions of a chain whose masked tokens are replaced, by their log-probabilities; `Scorer.score_masks`."""
+    objective.check(chain)
+    length = len(chain.reasoning_ids)
+    kept = []
+    for index, positions in enumerate(masked):
+        gone = set(positions)
+        if len(gone) < len(positions) or not all(0 <= position < length for position in gone):
+            raise ScorerError(
+                f"{chain.chain.where}: mask {index} {tuple(positions)} must name reasoning tokens (0 to {length - 1}), "
+                "each once"
+            )
+        kept.append([position for position in range(length) if position not in gone])
+    versions = [_with_replaced(chain, positions, replacement) for positions in masked]
+    spans = scorer.logprobs(versions)
+    wrong: list[SpanLogprobs] = []
+    if Span.WRONG_ANSWER in objective.spans:
+        wrong = scorer.logprobs([replace(version, answer_ids=chain.wrong_answer_ids or ()) for version in versions])
+    scores = np.empty((3, len(masked)))
+    for index, (span, left) in enumerate(zip(spans, kept, strict=True)):
+        tensors = LogprobTensors(
+            torch.from_numpy(np.asarray(span.reasoning)[left][None]),
+            torch.from_numpy(np.asarray(span.answer)[None]),
+            torch.from_numpy(np.asarray(wrong[index].answer)[None]) if wrong else None,
+            chain.answer_value,
+        )
+        scores[0, index] = float(objective.evaluate(tensors)[0])
+        scores[1, index] = np.sum(span.reasoning[left], dtype=np.float64)
+        scores[2, index] = np.sum(span.answer, dtype=np.float64)
+    return DeletionScores(*scores)
+
+
+def _with_replaced(chain: TokenizedChain, positions: Sequence[int], replacement: int) -> TokenizedChain:
+    ids = list(chain.reasoning_ids)
+    for position in positions:
+        ids[position] = replacement
+    return replace(chain, reasoning_ids=tuple(ids))

@@ -157,7 +157,7 @@ class SubsetScores:
     def _find_or_score(self, new: list[int]) -> DeletionScores:
         if self._memory is None or self._about is None:
             return self._score(new)
-        if not getattr(self._scorer, "reads_alone", False):
+        if not self._scorer.reads_alone:
             question = (*self._about, tuple(new))
             scores = self._memory.find(question)
             if scores is None:

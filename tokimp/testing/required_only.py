@@ -11,6 +11,7 @@ from tokimp.contracts.scorer import Capability, Scorer
 _NEEDED = {
     "logprobs": Capability.LOGPROBS,
     "entropies": Capability.ENTROPY,
+    "score_masks": Capability.LOGPROBS,
     "score_deletions": Capability.DELETIONS,
     "deletion_scores": Capability.DELETIONS,
     "deletion_logprobs": Capability.DELETIONS,

@@ -12,6 +12,7 @@ from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import UnsupportedError
 from tokimp.testing.scorer_entropy_rules import check_entropies
 from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
+from tokimp.testing.scorer_mask_rules import check_masks
 from tokimp.testing.scorer_subject import Subject
 from tokimp.testing.scorer_text_rules import check_deletion_logprobs, check_deletions, check_generation, check_logprobs
 from tokimp.testing.toy_scorer import CharacterTokenizer, toy_chain
@@ -21,7 +22,7 @@ _QUESTION, _ANSWER, _WRONG_ANSWER = "12 - 5?", "7", "8"
 
 Rule = Callable[[Subject], None]
 _RULES: dict[Capability, Sequence[Rule]] = {
-    Capability.LOGPROBS: (check_logprobs,),
+    Capability.LOGPROBS: (check_logprobs, check_masks),
     Capability.ENTROPY: (check_entropies,),
     Capability.DELETIONS: (check_deletions, check_deletion_logprobs),
     Capability.KNOCKOUT: (check_knockouts,),
@@ -47,6 +48,8 @@ def check_scorer(
       arguments of the contract's.
     - Log-probabilities have the right shapes and precision, are finite, and are the same in any batch and any order.
     - Entropies are 0 or more, at least the surprisal of the likeliest token, and come with the same log-probabilities.
+    - A chain with masked tokens scores what the log-probabilities of the replaced ids make of it, without those of the
+      masked tokens.
     - Deletions score what the shortened chains score when they are read from scratch.
     - Knocking out nothing changes nothing. After a knockout, the answer no longer depends on which token was hidden.
     - Attention weights are distributions over what a token may see. Layers come in the order asked for, and the
@@ -145,7 +148,7 @@ def _fingerprint(scorer: Scorer) -> str | None:
 def _check_missing(subject: Subject) -> None:
     """Check that the methods of a missing capability say that they are missing."""
     scorer, chain, objective = subject.scorer, subject.chains[0], Joint()
-    # Not deletion_logprobs, which every scorer with log-probabilities has.
+    # Not deletion_logprobs and score_masks, which every scorer with log-probabilities has.
     questions: dict[Capability, dict[str, Callable[[], object]]] = {
         Capability.LOGPROBS: {"logprobs": lambda: scorer.logprobs([chain])},
         Capability.ENTROPY: {"entropies": lambda: scorer.entropies([chain])},

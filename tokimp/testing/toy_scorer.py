@@ -112,6 +112,7 @@ class AdditiveScorer(Scorer):
     device = "cpu"
     dtype = "float64"
     context_length = None
+    reads_alone = True
     d_model = 2
     attention_scales: tuple[tuple[float, ...], ...] = ((0.0, 1.0), (2.0, -1.0))
 
@@ -209,6 +210,23 @@ class AdditiveScorer(Scorer):
                 raise ValueError(f"the candidate {list(candidate)} is no subset of what is kept, {list(kept)}")
             left = [position for position in kept if position not in set(candidate)]
             value, logprobs = self._evaluate(chain, left, objective)
+            rows.append([float(value), float(logprobs.reasoning.sum()), float(logprobs.answer.sum())])
+        columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T.copy()
+        return DeletionScores(objective=columns[0], reasoning=columns[1], answer=columns[2])
+
+    def score_masks(
+        self, chain: TokenizedChain, masked: Sequence[Sequence[int]], replacement: int, objective: Objective
+    ) -> DeletionScores:
+        """Score the chain with tokens replaced: the answer gets what the replacement adds in place of what they add."""
+        everything, rows = range(len(chain.reasoning_ids)), []
+        for positions in masked:
+            gone = set(positions)
+            if len(gone) < len(positions) or not gone <= set(everything):
+                raise ValueError(f"{list(positions)} are not positions of the {len(everything)} reasoning tokens")
+            ids = [replacement if position in gone else chain.reasoning_ids[position] for position in everything]
+            left = [position for position in everything if position not in gone]
+            value, logprobs = self._evaluate(chain, left, objective, self.embed(ids))
+            self.tokens_forwarded += len(gone)
             rows.append([float(value), float(logprobs.reasoning.sum()), float(logprobs.answer.sum())])
         columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T.copy()
         return DeletionScores(objective=columns[0], reasoning=columns[1], answer=columns[2])

@@ -18,6 +18,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import AnalysisInput, Scoring
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.registry import load_objective
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.by_chain import select
@@ -273,3 +274,38 @@ def test_options_out_of_range_are_errors(option: dict[str, Any]) -> None:
     """A parameter that is not allowed is named, with what is, before any model is asked."""
     with pytest.raises(AnalysisError, match=next(iter(option))):
         ti.analyze(toy_result({"a": [[1.0, 2.0]]}), "faithfulness", **option)
+
+
+def test_operators_leave_what_they_leave() -> None:
+    """Hiding leaves the answer as deletion does and every token in the joint sum; a mask leaves its own share."""
+    chain, ratios = [toy_chain("abcd")], [0.0, 0.5, 1.0]
+    hidden = faithfulness({"mine": [[1, 2, 3, 4]]}, chain, keep_ratios=ratios, operator="knockout")
+    assert values(hidden, "answer", "least_first") == [-10, -3, 0]
+    assert values(hidden, "joint", "least_first") == [-14, -7, -4]
+    assert values(hidden, "joint_per_token", "least_first") == pytest.approx([-14 / 5, -7 / 5, -4 / 5])
+    assert hidden["comparable"].to_numpy().all()
+    masked = faithfulness({"mine": [[1, 2, 3, 4]]}, chain, keep_ratios=ratios, operator="mask", replacement="a")
+    assert values(masked, "answer", "least_first") == [-6, -1, 0]
+    assert values(masked, "joint", "least_first") == [-6, -3, -4]
+    assert masked["comparable"].to_numpy().tolist() == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("options", [{"operator": "knockout"}, {"operator": "mask", "replacement": "mean"}])
+def test_operators_of_one_number_a_pass_give_the_run_s_objective_too(options: dict[str, Any]) -> None:
+    """An objective that is no likelihood of its own stands beside the others, from passes of its own."""
+    chain = [toy_chain("abcd", wrong_answer="x")]
+    node = faithfulness({"mine": [[1, 2, 3, 4]]}, chain, objective="contrast", keep_ratios=[0.0, 1.0], **options)
+    assert values(node, "contrast", "least_first")[1] == pytest.approx(values(node, "answer", "least_first")[1] + 1)
+
+
+def test_a_second_analysis_of_the_same_versions_asks_nothing() -> None:
+    """With one memory for both, another bootstrap of the same curves costs no pass and has the same values."""
+    scorer, chain, memory = AdditiveScorer(CONTRIBUTIONS), [toy_chain("abcd")], SubsetMemory()
+    result = toy_result({"mine": [[1, 2, 3, 4]]}, chain, scorer, "joint")
+    nodes = []
+    for confidence in (0.9, 0.8):
+        analysis = Faithfulness(**FEW, confidence=confidence)
+        analyzed = ti.analyze(result, analysis, scorer=scorer, chains=chain, subset_memory=memory)
+        nodes.append(analysis_node(analyzed, f"faithfulness,n_uniform=2,confidence={confidence},n_resamples=50"))
+    assert nodes[0].attrs["tokens_forwarded"] > nodes[1].attrs["tokens_forwarded"] == 0
+    xr.testing.assert_equal(nodes[0]["value"], nodes[1]["value"])

@@ -27,6 +27,7 @@ from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, 
 from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
+from tokimp.contracts.operators import OPERATOR_CONSTRAINTS, RequiredByOperator, make_operator
 from tokimp.contracts.scorer import Capability
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate
@@ -78,6 +79,12 @@ class Faithfulness(Analysis):
         Shares of units that count as the rationale.
     n_uniform
         Number of random orders of each chain; at least 1.
+    operator
+        How units are taken away: ``delete``, ``knockout`` or ``mask``. The last two keep positions, so that what comes
+        from moving tokens can be told from what comes from losing their content. With ``knockout`` the tokens taken
+        away stay in joint sums, which are then comparable too; each version takes two passes, or three.
+    replacement
+        For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
     confidence, n_resamples
         Settings of the bootstrap.
     seed
@@ -85,11 +92,12 @@ class Faithfulness(Analysis):
     """
 
     name = "faithfulness"
-    requires = frozenset({Capability.LOGPROBS, Capability.DELETIONS})
+    requires = RequiredByOperator(Capability.LOGPROBS)  # type: ignore[assignment] # a class attribute of others
     constraints = {
         "keep_ratios": ListOf(Number(0, 1), fewest=2, ascending=True),
         "rationale_shares": ListOf(Number(0, 1), fewest=1, ascending=True),
         "n_uniform": WholeNumber(1),
+        **OPERATOR_CONSTRAINTS,
         **RESAMPLING,
     }
 
@@ -99,6 +107,8 @@ class Faithfulness(Analysis):
         keep_ratios: Sequence[float] = KEEP_RATIOS,
         rationale_shares: Sequence[float] = RATIONALE_SHARES,
         n_uniform: int = 5,
+        operator: str = "delete",
+        replacement: str | int = "eos",
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -106,6 +116,8 @@ class Faithfulness(Analysis):
         self.keep_ratios = keep_ratios
         self.rationale_shares = rationale_shares
         self.n_uniform = n_uniform
+        self.operator = operator
+        self.replacement = replacement
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -113,7 +125,7 @@ class Faithfulness(Analysis):
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/faithfulness``, as ``docs/schema.md`` describes it."""
         scoring = inputs.scoring
-        measures = Measures(scoring.objective)
+        measures = Measures(scoring.objective, make_operator(self.operator, self.replacement))
         tables_by_chain = []
         for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
             uniform = uniform_orders(chain.id, len(chain.units), self.n_uniform, self.seed)
@@ -186,7 +198,13 @@ class Faithfulness(Analysis):
                 "share": np.array(self.rationale_shares, dtype=np.float64),
                 "draw": np.arange(self.n_uniform),
             },
-            attrs={**asdict(resampling), "n_uniform": self.n_uniform, "interval": INTERVAL_OF_MEANS},
+            attrs={
+                **asdict(resampling),
+                "n_uniform": self.n_uniform,
+                "interval": INTERVAL_OF_MEANS,
+                # Results of deletion are as they were before there were other operators.
+                **({} if self.operator == "delete" else {"operator": self.operator}),
+            },
         )
 
     def _area(self, values: FloatArray) -> FloatArray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ import torch
 from tokimp.analysis.deletion_orders import Units, positions_of
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.objective import Answer, LogprobTensors, Objective, Reasoning, Span
+from tokimp.contracts.operators import Delete, Operator
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.subset_scores import SubsetScores
 
@@ -24,9 +25,12 @@ class Measures:
     ----------
     objective
         The objective of the run.
+    operator
+        How units are taken away.
     """
 
     objective: Objective
+    operator: Operator = field(default_factory=Delete)
 
     @property
     def _has_own(self) -> bool:
@@ -43,10 +47,12 @@ class Measures:
         """Whether each measure can be compared between versions of different lengths.
 
         It can if it is about the same tokens in all versions: those of the answer. A sum over the reasoning has fewer
-        terms in a shorter version, and a mean over reasoning and answer is more and more about the answer.
+        terms in a shorter version, and a mean over reasoning and answer is more and more about the answer; unless the
+        operator leaves the log-probabilities of what it takes away in the sum.
         """
-        own = [Span.REASONING not in self.objective.spans] if self._has_own else []
-        return [True, True, True, False, False, *own]
+        stays = self.operator.keeps_own_logprobs
+        own = [stays or Span.REASONING not in self.objective.spans] if self._has_own else []
+        return [True, True, True, stays, stays, *own]
 
     def score(self, scorer: Scorer, chain: TokenizedChain, versions: Iterable[Units]) -> FloatArray:
         """Return the measures of versions of a chain, each given by the units it keeps, [measure, version].
@@ -54,12 +60,31 @@ class Measures:
         Likelihoods are in nats.
         """
         kept = list(versions)
-        scores = SubsetScores(scorer, chain, _WithLikelihoods(self.objective)).score(kept)
-        joint = scores.reasoning + scores.answer
-        lengths = np.array([len(positions_of(chain, units)) + len(chain.answer_ids) for units in kept])
-        per_token = scores.answer / len(chain.answer_ids)
-        rows = [scores.answer, np.exp(scores.answer), per_token, joint, joint / lengths]
-        return np.stack([*rows, scores.objective] if self._has_own else rows)
+        answer, reasoning, own = self._likelihoods(scorer, chain, kept)
+        joint = reasoning + answer
+        lengths = np.array([self._summed(chain, units) + len(chain.answer_ids) for units in kept])
+        per_token = answer / len(chain.answer_ids)
+        rows = [answer, np.exp(answer), per_token, joint, joint / lengths]
+        return np.stack([*rows, own] if self._has_own else rows)
+
+    def _likelihoods(
+        self, scorer: Scorer, chain: TokenizedChain, kept: Sequence[Units]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the log-likelihoods of answer and reasoning, and the objective, [version] each."""
+        if self.operator.gives_likelihoods:
+            objective = _WithLikelihoods(self.objective)
+            scores = SubsetScores(scorer, chain, objective, self.operator).score(kept)
+            return scores.answer, scores.reasoning, scores.objective
+        # Such an operator gives one number a pass.
+        objectives = [Answer(), Reasoning(), *([self.objective] if self._has_own else [])]
+        answer, reasoning, *own = (
+            SubsetScores(scorer, chain, objective, self.operator).score(kept).objective for objective in objectives
+        )
+        return answer, reasoning, own[0] if own else answer
+
+    def _summed(self, chain: TokenizedChain, units: Units) -> int:
+        """Return over how many reasoning tokens the joint log-likelihood of a version is a sum."""
+        return len(chain.reasoning_ids) if self.operator.keeps_own_logprobs else len(positions_of(chain, units))
 
 
 class _WithLikelihoods(Objective):

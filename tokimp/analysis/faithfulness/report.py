@@ -70,8 +70,12 @@ def draw_faithfulness(
         for axis, curve in zip(row, curves, strict=True):
             draw_lines(axis, node.sel(measure=measure, curve=curve))
             axis.set_title(_TITLES.get(curve, curve), fontsize=9)
-        row[0].set_ylabel(_AXES.get(measure, measure), fontsize=9)
-    finish(figure, grid[0][0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
+        label = _AXES.get(measure, measure)
+        row[0].set_ylabel(label.split("\n")[0] if "operator" in node.attrs else label, fontsize=9)
+    run = f"objective {result.attrs['objective']}, by {result.attrs['unit']}"
+    if "operator" in node.attrs:
+        run += f", taken away{_operator_text(node)}"
+    finish(figure, grid[0][0], f"{run}; {chains_text(node.sizes['chain'], node.attrs['confidence'])}")
     return figure
 
 
@@ -105,7 +109,7 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer", *, node_nam
     node = analysis_node(result, node_name).sel(measure=measure)
     used = node["chains_used"].max(("curve", "keep_ratio"))
     shows = mean_text(node.attrs["confidence"], int(used.max()))
-    table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} ({shows})")
+    table = new_table(f"Faithfulness{_operator_text(node)}: {_MEASURES.get(measure, measure)} ({shows})")
     table.add_column("estimator")
     headings = ("area, least first (high)", "area, most first (low)", "comprehensiveness (high)", "sufficiency (low)")
     for heading in headings:
@@ -167,7 +171,8 @@ def curve_table(
     nearest = [float(node["keep_ratio"].sel(keep_ratio=ratio, method="nearest")) for ratio in keep_ratios]
     columns = [(curve, ratio) for curve in ("least_first", "most_first") for ratio in dict.fromkeys(nearest)]
     used = int(node["chains_used"].max())
-    table = new_table(f"Faithfulness: {_MEASURES.get(measure, measure)} ({mean_text(node.attrs['confidence'], used)})")
+    shows = mean_text(node.attrs["confidence"], used)
+    table = new_table(f"Faithfulness{_operator_text(node)}: {_MEASURES.get(measure, measure)} ({shows})")
     table.add_column("estimator")
     for curve, ratio in columns:
         table.add_column(f"{'least' if curve == 'least_first' else 'most'} first, {ratio:g} kept", justify="right")
@@ -178,12 +183,18 @@ def curve_table(
     at_random = [_range_text(node.sel(keep_ratio=ratio), "uniform_") for _, ratio in columns]
     table.add_row("[dim]random orders[/]", *at_random)
     feet = [f"over {used} chain{'' if used == 1 else 's'}"]
-    if not bool(node["comparable"]) or measure == "joint_per_token":
+    # 0.1.0 called this measure comparable.
+    if not bool(node["comparable"]) or (measure == "joint_per_token" and "operator" not in node.attrs):
         feet.append("compare within a column only: at each keep ratio these are other tokens")
     if stopped := stopped_early(node["value"]):
         feet.append(f"a dash: {stopped} did not delete down to that keep ratio")
     table.caption = "; ".join(feet)
     return keep_words_whole(table)
+
+
+def _operator_text(node: xr.Dataset) -> str:
+    """Return how units were taken away, for a title; empty for deletion."""
+    return f" by {node.attrs['operator']}" if "operator" in node.attrs else ""
 
 
 def _range_text(node: xr.Dataset, prefix: str) -> str:
