@@ -17,12 +17,14 @@ from .contracts.constraints import (
     WholeNumber,
 )
 from .contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
+from .contracts.executor import Executor, Outcome, Piece, Work, Workers
 from .contracts.objective import Answer, AnswerValue, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from .contracts.progress import Progress
 from .contracts.registry import (
     load_analysis,
     load_categorizer,
     load_estimator,
+    load_executor,
     load_objective,
     load_task,
     load_trainer,
@@ -30,6 +32,7 @@ from .contracts.registry import (
     register_analysis,
     register_categorizer,
     register_estimator,
+    register_executor,
     register_objective,
     register_scorer,
     register_task,
@@ -50,6 +53,7 @@ from .errors import (
     ChainError,
     DistillationError,
     EstimatorError,
+    ExecutorError,
     ObjectiveError,
     PlanError,
     PluginError,
@@ -126,6 +130,13 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "load_analysis",
     # results
     "analysis_node",
+    # executors
+    "Executor",
+    "Outcome",
+    "Piece",
+    "Work",
+    "Workers",
+    "load_executor",
     "chain_table",
     "iterate",
     "kept_positions",
@@ -162,6 +173,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "register_scorer",
     "register_task",
     "register_trainer",
+    "register_executor",
     "register_unit",
     # constraints on parameters
     "AnyOf",
@@ -186,6 +198,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "PlanError",
     "PluginError",
     "ResumeError",
+    "ExecutorError",
     "SchemaError",
     "ScorerError",
     "StorageError",

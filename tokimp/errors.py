@@ -62,6 +62,10 @@ class TaskError(TokimpError):
     """A task cannot give questions, or its parameters break the contract."""
 
 
+class ExecutorError(TokimpError):
+    """Work cannot be sent to workers, no worker can be started, or a piece of work was lost with its workers."""
+
+
 class DistillationError(TokimpError):
     """Sampling, training or evaluating cannot start or continue: what is wrong, and what to change."""
 

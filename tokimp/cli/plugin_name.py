@@ -84,6 +84,12 @@ def _load_unit(specification: str) -> None:
     load_unit(specification).validate_parameters()
 
 
+def _load_executor(specification: str) -> None:
+    from tokimp.contracts.registry import load_executor
+
+    load_executor(specification).validate_parameters()
+
+
 def _load_scorer_class(name: str) -> None:
     from tokimp.contracts.registry import load
 
@@ -96,4 +102,5 @@ TASK = PluginName("task", _load_task)
 OBJECTIVE = PluginName("objective", _load_objective)
 TRAINER = PluginName("trainer", _load_trainer)
 UNIT = PluginName("unit", _load_unit)
+EXECUTOR = PluginName("executor", _load_executor)
 BACKEND = PluginName("backend", _load_scorer_class)

@@ -23,6 +23,7 @@ _USES = {
     "tasks": "tokimp evaluate {}",
     "trainers": "--trainer {}",
     "units": "--unit {}",
+    "executors": "--executor {}",
 }
 
 

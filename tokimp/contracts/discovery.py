@@ -157,7 +157,7 @@ def load_class(place: str, plugin: str | None = None) -> Any:
     """
     module, _, attribute = place.rpartition(":")
     try:
-        loaded: Any = _import_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+        loaded: Any = import_plugin_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
         for part in attribute.split("."):
             loaded = getattr(loaded, part)
     # A plugin's module is a stranger's code: whatever it raises becomes one clear message on one line.
@@ -168,9 +168,14 @@ def load_class(place: str, plugin: str | None = None) -> Any:
     return loaded
 
 
-def _import_file(path: Path) -> Any:
+def plugin_files() -> tuple[str, ...]:
+    """Return the files whose classes were named in this process as ``path/to/file.py:Class``."""
+    return tuple(dict.fromkeys(str(sys.modules[name].__file__) for name in _content_digests if name in sys.modules))
+
+
+def import_plugin_file(path: str | Path) -> Any:
     """Return the module that a file defines, run once for each content that the file has had."""
-    file = path.expanduser().resolve()
+    file = Path(path).expanduser().resolve()
     try:
         content = file.read_bytes()
     except OSError as error:

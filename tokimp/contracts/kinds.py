@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from tokimp.contracts.analysis import Analysis
 from tokimp.contracts.categorizer import Categorizer
 from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Task
@@ -19,7 +20,9 @@ from tokimp.contracts.trainer import Trainer
 from tokimp.contracts.unit_splitter import UnitSplitter
 from tokimp.errors import PluginError
 
-Kind = Literal["scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers", "units"]
+Kind = Literal[
+    "scorers", "objectives", "estimators", "analyses", "categorizers", "tasks", "trainers", "units", "executors"
+]
 P = TypeVar("P")
 
 
@@ -55,11 +58,12 @@ CATEGORIZERS: Description[Categorizer] = Description("categorizers", "categorize
 TASKS: Description[Task] = Description("tasks", "task", Task)
 TRAINERS: Description[Trainer] = Description("trainers", "trainer", Trainer)
 UNITS: Description[UnitSplitter] = Description("units", "unit", UnitSplitter)
+EXECUTORS: Description[Executor] = Description("executors", "executor", Executor)
 
 DESCRIPTIONS: Mapping[Kind, Description[Any]] = MappingProxyType(
     {
         description.kind: description
-        for description in (SCORERS, OBJECTIVES, ESTIMATORS, ANALYSES, CATEGORIZERS, TASKS, TRAINERS, UNITS)
+        for description in (SCORERS, OBJECTIVES, ESTIMATORS, ANALYSES, CATEGORIZERS, TASKS, TRAINERS, UNITS, EXECUTORS)
     }
 )
 KINDS: tuple[Kind, ...] = tuple(DESCRIPTIONS)

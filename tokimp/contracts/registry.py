@@ -10,11 +10,13 @@ from tokimp.contracts.analysis import Analysis
 from tokimp.contracts.categorizer import Categorizer
 from tokimp.contracts.discovery import Plugin, load, names, plugin_identity, plugins, registering
 from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.kinds import (
     ANALYSES,
     CATEGORIZERS,
     CONTRACTS,
     ESTIMATORS,
+    EXECUTORS,
     KINDS,
     OBJECTIVES,
     TASKS,
@@ -43,6 +45,7 @@ __all__ = [
     "load_analysis",
     "load_categorizer",
     "load_estimator",
+    "load_executor",
     "load_objective",
     "load_task",
     "load_trainer",
@@ -54,6 +57,7 @@ __all__ = [
     "register_analysis",
     "register_categorizer",
     "register_estimator",
+    "register_executor",
     "register_objective",
     "register_scorer",
     "register_task",
@@ -104,6 +108,11 @@ def register_trainer(name: str | None = None) -> Callable[[C], C]:
 def register_unit(name: str) -> Callable[[C], C]:
     """Register a unit splitter's class under `name` in this process (entry point: ``tokimp.units``)."""
     return registering("units", name)
+
+
+def register_executor(name: str) -> Callable[[C], C]:
+    """Register an executor's class under `name` in this process (entry point: ``tokimp.executors``)."""
+    return registering("executors", name)
 
 
 def load_estimator(specification: str | ImportanceEstimator) -> ImportanceEstimator:
@@ -188,6 +197,24 @@ def load_unit(specification: str | UnitSplitter) -> UnitSplitter:
         If the name is unknown or a parameter is not one of the unit's.
     """
     return _instance(UNITS, specification)
+
+
+def load_executor(specification: str | Executor, **parameters: Any) -> Executor:
+    """Return an executor for ``local``, ``processes:workers=2`` or ``module:Class``; an instance is passed through.
+
+    Parameters
+    ----------
+    specification
+        The name, with parameters where it has some, or an instance.
+    parameters
+        More of the executor's parameters; none beside an instance, which has its own.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown or a parameter is not one of the executor's.
+    """
+    return _instance(EXECUTORS, specification, **parameters)
 
 
 def _instance(description: Description[P], specification: str | P, **more: Any) -> P:

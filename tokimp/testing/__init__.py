@@ -2,6 +2,7 @@
 
 from tokimp.testing.analysis_checks import check_analysis
 from tokimp.testing.estimator_checks import check_estimator
+from tokimp.testing.executor_checks import check_executor
 from tokimp.testing.objective_checks import check_objective
 from tokimp.testing.scorer_checks import check_scorer
 from tokimp.testing.smollm2 import smollm2_folder
@@ -14,6 +15,7 @@ __all__ = [
     "CharacterTokenizer",
     "check_analysis",
     "check_estimator",
+    "check_executor",
     "check_objective",
     "check_scorer",
     "check_task",
