@@ -162,6 +162,21 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
     return _tokenizer(model, None, source, {"trust_remote_code": trust_remote_code, **extra})
 
 
+def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> int | None:
+    """Return the longest sequence that a model takes, in tokens, as its configuration says; weights are not read.
+
+    Raises
+    ------
+    ScorerError
+        If there is no such model, or its configuration cannot be read.
+    UnsupportedError
+        If the model is not a decoder.
+    """
+    source, extra = locate(model)
+    config = _configuration(model, source, {"trust_remote_code": trust_remote_code, **extra})
+    return context_length(config.get_text_config(decoder=True))
+
+
 def resolve_device(device: str) -> str:
     """Return the name of a device that is available: `device`, or the first of CUDA, MPS and CPU for ``auto``.
 
