@@ -100,8 +100,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     >>> did_you_mean("keep_ratio", ["seeds", "keep_ratios"])
     " (did you mean 'keep_ratios'?)"
     """
-    close = get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    close = closest(name, known)
+    return "" if close is None else f" (did you mean {close!r}?)"
+
+
+def closest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name closest to one that is not known; ``None`` if none is close."""
+    return next(iter(get_close_matches(str(name), list(known), n=1)), None)
 
 
 def _shortened(message: str) -> str:

@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 from tokimp.chains.chain_text import Piece
 from tokimp.chains.chat_template import template_source
 from tokimp.chains.span_encoder import SpanEncoder
+from tokimp.chains.template_clock import DATE_STRING, with_stopped_clock
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import CategorizerError, TokimpError
 from tokimp_categorizers.llm_prompt import Message
@@ -66,7 +67,14 @@ class LocalModel:
         words = [f"tokimpmessage{index}stop" for index in range(len(conversation))]
         stand_ins = [{**message, "content": word} for message, word in zip(conversation, words, strict=True)]
         try:
-            rendered = self.scorer.tokenizer.apply_chat_template(stand_ins, tokenize=False, add_generation_prompt=True)
+            rendered = self.scorer.tokenizer.apply_chat_template(
+                stand_ins,
+                tokenize=False,
+                add_generation_prompt=True,
+                # On every day the same date, so that what was labelled yesterday is found again.
+                chat_template=with_stopped_clock(template_source(self.scorer.tokenizer) or ""),
+                date_string=DATE_STRING,
+            )
         except (TemplateError, ValueError, TypeError, KeyError) as error:
             raise CategorizerError(
                 f"the chat template of {self.scorer.model_id!r} refuses the conversation ({error}); name another model"

@@ -112,3 +112,21 @@ def test_several_ratios_are_cut_from_one_ranking(tokimp: Run, chains_file: Path,
         assert set(less["kept_positions"]) < set(more["kept_positions"])  # type: ignore[call-overload]
         assert more["reasoning"] == alone["reasoning"]
         assert more["kept_token_ids"] == alone["kept_token_ids"]
+
+
+def test_a_misspelt_method_is_refused_as_the_value_of_its_option(tokimp: Run, chains_file: Path) -> None:
+    """The message names the option and guesses what was meant, as compare's does."""
+    done = tokimp("prune", chains_file, "--estimator", "gredy", "--out", "short.jsonl")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert "Invalid value for '--estimator': there is no estimator named 'gredy'" in done.err
+    assert "(did you mean 'greedy'?)" in done.err
+
+
+def test_a_file_is_no_folder_to_write_into(tokimp: Run, chains_file: Path) -> None:
+    """--out below a file is wrong usage, and the file stays."""
+    before = chains_file.read_bytes()
+    for out in ("chains.jsonl/short.jsonl", "chains.jsonl/deep/short.jsonl"):
+        done = tokimp("prune", chains_file, "--estimator", "position", "--out", out)
+        assert (done.status, done.err.count("\n")) == (2, 1)
+        assert "is a file, and no folder" in done.err
+    assert chains_file.read_bytes() == before

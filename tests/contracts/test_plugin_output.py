@@ -232,13 +232,21 @@ def test_a_task_that_splits_wrongly(returned: Any) -> None:
         parts_of(task, "So 7.")
 
 
-@pytest.mark.parametrize("returned", [None, 1, "yes", np.zeros(2)])
+@pytest.mark.parametrize("returned", [1, "yes", "not known", np.zeros(2)])
 def test_a_task_that_judges_wrongly(returned: Any) -> None:
     """An answer is right or not; nothing that only counts as such."""
     task = Asking()
     task.returned = returned
-    with pytest.raises(TaskError, match="True or False was expected"):
+    with pytest.raises(TaskError, match=r"True, False or None \(not known\) was expected"):
         rightness(task, "7", "7")
+
+
+def test_a_task_that_does_not_know() -> None:
+    """None means that whether an answer is right is not known; numpy's truth values are Python's."""
+    task = Asking()
+    for returned, judged in ((None, None), (np.True_, True), (False, False)):
+        task.returned = returned
+        assert rightness(task, "7", "7") is judged
 
 
 class Failing(Objective):

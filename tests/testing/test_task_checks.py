@@ -41,6 +41,21 @@ def test_a_task_that_keeps_the_contract_passes() -> None:
     check_task(Good(), EXAMPLES)
 
 
+class Unsure(Good):
+    """Knows nothing of answers in words."""
+
+    def is_right(self, answer: str, gold: str) -> Any:
+        """Compare what follows the arrow, if it is a number."""
+        return super().is_right(answer, gold) if answer[-1].isdigit() else None
+
+
+def test_a_task_may_not_know() -> None:
+    """An example may say that the task does not know, and a task that knows then breaks its promise."""
+    check_task(Unsure(), [*EXAMPLES, ("so -> three", "3", "not known")])
+    with pytest.raises(AssertionError, match=r"is_right\('-> three', '3'\) is False, not None"):
+        check_task(Good(), [*EXAMPLES, ("so -> three", "3", "not known")])
+
+
 COUNTER = itertools.count()
 
 
@@ -59,6 +74,7 @@ COUNTER = itertools.count()
         ("split", lambda response: ("guessed", "3"), "both must stand in the response as they are"),
         ("split", lambda response: None, r"split\('so -> 3'\) is None, but right is said: True"),
         ("is_right", lambda answer, gold: True, r"is_right\('-> 4', '3'\) is True, not False"),
+        ("is_right", lambda answer, gold: None, r"is_right\('-> 3', '3'\) is None, not True"),
         ("is_right", lambda answer, gold: 1, r"is_right\('-> 3', '3'\) is 1, not True"),
     ],
 )

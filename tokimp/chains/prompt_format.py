@@ -189,9 +189,12 @@ def choose(tokenizer: Any, think_tags: ThinkTags | None = None) -> str:
     ``chat`` if it has a template, else ``plain``.
     """
     source = template_source(tokenizer)
+    if think_tags is not None:
+        # Without a template, the format itself says that it needs one.
+        return "think"
     if source is None:
         return "plain"
-    if think_tags is not None or tag_names(source) is not None:
+    if tag_names(source) is not None:
         return "think"
     if "thinking" not in source and "reasoning" not in source:
         return "chat"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tokimp.cli.advice import without_option
@@ -10,7 +11,9 @@ from tokimp.errors import ChainError
 from tokimp.models.writing.load import Engine, load_engine
 
 if TYPE_CHECKING:
+    from tokimp.chains.prompt_format import PromptFormat
     from tokimp.contracts.task import Question, Task
+    from tokimp.distillation.ask.ask import AskSettings
     from tokimp.models.writing.engine import WritingEngine
 
 
@@ -26,10 +29,28 @@ def ask(
     split: str,
     limit: int | None,
     seed: int,
+    prompt_format: PromptFormat,
+    think_tags: tuple[str, str] | None,
+    settings: Callable[[Task], AskSettings],
+    skip_bad: bool = False,
+    look: Callable[[list[Question]], object] | None = None,
 ) -> tuple[Task, list[Question], WritingEngine]:
-    """Return the task, its questions and the model, as the options of `tokimp.cli.options.task_options` say."""
+    """Return the task, its questions and the model, as the options say; what can be known before is said before.
+
+    Parameters
+    ----------
+    task, source, model, ...
+        The options of `tokimp.cli.options.task_options`.
+    settings
+        Makes the settings with which a task's questions are asked.
+    skip_bad
+        Whether questions that are too long for the model will be left out.
+    look
+        Called with the questions before the model is loaded.
+    """
     from tokimp.contracts.checked_task import questions_of
     from tokimp.contracts.registry import load_task
+    from tokimp.distillation.ask.before_loading import check_before_asking
 
     # Questions before the model: a mistake in a file is found before the weights take their time.
     loaded = load_task(task)
@@ -38,7 +59,19 @@ def ask(
     except ChainError as error:
         # A task reads every record; --skip-bad is about questions that are too long for the model.
         raise type(error)(without_option(str(error), "--skip-bad")) from error
+    if look is not None:
+        look(questions)
     prepare_model(model)
+    check_before_asking(
+        loaded,
+        questions,
+        settings(loaded),
+        model=model,
+        prompt_format=prompt_format,
+        think_tags=think_tags,
+        skip_bad=skip_bad,
+        trust_remote_code=trust_remote_code,
+    )
     return (
         loaded,
         questions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,8 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     from tokimp.cli.ask import ask
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.progress_bar import progress_bar
-    from tokimp.distillation.ask.evaluate import ANSWERS, EVALUATION, Evaluation
+    from tokimp.distillation.ask.ask import settings_of
+    from tokimp.distillation.ask.evaluate import ANSWERS, EVALUATION, Evaluation, evaluation_of
     from tokimp.distillation.ask.evaluate import evaluate as evaluate_model
     from tokimp.storage.batch_log import NAME as BATCHES
     from tokimp.storage.overwriting import refuse_foreign
@@ -58,16 +60,25 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
         read |= {"--before": before / EVALUATION, "the answers of --before": before / ANSWERS}
     protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
     refuse_foreign(out, made)
-    if before is not None:
-        # A folder that holds no evaluation is said before the model is asked anything.
-        Evaluation.load(before)
-    names = ("prompt_format", "max_new_tokens", "interval", "batch_questions")
-    settings = {name: options.pop(name) for name in names}
+    asking = {name: options.pop(name) for name in ("max_new_tokens", "batch_questions")}
+    interval = options.pop("interval")
+    laid_out = {name: options[name] for name in ("prompt_format", "think_tags")}
     origin = {name: options[name] for name in ("source", "split", "limit", "seed")}
-    task, questions, student = ask(**options)
+    # A folder that holds no evaluation, or one of other questions, is said before the model is loaded.
+    look = None if before is None else partial(evaluation_of, folder=before)
+    task, questions, student = ask(settings=partial(settings_of, **asking), look=look, **options)
     with progress_bar("evaluating") as progress:
         evaluation = evaluate_model(
-            student, task, questions, out, before=before, origin=origin, progress=progress, **settings
+            student,
+            task,
+            questions,
+            out,
+            before=before,
+            origin=origin,
+            progress=progress,
+            interval=interval,
+            **asking,
+            **laid_out,
         )
     _print(evaluation)
     if before is not None:
@@ -78,10 +89,12 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
 def _print(evaluation: Evaluation) -> None:
     tokens = evaluation.reasoning_tokens
     length = "no reasoning" if tokens is None else f"{tokens:.1f} reasoning tokens"
+    # What is not known is not counted as right, so the accuracy may be higher by as much.
+    not_known = f", {evaluation.not_known:.1%} not known to be right or wrong" if evaluation.not_known else ""
     echo(
         f"{evaluation.task} by {evaluation.model_id}: {evaluation.accuracy:.1%} of {evaluation.n} right "
         f"[{evaluation.low:.1%}, {evaluation.high:.1%}]; {length} on average; "
-        f"{evaluation.unparsed:.1%} without an answer"
+        f"{evaluation.unparsed:.1%} without an answer{not_known}"
     )
 
 

@@ -67,6 +67,15 @@ _PROMPT_FORMAT = click.option(
     type=click.Choice(PROMPT_FORMATS),
     help=PROMPT_FORMAT_HELP,
 )
+THINK_TAGS = click.option(
+    "--think-tags",
+    nargs=2,
+    type=str,
+    callback=_with_control_characters,
+    metavar="OPENING CLOSING",
+    help=r"Tags around the reasoning, with the white space around them: '<think>\n' '\n</think>\n\n'.  "
+    "[default: the chat template's own]",
+)
 _SEED = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of all random numbers."
 )
@@ -101,15 +110,7 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
         help="What is deleted as a whole: token, word, sentence, line, paragraph, step, equation, ...",
     ),
     _PROMPT_FORMAT,
-    click.option(
-        "--think-tags",
-        nargs=2,
-        type=str,
-        callback=_with_control_characters,
-        metavar="OPENING CLOSING",
-        help=r"Tags around the reasoning, with the white space around them: '<think>\n' '\n</think>\n\n'.  "
-        "[default: the chat template's own]",
-    ),
+    THINK_TAGS,
     click.option(
         "--wrong-answers",
         type=click.Choice(WRONG_ANSWERS),
@@ -168,6 +169,7 @@ def task_options(split: str) -> Decorator:
         DTYPE,
         TRUST_REMOTE_CODE,
         _PROMPT_FORMAT,
+        THINK_TAGS,
         click.option(
             "--split",
             default=split,

@@ -79,7 +79,7 @@ def prune(
     else:
         read = {"the result of --run": result_file(finished), "--run": finished / "run.json"}
     protect_inputs([*files.values(), beside / "run.json"], read, [estimator or "greedy", options["objective"]])
-    out.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(out)
     if finished is not None:
         skip_bad = options.pop("skip_bad")
         _refuse_run_options(set(options))
@@ -88,7 +88,7 @@ def prune(
     else:
         skip_bad = options["skip_bad"]
         # A ranking that reaches the lowest ratio holds all others.
-        method = ready_estimator(ESTIMATOR.convert(estimator or "greedy", None, None), keep_ratios)
+        method = ready_estimator(_checked_name(estimator or "greedy"), keep_ratios)
         result, label = run("pruning", [method], beside, **options), method.label
     skipped = json.loads(result.attrs["skipped"])
     for record in skipped:
@@ -101,6 +101,14 @@ def prune(
         for reason in pruning.left_out:
             echo_left_out(reason)
         echo(_line(pruning, path, len(skipped)))
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder of the file to write."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise click.UsageError(f"--out {out}: {error.filename} is a file, and no folder; name another place") from error
 
 
 def _line(pruning: Pruning, path: Path, skipped: int) -> str:
@@ -116,6 +124,13 @@ def _line(pruning: Pruning, path: Path, skipped: int) -> str:
         line += f"; tokenised anew, {again.chains:.0%} of the chains have other ids than were kept"
         line += f" ({again.tokens:.1%} of the tokens kept are not found again)"
     return line
+
+
+def _checked_name(estimator: str) -> str:
+    """Return the name of a method, refused as the option's value if there is none; with --run it may be a label."""
+    context = click.get_current_context()
+    option = next(parameter for parameter in context.command.params if parameter.name == "estimator")
+    return ESTIMATOR.convert(estimator, option, context)
 
 
 def _only_estimator(result: xr.DataTree) -> str:

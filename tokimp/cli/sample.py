@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     from tokimp.cli.ask import ask
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.progress_bar import progress_bar
+    from tokimp.distillation.ask.ask import settings_of
     from tokimp.distillation.ask.sample import CHAINS, DROPPED, REPORT, UNSPLIT, WRONG
     from tokimp.distillation.ask.sample import sample as sample_chains
     from tokimp.storage.batch_log import NAME as BATCHES
@@ -79,24 +81,24 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
     refuse_foreign(out, made)
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
-    prompt_format, max_new_tokens = options.pop("prompt_format"), options.pop("max_new_tokens")
-    names = ("n", "temperature", "per_round", "min_characters", "longest_percentile", "batch_questions")
-    settings = {name: options.pop(name) for name in names}
-    task, questions, teacher = ask(**options)
+    lengths = {name: options.pop(name) for name in ("min_characters", "longest_percentile")}
+    names = ("n", "temperature", "per_round", "max_new_tokens", "batch_questions")
+    asking = {"seed": options["seed"], **{name: options.pop(name) for name in names}}
+    laid_out = {name: options[name] for name in ("prompt_format", "think_tags")}
+    task, questions, teacher = ask(settings=partial(settings_of, **asking), skip_bad=skip_bad, **options)
     with progress_bar("sampling") as progress:
         report = sample_chains(
             task,
             questions,
             teacher,
             out,
-            seed=options["seed"],
-            prompt_format=prompt_format,
-            max_new_tokens=max_new_tokens,
             skipped=skipped,
-            # The seed is passed above: the sampling itself uses it.
+            # The seed is among the settings: the sampling itself uses it.
             origin={name: options[name] for name in ("source", "split", "limit")},
             progress=progress,
-            **settings,
+            **asking,
+            **lengths,
+            **laid_out,
         )
     for record in skipped or []:
         echo_left_out(record.reason)
@@ -105,9 +107,10 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
 
 
 def _print(report: SampleReport) -> None:
+    not_known = f"{report.not_known} not known to be either, " if report.not_known else ""
     echo(
         f"{report.task} by {report.teacher}: {report.sampled} responses to {report.questions} questions; "
-        f"{report.right} right, {report.wrong} wrong, {report.unsplittable} without an answer, "
+        f"{report.right} right, {report.wrong} wrong, {not_known}{report.unsplittable} without an answer, "
         f"{report.duplicates} repeat another"
     )
     dropped = report.dropped_short + report.dropped_long + report.dropped_unstorable

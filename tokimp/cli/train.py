@@ -12,7 +12,7 @@ import click
 
 from tokimp.chains.prompt_format import PROMPT_FORMATS
 from tokimp.cli.lines import echo, echo_left_out
-from tokimp.cli.options import MODEL_HELP, PROMPT_FORMAT_HELP, TRUST_REMOTE_CODE, typed
+from tokimp.cli.options import MODEL_HELP, PROMPT_FORMAT_HELP, THINK_TAGS, TRUST_REMOTE_CODE, typed
 from tokimp.cli.plugin_name import TRAINER
 from tokimp.contracts.train_settings import DTYPES, PRECISIONS, SCHEDULES, Lora, TrainSettings
 from tokimp.distillation.train.losses import tenth_of
@@ -94,6 +94,7 @@ def _setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="NAME",
     help="Trainer plugin (see tokimp plugins).",
 )
+@THINK_TAGS
 @TRUST_REMOTE_CODE
 def train(
     *,

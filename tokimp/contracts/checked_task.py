@@ -53,18 +53,20 @@ def parts_of(task: Task, response: str) -> tuple[str, str] | None:
     return parts
 
 
-def rightness(task: Task, answer: str, gold: str) -> bool:
-    """Return whether a task calls an answer right.
+def rightness(task: Task, answer: str, gold: str) -> bool | None:
+    """Return whether a task calls an answer right; ``None`` if it does not know.
 
     Raises
     ------
     TaskError
-        If it returns anything but true or false.
+        If it returns anything but true, false or ``None``.
     """
     right = task.is_right(answer, gold)
+    if right is None:
+        return None
     if not isinstance(right, bool | np.bool_):
         raise TaskError(
-            f"the task {task.name!r}, asked whether an answer is right, returned {described(right)}; True or False was "
-            "expected"
+            f"the task {task.name!r}, asked whether an answer is right, returned {described(right)}; True, False or "
+            "None (not known) was expected"
         )
     return bool(right)

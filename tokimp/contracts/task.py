@@ -116,8 +116,11 @@ class Task(Parameterized, ABC):
         """
 
     @abstractmethod
-    def is_right(self, answer: str, gold: str) -> bool:
-        """Return whether an answer says the same as `gold`.
+    def is_right(self, answer: str, gold: str) -> bool | None:
+        """Return whether an answer says the same as `gold`; ``None`` if that is not known.
+
+        It is not known where the two can be neither shown to be the same nor told apart. Such answers are counted by
+        themselves: they are not right, and no example of a wrong answer.
 
         Parameters
         ----------

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from pydantic.dataclasses import dataclass
 
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.checked_fields import KNOWN_FIELDS_ONLY, Allowed, mistake_in, raises
 from tokimp.contracts.constraints import AnyOf, ListOf, Number, Optional, Text, TrueOrFalse, WholeNumber
 from tokimp.errors import TrainingError
@@ -100,7 +101,7 @@ class TrainSettings:
         Chains with more tokens in all are left out, and counted; ``None`` for the model's own limit.
     seed
         Decides the order of the chains, dropout and the first weights of adapters.
-    prompt_format
+    prompt_format, think_tags
         How question, reasoning and answer are laid out (`tokimp.tokenize_chain`).
     validation
         Share of the questions whose chains are held out, from 0 to 0.5, on average; the loss on them is measured
@@ -144,6 +145,7 @@ class TrainSettings:
     max_length: CountOrNone = None
     seed: Seed = 0
     prompt_format: PromptFormat = "auto"
+    think_tags: ThinkTags | None = None
     validation: Annotated[float, Allowed(Number(0, 0.5))] = 0.0
     validation_seed: Seed = 0
     keep_best: Truth = False
@@ -187,4 +189,10 @@ class TrainSettings:
 
     def described(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them, and `of` reads them back."""
-        return asdict(self)
+        described = asdict(self)
+        # Named only where they are given, so that trainings begun before there were tags are continued.
+        if self.think_tags is None:
+            del described["think_tags"]
+        else:
+            described["think_tags"] = list(self.think_tags)
+        return described

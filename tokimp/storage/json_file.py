@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from tokimp.storage.digests import json_digest
 
 
 def read_json(path: Path) -> Any:
@@ -18,6 +21,33 @@ def read_json(path: Path) -> Any:
         If it is no JSON in UTF-8, or lists and objects lie too deep in each other.
     """
     return parse_json(path.read_text(encoding="utf-8"))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds, without the digest that it was written with.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it holds no JSON object, or one that was changed since. A file without a digest, such as tokimp 0.1.0 wrote,
+        is taken as it is.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError("it holds no JSON object")
+    digest = content.pop("digest", None)
+    if digest is not None and digest != json_digest(content):
+        raise ValueError("it does not have the digest that it was written with")
+    return content
+
+
+def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with the digest that `read_object` checks."""
+    # As it will be read: keys become texts, tuples become lists.
+    as_read: dict[str, Any] = json.loads(json.dumps(content))
+    return {**as_read, "digest": json_digest(as_read)}
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tokimp.contracts.task import Question, Source, Task
 from tokimp.errors import TaskError
 from tokimp.testing.parameter_checks import check_parameters, expect
 
 _MANY = 500
-Example = tuple[str, str, bool | None]
+Example = tuple[str, str, bool | Literal["not known"] | None]
 
 
 def check_task(
@@ -37,7 +37,8 @@ def check_task(
     task
         An instance.
     examples
-        Responses, each with a right answer and whether it is right: True, False, or None where it cannot be split.
+        Responses, each with a right answer and whether it is right: True, False, ``"not known"`` where `Task.is_right`
+        gives None, or None where the response cannot be split.
     source
         Where `Task.questions` reads; ``None`` for the task's own source.
     splits
@@ -69,7 +70,8 @@ def check_task(
         )
         if parts is not None:
             judged: Any = task.is_right(parts[1], gold)
-            _expect(judged is right, task, f"is_right({parts[1]!r}, {gold!r}) is {judged!r}, not {right}")
+            wanted = None if right == "not known" else right
+            _expect(judged is wanted, task, f"is_right({parts[1]!r}, {gold!r}) is {judged!r}, not {wanted}")
 
 
 def _questions(task: Task, source: Source | None, *, split: str, limit: int) -> list[Question]:

@@ -105,8 +105,8 @@ def test_few_chains_have_no_intervals() -> None:
     assert "[" not in row
     assert str(faithfulness_table(few).title).endswith("(mean over chains)")
     assert str(faithfulness_table(many).title).endswith("(mean, 95% interval over chains)")
-    assert draw_faithfulness(few).get_suptitle() == "2 chains, too few for intervals"
-    assert draw_faithfulness(many).get_suptitle() == "5 chains, 95% intervals"
+    assert draw_faithfulness(few).get_suptitle() == "objective joint, by token; 2 chains, too few for intervals"
+    assert draw_faithfulness(many).get_suptitle() == "objective joint, by token; 5 chains, 95% intervals"
 
 
 def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:

@@ -88,7 +88,7 @@ BAD: dict[str, tuple[object, str, str]] = {
     ),
     "key twice": (b'{"id": "bad", "id": "c"}', "", "the key 'id' stands twice"),
     "key twice within": (b'{"id": "bad", "category": [{"end": 1, "end": 2}]}', "", "the key 'end' stands twice"),
-    "not an object": ([GOOD], "", "not a JSON object but list"),
+    "not an object": ([GOOD], "", "not a JSON object but a list"),
     "not UTF-8": (b'{"id": "bad\xff"}', "", "not UTF-8 at byte 11"),
     "blank wrong answer": ({**GOOD, "id": "bad", "wrong_answer": ""}, "bad", "the wrong_answer is empty"),
     "category no list": ({**GOOD, "id": "bad", "category": {}}, "bad", "'category' must be a list"),

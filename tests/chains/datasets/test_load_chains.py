@@ -79,3 +79,33 @@ def test_an_unknown_name_is_refused() -> None:
 def test_whether_an_answer_is_right(answer: str, gold: str | None, right: bool | None) -> None:
     """Numbers are compared as numbers, letters as letters, anything else as text; without gold there is no saying."""
     assert is_right(Chain("c", "q", "r", answer, gold=gold)) is right
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("chians", "chains.jsonl"),
+        ("chians.jsonl", "chains.jsonl"),
+        ("./chians.jsonl", "chains.jsonl"),
+        ("sub/chans.json", "sub/chains.json"),
+        ("dmo", "demo"),
+        ("gms8k", "gsm8k"),
+        ("./dmo", "demo"),
+        ("link.jsonl", None),
+        ("something_else", None),
+    ],
+)
+def test_a_misspelt_source_is_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, meant: str | None
+) -> None:
+    """The file beside it that is closest, or the closest known name, is named; and nothing where nothing is close."""
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path("link.jsonl").symlink_to("nowhere")
+    for name in ("chains.jsonl", "notes.txt", "sub/chains.json"):
+        Path(name).write_text("", encoding="utf-8")
+    with pytest.raises(ChainError, match=f"{typed}: there is no such file") as error:
+        load_chains(typed)
+    assert ("did you mean" in str(error.value)) == (meant is not None)
+    assert ("since the link leads nowhere" in str(error.value)) == (typed == "link.jsonl")
+    assert meant is None or f"(did you mean {meant!r}?)" in str(error.value)

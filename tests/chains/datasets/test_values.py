@@ -190,6 +190,81 @@ def check(one: str, other: str, same: bool | None) -> None:
     assert same_value(other, one) is same
 
 
+SPELLINGS = [
+    ("0x1F", "0x1f", True),
+    ("0x1F", "0x2F", False),
+    ("0b11", "11", None),
+    ("0x1F", "31", None),
+    ("0o17", "16_8", False),
+    ("5k", "5000", True),
+    ("$1.5M", "$1,500,000", True),
+    ("5k", "5", None),
+    ("5k", "6", False),
+    ("2 < x \\le 3", "(2, 3]", True),
+    ("2 < x \\le 3", "(2, 3)", False),
+    ("x \\in [0, 1)", "[0,1)", True),
+    ("x > 2", "(2, \\infty)", None),
+    ("5 = x", "5", True),
+    ("5 = x", "x = 6", False),
+    ("2 + 3 = 5", "5", None),
+    ("1.2 x 10^3", "1200", True),
+    ("3 x 4", "12", None),
+    ("3 : 2", "3 to 2", True),
+    ("3 to 2", "2 to 3", False),
+    ("5 square meters", "5 m^2", True),
+    ("12.50 €", "€12.50", True),
+    ("12,50 €", "12.50 €", None),
+    ("12,50 €", "12.60 €", False),
+    ("5 below zero", "5", None),
+]
+SIGNS = [
+    ("|x|", "x", None),
+    ("A'", "A", None),
+    ("f'(x)", "f(x)", None),
+    (r"A \cup B", r"A \cap B", None),
+    (r"\angle ABC", r"\triangle ABC", None),
+    (r"\vec{v}", "v", None),
+    ("ab", "ba", None),
+    ("C(5,2)", "10", None),
+    ("5P2", "20", None),
+    (r"\sin 30^\circ", "0.5", True),
+    (r"\sin 30^\circ", r"\sin 150^\circ", True),
+    (r"\sin 30^\circ", "-0.98803", False),
+    (r"90^\circ", r"\frac{\pi}{2}", None),
+    ("90°", "45°", False),
+]
+ROUNDED = [
+    ("10^{-7}", "10^{-8}", False),
+    ("1/10000000", "1/20000000", False),
+    ("10^{-7}", "0.0000001", True),
+    ("1/3", "0.3333333", True),
+    (r"\sqrt{2}", "1.4142136", True),
+    (r"\pi", r"\frac{355}{113}", False),
+    ("1/1000000", "0.0000012", False),
+    ("1/3", "0.34", False),
+    ("2^{64}", "18446744073709551616", True),
+    ("2^{64}", "18446744073709551617", False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "same"), SPELLINGS)
+def test_two_spellings_of_a_value_are_one_value(one: str, other: str, same: bool | None) -> None:
+    """Prefixes, abbreviations, inequalities, turned equations and units are read as what they say, or not known."""
+    check(one, other, same)
+
+
+@pytest.mark.parametrize(("one", "other", "same"), SIGNS)
+def test_signs_that_change_a_value_are_not_passed_over(one: str, other: str, same: bool | None) -> None:
+    """The same letters and numbers with other signs between them are not the same value."""
+    check(one, other, same)
+
+
+@pytest.mark.parametrize(("one", "other", "same"), ROUNDED)
+def test_numbers_are_not_rounded(one: str, other: str, same: bool | None) -> None:
+    """Small and large numbers are told apart to their last digit; a number and its rounding are not known."""
+    check(one, other, same)
+
+
 @pytest.mark.parametrize(("one", "other", "same"), COMMAS)
 def test_commas_separate_thousands_or_members(one: str, other: str, same: bool | None) -> None:
     """Three digits after each comma make thousands; lists and sets have no order, tuples and intervals do."""

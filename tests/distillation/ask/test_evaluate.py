@@ -42,6 +42,30 @@ def test_the_numbers_are_those_of_the_answers(tmp_path: Path) -> None:
     assert Evaluation.load(tmp_path) == found
 
 
+class Careful(Sums):
+    """Knows nothing of an answer of two digits."""
+
+    def is_right(self, answer: str, gold: str) -> bool | None:
+        """Compare numbers below ten alone."""
+        return None if len(answer.removeprefix("->").strip()) > 1 else super().is_right(answer, gold)
+
+
+def test_what_is_not_known_is_counted_apart(tmp_path: Path) -> None:
+    """An answer that the task cannot judge is null in its record, counts as not right, and has a share of its own."""
+    found = evaluate(ScriptedEngine(weaker), Careful(), QUESTIONS, tmp_path)
+    records = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    unknown = [record for record in records if record["right"] is None]
+    assert found.not_known == len(unknown) / 40 > 0
+    assert all(record["parsed"] and record["answer"][-2:].isdigit() for record in unknown)
+    assert found.accuracy == sum(record["right"] is True for record in records) / 40
+    assert found.right == {record["id"]: record["right"] is True for record in records}
+    assert Evaluation.load(tmp_path) == found
+    content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    del content["not_known"], content["digest"]  # as tokimp 0.1.0 wrote it
+    (tmp_path / "evaluation.json").write_text(json.dumps(content), encoding="utf-8")
+    assert Evaluation.load(tmp_path).not_known == 0
+
+
 def test_the_embedded_model_solves_its_problems(tmp_path: Path) -> None:
     """A real model answers nearly all test problems right, with as much reasoning as it was trained on."""
     task = WordProblems()

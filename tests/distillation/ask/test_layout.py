@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.chains.tokenizers import CHANNELS
 from tokimp.chains.chain import Chain
+from tokimp.chains.prompt_format import PromptFormat
 from tokimp.contracts.task import Question
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.distillation.ask.layout import Layout
@@ -64,9 +66,44 @@ def test_a_closing_tag_that_is_not_written_is_refused() -> None:
     """Where the tag is a special token, it is missing from generated text, and the format is refused at once."""
     made = tokenizer(THINK)
     made.add_special_tokens({"additional_special_tokens": ["<think>", "</think>"]})
-    with pytest.raises(TokenizationError, match=r"the closing tag '</think>' is a special token.*use prompt format"):
+    with pytest.raises(TokenizationError, match=r"stands '</think>', special tokens.*use prompt format 'chat'"):
         Layout(made)
     assert Layout(made, "chat").format == "chat"
+
+
+@pytest.mark.parametrize("prompt_format", ["auto", "think"])
+def test_reasoning_in_a_channel_is_refused(prompt_format: PromptFormat) -> None:
+    """gpt-oss's channels are special tokens, which a response lacks: 'think' is refused, and 'chat' asks for it all."""
+    made = tokenizer(CHANNELS)
+    made.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|channel|>", "<|message|>", "<|end|>"]})
+    with pytest.raises(TokenizationError, match=r"<\|channel\|>final.*special tokens.*use prompt format 'chat'"):
+        Layout(made, prompt_format)
+    prompt = made.decode(list(Layout(made, "chat").prompt(QUESTION)))
+    assert prompt.endswith("<|start|>assistant<|channel|>final<|message|>")
+
+
+def test_a_turn_that_ends_before_the_answer_is_refused() -> None:
+    """Where the token that ends a text stands between reasoning and answer, a model never writes the answer."""
+    made = tokenizer(CHANNELS)
+    made.add_tokens(["<|end|>"], special_tokens=False)
+    made.eos_token_id = made.convert_tokens_to_ids("<|end|>")
+    with pytest.raises(TokenizationError, match=r"the token at which a model stops.*use prompt format 'chat'"):
+        Layout(made)
+
+
+def test_given_tags_are_asked_with_and_divided_at() -> None:
+    """With tags of one's own, the prompt opens the first one, and the response is divided at the second one."""
+    layout = Layout(tokenizer(CHAT), think_tags=("<why>\n", "\n</why>\n"))
+    assert layout.format == "think"
+    assert layout.divide(WordProblems(), QUESTION, "3+4=7</why>\n#### 7") == ("3+4=7", "#### 7")
+    chain = Chain("c", QUESTION.text, "3+4=7", "#### 7", system=QUESTION.system)
+    made = tokenizer(CHAT)
+    assert layout.prompt(QUESTION) == tokenize_chain(chain, made, think_tags=layout.think_tags).prompt_ids
+    assert made.decode(list(layout.prompt(QUESTION))).endswith("<why>\n")
+    with pytest.raises(TokenizationError, match="nothing but white space closes the thinking"):
+        Layout(tokenizer(CHAT), think_tags=("<why>", "\n"))
+    with pytest.raises(TokenizationError, match="the tokenizer has no chat template"):
+        Layout(tokenizer(), think_tags=("<why>", "</why>")).prompt(QUESTION)
 
 
 def test_tokens_are_counted_as_chains_have_them() -> None:

@@ -18,14 +18,15 @@ NO_FILTER = LengthFilter(min_characters=0)
 
 
 def judged(kind: str, reasoning: str = "so") -> Judged:
-    """Return a response of a kind: right, wrong, at once (right without a reasoning) or unsplit."""
+    """Return a response of a kind: right, wrong, at once (right without a reasoning) unsure or unsplit."""
+    right = None if kind == "unsure" else kind in {"right", "at once"}
     if kind == "unsplit":
         return Judged(reasoning, "", "", parsed=False, right=False)
     reasoning = "" if kind == "at once" else reasoning
-    return Judged(f"{reasoning} {kind}", reasoning, "7", parsed=True, right=kind in {"right", "at once"})
+    return Judged(f"{reasoning} {kind}", reasoning, "7", parsed=True, right=right)
 
 
-KINDS = st.lists(st.sampled_from(["right", "wrong", "at once", "unsplit"]), min_size=1, max_size=6)
+KINDS = st.lists(st.sampled_from(["right", "wrong", "at once", "unsure", "unsplit"]), min_size=1, max_size=6)
 
 
 @given(st.lists(KINDS, min_size=1, max_size=8))
@@ -38,9 +39,13 @@ def test_every_response_goes_to_its_place(kinds: list[list[str]]) -> None:
     ]
     flat = [kind for each in kinds for kind in each]
     counts = found.counts
-    assert counts["sampled"] == len(flat) == counts["right"] + counts["wrong"] + counts["unsplittable"]
+    known = counts["right"] + counts["wrong"]
+    assert counts["sampled"] == len(flat) == known + counts["not_known"] + counts["unsplittable"]
     assert len(found.wrong) == counts["wrong"] == flat.count("wrong")
-    assert len(found.unsplit) == counts["unsplittable"] + counts["without_reasoning"]
+    assert len(found.unsplit) == counts["unsplittable"] + counts["without_reasoning"] + counts["not_known"]
+    unsure = [record for record in found.unsplit if record["why"] == "whether the answer is right is not known"]
+    assert counts["not_known"] == flat.count("unsure") == len(unsure)
+    assert all(record["right"] is None for record in unsure)
     assert counts["without_reasoning"] == flat.count("at once")
     assert counts["duplicates"] == sum(len(each) - len(set(each)) for each in kinds)
     assert counts["questions_right"] == sum(bool({"right", "at once"} & set(each)) for each in kinds)

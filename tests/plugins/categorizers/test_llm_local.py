@@ -163,3 +163,11 @@ def test_another_model_in_the_same_place_is_asked_anew(monkeypatch: pytest.Monke
 def test_of_a_model_without_a_fingerprint_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It could be any: it is asked every time."""
     assert asked_again(monkeypatch, same=Other(fingerprint=""), then=Other(fingerprint="")) == 1
+
+
+def test_a_dated_template_is_rendered_on_one_day() -> None:
+    """A template that writes today's date gives the same ids on every day, those of July 26, 2024."""
+    scorer = Reader("{{ strftime_now('%d %b %Y') }}{{ date_string }} " + CHATML)
+    conversation = messages("How many?", "", "a b", "", ["a", "b"])
+    LocalModel(scorer, 5).complete(conversation)
+    assert scorer.tokenizer.decode(scorer.ids).startswith("26 Jul 202426 Jul 2024 ")

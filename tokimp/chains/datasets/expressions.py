@@ -20,9 +20,24 @@ _WORD = re.compile(r"[A-Za-z]{2,}")
 _NAMES = frozenset(["sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp"])
 _NAME = re.compile(r"(?<![\\A-Za-z])(pi|sin|cos|tan|cot|sec|csc|log|ln|exp)(?![A-Za-z])")
 _MIXED_NUMBER = re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s*/\s*(\d+)(?![\d.])")
-# A time or a ratio, a base or an index, two numbers side by side (read as a sum), a double factorial (as a factorial of
-# a factorial), an ellipsis, and a percentage inside a sum.
-_READ_OTHERWISE = re.compile(r":|\d\s*_|\d\s+\.?\d|\.\d+\.|!\s*!|\.\.|\\[lcv]?dots|%|#|&(?!.*\\end)")
+_READ_OTHERWISE = re.compile(
+    "|".join(
+        [
+            r":",  # a time or a ratio
+            r"'",  # a derivative: its prime would be dropped
+            r"\d\s*_",  # a base or an index
+            r"\d\s+\.?\d|\.\d+\.",  # two numbers side by side: read as a sum
+            r"!\s*!",  # a double factorial: read as a factorial of a factorial
+            r"\.\.|\\[lcv]?dots",  # an ellipsis
+            r"%|#|&(?!.*\\end)",  # a percentage inside a sum
+            r"(?<![A-Za-z\\])[A-Za-z]\s*\([^()]*,|\d\s*[A-Z]\s*_?\d",  # combinations: C(5,2), 5P2
+            r"\d\s*x\s*\d",  # a size: 3 x 4
+        ]
+    )
+)
+_LONG_DECIMAL = re.compile(r"\s*-?\s*[0-9]*\.[0-9]{6,}\s*")
+# Relative differences up to which two numbers are the same, also if one is a long decimal, or may be.
+_EXACT, _WRITTEN_OUT, _ROUNDED = 1e-12, 1e-5, 1e-3
 _POINTS = (0.7310585, 1.2533141, 2.6220575)
 
 
@@ -61,8 +76,14 @@ def _compared(one: str, other: str) -> bool | None:
     limited = timeout(timeout_seconds=seconds)
     try:
         left, right = limited(_read)(one), limited(_read)(other)
-        if verify(left, right, timeout_seconds=seconds, raise_on_error=True):
-            return True
+        ways = [verify(*pair, timeout_seconds=seconds, raise_on_error=True) for pair in ((left, right), (right, left))]
+        if ways[0] != ways[1]:
+            # It takes the value out of one of the two only.
+            return None
+        if ways[0]:
+            # math-verify rounds to six places: to it, 10^{-7} is 0.
+            is_rounded = len([text for text in (one, other) if _LONG_DECIMAL.fullmatch(text)]) == 1
+            return limited(_same_number)(left, right, is_rounded=is_rounded)
         return None if limited(_agree_at_points)(left, right) else False
     # Grammar and algebra raise all kinds of errors on texts that are no expressions; TimeoutException is one of them.
     except Exception:  # noqa: BLE001 - whatever is raised, the comparison is not known
@@ -81,6 +102,23 @@ def _read(text: str) -> Any:
 def _spelled(text: str) -> str:
     """Write names of functions and numbers as commands: ``pi`` would be p times i."""
     return _NAME.sub(r"\\\1 ", text)
+
+
+def _same_number(left: Any, right: Any, *, is_rounded: bool) -> bool | None:
+    """Return whether two values that are equal once rounded are equal; ``None`` if one may be the other, rounded.
+
+    A decimal number of six places or more, on one side only, is meant as the other's rounding: 0.333333 is 1/3.
+    """
+    from sympy import Expr  # noqa: PLC0415
+
+    numbers = [value for value in (left, right) if isinstance(value, Expr) and value.is_number]
+    if len(numbers) < 2:
+        return True
+    first, second = (complex(number.evalf(30)) for number in numbers)
+    apart, size = abs(first - second), max(abs(first), abs(second))
+    if not apart > (_WRITTEN_OUT if is_rounded else _EXACT) * size:
+        return True
+    return None if apart < _ROUNDED * size else False
 
 
 def _agree_at_points(left: Any, right: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from tokimp.chains.datasets.records import Record
 from tokimp.errors import ChainError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(?::[\w.-]+)?")
 
 
 def is_hub_id(source: str) -> bool:

@@ -13,6 +13,7 @@ _CURRENCY = "$€£¥₹"
 _UNIT_WORD = r"[A-Za-zµ]+\.?(?:\s*\^?\s*\{?[23²³]\}?)?"
 _UNIT = rf"(?:%|°\s*[CF]?|{_UNIT_WORD}(?:(?:\s+|\s*/\s*){_UNIT_WORD}){{0,3}})"
 _QUANTITY = re.compile(rf"([-+]?)\s*([{_CURRENCY}]?)\s*([-+]?)\s*({_NUMBER})(?:(\s*)({_UNIT}))?")
+_CURRENCY_AFTER = re.compile(rf"\A([-+]?\s*{_NUMBER})\s*([{_CURRENCY}])\Z")
 _TRAILING_UNIT = re.compile(rf"(?<=[0-9)}}!])\s*({_UNIT})\Z")
 # Words that go on with the mathematics or the sentence, and are no unit.
 _NO_UNITS = frozenset(
@@ -68,6 +69,12 @@ _NO_UNITS = frozenset(
         "eighths",
         "tenth",
         "tenths",
+        "fewer",
+        "short",
+        "below",
+        "above",
+        "under",
+        "zero",
     ]
 )
 _LETTER_UNITS = frozenset(["m", "g", "s", "h", "l", "L", "K", "C", "F"])
@@ -129,7 +136,8 @@ def read_quantity(text: str) -> Quantity | None:
     >>> read_quantity("$1,200"), read_quantity("18 apples"), read_quantity("12,5"), read_quantity("2x")
     (Quantity(number=Decimal('1200'), unit='$'), Quantity(number=Decimal('18'), unit='apple'), None, None)
     """
-    match = _QUANTITY.fullmatch(text)
+    # "12.50 €" is "€12.50".
+    match = _QUANTITY.fullmatch(_CURRENCY_AFTER.sub(r"\2\1", text))
     if match is None or (match[1] and match[3]):
         return None
     sign, currency, inner_sign, digits, space, unit = (part or "" for part in match.groups())
@@ -139,9 +147,22 @@ def read_quantity(text: str) -> Quantity | None:
     return Quantity(number, unit_form(f"{currency}{' ' if currency and unit else ''}{unit}"))
 
 
+def read_abbreviated(text: str) -> Quantity | None:
+    """Return a number that ends in a letter for thousands, millions or billions, written out; ``None`` if it does not.
+
+    >>> read_abbreviated("$1.5M")
+    Quantity(number=Decimal('1500000.0'), unit='$')
+    """
+    if not re.search(r"[0-9][kKMB]\Z", text) or (quantity := read_quantity(text[:-1])) is None:
+        return None
+    scale = {"k": 3, "m": 6, "b": 9}[text[-1].casefold()]
+    return Quantity(quantity.number * 10**scale, quantity.unit)
+
+
 def read_decimal_comma(text: str) -> Decimal | None:
-    """Return the number that a text is where the comma is the decimal sign (``12,5``); ``None`` if it is none."""
-    match = re.fullmatch(r"([-+]?)([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]+)", text)
+    """Return the number that a text gives where the comma is the decimal sign (``12,5 cm``); ``None`` if none."""
+    bare = split_unit(text)[0].strip(f" {_CURRENCY}")
+    match = re.fullmatch(r"([-+]?)([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),([0-9]+)", bare)
     return None if match is None else Decimal(f"{match[1]}{match[2].replace('.', '')}.{match[3]}")
 
 
@@ -150,7 +171,9 @@ def _is_unit(unit: str, space: str) -> bool:
     if _NO_UNITS.intersection(word.casefold() for word in words):
         return False
     # "5x" is a product, and so is "5 x"; "5 m" is a length.
-    return not (len(words) == 1 and len(words[0]) == 1 and "°" not in unit) or (bool(space) and unit in _LETTER_UNITS)
+    return not (len(words) == 1 and len(words[0]) == 1 and "°" not in unit) or (
+        bool(space) and words[0] in _LETTER_UNITS
+    )
 
 
 def split_unit(text: str) -> tuple[str, str]:

@@ -59,7 +59,7 @@ class Record:
         if field not in self.fields:
             known = ", ".join(map(repr, self.fields)) or "none"
             raise self.error(
-                chain_id, f"the field {field!r} is missing (fields are {known}); add it, or name the format"
+                chain_id, f"the field {field!r} is missing (fields are {known}); add it (or name the format: --format)"
             )
         return self.checked_text(self.fields[field], field, chain_id)
 
@@ -135,6 +135,12 @@ def _not_text(value: object) -> str:
     return f"not {type(value).__name__}: write {shown} as a string"
 
 
+def _kind(value: object) -> str:
+    """Return what JSON calls a value that is no object."""
+    names = {type(None): "null", bool: "true or false", str: "a text", list: "a list"}
+    return names.get(type(value), "a number")
+
+
 # Files of other kinds, by their first bytes, with what makes a JSONL file of them.
 _KINDS = {
     b"\x1f\x8b": ("compressed with gzip", "unpack it (gunzip)"),
@@ -199,14 +205,14 @@ def _records_of_list(content: bytes, path: Path, skips: Skips) -> Iterator[Recor
         if isinstance(value, dict):
             yield Record(where, value)
         else:
-            error = ChainError(f"{where}: not a JSON object but {type(value).__name__}; the list must hold objects")
+            error = ChainError(f"{where}: not a JSON object but {_kind(value)}; the list must hold objects")
             skips.take(error, where)
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
     value = _parsed(line, where, "each line must be one JSON object")
     if not isinstance(value, dict):
-        raise ChainError(f"{where}: not a JSON object but {type(value).__name__}; each line must be one object")
+        raise ChainError(f"{where}: not a JSON object but {_kind(value)}; each line must be one object")
     return value
 
 

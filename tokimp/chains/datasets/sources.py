@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
 from tokimp.chains.datasets.hub import hub_records, is_hub_id
 from tokimp.chains.datasets.records import Record, Skips, read_records
-from tokimp.errors import ChainError
+from tokimp.errors import ChainError, closest
 
 _MATH_SUBJECTS = (
     "algebra",
@@ -55,11 +55,33 @@ def source_records(
     if name is not None and is_hub_id(name) and not path.exists() and path.suffix not in (".jsonl", ".json"):
         return hub_records(name, split)
     if name is not None and not path.exists():
+        known = (*also, *NAMED)
         raise ChainError(
-            f"{source}: there is no such file; give the path of a JSONL file, a hub id (owner/name), or one of "
-            f"{', '.join([*also, *NAMED])}"
+            f"{source}: there is no such file{_meant(path, known)}; give the path of a JSONL file, a hub id "
+            f"(owner/name), or one of {', '.join(known)}"
         )
     return read_records(path, skips)
+
+
+def _meant(path: Path, names: Iterable[str]) -> str:
+    """Return the guess at what a misspelt name means: a file beside it, with or without its ending, or a known name.
+
+    Of a link that leads nowhere, it says so instead.
+    """
+    if path.is_symlink():
+        return ", since the link leads nowhere"
+    try:
+        beside = [file.name for file in path.parent.iterdir() if file.suffix in {".jsonl", ".json"} and file.is_file()]
+    except OSError:
+        beside = []
+    places = {name: str(path.parent / name) for name in beside}
+    # A file may be meant though its ending was left out.
+    written = {Path(name).stem: place for name, place in reversed(places.items())} | places
+    if path.name == str(path):
+        written |= {name: name for name in names}
+    if (close := closest(path.name, written)) is None:
+        return ""
+    return f" (did you mean {written[close]!r}?)"
 
 
 def _named_records(parts: tuple[str, ...], split: str) -> Iterator[Record]:

@@ -11,6 +11,8 @@ _BOLD = re.compile(r"(?<![\w)}])\*\*([^*]+)\*\*(?![\w({])")  # 2**3 is a power
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{(.*)\}", re.DOTALL)
 _DEGREES = re.compile(r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree|\\textdegree")
+# "1.2 x 10^3": the letter stands for the sign.
+_TIMES_TEN = re.compile(r"(?<=[0-9])\s*[xX]\s*10\s*\^")
 _SPACING = re.compile(r"\\[,;:!> ]|\\q?quad\b|~|\u00a0")
 # What stands between thousands in print: 1{,}234 and 1,\!234 and 1\,234.
 _THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!|\\[,;: ]|[\u00a0\u2009\u202f])(?=[0-9]{3}(?![0-9]))")
@@ -53,6 +55,7 @@ def plain_form(text: str) -> str:
             text = box[1].strip()
     text = _THOUSANDS.sub(",", text.translate(_SIGNS))
     text = re.sub(r"\\left(?![a-z])|\\right(?![a-z])|\\!", "", text)
+    text = _TIMES_TEN.sub(r"\\times 10^", text)
     text = _DEGREES.sub("°", text.replace(r"\$", "$").replace(r"\%", "%").replace(r"\#", "#"))
     previous = None
     while text != previous:

@@ -13,22 +13,28 @@ from decimal import Decimal
 from tokimp.chains.datasets.expressions import same_expression
 from tokimp.chains.datasets.quantities import (
     Quantity,
+    read_abbreviated,
     read_decimal_comma,
     read_quantity,
     same_quantity,
     split_unit,
     unit_form,
 )
+from tokimp.chains.datasets.spellings import without_assignment, written_alike
 from tokimp.chains.datasets.value_texts import elements, plain_form, words_of
 
 _LETTER = re.compile(r"\(?([A-Za-z])[).]?")
 _TIME = re.compile(
     r"([0-9]{1,2})(?::([0-9]{2})(?::([0-9]{2}))?|(?=\s*[ap]\.?\s?m\.?\Z))(?:\s*([ap])\.?\s?m\.?)?", re.IGNORECASE
 )
-_RATIO = re.compile(r"([0-9]+)(?::|\s*to\s*)([0-9]+)")
+_RATIO = re.compile(r"([0-9]+)\s*(?::|to)\s*([0-9]+)")
 _BASED = re.compile(r"([0-9A-Za-z]+)\s*_\s*(?:\{\s*([0-9]+)\s*\}|([0-9]+))")
-_ASSIGNMENT = re.compile(r"([A-Za-z](?:_\{?\w+\}?)?(?:\([A-Za-z]\))?)\s*=\s*([^=]+)")
 _LARGEST_BASE = 36
+_LONGEST_PRODUCT = 3
+_ACCENT = re.compile(r"\\(?:vec|hat|bar|tilde|dot|overline|overrightarrow|widehat|boldsymbol|bm|mathbf)(?![a-z])")
+_TRIGONOMETRY = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_IN_DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*°")
+_UNEQUAL = re.compile(r"[<>\u2264\u2265\u2260]|\\(?:leq?|geq?|lt|gt|neq?|cup|cap|setminus|mid)(?![a-z])")
 _OPEN_FORMULA = re.compile(r"[0-9)]\s*[+*]\s*[A-Za-z]{2,}|[A-Za-z]{2,}\s*[+*]\s*[0-9(]")
 _NO_TEXT = re.compile(r"[0-9\\=^_]")
 
@@ -80,24 +86,12 @@ def _same(one: str, other: str) -> bool | None:
     """Compare two values in their plain form."""
     if one.casefold() == other.casefold():
         return True
-    one, other = _without_assignment(one, other)
+    one, other = map(written_alike, without_assignment(one, other))
     for compare in (_same_time, _same_numbers, _same_based, _same_list, _same_ratio):
         applies, verdict = compare(one, other)
         if applies:
             return verdict
     return _same_formula(one, other)
-
-
-def _without_assignment(one: str, other: str) -> tuple[str, str]:
-    """Take ``x =`` off a value if the other has no equals sign, or the same ``x =``."""
-    first, second = _ASSIGNMENT.fullmatch(one), _ASSIGNMENT.fullmatch(other)
-    if first is not None and second is not None:
-        return (first[2], second[2]) if first[1] == second[1] else (one, other)
-    if first is not None and "=" not in other:
-        return first[2], other
-    if second is not None and "=" not in one:
-        return one, second[2]
-    return one, other
 
 
 Comparison = tuple[bool, bool | None]
@@ -133,12 +127,25 @@ def _minutes(time: re.Match[str]) -> float:
 def _same_numbers(one: str, other: str) -> Comparison:
     first, second = read_quantity(one), read_quantity(other)
     if first is None or second is None:
-        return _NOT_HERE
+        return _same_abbreviated(one, other)
     verdict = same_quantity(first, second)
     if verdict is False and "," in one and "," in other and _same_list(one, other)[1]:
         # "100,200" may be a number or a list. As a list it is the same as "200,100".
         return True, None
     return True, verdict
+
+
+def _same_abbreviated(one: str, other: str) -> Comparison:
+    """Compare a number such as ``5k`` or ``$2M`` with one that is written out; the letter may be a factor, too."""
+    for short, long in ((one, other), (other, one)):
+        abbreviated, number = read_abbreviated(short), read_quantity(long)
+        if abbreviated is not None and number is not None:
+            same = same_quantity(abbreviated, number)
+            # "5k" is hardly 5, but it may be in thousands, as the question asks for.
+            if number.unit and not abbreviated.unit:
+                return True, None
+            return True, None if same is False and short.startswith(long) else same
+    return _NOT_HERE
 
 
 def _same_based(one: str, other: str) -> Comparison:
@@ -179,6 +186,9 @@ def _same_list(one: str, other: str) -> Comparison:
     if len(first.parts) < 2 and len(second.parts) < 2:
         return _NOT_HERE
     if len(first.parts) != len(second.parts):
+        if _UNEQUAL.search(f"{one} {other}"):
+            # Conditions and unions of intervals are other spellings of intervals, or of sets.
+            return True, None
         # "12,5" may be 12.5, where the comma is the decimal sign.
         decimals = [read_decimal_comma(text) for text in (one, other)]
         numbers = [read_quantity(text) for text in (one, other)]
@@ -218,6 +228,8 @@ def _same_ratio(one: str, other: str) -> Comparison:
     first, second = _RATIO.fullmatch(one), _RATIO.fullmatch(other)
     if first is None or second is None:
         return _NOT_HERE
+    if first.groups() == second.groups():
+        return True, True
     same = int(first[1]) * int(second[2]) == int(first[2]) * int(second[1])
     # 1:20 and 2:40 are the same ratio, and two times.
     return True, None if same else False
@@ -225,10 +237,21 @@ def _same_ratio(one: str, other: str) -> Comparison:
 
 def _same_formula(one: str, other: str) -> bool | None:
     """Compare expressions, units apart; what is no expression is compared as text."""
+    if _TRIGONOMETRY.search(f"{one} {other}") and "°" in f"{one}{other}":
+        # The angle of a function in degrees is no unit of the value.
+        return same_expression(_in_radians(one), _in_radians(other))
     (first, unit), (second, other_unit) = split_unit(one), split_unit(other)
     verdict = same_expression(first, second)
+    if verdict is False and (
+        ("=" in one) != ("=" in other) or bool(_ACCENT.search(one)) != bool(_ACCENT.search(other))
+    ):
+        # "2 + 3 = 5" gives 5, and a vector may be written with its arrow or without.
+        return None
     if verdict is not None:
         units = [Quantity(Decimal(1), unit_form(written)) for written in (unit, other_unit)]
+        if verdict is False and [quantity.unit for quantity in units].count("°") == 1:
+            # A right angle is 90 degrees, or half of pi.
+            return None
         if not all(quantity.unit for quantity in units) or units[0] == units[1]:
             return verdict
         # Half a metre may be fifty centimetres, but never half a centimetre.
@@ -236,11 +259,23 @@ def _same_formula(one: str, other: str) -> bool | None:
     return _same_words(one, other)
 
 
+def _in_radians(text: str) -> str:
+    return _IN_DEGREES.sub(r"(\1\\cdot\\pi/180)", text)
+
+
+def _spaceless(text: str) -> str:
+    return "".join(text.split())
+
+
 def _same_words(one: str, other: str) -> bool | None:
     first, second = words_of(one), words_of(other)
     if first == second and first:
-        # The same words may stand between other numbers.
-        return True if _others(one) == _others(other) else None
+        # Other numbers and signs may stand between the words. Letters alone are a formula, in which every sign counts.
+        write = _others if any(len(word) > 1 for word in first) else _spaceless
+        return True if write(one) == write(other) else None
+    if sorted(one) == sorted(other) and max(map(len, (*first, *second)), default=0) <= _LONGEST_PRODUCT:
+        # "ab" and "ba" may be products.
+        return None
     if any(read_quantity(text) is not None for text in (one, other)) and _OPEN_FORMULA.search(f"{one}\n{other}"):
         # "10 + John's age" is no number.
         return False
@@ -250,4 +285,4 @@ def _same_words(one: str, other: str) -> bool | None:
 
 
 def _others(text: str) -> list[str]:
-    return re.findall(r"[0-9]+|[+\-*/^=<>\\]", text)
+    return re.findall(r"[0-9]+|\\[A-Za-z]+|[^\w\s.,;:!?'\"()\[\]{}$]", text)

@@ -11,6 +11,7 @@ from typing import Any
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.checked_task import rightness
 from tokimp.contracts.context_length import check_prompt_fits
 from tokimp.contracts.progress import Progress
@@ -66,6 +67,27 @@ class AskSettings:
             )
 
 
+def settings_of(
+    task: Task,
+    *,
+    n: int = 1,
+    per_round: int | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+    max_new_tokens: int | None = None,
+    batch_questions: int = 64,
+) -> AskSettings:
+    """Return settings in which a task's own number of tokens, and all responses in one round, are the defaults."""
+    return AskSettings(
+        n=n,
+        per_round=n if per_round is None else per_round,
+        temperature=temperature,
+        seed=seed,
+        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        batch_questions=batch_questions,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A response, divided and judged by its task.
@@ -79,14 +101,14 @@ class Judged:
     parsed
         Whether the task found an answer.
     right
-        Whether that answer is the right one.
+        Whether that answer is the right one; ``None`` if the task does not know.
     """
 
     response: str
     reasoning: str
     answer: str
     parsed: bool
-    right: bool
+    right: bool | None
 
 
 class Asker:
@@ -100,7 +122,7 @@ class Asker:
         A scorer that generates.
     settings
         How the model is asked.
-    prompt_format
+    prompt_format, think_tags
         As for `tokimp.tokenize_chain`.
 
     Raises
@@ -111,14 +133,21 @@ class Asker:
         If the format does not fit the tokenizer.
     """
 
-    def __init__(self, task: Task, model: Scorer, settings: AskSettings, prompt_format: PromptFormat) -> None:
+    def __init__(
+        self,
+        task: Task,
+        model: Scorer,
+        settings: AskSettings,
+        prompt_format: PromptFormat,
+        think_tags: ThinkTags | None = None,
+    ) -> None:
         task.validate_parameters()
         settings.check()
         if Capability.GENERATION not in model.capabilities:
             raise UnsupportedError(f"{model.backend!r} does not generate; use another backend, or load_engine")
         self.task = task
         self.model = model
-        self.layout = Layout(model.tokenizer, prompt_format)
+        self.layout = Layout(model.tokenizer, prompt_format, think_tags)
         self._settings = settings
 
     def prepare(self, questions: Iterable[Question], skipped: list[SkippedRecord] | None = None) -> PromptedQuestions:
@@ -168,6 +197,8 @@ class Asker:
             ],
             "model": model_identity(self.model, self.model.fingerprint()),
             "prompt_format": self.layout.format,
+            # Only where they are given, so that runs begun before there were tags are continued.
+            **({"think_tags": list(self.layout.think_tags)} if self.layout.think_tags else {}),
             "asking": asdict(self._settings),
             "versions": versions(self.model),
         }

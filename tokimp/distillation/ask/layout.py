@@ -9,6 +9,7 @@ from tokimp.chains.chain_text import ChainText
 from tokimp.chains.encoding import lay_out
 from tokimp.chains.prompt_format import PromptFormat, choose
 from tokimp.chains.span_encoder import SpanEncoder
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.checked_task import parts_of
 from tokimp.contracts.task import Question, Task
 from tokimp.errors import TokenizationError
@@ -21,7 +22,7 @@ class Layout:
     ----------
     tokenizer
         The model's.
-    prompt_format
+    prompt_format, think_tags
         As for `tokimp.tokenize_chain`; a prompt has the same ids as the ``prompt_ids`` of a chain of its question.
 
     Attributes
@@ -32,25 +33,40 @@ class Layout:
     Raises
     ------
     TokenizationError
-        If reasoning and answer cannot be told apart in this format, since the closing tag is missing from what a model
-        writes.
+        If reasoning and answer cannot be told apart in this format: what stands between them is missing from the text
+        that a model writes, because it is special tokens (a channel's, such as gpt-oss's), or a model stops at it.
     """
 
-    def __init__(self, tokenizer: Any, prompt_format: PromptFormat = "auto") -> None:
+    def __init__(
+        self, tokenizer: Any, prompt_format: PromptFormat = "auto", think_tags: ThinkTags | None = None
+    ) -> None:
         self._tokenizer = tokenizer
         self._encoder = SpanEncoder.of(tokenizer)
-        self.format = cast("PromptFormat", choose(tokenizer) if prompt_format == "auto" else prompt_format)
+        self.think_tags = think_tags
+        chosen = choose(tokenizer, think_tags) if prompt_format == "auto" else prompt_format
+        self.format = cast("PromptFormat", chosen)
         if self.format == "think":
             self._check_tag()
 
     def _check_tag(self) -> None:
-        """Refuse a closing tag that is a special token, since generated text comes without special tokens."""
-        tag = self._text(Question("any", "-", "-")).before_answer
-        ids = self._encoder.encode((tag,), where="the closing tag")
-        if tag.text.strip() not in str(self._tokenizer.decode(list(ids), skip_special_tokens=True)):
+        """Refuse what a model's text does not have between reasoning and answer: special tokens are left out of it."""
+        between = self._text(Question("any", "-", "-")).before_answer
+        tag = between.text.strip()
+        if not tag:
             raise TokenizationError(
-                f"the closing tag {tag.text.strip()!r} is a special token, which is left out of what the model writes, "
-                "so reasoning and answer cannot be told apart; use prompt format 'chat' or 'plain'"
+                "nothing but white space closes the thinking, so reasoning and answer cannot be told apart; give a "
+                "closing tag (--think-tags), or use prompt format 'chat'"
+            )
+        ids = list(self._encoder.encode((between,), where="what closes the thinking"))
+        why = ""
+        if tag not in str(self._tokenizer.decode(ids, skip_special_tokens=True)):
+            why = "special tokens, which are left out of the text that a model writes"
+        elif getattr(self._tokenizer, "eos_token_id", None) in ids:
+            why = "text with the token at which a model stops"
+        if why:
+            raise TokenizationError(
+                f"between reasoning and answer stands {tag!r}, {why}, so the two cannot be told apart in prompt format "
+                "'think'; use prompt format 'chat', in which the model reasons in its answer, or 'plain'"
             )
 
     def prompt(self, question: Question) -> Ids:
@@ -92,4 +108,4 @@ class Layout:
     def _text(self, question: Question) -> ChainText:
         # Everything before the reasoning is the same for all reasonings and answers.
         chain = Chain(question.id, question.text, reasoning="-", answer="-", system=question.system or None)
-        return lay_out(chain, self._tokenizer, self.format)
+        return lay_out(chain, self._tokenizer, self.format, think_tags=self.think_tags)

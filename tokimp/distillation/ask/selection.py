@@ -54,7 +54,8 @@ class Selection:
     wrong
         Responses with a wrong answer, as chains with ids of their own; those without a reasoning are in `unsplit`.
     unsplit
-        Responses that give no chain: no answer was found in them, or no reasoning before it.
+        Responses that give no chain: no answer was found in them, no reasoning before it, or whether the answer is
+        right is not known.
     dropped
         Chains dropped for their length or their characters, each with the reason.
     counts
@@ -93,7 +94,7 @@ def select(
             (index for index, judgement in enumerate(responses) if judgement.right and judgement.reasoning), None
         )
         for index, judgement in enumerate(responses):
-            if not judgement.parsed or not judgement.reasoning:
+            if not judgement.parsed or not judgement.reasoning or judgement.right is None:
                 selection.unsplit.append(_unsplit(question, index, judgement))
             elif not judgement.right:
                 chain = _chain(f"{question.id}#{index}", question, index, judgement)
@@ -104,8 +105,9 @@ def select(
     every = [judgement for responses in judged for judgement in responses]
     selection.counts = {
         "sampled": len(every),
-        "right": sum(judgement.right for judgement in every),
-        "wrong": sum(judgement.parsed and not judgement.right for judgement in every),
+        "right": sum(judgement.right is True for judgement in every),
+        "wrong": sum(judgement.parsed and judgement.right is False for judgement in every),
+        "not_known": sum(judgement.parsed and judgement.right is None for judgement in every),
         "unsplittable": sum(not judgement.parsed for judgement in every),
         "without_reasoning": sum(judgement.parsed and not judgement.reasoning for judgement in every),
         "duplicates": duplicates,
@@ -155,7 +157,12 @@ def _chain(name: str, question: Question, index: int, judged: Judged) -> Record:
 
 
 def _unsplit(question: Question, index: int, judged: Judged) -> Record:
-    why = "no answer found" if not judged.parsed else "no reasoning before the answer"
+    if not judged.parsed:
+        why = "no answer found"
+    elif not judged.reasoning:
+        why = "no reasoning before the answer"
+    else:
+        why = "whether the answer is right is not known"
     return {
         "question_id": question.id,
         "sample": index,

@@ -19,7 +19,7 @@ from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.distillation.train.train import TrainReport, train
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import write_object
-from tokimp.storage.json_file import read_json
+from tokimp.storage.json_file import read_object
 
 OUTCOME = "cell.json"
 _FIELDS = ("cell", "kind", "student", "teacher", "pruner", "method", "keep_ratio", "seed", "pruning", "training")
@@ -92,7 +92,7 @@ class CellStep(Step):
         """
         path = self.folder / OUTCOME
         try:
-            outcome = dict(read_json(path))
+            outcome = read_object(path)
             evaluation, seconds = dict(outcome["evaluation"]), dict(outcome["seconds"])
             missing = [name for name in _FIELDS if name not in outcome]
             missing += [name for name in ("accuracy", "n") if name not in evaluation]
@@ -174,6 +174,7 @@ class CellStep(Step):
                 "high": evaluation.high,
                 "n": evaluation.n,
                 "unparsed": evaluation.unparsed,
+                "not_known": evaluation.not_known,
                 "reasoning_tokens": evaluation.reasoning_tokens,
             },
             "seconds": seconds,

@@ -71,7 +71,7 @@ class Gsm8k(Task):
             begin, end = fence.start(), closing.end()
         return response[:begin].strip(), response[begin:end].strip()
 
-    def is_right(self, answer: str, gold: str) -> bool:
+    def is_right(self, answer: str, gold: str) -> bool | None:
         """Compare the number in the JSON object, or else after ``####`` or ``A:``, with the right one.
 
         The question asks for a number and nothing else: ``18 eggs`` is not right. Signs of currency and per cent are
@@ -82,7 +82,7 @@ class Gsm8k(Task):
         quantity = read_quantity(plain_form(value))
         if quantity is not None and quantity.unit.isalpha():
             return False
-        return same_value(value, split_answer(gold).value) is True
+        return same_value(value, split_answer(gold).value)
 
 
 def _answers(text: str) -> Iterator[tuple[int, int, str]]:

@@ -79,8 +79,8 @@ class Math(Task):
         end = end if ends is None else ends.end()
         return response[:begin].strip(), response[begin:end].strip()
 
-    def is_right(self, answer: str, gold: str) -> bool:
-        r"""Compare what is in the last box with the right answer; what is not shown to be right counts as wrong.
+    def is_right(self, answer: str, gold: str) -> bool | None:
+        r"""Compare what is in the last box with the right answer; what is neither the same nor another is not known.
 
         Hendrycks et al. leave a unit out of account, and so does `tokimp.chains.datasets.values.same_value` where only
         one of the two has it.
@@ -91,7 +91,7 @@ class Math(Task):
         value = self.value(answer)
         if value is None:
             return False
-        return same_value(value, gold, "boxed") is True
+        return same_value(value, gold, "boxed")
 
     @staticmethod
     def value(text: str) -> str | None:

@@ -62,7 +62,7 @@ class WordProblems(Task):
         answer = _ANSWER.search(response)
         return None if answer is None else (response[: answer.start()].strip(), answer.group().strip())
 
-    def is_right(self, answer: str, gold: str) -> bool:
+    def is_right(self, answer: str, gold: str) -> bool | None:
         """Compare the number after ``####`` with the right one."""
         line = _ANSWER.search(answer)
-        return line is not None and same_value(split_answer(line.group()).value, gold) is True
+        return False if line is None else same_value(split_answer(line.group()).value, gold)

@@ -10,6 +10,7 @@ from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.questions import question_key
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.contracts.trainer import TrainingExample
 from tokimp.errors import TokenizationError, TrainingError
@@ -22,6 +23,7 @@ def training_examples(
     tokenizer: Any,
     *,
     prompt_format: PromptFormat = "auto",
+    think_tags: ThinkTags | None = None,
     max_length: int | None = None,
     left_out: list[SkippedRecord] | None = None,
 ) -> list[TrainingExample]:
@@ -37,7 +39,7 @@ def training_examples(
         matter in whose tokens it was shortened.
     tokenizer
         The student's.
-    prompt_format
+    prompt_format, think_tags
         See `tokimp.tokenize_chain`.
     max_length
         Chains with more tokens in all are left out: cut off, they would teach a student not to answer.
@@ -54,7 +56,7 @@ def training_examples(
     examples = []
     left_out = [] if left_out is None else left_out
     for chain in chains:
-        tokens = tokenize_chain(chain, tokenizer, prompt_format=prompt_format)
+        tokens = tokenize_chain(chain, tokenizer, prompt_format=prompt_format, think_tags=think_tags)
         ids = tokens.input_ids
         if tokens.prompt_format == "plain":
             ids += (_end_token(tokenizer),)
