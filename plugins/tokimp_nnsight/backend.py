@@ -14,6 +14,7 @@ from tokimp.models.backend import Backend
 from tokimp.models.callable_digest import describe
 from tokimp.models.knockout import cut_from_mask
 from tokimp.models.loading import LoadedModel
+from tokimp.models.placement import is_dispatched
 from tokimp_nnsight.structure import attention_paths, module_path, output_projection
 
 
@@ -32,10 +33,11 @@ class NNsightBackend(Backend):
 
         super().__init__(loaded)
         model = self.model
-        # Without a device, transformers' pipeline, which nnsight makes, moves the model to the first GPU that it finds.
-        self._envoy: Any = TransformersModel(
-            model, task="text-generation", tokenizer=loaded.tokenizer, device=loaded.device
-        )
+        with _placed_for_pipeline(model, loaded.device) as device:
+            # Inputs go to where accelerate takes them from. nnsight asks the first weight, which may be offloaded.
+            own = {"device": torch.device(loaded.device)} if is_dispatched(model) else {}
+            wrapper = type("TransformersModel", (TransformersModel,), own)
+            self._envoy: Any = wrapper(model, task="text-generation", tokenizer=loaded.tokenizer, **device)
         self._embedding = self._envoy.get(module_path(model, model.get_input_embeddings()))
         self._attention_paths = attention_paths(model, model.config.get_text_config(decoder=True).num_hidden_layers)
         self.attention_layers = frozenset(self._attention_paths)
@@ -148,3 +150,21 @@ class NNsightBackend(Backend):
             yield
         finally:
             self.model.set_attn_implementation(loaded_as)
+
+
+@contextmanager
+def _placed_for_pipeline(model: Any, device: str) -> Iterator[dict[str, str]]:
+    """Let transformers' pipeline, which nnsight makes, leave a model where it is; yield the arguments it needs.
+
+    Without a device, it would move the model to the first GPU that it finds. A model that accelerate has placed takes
+    no device, but the first place in its map is then taken for one, which ``disk`` is not.
+    """
+    places = getattr(model, "hf_device_map", None)
+    if places is None:
+        yield {"device": device}
+        return
+    model.hf_device_map = {"": device}
+    try:
+        yield {}
+    finally:
+        model.hf_device_map = places

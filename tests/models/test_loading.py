@@ -16,7 +16,8 @@ from tokimp.contracts import discovery
 from tokimp.contracts.registry import register_scorer
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
 from tokimp.models import source as model_source
-from tokimp.models.loading import load_model, load_scorer, resolve_device, resolve_dtype
+from tokimp.models.device import resolve_device, resolve_dtype
+from tokimp.models.loading import load_model, load_scorer
 from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain, reference_logprobs
 
@@ -54,18 +55,27 @@ def test_a_dtype_that_is_asked_for_is_used(folder: Path) -> None:
         load_scorer(str(folder), "nnsight", device="cpu", dtype="float3")
 
 
-def test_a_model_object_is_copied_and_left_as_it_is() -> None:
-    """The object given keeps its modules, its gradients and its settings, and later changes do not reach the scorer."""
+def test_the_weights_of_a_model_object_are_shared_and_the_object_stays_as_it_is() -> None:
+    """The object keeps its modules, gradients and settings; its weights are not copied, and the fingerprint follows."""
     model = random_model("gpt2")
     modules = [type(module) for module in model.modules()]
     scorer = load_scorer(model, "transformer_lens", device="cpu", tokenizer=byte_tokenizer())
-    before = scorer.logprobs([random_chain(3, 5, 1)])[0].reasoning
+    before, fingerprint = scorer.logprobs([random_chain(3, 5, 1)])[0].reasoning, scorer.fingerprint()
     assert [type(module) for module in model.modules()] == modules
     assert all(parameter.requires_grad for parameter in model.parameters())
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-    np.testing.assert_array_equal(scorer.logprobs([random_chain(3, 5, 1)])[0].reasoning, before)
+    assert not np.array_equal(scorer.logprobs([random_chain(3, 5, 1)])[0].reasoning, before)
+    assert scorer.fingerprint() != fingerprint
+
+
+def test_a_model_object_in_another_precision_has_weights_of_its_own() -> None:
+    """Converting weights for the scorer leaves those of the object as they are."""
+    model = random_model("llama")
+    scorer = load_scorer(model, "nnsight", device="cpu", dtype="bfloat16", tokenizer=byte_tokenizer())
+    assert (scorer.dtype, model.dtype) == ("bfloat16", torch.float32)
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_a_model_object_needs_a_tokenizer() -> None:

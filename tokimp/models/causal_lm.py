@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
@@ -14,7 +15,6 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import DeletionScores, Scorer, SpanEntropies, SpanLogprobs
-from tokimp.errors import UnsupportedError
 from tokimp.models.attention import layers_with_attention
 from tokimp.models.backend import Backend
 from tokimp.models.batching import PositionBudget
@@ -49,7 +49,7 @@ class CausalLMScorer(CausalLMInside):
     Parameters
     ----------
     model, device, dtype, tokenizer
-        As for `tokimp.models.loading.load_scorer`. A model object is copied.
+        As for `tokimp.models.loading.load_scorer`. The modules of a model object are copied, its weights shared.
     trust_remote_code
         Whether a hub repository may run its own Python code here.
     reuse_kv
@@ -65,6 +65,8 @@ class CausalLMScorer(CausalLMInside):
         Whether shortened chains are laid end to end and read as one sequence, whatever their lengths
         (`tokimp.models.packs`), instead of in batches of equal lengths. ``"auto"``: on a GPU, where the architecture
         allows it. True where it does not is an error.
+    device_map, offload_folder, quantization
+        As for `tokimp.models.loading.load_scorer`.
 
     Attributes
     ----------
@@ -94,8 +96,20 @@ class CausalLMScorer(CausalLMInside):
         logits_budget: int | None = None,
         cache_memory: int | None = None,
         packed: bool | Literal["auto"] = "auto",
+        device_map: str | Path | Mapping[str, Any] | None = None,
+        offload_folder: str | Path | None = None,
+        quantization: Any = None,
     ) -> None:
-        loaded = load_model(model, device=device, dtype=dtype, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
+        loaded = load_model(
+            model,
+            device=device,
+            dtype=dtype,
+            tokenizer=tokenizer,
+            trust_remote_code=trust_remote_code,
+            device_map=device_map,
+            offload_folder=offload_folder,
+            quantization=quantization,
+        )
         facts = ModelFacts.read(loaded)
         # The hooks that hold rotary factors to a sequence's own length are on the model that the backend wraps.
         runs_plain = self.backend_class.runs_the_plain_model and not loaded.rotary.changes
@@ -115,6 +129,7 @@ class CausalLMScorer(CausalLMInside):
         )
         self.tokenizer = loaded.tokenizer
         self.model_id, self.device, self.dtype = loaded.model_id, loaded.device, loaded.dtype
+        self.loading = loaded.settings
         self.context_length = facts.context_length
         ids = trial_ids(loaded.model)
         backend = self.decoder.backend
@@ -224,6 +239,12 @@ class CausalLMScorer(CausalLMInside):
             self._check_readable(chain)
         return read_spans(self.decoder, chains)
 
+    def entropies(self, chains: Sequence[TokenizedChain]) -> list[SpanEntropies]:
+        """Return how open the choice of every reasoning and answer token was; see `Scorer.entropies`."""
+        for chain in chains:
+            self._check_readable(chain)
+        return read_entropies(self.decoder, chains)
+
     def score_deletions(
         self,
         chain: TokenizedChain,
@@ -253,12 +274,6 @@ class CausalLMScorer(CausalLMInside):
         until: int | None = None,
     ) -> FloatArray:
         """Return the log-probability of every token left after each of several deletions; see `Scorer`.
-    def entropies(self, chains: Sequence[TokenizedChain]) -> list[SpanEntropies]:
-        """Return how open the choice of every reasoning and answer token was; see `Scorer.entropies`."""
-        for chain in chains:
-            self._check_readable(chain)
-        return read_entropies(self.decoder, chains)
-
 
         Raises
         ------

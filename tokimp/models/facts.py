@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from tokimp.models.deletion.key_value_pool import can_share_prefix
 from tokimp.models.fingerprint import model_fingerprint
@@ -70,7 +70,7 @@ class ModelFacts:
             context_length=context_length(config),
             layers=config.num_hidden_layers,
             parameters=model.num_parameters(),
-            vocabulary=model.get_output_embeddings().weight.shape[0],
+            vocabulary=_vocabulary(model),
             end_tokens=end_tokens,
             writing=writing_manner(model, ids),
             takes_logits_to_keep="logits_to_keep" in inspect.signature(model.forward).parameters,
@@ -79,3 +79,9 @@ class ModelFacts:
             fingerprint=model_fingerprint(model),
             size=model_size(model),
         )
+
+
+def _vocabulary(model: Any) -> int:
+    """Return how many ids a model predicts; the shape of a quantised weight does not say it."""
+    head = model.get_output_embeddings()
+    return int(getattr(head, "out_features", None) or head.weight.shape[0])

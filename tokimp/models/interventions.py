@@ -11,6 +11,7 @@ import torch
 
 from tokimp.models.callable_digest import describe
 from tokimp.models.fingerprint import checksum
+from tokimp.models.placement import is_offloaded, weights_fetched
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _hook_tables = itemgetter(*_HOOKS)
@@ -46,7 +47,9 @@ class ModelState:
         self._own = [vars(module) for module in self._loaded_modules.values()]
         self._hooks = [own[table] for own in self._own for table in _HOOKS]
         self._children = [own["_modules"] for own in self._own]
-        self._weights = [own["_parameters"] for own in self._own]
+        # Offloaded weights are other tensors in every call.
+        fixed = [vars(module) for module in self._loaded_modules.values() if not is_offloaded(module)]
+        self._weights = [own["_parameters"] for own in fixed]
         self._loaded = self.signature()
         self._loaded_by_path = self._by_path()
 
@@ -66,7 +69,11 @@ class ModelState:
     @property
     def changed(self) -> bool:
         """Whether anything was changed."""
-        return self.signature() != self._loaded
+        return self.differs(self.signature())
+
+    def differs(self, signature: Hashable) -> bool:
+        """Return whether a signature is that of a model that was changed since it was loaded."""
+        return signature != self._loaded
 
     def changed_modules(self) -> list[str]:
         """Return the paths of modules that have other hooks, weights or code than before, or are others."""
@@ -92,10 +99,11 @@ class ModelState:
                 described.append([path, "removed"])
                 continue
             hooks = [[describe(hook) for hook in vars(module)[table].values()] for table in _HOOKS]
-            weights = [
-                [name, list(weight.shape), str(checksum(weight))]
-                for name, weight in module.named_parameters(recurse=False)
-            ]
+            with weights_fetched(module):
+                weights = [
+                    [name, list(weight.shape), str(checksum(weight))]
+                    for name, weight in module.named_parameters(recurse=False)
+                ]
             described.append([path, type(module).__qualname__, hooks, weights, describe(vars(module).get("forward"))])
         return described
 
@@ -112,7 +120,7 @@ class ModelState:
             path: (
                 id(module),
                 tuple(chain.from_iterable(_hook_tables(vars(module)))),
-                tuple(map(id, vars(module)["_parameters"].values())),
+                () if is_offloaded(module) else tuple(map(id, vars(module)["_parameters"].values())),
                 id(vars(module)["forward"]) if "forward" in vars(module) else 0,
             )
             for path, module in self._modules()

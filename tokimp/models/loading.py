@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import torch
 
 from tokimp.contracts.registry import load
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.scorer_recipe import ScorerRecipe, recipe_of
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.buffers import convert
 from tokimp.models.checkpoint import check_complete, check_layers
+from tokimp.models.device import resolve_device, resolve_dtype
+from tokimp.models.packs.sharing_copy import detached_copy
+from tokimp.models.placement import input_device, is_dispatched, main_device, read_device_map
+from tokimp.models.quantization import describe_quantization, read_quantization
 from tokimp.models.rotary_switch import RotarySwitch
 from tokimp.models.source import check_weights, gguf_not_loaded, line, locate, not_loaded
 from tokimp.models.trial import check_predictions, trial_ids
@@ -33,6 +39,8 @@ class LoadedModel:
         As results store them, such as ``cuda`` and ``float32``.
     rotary
         Lets each sequence be read with the rotary factors of its own length.
+    settings
+        What else it was loaded with, as results store it: ``device_map`` and ``quantization``, where they were given.
     """
 
     model: Any
@@ -41,6 +49,7 @@ class LoadedModel:
     device: str
     dtype: str
     rotary: RotarySwitch
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_scorer(
@@ -50,6 +59,9 @@ def load_scorer(
     device: str = "auto",
     dtype: str = "auto",
     tokenizer: Any = None,
+    device_map: str | Path | Mapping[str, Any] | None = None,
+    offload_folder: str | Path | None = None,
+    quantization: Any = None,
     **options: Any,
 ) -> Scorer:
     """Load a model and return its scorer.
@@ -58,7 +70,8 @@ def load_scorer(
     ----------
     model
         A hub id, a folder, a GGUF file (or a folder with one), a transformers model object, or ``"tiny"``, the model
-        that comes with tokimp. A model object is copied, weights included, because a backend changes what it wraps.
+        that comes with tokimp. The modules of a model object are copied, because a backend changes what it wraps; its
+        weights are shared, so that they take no more memory, and changing their numbers in place changes the scorer.
     backend
         Name of a scorer: ``transformer_lens``, ``nnsight``, one from another package, or ``module:Class``.
     device
@@ -69,6 +82,14 @@ def load_scorer(
         checkpoint elsewhere.
     tokenizer
         A tokenizer object, or a name or folder to load one from. By default the model's own; a model object has none.
+    device_map
+        For a model that one device cannot hold: where its parts go (`tokimp.models.placement.read_device_map`), in
+        place of `device`. What is mapped to ``cpu`` beside a GPU, or to ``disk``, is fetched whenever it runs.
+    offload_folder
+        Where weights on ``disk`` are kept, if they cannot be read from the checkpoint itself.
+    quantization
+        How weights are quantised as they are loaded (`tokimp.models.quantization.read_quantization`). A checkpoint that
+        is quantised already needs none.
     **options
         Further parameters of the scorer's class.
 
@@ -79,8 +100,12 @@ def load_scorer(
     ScorerError
         If the model or its tokenizer cannot be loaded, or the scorer does not take the options.
     UnsupportedError
-        If the model is not a decoder, or the backend does not know its architecture.
+        If the model is not a decoder, or the backend does not know its architecture or cannot run what a device map
+        spreads.
     """
+    # Scorers of other packages need not know these three.
+    placed = {"device_map": device_map, "offload_folder": offload_folder, "quantization": quantization}
+    options |= {name: value for name, value in placed.items() if value is not None}
     scorer_class = load("scorers", backend)
     try:
         scorer: Scorer = scorer_class(model, device=device, dtype=dtype, tokenizer=tokenizer, **options)
@@ -88,7 +113,20 @@ def load_scorer(
         if "keyword argument" not in str(error):
             raise
         raise ScorerError(f"the scorer {backend!r} does not take these options: {error}") from error
+    scorer.recipe = recipe_of(model, backend, device=device, dtype=dtype, tokenizer=tokenizer, options=options)
     return scorer
+
+
+def load_recipe(recipe: ScorerRecipe) -> Scorer:
+    """Load the scorer that a recipe describes; see `load_scorer` for what is raised."""
+    return load_scorer(
+        recipe.model,
+        recipe.backend,
+        device=recipe.device,
+        dtype=recipe.dtype,
+        tokenizer=recipe.tokenizer,
+        **recipe.options,
+    )
 
 
 def load_model(
@@ -98,12 +136,15 @@ def load_model(
     dtype: str = "auto",
     tokenizer: Any = None,
     trust_remote_code: bool = False,
+    device_map: str | Path | Mapping[str, Any] | None = None,
+    offload_folder: str | Path | None = None,
+    quantization: Any = None,
 ) -> LoadedModel:
     """Load a decoder and its tokenizer.
 
     Parameters
     ----------
-    model, device, dtype, tokenizer
+    model, device, dtype, tokenizer, device_map, offload_folder, quantization
         As for `load_scorer`.
     trust_remote_code
         Whether a hub repository may run its own Python code here. tokimp never turns this on by itself.
@@ -116,15 +157,40 @@ def load_model(
         If the model is not a decoder.
     """
     if isinstance(model, torch.nn.Module):
+        if device_map is not None or quantization is not None:
+            raise ScorerError(
+                "a model object is loaded already, so neither device_map nor quantization changes it; give its name or "
+                "folder, or hand both to transformers' from_pretrained, which made the object"
+            )
         return _from_object(model, device, dtype, tokenizer)
     if not isinstance(model, str | Path):
         raise ScorerError(f"a model is a name, a path or a transformers model object, not a {type(model).__name__}")
-    place = resolve_device(device)
+    place, placed, settings = _placed(device, device_map, offload_folder)
+    if quantization is not None:
+        placed["quantization_config"] = read_quantization(quantization)
+        settings["quantization"] = describe_quantization(placed["quantization_config"])
     name, source, extra = str(model), *locate(str(model))
     loading = {"trust_remote_code": trust_remote_code, **extra}
-    loaded = _load_pretrained(name, source, place, dtype, loading)
+    loaded = _load_pretrained(name, source, resolve_dtype(dtype, place), loading, placed)
     loaded_tokenizer = _tokenizer(name, tokenizer, source, loading)
-    return _finished(loaded.to(place), loaded_tokenizer, name, place)
+    return _finished(loaded, loaded_tokenizer, name, place, settings)
+
+
+def _placed(
+    device: str, device_map: str | Path | Mapping[str, Any] | None, offload_folder: str | Path | None
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return where ids go, what puts a model there (arguments of ``from_pretrained``), and what results store of it."""
+    if device_map is None:
+        place = resolve_device(device)
+        # Weights go from the file to the device, and not through the memory of the CPU.
+        return place, {} if torch.device(place).type == "cpu" else {"device_map": {"": place}}, {}
+    if device != "auto":
+        raise ScorerError(
+            f"device={device!r} and a device map were given, and the map says where everything goes; leave one out"
+        )
+    read = read_device_map(device_map)
+    folder = {} if offload_folder is None else {"offload_folder": str(Path(offload_folder).expanduser())}
+    return main_device(read), {"device_map": read, **folder}, {"device_map": read}
 
 
 def check_loadable(model: str, *, trust_remote_code: bool = False) -> None:
@@ -177,46 +243,6 @@ def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> i
     return context_length(config.get_text_config(decoder=True))
 
 
-def resolve_device(device: str) -> str:
-    """Return the name of a device that is available: `device`, or the first of CUDA, MPS and CPU for ``auto``.
-
-    Raises
-    ------
-    ScorerError
-        If the name is not one of a device, or torch does not find the device on this machine.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise ScorerError(f"there is no device {device!r}; use auto, cpu, cuda, cuda:1 or mps") from error
-    missing = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
-    if missing.get(kind, False):
-        raise ScorerError(f"the device {device!r} was asked for, but torch finds none here; use device='auto' or 'cpu'")
-    return device
-
-
-def resolve_dtype(dtype: str, device: str) -> torch.dtype | None:
-    """Return the precision to load weights in; ``None`` stands for the checkpoint's own.
-
-    ``auto`` means float32 on a CPU, and the checkpoint's own precision on any other device.
-
-    Raises
-    ------
-    ScorerError
-        If there is no such precision.
-    """
-    if dtype == "auto":
-        return torch.float32 if torch.device(device).type == "cpu" else None
-    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-    if dtype not in known:
-        raise ScorerError(f"there is no dtype {dtype!r}; use auto, {', '.join(known)}")
-    return known[dtype]
-
-
 def context_length(config: Any) -> int | None:
     """Return the longest sequence that a model takes, in tokens; ``None`` if its configuration does not say."""
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
@@ -245,11 +271,14 @@ def _not_loaded(name: str, source: str, loading: dict[str, Any], error: Exceptio
     return gguf_not_loaded(name, error) if "gguf_file" in loading else not_loaded(name, source, error)
 
 
-def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: dict[str, Any]) -> Any:
+def _load_pretrained(
+    name: str, source: str, precision: torch.dtype | None, loading: dict[str, Any], placed: dict[str, Any]
+) -> Any:
     from transformers import AutoModelForCausalLM  # noqa: PLC0415 - slow to import
 
-    precision = resolve_dtype(dtype, device)
-    _configuration(name, source, loading)
+    config = _configuration(name, source, loading)
+    if "quantization_config" in placed and getattr(config, "quantization_config", None) is not None:
+        raise ScorerError(f"the checkpoint {name!r} is quantised already; leave the quantization out")
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
@@ -257,6 +286,7 @@ def _load_pretrained(name: str, source: str, device: str, dtype: str, loading: d
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # the report names them; the error would not
             **loading,
+            **placed,
         )
     # As for the configuration.
     except Exception as error:
@@ -302,18 +332,29 @@ def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedM
     if tokenizer is None:
         raise ScorerError(f"a model object ({name}) comes without a tokenizer; pass tokenizer=")
     _check_decoder_config(name, model.config)
-    place = str(model.device) if device == "auto" else resolve_device(device)
-    own = copy.deepcopy(model).to(place)
-    convert(own, resolve_dtype(dtype, place))
+    place = str(input_device(model)) if device == "auto" else resolve_device(device)
+    own = detached_copy(model)
+    if is_dispatched(model) or getattr(model, "is_quantized", False):
+        if device != "auto" or dtype != "auto":
+            raise ScorerError(
+                f"the model object {name} is spread over devices, or quantised, and stays as it is; leave device and "
+                "dtype at 'auto'"
+            )
+    else:
+        own = own.to(place)
+        convert(own, resolve_dtype(dtype, place))
     return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place)
 
 
-def _finished(model: Any, tokenizer: Any, name: str, device: str) -> LoadedModel:
+def _finished(
+    model: Any, tokenizer: Any, name: str, device: str, settings: Mapping[str, Any] | None = None
+) -> LoadedModel:
     model.eval().requires_grad_(requires_grad=False)
     rotary = RotarySwitch(model, name)
     with rotary.sequences_of(trial_ids(model).shape[1]):
         check_predictions(name, model)
-    return LoadedModel(model, tokenizer, name, device, str(model.dtype).removeprefix("torch."), rotary)
+    dtype = str(model.dtype).removeprefix("torch.")
+    return LoadedModel(model, tokenizer, name, device, dtype, rotary, settings or {})
 
 
 def _check_decoder_config(name: str, config: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from tokimp.errors import UnsupportedError
 from tokimp.models.batching import out_of_memory
+from tokimp.models.placement import input_device
 
 _FEWEST, _MOST = 9, 64
 # Fields of a configuration that hold a length at which attention or a recurrence changes.
@@ -37,10 +38,17 @@ def trial_ids(model: Any) -> torch.Tensor:
     limit = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
     if isinstance(limit, int) and limit > _FEWEST:
         length = min(length, limit)
-    size = model.get_input_embeddings().weight.shape[0]
-    device = model.get_input_embeddings().weight.device
+    size, device = model.get_input_embeddings().weight.shape[0], input_device(model)
     # Neighbours in a vocabulary are often alike, so the ids are far apart.
     return (3 + 7 * torch.arange(length, device=device)).remainder(size)[None]
+
+
+def rounding_bytes(model: Any) -> int:
+    """Return the bytes of the numbers whose rounding a model's logits show: 2 where its weights are quantised.
+
+    Kernels for quantised weights round what they multiply, in blocks that depend on the shape of the batch.
+    """
+    return 2 if getattr(model, "is_quantized", False) else int(model.dtype.itemsize)
 
 
 def differ(found: torch.Tensor, wanted: torch.Tensor, itemsize: int) -> bool:
@@ -53,7 +61,7 @@ def differ(found: torch.Tensor, wanted: torch.Tensor, itemsize: int) -> bool:
     found, wanted
         Logits.
     itemsize
-        Bytes of a number of the model's precision.
+        Bytes of a number of the model's precision; see `rounding_bytes`.
     """
     found, wanted = found.float(), wanted.float()
     spread = (wanted - wanted.mean(dim=-1, keepdim=True)).norm()
@@ -71,7 +79,7 @@ def check_predictions(name: str, model: Any) -> None:
     """
     ids = trial_ids(model)
     length = ids.shape[1]
-    about, itemsize = f"{name} ({model.config.model_type})", model.dtype.itemsize
+    about, itemsize = f"{name} ({model.config.model_type})", rounding_bytes(model)
     precision = str(model.dtype).removeprefix("torch.")
     with torch.no_grad():
         try:

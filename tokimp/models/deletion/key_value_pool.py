@@ -17,6 +17,7 @@ import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from tokimp.chains.arrays import IntArray
+from tokimp.models.trial import rounding_bytes
 
 _SPARE = 256  # slots to spare when a pool grows: growing copies the whole pool, so it should be rare
 
@@ -67,7 +68,8 @@ class KeyValuePool:
     """Slots that hold the keys and values of one token position in every layer.
 
     A slot is in use as long as at least one sequence uses it: `allocate` counts the first use, `hold` one more, and
-    `release` one less. A slot that nobody uses is free.
+    `release` one less. A slot that nobody uses is free. `hold` and `release` may be given the slots of many sequences
+    at once; a slot then counts as often as it is there.
 
     Attributes
     ----------
@@ -78,13 +80,14 @@ class KeyValuePool:
     def __init__(self) -> None:
         self._layers: list[tuple[torch.Tensor, torch.Tensor]] = []  # keys and values, [slot, head, dimension]
         self._uses = np.zeros(0, dtype=np.int64)
-        self._free: IntArray = np.zeros(0, dtype=np.int64)
+        self._free: IntArray = np.zeros(0, dtype=np.int64)  # a stack, filled up to `_n_free`
+        self._n_free = 0
         self.position_bytes = 0
 
     @property
     def used(self) -> int:
         """The number of slots in use."""
-        return len(self._uses) - len(self._free)
+        return len(self._uses) - self._n_free
 
     def reserve(self, capacity: int) -> None:
         """Grow to at least `capacity` slots in all; slots in use keep their number and content."""
@@ -95,25 +98,31 @@ class KeyValuePool:
             self._layers[layer] = (_grown(keys, capacity), _grown(values, capacity))
         self._uses = np.concatenate([self._uses, np.zeros(capacity - old_capacity, dtype=np.int64)])
         # The last one is given out first, so these come before the slots that were freed.
-        self._free = np.concatenate([self._free, np.arange(capacity - 1, old_capacity - 1, -1)])
+        new = np.arange(capacity - 1, old_capacity - 1, -1)
+        free = np.concatenate([self._free[: self._n_free], new])
+        self._free, self._n_free = np.pad(free, (0, capacity - len(free))), len(free)
 
     def allocate(self, count: int) -> IntArray:
         """Return `count` free slots, now with one use each; the pool grows if it has to."""
-        if count > len(self._free):
-            self.reserve(self.used + count + _SPARE)
-        left = len(self._free) - count
-        slots, self._free = self._free[left:][::-1].copy(), self._free[:left]
+        if count > self._n_free:
+            self.reserve(self.used + count + max(_SPARE, len(self._uses) // 8))
+        left = self._n_free - count
+        slots = self._free[left : self._n_free][::-1].copy()
+        self._n_free = left
         self._uses[slots] = 1
         return slots
 
     def hold(self, slots: IntArray) -> None:
         """Count one more use of each of these slots."""
-        self._uses[slots] += 1
+        np.add.at(self._uses, slots, 1)
 
     def release(self, slots: IntArray) -> None:
         """Count one use less of each of these slots, and free those without any."""
-        self._uses[slots] -= 1
-        self._free = np.concatenate([self._free, slots[self._uses[slots] == 0]])
+        np.subtract.at(self._uses, slots, 1)
+        freed = np.sort(slots[self._uses[slots] == 0])
+        freed = freed[np.diff(freed, prepend=-1) > 0]  # each once
+        self._free[self._n_free : self._n_free + len(freed)] = freed
+        self._n_free += len(freed)
 
     def write(self, slots: IntArray, cache: DynamicCache, rows: IntArray, positions: IntArray) -> None:
         """Copy keys and values from a cache into slots.
@@ -130,11 +139,13 @@ class KeyValuePool:
         if not len(slots):
             return
         layers: Any = cache.layers
-        device = layers[0].keys.device
-        index, row, position = (torch.from_numpy(array).to(device) for array in (slots, rows, positions))
         if not self._layers:
             self._create_layers(layers)
+        device = None
         for layer, (keys, values) in zip(layers, self._layers, strict=True):
+            if keys.device != device:  # layers of a model that is spread over devices are not all on one
+                device = keys.device
+                index, row, position = (torch.from_numpy(array).to(device) for array in (slots, rows, positions))
             keys.index_copy_(0, index, layer.keys.transpose(1, 2)[row, position])
             values.index_copy_(0, index, layer.values.transpose(1, 2)[row, position])
 
@@ -177,9 +188,10 @@ class KeyValuePool:
         rows, past = slots.shape
         # Fill the room with copies of slot 0, to be overwritten: a single indexing then makes the whole buffer.
         with_room = np.concatenate([slots, np.zeros((rows, room), dtype=np.int64)], axis=1).ravel()
-        index = torch.from_numpy(with_room).to(self._layers[0][0].device)
+        index = torch.from_numpy(with_room)
         cache = DynamicCache()
         for pair in self._layers:
+            index = index.to(pair[0].device)
             keys, values = (stored.index_select(0, index).view(rows, past + room, *stored.shape[1:]) for stored in pair)
             cache.layers.append(GatheredLayer(keys, values, past))
         return cache
@@ -227,6 +239,6 @@ def can_share_prefix(model: Any, ids: torch.Tensor) -> bool:
         except (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return False
     # Compare with the spread of the logits: rounding in half precision is far below it, a wrong state is not.
-    tolerance = 0.1 if model.dtype.itemsize == 2 else 1e-3
+    tolerance = 0.1 if rounding_bytes(model) == 2 else 1e-3
     error, spread = (continued - whole[:, kept:]).norm(), (whole - whole.mean(dim=-1, keepdim=True))[:, kept:].norm()
     return bool(error <= tolerance * spread)
