@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tokimp.errors import CategorizerError
-from tokimp.storage.atomic import replacing
-from tokimp.storage.json_file import read_json
+from tokimp.storage.atomic import write_object
+from tokimp.storage.json_file import read_object
 from tokimp_categorizers.llm_prompt import LABELS
 
 
@@ -31,7 +31,7 @@ class LabelCache:
     def get(self, asked: dict[str, Any], count: int) -> list[str] | None:
         """Return the `count` labels that were kept for what is asked; ``None`` if there are none."""
         try:
-            kept = read_json(self._path(asked))
+            kept = read_object(self._path(asked))
             labels = kept["labels"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -49,8 +49,7 @@ class LabelCache:
         content = {"model": asked["model"], "url": asked["url"], "labels": labels}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._path(asked)) as partial:
-                partial.write_text(json.dumps(content), encoding="utf-8")
+            write_object(self._path(asked), content)
         except OSError as error:
             raise CategorizerError(f"{self.folder} cannot be written to ({error}); give cache=FOLDER") from error
 

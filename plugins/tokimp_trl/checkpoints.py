@@ -10,7 +10,7 @@ from typing import Any
 from tokimp.errors import TokimpError
 from tokimp.storage.atomic import write_object
 from tokimp.storage.digests import file_digest
-from tokimp.storage.json_file import read_json
+from tokimp.storage.json_file import read_json, read_object
 
 _SEAL = "tokimp.json"
 # Where several processes train, each writes files of its own, perhaps after the first process has sealed the others.
@@ -84,7 +84,7 @@ def _best_step(checkpoint: Path) -> int | None:
 
 
 def _sealed(checkpoint: Path) -> dict[str, Any]:
-    return dict(read_json(checkpoint / _SEAL))
+    return read_object(checkpoint / _SEAL)
 
 
 def _digests(checkpoint: Path) -> dict[str, str]:

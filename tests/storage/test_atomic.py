@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokimp.storage.atomic import remove_partial, replacing, write_object, write_records
+from tokimp.storage.json_file import read_object
 
 
 def test_a_file_is_replaced_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -76,4 +77,20 @@ def test_records_and_objects_are_json_in_utf_8(tmp_path: Path) -> None:
     assert [json.loads(line) for line in content.split("\n")[:-1]] == records
     assert "é" in content
     write_object(tmp_path / "object.json", {"text": "é", "list": [1, 2]})
-    assert json.loads((tmp_path / "object.json").read_text("utf-8")) == {"text": "é", "list": [1, 2]}
+    assert read_object(tmp_path / "object.json") == {"text": "é", "list": [1, 2]}
+    assert "é" in (tmp_path / "object.json").read_text("utf-8")
+
+
+def test_an_object_that_was_changed_is_seen(tmp_path: Path) -> None:
+    """A number changed by hand or by a damaged disk is an error; an object without a digest is taken as it is."""
+    path = tmp_path / "object.json"
+    write_object(path, {"accuracy": 0.25, 3: [float("inf"), (1, 2)]})
+    assert read_object(path) == {"accuracy": 0.25, "3": [float("inf"), [1, 2]]}
+    path.write_text(path.read_text("utf-8").replace("0.25", "0.75"), "utf-8")
+    with pytest.raises(ValueError, match="does not have the digest"):
+        read_object(path)
+    path.write_text('{"accuracy": 0.75}', "utf-8")
+    assert read_object(path) == {"accuracy": 0.75}
+    path.write_text("[1]", "utf-8")
+    with pytest.raises(ValueError, match="no JSON object"):
+        read_object(path)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tokimp.storage.json_file import with_digest
 from tokimp.storage.write_errors import naming_what_is_written
 
 SUFFIX = ".partial"
@@ -74,9 +75,12 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_object(path: Path, content: Mapping[str, Any]) -> None:
-    """Write one JSON object to a file, each field on a line of its own, in one step; an old file is replaced."""
+    """Write one JSON object to a file, each field on a line of its own, in one step; an old file is replaced.
+
+    A field ``digest`` is added, by which `tokimp.storage.json_file.read_object` knows a file that was changed.
+    """
     with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(json.dumps(with_digest(content), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def remove_partial(folder: Path, name: str = "*") -> None:

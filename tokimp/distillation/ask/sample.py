@@ -10,11 +10,10 @@ from typing import Any, Self
 
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
-from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asker, settings_of
+from tokimp.distillation.ask.ask import Asker, AskSettings
 from tokimp.distillation.ask.selection import LengthFilter, Selection, select
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
@@ -42,7 +41,7 @@ class SampleReport:
     questions, skipped
         Number of questions that were asked, and that were left out because they could not be asked.
     sampled
-        Number of responses written: ``right + wrong + not_known + unsplittable``.
+        Number of responses written: ``right + wrong + unsplittable``.
     right, wrong
         Number of responses with the right answer, and with another.
     unsplittable
@@ -62,8 +61,6 @@ class SampleReport:
         Mean lengths of the reasoning in the chains kept; ``None`` if none is kept.
     tokens_forwarded
         Token positions passed through the teacher.
-    not_known
-        Number of responses with an answer of which the task does not know whether it is right.
     """
 
     task: str
@@ -84,7 +81,6 @@ class SampleReport:
     reasoning_tokens: float | None
     reasoning_characters: float | None
     tokens_forwarded: int
-    not_known: int = 0
 
     @classmethod
     def load(cls, out: str | Path) -> Self:
@@ -119,7 +115,6 @@ def sample(
     min_characters: int = 100,
     longest_percentile: float = 100.0,
     prompt_format: PromptFormat = "auto",
-    think_tags: ThinkTags | None = None,
     batch_questions: int = 64,
     skipped: list[SkippedRecord] | None = None,
     origin: Mapping[str, Any] | None = None,
@@ -150,7 +145,7 @@ def sample(
     min_characters, longest_percentile
         As for `tokimp.distillation.ask.selection.LengthFilter`. These two may change from call to call in one folder:
         then the responses there are filtered anew.
-    prompt_format, think_tags
+    prompt_format
         As for `tokimp.tokenize_chain`.
     batch_questions
         Number of questions that are answered together, and stored together.
@@ -176,16 +171,15 @@ def sample(
     """
     lengths = LengthFilter(min_characters, longest_percentile)
     lengths.check()
-    settings = settings_of(
-        task,
+    settings = AskSettings(
         n=n,
-        per_round=per_round,
+        per_round=n if per_round is None else per_round,
         temperature=temperature,
         seed=seed,
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         batch_questions=batch_questions,
     )
-    asker = Asker(task, teacher, settings, prompt_format, think_tags)
+    asker = Asker(task, teacher, settings, prompt_format)
     prompted = asker.prepare(questions, skipped)
     out = Path(out)
     with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin):
@@ -234,9 +228,8 @@ def _nothing_kept(out: Path, report: SampleReport, selection: Selection) -> Dist
         )
     shown = next((record["response"] for record in selection.unsplit), "")
     example = f"; one that cannot ends in {shown[-80:]!r}" if shown else ""
-    unknown = f"of {report.not_known} it is not known, " if report.not_known else ""
     return DistillationError(
         f"{out}: none of {report.sampled} responses to {report.questions} questions is right ({report.wrong} are "
-        f"wrong, {unknown}{report.unsplittable} cannot be split{example}); use a stronger teacher, more or longer "
-        "responses, or another instruction; all are kept there in wrong.jsonl and unsplit.jsonl"
+        f"wrong, {report.unsplittable} cannot be split{example}); use a stronger teacher, more or longer responses, or "
+        "another instruction; all are kept there in wrong.jsonl and unsplit.jsonl"
     )

@@ -174,7 +174,6 @@ class CellStep(Step):
                 "high": evaluation.high,
                 "n": evaluation.n,
                 "unparsed": evaluation.unparsed,
-                "not_known": evaluation.not_known,
                 "reasoning_tokens": evaluation.reasoning_tokens,
             },
             "seconds": seconds,

@@ -27,7 +27,7 @@ from tokimp.errors import DistillationError, PlanError, SchemaError
 from tokimp.models.loading import load_scorer, load_tokenizer
 from tokimp.results.io import load, save
 from tokimp.storage.atomic import write_object
-from tokimp.storage.json_file import read_json
+from tokimp.storage.json_file import read_object
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -145,7 +145,7 @@ class Ranking(Step):
         if not path.exists():
             return {}
         try:
-            report = read_json(path)
+            report = read_object(path)
             return {float(entry["keep_ratio"]): dict(entry) for entry in report["keep_ratios"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DistillationError(

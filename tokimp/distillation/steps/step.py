@@ -14,7 +14,7 @@ from tokimp.errors import ResumeError
 from tokimp.storage.atomic import remove_partial, write_object
 from tokimp.storage.differences import differences
 from tokimp.storage.digests import file_digest
-from tokimp.storage.json_file import read_json
+from tokimp.storage.json_file import read_object
 
 PLAN = "plan.yaml"
 """The copy of a plan's file in the plan's folder."""
@@ -84,7 +84,7 @@ class Step(ABC):
         if not path.exists():
             return []
         try:
-            recorded = dict(read_json(path))
+            recorded = read_object(path)
         except (OSError, ValueError, TypeError) as error:
             raise ResumeError(f"{path} is damaged ({error}); delete its folder, and the step is done again") from error
         if self.chains_read is not None and not self.chains_read.is_file():

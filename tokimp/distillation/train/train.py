@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import os
 import shutil
@@ -27,11 +26,11 @@ from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TokimpError, TrainingError
 from tokimp.models.fingerprint import model_fingerprint
-from tokimp.models.loading import load_model, load_tokenizer, recorded_context_length, resolve_device
+from tokimp.models.loading import context_length, load_model, resolve_device
 from tokimp.results.provenance import threads_text
-from tokimp.storage.atomic import replacing
+from tokimp.storage.atomic import replacing, write_object
 from tokimp.storage.digests import json_digest
-from tokimp.storage.json_file import read_json
+from tokimp.storage.json_file import read_object
 from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
 from tokimp.storage.write_errors import write_failure
@@ -118,7 +117,7 @@ class TrainReport:
         """
         path = Path(out) / REPORT
         try:
-            stored = read_json(path)
+            stored = read_object(path)
             # It is there for readers of the file; here it follows from the history.
             stored.pop("loss", None)
             return cls(**stored)
@@ -182,24 +181,19 @@ def train(
         loaded, origin = load_chains(chains, format="jsonl"), origin or {"chains": str(chains)}
     else:
         loaded = list(chains)
-    folder = Path(out)
-    read = {"the student": student, "the chains": chains if isinstance(chains, str | Path) else None}
-    refuse_overwriting([folder / name for name in ("model", "adapter", "checkpoints", REPORT)], read)
-    # The chains before the weights: what does not fit is said before the student takes its time.
-    longest = recorded_context_length(str(student), trust_remote_code=trust_remote_code)
-    if tokenizer is None or isinstance(tokenizer, str | Path):
-        tokenizer = load_tokenizer(str(tokenizer or student), trust_remote_code=trust_remote_code)
+    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
     left_out: list[SkippedRecord] = []
     examples = training_examples(
         loaded,
-        tokenizer,
+        own_tokenizer,
         prompt_format=settings.prompt_format,
-        think_tags=settings.think_tags,
-        max_length=settings.max_length or longest,
+        max_length=settings.max_length or context_length(model.config.get_text_config(decoder=True)),
         left_out=left_out,
     )
     training, validation = hold_out(examples, settings.validation, settings.validation_seed)
-    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
+    folder = Path(out)
+    read = {"the student": student, "the chains": chains if isinstance(chains, str | Path) else None}
+    refuse_overwriting([folder / name for name in ("model", "adapter", "checkpoints", REPORT)], read)
     report = TrainReport(
         student=str(student),
         student_fingerprint=model_fingerprint(model),
@@ -242,8 +236,7 @@ def train(
         _refuse_no_numbers(fit)
         _keep(fit, own_tokenizer, folder)
         report = replace(report, seconds=round(time.perf_counter() - start, 3))
-        with replacing(folder / REPORT) as partial:
-            partial.write_text(json.dumps(report.described(), indent=1, allow_nan=False), encoding="utf-8")
+        write_object(folder / REPORT, report.described())
         shutil.rmtree(checkpoints, ignore_errors=True)
     return report
 
