@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asker, AskSettings, Judged, PromptedQuestions
+from tokimp.distillation.ask.ask import Asker, Judged, PromptedQuestions, settings_of
 from tokimp.distillation.ask.paired import PairedTest, paired_test
 from tokimp.distillation.ask.share_interval import INTERVALS, Interval, share_interval
 from tokimp.errors import DistillationError
@@ -37,7 +38,8 @@ class Evaluation:
     n
         Number of questions.
     accuracy, low, high
-        Share of the questions answered right, and the bounds of its interval.
+        Share of the questions answered right, and the bounds of its interval. An answer of which that is not known
+        does not count as right.
     interval, confidence
         How the interval was made, and its confidence.
     unparsed
@@ -47,7 +49,10 @@ class Evaluation:
     tokens_forwarded
         Token positions passed through the model.
     right
-        Whether each question, by its id, was answered right.
+        Whether each question, by its id, was answered right, and is known to be.
+    not_known
+        Share of the questions with an answer of which the task does not know whether it is right. The accuracy lies
+        between `accuracy` and `accuracy + not_known`.
     """
 
     task: str
@@ -63,6 +68,7 @@ class Evaluation:
     reasoning_tokens: float | None
     tokens_forwarded: int
     right: Mapping[str, bool]
+    not_known: float = 0.0
 
     @classmethod
     def load(cls, out: str | Path) -> Self:
@@ -77,6 +83,8 @@ class Evaluation:
         try:
             numbers = read_object(folder / EVALUATION)
             records = [parse_json(line) for line in (folder / ANSWERS).read_text("utf-8").split("\n") if line]
+            # Evaluations of 0.1.0 called what was not known wrong, and have no number of it.
+            numbers.setdefault("not_known", 0.0)
             fields = {field.name: numbers[field.name] for field in dataclasses.fields(cls) if field.name != "right"}
             evaluation = cls(**fields, right={str(record["id"]): bool(record["right"]) for record in records})
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -108,6 +116,7 @@ def evaluate(
     out: str | Path,
     *,
     prompt_format: PromptFormat = "auto",
+    think_tags: ThinkTags | None = None,
     max_new_tokens: int | None = None,
     interval: Interval = "wilson",
     confidence: float = 0.95,
@@ -129,7 +138,7 @@ def evaluate(
     out
         A folder: ``answers.jsonl``, a record for each question, and ``evaluation.json``. Every finished batch is kept
         in ``batches.jsonl``: the same call continues a run that was killed, and ends with the same bytes.
-    prompt_format
+    prompt_format, think_tags
         As for `tokimp.tokenize_chain`.
     max_new_tokens
         Most tokens in a response; the task's own number by default.
@@ -164,13 +173,10 @@ def evaluate(
         raise DistillationError(f"interval={interval!r} is not allowed; give {' or '.join(INTERVALS)}")
     if not 0 < confidence < 1:
         raise DistillationError(f"confidence={confidence} is not allowed; give a number between 0 and 1")
-    settings = AskSettings(
-        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
-        batch_questions=batch_questions,
-    )
-    asker = Asker(task, student, settings, prompt_format)
+    settings = settings_of(task, max_new_tokens=max_new_tokens, batch_questions=batch_questions)
+    asker = Asker(task, student, settings, prompt_format, think_tags)
     prompted = asker.prepare(questions)
-    earlier = None if before is None else _on_same_questions(Evaluation.load(before), prompted, before)
+    earlier = None if before is None else evaluation_of([question for question, _ in prompted], before)
     out = Path(out)
     with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin):
         remove_partial(out)
@@ -194,9 +200,10 @@ def evaluate(
     return evaluation
 
 
-def _on_same_questions(earlier: Evaluation, prompted: PromptedQuestions, folder: str | Path) -> Evaluation:
-    """Return an earlier evaluation, or raise, before any work, if it is on other questions."""
-    ids = {question.id for question, _ in prompted}
+def evaluation_of(questions: Sequence[Question], folder: str | Path) -> Evaluation:
+    """Return the earlier evaluation in a folder, or raise `DistillationError` if it is on other questions."""
+    earlier = Evaluation.load(folder)
+    ids = {question.id for question in questions}
     if ids != earlier.right.keys():
         raise DistillationError(
             f"{folder} is on other questions ({len(ids ^ earlier.right.keys())} are on one side only); evaluate both "
@@ -215,7 +222,7 @@ def _summary(
     confidence: float,
     log: BatchLog,
 ) -> Evaluation:
-    right = [answer.right for answer in answers]
+    right = [answer.right is True for answer in answers]
     low, high = share_interval(right, interval=interval, confidence=confidence)
     counted = [count for count in tokens if count is not None]
     return Evaluation(
@@ -231,7 +238,8 @@ def _summary(
         unparsed=sum(not answer.parsed for answer in answers) / len(answers),
         reasoning_tokens=sum(counted) / len(counted) if counted else None,
         tokens_forwarded=sum(batch["tokens_forwarded"] for batch in log.whole),
-        right={question.id: answer.right for (question, _), answer in zip(prompted, answers, strict=True)},
+        right={question.id: answer.right is True for (question, _), answer in zip(prompted, answers, strict=True)},
+        not_known=sum(answer.parsed and answer.right is None for answer in answers) / len(answers),
     )
 
 

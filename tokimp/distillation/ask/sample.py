@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
+from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asker, AskSettings
+from tokimp.distillation.ask.ask import Asker, settings_of
 from tokimp.distillation.ask.selection import LengthFilter, Selection, select
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
@@ -41,7 +42,7 @@ class SampleReport:
     questions, skipped
         Number of questions that were asked, and that were left out because they could not be asked.
     sampled
-        Number of responses written: ``right + wrong + unsplittable``.
+        Number of responses written: ``right + wrong + not_known + unsplittable``.
     right, wrong
         Number of responses with the right answer, and with another.
     unsplittable
@@ -61,6 +62,8 @@ class SampleReport:
         Mean lengths of the reasoning in the chains kept; ``None`` if none is kept.
     tokens_forwarded
         Token positions passed through the teacher.
+    not_known
+        Number of responses with an answer of which the task does not know whether it is right.
     """
 
     task: str
@@ -81,6 +84,7 @@ class SampleReport:
     reasoning_tokens: float | None
     reasoning_characters: float | None
     tokens_forwarded: int
+    not_known: int = 0
 
     @classmethod
     def load(cls, out: str | Path) -> Self:
@@ -115,6 +119,7 @@ def sample(
     min_characters: int = 100,
     longest_percentile: float = 100.0,
     prompt_format: PromptFormat = "auto",
+    think_tags: ThinkTags | None = None,
     batch_questions: int = 64,
     skipped: list[SkippedRecord] | None = None,
     origin: Mapping[str, Any] | None = None,
@@ -145,7 +150,7 @@ def sample(
     min_characters, longest_percentile
         As for `tokimp.distillation.ask.selection.LengthFilter`. These two may change from call to call in one folder:
         then the responses there are filtered anew.
-    prompt_format
+    prompt_format, think_tags
         As for `tokimp.tokenize_chain`.
     batch_questions
         Number of questions that are answered together, and stored together.
@@ -171,15 +176,16 @@ def sample(
     """
     lengths = LengthFilter(min_characters, longest_percentile)
     lengths.check()
-    settings = AskSettings(
+    settings = settings_of(
+        task,
         n=n,
-        per_round=n if per_round is None else per_round,
+        per_round=per_round,
         temperature=temperature,
         seed=seed,
-        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        max_new_tokens=max_new_tokens,
         batch_questions=batch_questions,
     )
-    asker = Asker(task, teacher, settings, prompt_format)
+    asker = Asker(task, teacher, settings, prompt_format, think_tags)
     prompted = asker.prepare(questions, skipped)
     out = Path(out)
     with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin):
@@ -228,8 +234,9 @@ def _nothing_kept(out: Path, report: SampleReport, selection: Selection) -> Dist
         )
     shown = next((record["response"] for record in selection.unsplit), "")
     example = f"; one that cannot ends in {shown[-80:]!r}" if shown else ""
+    unknown = f"of {report.not_known} it is not known, " if report.not_known else ""
     return DistillationError(
         f"{out}: none of {report.sampled} responses to {report.questions} questions is right ({report.wrong} are "
-        f"wrong, {report.unsplittable} cannot be split{example}); use a stronger teacher, more or longer responses, or "
-        "another instruction; all are kept there in wrong.jsonl and unsplit.jsonl"
+        f"wrong, {unknown}{report.unsplittable} cannot be split{example}); use a stronger teacher, more or longer "
+        "responses, or another instruction; all are kept there in wrong.jsonl and unsplit.jsonl"
     )

@@ -174,6 +174,7 @@ class CellStep(Step):
                 "high": evaluation.high,
                 "n": evaluation.n,
                 "unparsed": evaluation.unparsed,
+                "not_known": evaluation.not_known,
                 "reasoning_tokens": evaluation.reasoning_tokens,
             },
             "seconds": seconds,

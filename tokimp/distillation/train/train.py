@@ -26,7 +26,8 @@ from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TokimpError, TrainingError
 from tokimp.models.fingerprint import model_fingerprint
-from tokimp.models.loading import context_length, load_model, resolve_device
+from tokimp.models.device import resolve_device
+from tokimp.models.loading import load_model, load_tokenizer, recorded_context_length
 from tokimp.results.provenance import threads_text
 from tokimp.storage.atomic import replacing, write_object
 from tokimp.storage.digests import json_digest
@@ -181,19 +182,24 @@ def train(
         loaded, origin = load_chains(chains, format="jsonl"), origin or {"chains": str(chains)}
     else:
         loaded = list(chains)
-    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
-    left_out: list[SkippedRecord] = []
-    examples = training_examples(
-        loaded,
-        own_tokenizer,
-        prompt_format=settings.prompt_format,
-        max_length=settings.max_length or context_length(model.config.get_text_config(decoder=True)),
-        left_out=left_out,
-    )
-    training, validation = hold_out(examples, settings.validation, settings.validation_seed)
     folder = Path(out)
     read = {"the student": student, "the chains": chains if isinstance(chains, str | Path) else None}
     refuse_overwriting([folder / name for name in ("model", "adapter", "checkpoints", REPORT)], read)
+    # The chains before the weights: what does not fit is said before the student takes its time.
+    longest = recorded_context_length(str(student), trust_remote_code=trust_remote_code)
+    if tokenizer is None or isinstance(tokenizer, str | Path):
+        tokenizer = load_tokenizer(str(tokenizer or student), trust_remote_code=trust_remote_code)
+    left_out: list[SkippedRecord] = []
+    examples = training_examples(
+        loaded,
+        tokenizer,
+        prompt_format=settings.prompt_format,
+        think_tags=settings.think_tags,
+        max_length=settings.max_length or longest,
+        left_out=left_out,
+    )
+    training, validation = hold_out(examples, settings.validation, settings.validation_seed)
+    model, own_tokenizer = _load(student, settings, tokenizer, trust_remote_code=trust_remote_code)
     report = TrainReport(
         student=str(student),
         student_fingerprint=model_fingerprint(model),
