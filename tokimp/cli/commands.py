@@ -20,6 +20,7 @@ COMMANDS = [
     LazyCommand(
         "evaluate", "tokimp.cli.evaluate:evaluate", "Count the questions of a task that a model answers right."
     ),
+    LazyCommand("merge", "tokimp.cli.merge:merge", "Put the results of several runs together."),
     LazyCommand("plugins", "tokimp.cli.plugins:plugins", "List all plugins, and why any of them failed to load."),
     LazyCommand("prune", "tokimp.cli.prune:prune", "Shorten the reasoning of chains to one or more keep ratios."),
     LazyCommand("sample", "tokimp.cli.sample:sample", "Let a teacher write chains; keep the right ones."),

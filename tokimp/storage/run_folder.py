@@ -138,7 +138,7 @@ class RunFolder:
         self.threads.append(threads)
         manifest = self.folder / "run.json"
         # What else is recorded stays as it is: finished work carries its digest.
-        self._put(manifest, {**read_json(manifest), "threads": self.threads})
+        _put(manifest, {**read_json(manifest), "threads": self.threads})
 
     def _make_folders(self) -> None:
         """Make the folder, and the folders inside it that the run needs."""
@@ -166,41 +166,12 @@ class RunFolder:
             self._has_grown = False
 
     def _write(self, manifest: Path) -> None:
-        content = {"format": FORMAT, "created": self.created, "run": self._identity, "threads": self.threads}
-        if self._origin:
-            content["origin"] = self._origin
-        self._put(manifest, content)
-
-    def _put(self, manifest: Path, content: Mapping[str, Any]) -> None:
-        """Write the record of a run, with its digest."""
-        content = {name: value for name, value in content.items() if name != "digest"}
-        content["digest"] = json_digest(content)
-        with replacing(manifest) as partial:
-            # ASCII, since an id may hold half a surrogate pair, which has no bytes.
-            partial.write_text(json.dumps(content, indent=1, ensure_ascii=True), encoding="utf-8")
+        write_run(manifest, self._identity, created=self.created, threads=self.threads, origin=self._origin)
 
     def _continue(self, manifest: Path) -> None:
         """Take over when the recorded run started, or raise if it is another run."""
-        try:
-            content = read_json(manifest)
-            # Runs of 0.1.0 have no digest.
-            digest = content.pop("digest", None)
-            form, created, recorded = content["format"], str(content["created"]), content["run"]
-            # Work of earlier versions was done with nobody knows how many threads.
-            threads = [None if number is None else int(number) for number in content.get("threads", [None])]
-            is_whole = isinstance(recorded, dict) and (
-                form not in {1, FORMAT} or digest in {None, json_digest(content)}
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
-        if not is_whole:
-            why = "it does not have the digest that it was written with, or describes no run"
-            raise ResumeError(f"{manifest} is damaged ({why}); use another folder, or delete this one")
-        if form not in {1, FORMAT}:
-            raise ResumeError(
-                f"{manifest} was written by another tokimp (format {form}, here {FORMAT}): continue the run with that "
-                "version, or use another folder"
-            )
+        content = recorded_run(manifest)
+        form, recorded = content["format"], content["run"]
         identity, is_as_recorded = self._identity, form == FORMAT and recorded == self._identity
         # The finished work carries the digest of the identity as it was recorded then: by class, with another path of
         # the same model.
@@ -217,12 +188,76 @@ class RunFolder:
         causes = causes_of_difference(recorded, identity, content.get("origin"), self._origin)
         if causes:
             raise ResumeError(_refusal(self.folder, causes))
-        self.created, self.threads = created, threads
+        self.created, self.threads = content["created"], content["threads"]
         self._earlier = {
             **self._identity,
             **{name: [self._identity[name][place] for place in places[name] or ()] for name in grown},
         }
         self._has_grown = bool(self._growing) and not is_as_recorded
+
+
+def recorded_run(manifest: Path) -> dict[str, Any]:
+    """Return what a ``run.json`` records: ``format``, ``created``, ``run`` (the identity), ``threads``, ``origin``.
+
+    Raises
+    ------
+    ResumeError
+        If it is damaged, or was written by another tokimp.
+    """
+    try:
+        content: dict[str, Any] = read_json(manifest)
+        # Runs of 0.1.0 have no digest.
+        digest = content.pop("digest", None)
+        form, is_run = content["format"], isinstance(content["run"], dict)
+        is_whole = is_run and (form not in {1, FORMAT} or digest in {None, json_digest(content)})
+        content["created"] = str(content["created"])
+        # Work of earlier versions was done with nobody knows how many threads.
+        content["threads"] = [None if number is None else int(number) for number in content.get("threads", [None])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResumeError(f"{manifest} is damaged ({error}); use another folder, or delete this one") from error
+    if not is_whole:
+        why = "it does not have the digest that it was written with, or describes no run"
+        raise ResumeError(f"{manifest} is damaged ({why}); use another folder, or delete this one")
+    if form not in {1, FORMAT}:
+        raise ResumeError(
+            f"{manifest} was written by another tokimp (format {form}, here {FORMAT}): continue the run with that "
+            "version, or use another folder"
+        )
+    return content
+
+
+def write_run(
+    manifest: Path,
+    identity: Mapping[str, Any],
+    *,
+    created: str,
+    threads: Sequence[int | None],
+    origin: Mapping[str, Any] | None = None,
+) -> None:
+    """Record a run in the ``run.json`` of its folder.
+
+    Parameters
+    ----------
+    manifest
+        The file; an old one is replaced.
+    identity, origin
+        As of `RunFolder`.
+    created, threads
+        When the run started, and with how many threads its work was done.
+    """
+    content = {"format": FORMAT, "created": created, "run": identity, "threads": list(threads)}
+    if origin:
+        content["origin"] = origin
+    _put(manifest, content)
+
+
+def _put(manifest: Path, content: Mapping[str, Any]) -> None:
+    """Write the record of a run, with its digest."""
+    content = {name: value for name, value in content.items() if name != "digest"}
+    content["digest"] = json_digest(content)
+    with replacing(manifest) as partial:
+        # ASCII, since an id may hold half a surrogate pair, which has no bytes.
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=True), encoding="utf-8")
 
 
 def _places(recorded: Any, now: Any) -> list[int] | None:
