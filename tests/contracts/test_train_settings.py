@@ -35,6 +35,10 @@ from tokimp.errors import TrainingError
         ({"lora": {"r": 0}}, "train.lora.r is 0; give a whole number, 1 or more"),
         ({"lora": 3}, "train.lora must hold keys and values, not 3; keys are r, alpha"),
         ({"lora": {"target_modules": []}}, "train.lora.target_modules is []; give the name of a layer, or a list"),
+        (
+            {"think_tags": ["<think>"]},
+            "train.think_tags: ['<think>'] is no pair of texts; give the opening and the closing",
+        ),
         ({"precision": "int8"}, "train.precision is 'int8'; give 'full', 'bf16' or 'fp16'"),
     ],
 )
@@ -49,6 +53,10 @@ def test_settings_can_be_written_and_read_back() -> None:
     """What a report holds makes the same settings again, adapters included."""
     settings = TrainSettings(epochs=1.5, lora=Lora(r=4, target_modules=("q_proj",)), validation=0.1, keep_best=True)
     assert TrainSettings.of(json.loads(json.dumps(settings.described()))) == settings
+    tagged = TrainSettings(think_tags=("<a>\n", "\n</a>"))
+    assert TrainSettings.of(json.loads(json.dumps(tagged.described()))) == tagged
+    # Trainings that were begun before there were tags are still the same.
+    assert "think_tags" not in settings.described()
 
 
 def test_lora_true_means_its_defaults() -> None:

@@ -35,6 +35,17 @@ def _as_tuple(names: Any) -> Any:
     return tuple(names) if isinstance(names, list) else names
 
 
+def _two_tags(tags: Any) -> Any:
+    if tags is None:
+        return None
+    if not (isinstance(tags, list | tuple) and len(tags) == 2 and all(isinstance(tag, str) for tag in tags)):
+        raise ValueError(f"{tags!r} is no pair of texts; give the opening and the closing tag, or null")
+    return tuple(tags)
+
+
+TagsOrNone = Annotated[ThinkTags | None, BeforeValidator(_two_tags)]
+
+
 def _share_or_steps(warmup: float) -> float:
     if warmup >= 1 and not float(warmup).is_integer():
         raise ValueError(f"{warmup!r} is neither a share of the steps, below 1, nor a whole number of steps")
@@ -145,7 +156,7 @@ class TrainSettings:
     max_length: CountOrNone = None
     seed: Seed = 0
     prompt_format: PromptFormat = "auto"
-    think_tags: ThinkTags | None = None
+    think_tags: TagsOrNone = None
     validation: Annotated[float, Allowed(Number(0, 0.5))] = 0.0
     validation_seed: Seed = 0
     keep_best: Truth = False

@@ -111,6 +111,11 @@ evaluate: {max_new_tokens: 10}
         ({"keep_ratios": 0.5}, "keep_ratios must be a list"),
         ({"keep_ratios": [0.5, 0.50000001]}, "keep_ratios: 0.50000001 and 0.5 would share the folder 0.5"),
         ({"train": {"prompt_format": "chat"}}, "evaluate.prompt_format is 'auto' and train.prompt_format 'chat'"),
+        (
+            {"train": {"think_tags": ["<a>", "</a>"]}},
+            "evaluate.think_tags is None and train.think_tags ('<a>', '</a>'): students would be asked in another form",
+        ),
+        ({"sample": {"think_tags": "<a>"}}, "sample.think_tags: '<a>' is no pair of texts"),
         ({"seeds": [0.5]}, "seeds[0] is 0.5; give a whole number from 0 to 4294967295"),
         ({"teachers": [{"name": "x"}]}, "teachers[0].model is missing; needed here: name, model"),
         (

@@ -17,7 +17,7 @@ from tokimp.chains.prompt_format import PromptFormat
 from tokimp.contracts.checked_fields import KNOWN_FIELDS_ONLY, Allowed, mistake_in, raises
 from tokimp.contracts.constraints import Number, Optional, Text, WholeNumber
 from tokimp.contracts.registry import load_estimator, load_objective, load_task, load_trainer, load_unit
-from tokimp.contracts.train_settings import Count, CountOrNone, Seed, TrainSettings, Truth
+from tokimp.contracts.train_settings import Count, CountOrNone, Seed, TagsOrNone, TrainSettings, Truth
 from tokimp.distillation.ask.sample import sample as sample_chains
 from tokimp.distillation.ask.share_interval import Interval
 from tokimp.distillation.plan.models import ModelSpec, NameOfAFolder, folder_name, usable
@@ -148,6 +148,7 @@ class SampleArguments(TypedDict, total=False):
     min_characters: Whole
     longest_percentile: Annotated[float, Allowed(Number(above=0, most=100))]
     prompt_format: PromptFormat
+    think_tags: TagsOrNone
     batch_questions: Count
 
 
@@ -156,6 +157,7 @@ class EvaluateArguments(TypedDict, total=False):
     """The arguments of `tokimp.distillation.ask.evaluate.evaluate` that a plan may give."""
 
     prompt_format: PromptFormat
+    think_tags: TagsOrNone
     max_new_tokens: CountOrNone
     interval: Interval
     confidence: Annotated[float, Allowed(Number(above=0, below=1))]
@@ -224,13 +226,14 @@ class Plan:
 
     @model_validator(mode="after")
     def _refuse_two_formats(self) -> Self:
-        """Refuse a plan in which students are asked in another prompt format than they are trained in."""
-        asked = self.evaluate.get("prompt_format", "auto")
-        if asked != self.train.prompt_format:
-            raise ValueError(
-                f"evaluate.prompt_format is {asked!r} and train.prompt_format {self.train.prompt_format!r}: students "
-                "would be asked in another form than they were trained in; give both the same"
-            )
+        """Refuse a plan in which students are asked in another form than they are trained in."""
+        for name, default in (("prompt_format", "auto"), ("think_tags", None)):
+            asked, trained = self.evaluate.get(name, default), getattr(self.train, name)
+            if asked != trained:
+                raise ValueError(
+                    f"evaluate.{name} is {asked!r} and train.{name} {trained!r}: students would be asked in another "
+                    "form than they were trained in; give both the same"
+                )
         return self
 
     @classmethod
