@@ -11,6 +11,7 @@ import torch
 from tokimp.errors import UnsupportedError
 from tokimp.models.backend import Backend
 from tokimp.models.batching import out_of_memory
+from tokimp.models.knockout import spared
 from tokimp.models.loading import LoadedModel
 from tokimp.models.trial import differ, trial_ids
 
@@ -128,7 +129,8 @@ class TransformerLensBackend(Backend):
         """Return the logits without some of the attention; see `Backend.forward_cut`."""
 
         def hide(scores: torch.Tensor, hook: Any) -> torch.Tensor:
-            return scores.masked_fill(cut[:, None], torch.finfo(scores.dtype).min)
+            least = torch.finfo(scores.dtype).min
+            return scores.masked_fill(spared(scores > least / 2, cut[:, None]), least)
 
         hooks = [(f"blocks.{layer}.attn.hook_attn_scores", hide) for layer in sorted(self.attention_layers)]
         with self._bridge.hooks(fwd_hooks=hooks):

@@ -185,7 +185,7 @@ def test_a_hook_that_changes_nothing_is_found_out(backend: str, monkeypatch: pyt
     kind = type(scorer("llama", backend).decoder.backend)
     monkeypatch.setattr(kind, "forward_cut", lambda self, ids, cut, **inputs: self.forward(ids, **inputs))
     subject = load_scorer(random_model("llama"), backend, device="cpu", tokenizer=byte_tokenizer())
-    assert frozenset(Capability) - subject.capabilities == {Capability.KNOCKOUT}
+    assert frozenset(Capability) - subject.capabilities == {Capability.KNOCKOUT, Capability.KNOCKOUT_LOGPROBS}
 
 
 @every_backend
@@ -194,7 +194,7 @@ def test_a_backend_need_not_cut_attention(backend: str, monkeypatch: pytest.Monk
     kind = type(scorer("llama", backend).decoder.backend)
     monkeypatch.delattr(kind, "forward_cut")
     subject = load_scorer(random_model("llama"), backend, device="cpu", tokenizer=byte_tokenizer())
-    assert frozenset(Capability) - subject.capabilities == {Capability.KNOCKOUT}
+    assert frozenset(Capability) - subject.capabilities == {Capability.KNOCKOUT, Capability.KNOCKOUT_LOGPROBS}
 
 
 @pytest.mark.parametrize("hidden", [(-1,), (14,), (3, 3)])

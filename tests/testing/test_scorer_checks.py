@@ -140,6 +140,21 @@ def _knows_hidden(values: Any, chain: Any, hidden: Any, objective: Any) -> Any:
     return values + first * chain.reasoning_ids[0] / 100
 
 
+def _from_the_end(values: Any, chain: Any, hidden: Any, **options: Any) -> Any:
+    other = values.copy()
+    for row, positions in zip(other, hidden, strict=True):
+        row[0] += bool(positions)
+    return other
+
+
+def _by_number_of_knockouts(values: Any, chain: Any, hidden: Any, **options: Any) -> Any:
+    return values * np.float32(len(hidden) if len(hidden) > 1 else 7)
+
+
+def _answers_as_they_are(values: Any, chain: Any, hidden: Any, **options: Any) -> Any:
+    return np.tile(values[:1], (len(values), 1))
+
+
 def _reversed_layers(values: Any, chain: Any, *, layers: Any = None, **options: Any) -> Any:
     return values if layers is None else values[::-1]
 
@@ -257,6 +272,8 @@ def _drifting() -> Scorer:
     members["capabilities"] = frozenset({Capability.LOGPROBS, Capability.ATTENTION})
     for name in (
         "entropies",
+        "knockout_logprobs",
+        "knockout_divergences",
         "score_deletions",
         "score_knockouts",
         "embedding_gradients",
@@ -308,6 +325,14 @@ WRONG: list[tuple[str, Scorer]] = [
     ("shapes of knockouts", wrong("score_knockouts", lambda values, *asked: values.astype(np.float32))),
     ("knockout of nothing", wrong("score_knockouts", lambda values, *asked: values + 1e-3)),
     ("a hidden token does not matter", wrong("score_knockouts", _knows_hidden)),
+    ("shapes of knockouts", wrong("knockout_logprobs", lambda values, *asked, **options: values[:, 1:])),
+    ("knockout of nothing", wrong("knockout_logprobs", lambda values, *asked, **options: values + np.float32(0.1))),
+    ("knockout of nothing", wrong("knockout_divergences", lambda values, *asked, **options: values + np.float32(0.1))),
+    ("divergences are 0 or more", wrong("knockout_divergences", lambda values, *asked, **options: -1 - values)),
+    ("no effect on what precedes", wrong("knockout_logprobs", _from_the_end)),
+    ("no effect on what precedes", wrong("knockout_divergences", _from_the_end)),
+    ("any batch", wrong("knockout_divergences", _by_number_of_knockouts)),
+    ("knockouts agree", wrong("knockout_logprobs", _answers_as_they_are)),
     ("shape of attention", wrong("attention", lambda values, *asked, **options: values.mean(axis=1))),
     ("attention is a distribution", with_attributes(pattern=_anticausal)),
     ("attention is a distribution", with_attributes(pattern=_not_normalised)),

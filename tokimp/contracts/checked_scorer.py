@@ -78,6 +78,11 @@ def _knockouts(asked: Arguments, answer: Any) -> str:
     return array_problem(answer, (len(asked["hidden"]),), "one score a knockout")
 
 
+def _knockout_predictions(asked: Arguments, answer: Any) -> str:
+    shape = (len(asked["hidden"]), len(asked["chain"].reasoning_ids) + len(asked["chain"].answer_ids))
+    return array_problem(answer, shape, "one row a knockout, of one number a token")
+
+
 def _attention(asked: Arguments, answer: Any) -> str:
     n_layers = None if asked["layers"] is None else len(asked["layers"])
     if asked["reduce"] is None:
@@ -224,6 +229,8 @@ class CheckedScorer(Scorer):
     score_masks = _checked("score_masks", _masks)
     deletion_logprobs = _checked("deletion_logprobs", _candidate_logprobs)
     score_knockouts = _checked("score_knockouts", _knockouts)
+    knockout_logprobs = _checked("knockout_logprobs", _knockout_predictions)
+    knockout_divergences = _checked("knockout_divergences", _knockout_predictions)
     attention = _checked("attention", _attention)
     embedding_gradients = _checked("embedding_gradients", _gradients)
     objective_value = _checked("objective_value", _value)

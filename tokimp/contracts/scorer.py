@@ -31,6 +31,7 @@ class Capability(StrEnum):
     GRADIENTS = "gradients"
     GENERATION = "generation"
     KNOCKOUT = "knockout"
+    KNOCKOUT_LOGPROBS = "knockout_logprobs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
 
 AttentionWeights = Literal["pattern", "value_norm"]
+CutQueries = Literal["later", "all"]
 
 
 class ScorerInside:
@@ -45,6 +46,52 @@ class ScorerInside:
             [knockout], float64, in the objective's unit.
         """
         raise UnsupportedError(f"{type(self).__name__} cannot cut attention")
+
+    def knockout_logprobs(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], *, queries: CutQueries = "later"
+    ) -> FloatArray:
+        """Return the log-probability of every reasoning and answer token after each of several knockouts.
+
+        Parameters
+        ----------
+        chain, hidden
+            As for `score_knockouts`, whose objective is made of the same numbers.
+        queries
+            Which queries lose the hidden keys. ``later``: as for `score_knockouts`, later tokens that are not hidden
+            themselves. ``all``: the hidden tokens too, so that also the token right after them is predicted without
+            them; each keeps its place in the residual stream. A query that would see nothing at all sees as before.
+
+        Returns
+        -------
+        FloatArray
+            [knockout, reasoning token + answer token], float32, nats.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no log-probabilities under a knockout")
+
+    def knockout_divergences(
+        self,
+        chain: TokenizedChain,
+        hidden: Sequence[Sequence[int]],
+        *,
+        queries: CutQueries = "later",
+        temperature: float = 1.0,
+    ) -> FloatArray:
+        """Return how far each prediction moves under each of several knockouts, over the whole vocabulary.
+
+        Parameters
+        ----------
+        chain, hidden, queries
+            As for `knockout_logprobs`.
+        temperature
+            Divides the logits of both distributions; above 0.
+
+        Returns
+        -------
+        FloatArray
+            KL(without a knockout || under it) of the distribution that predicts the token,
+            [knockout, reasoning token + answer token], float32, nats, 0 or more. Rounding leaves about 1e-7.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no divergences under a knockout")
 
     def attention(
         self,

@@ -84,7 +84,7 @@ class Backend(ABC):
     >>> check_scorer(scorer)
     >>> from tokimp.contracts.scorer import Capability
     >>> [capability.value for capability in Capability if capability not in scorer.capabilities]
-    ['knockout']
+    ['knockout', 'knockout_logprobs']
     """
 
     attention_layers: frozenset[int] = frozenset()
@@ -191,7 +191,8 @@ class Backend(ABC):
         input_ids
             [batch, position]
         cut
-            True where a query may not attend to a key, [batch, query, key].
+            True where a query may not attend to a key, [batch, query, key]. A query that would see nothing keeps what
+            it sees (`tokimp.models.knockout.spared`).
         **inputs
             Passed to the model.
         """

@@ -20,11 +20,11 @@ def capabilities_of(backend: Backend, ids: torch.Tensor) -> frozenset[Capability
     ids
         What it is tried on, [1, position].
     """
-    missing = set()
+    missing: set[Capability] = set()
     if not backend.attention_layers:
         missing.add(Capability.ATTENTION)
     if not honours_cuts(backend, ids):
-        missing.add(Capability.KNOCKOUT)
+        missing |= {Capability.KNOCKOUT, Capability.KNOCKOUT_LOGPROBS}
     if not gives_gradients(backend, ids):
         missing.add(Capability.GRADIENTS)
     return frozenset(Capability) - missing

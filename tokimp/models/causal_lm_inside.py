@@ -11,12 +11,13 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
-from tokimp.contracts.scorer_inside import AttentionWeights
+from tokimp.contracts.scorer_inside import AttentionWeights, CutQueries
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.attention import read_attention
 from tokimp.models.decoder import Decoder
 from tokimp.models.embeddings import read_gradients, read_value
 from tokimp.models.knockout import score_knockouts
+from tokimp.models.knockout_predictions import knockout_divergences, knockout_logprobs
 
 
 class CausalLMInside(Scorer):
@@ -44,14 +45,36 @@ class CausalLMInside(Scorer):
         UnsupportedError
             If later tokens learn of a hidden one by other ways than attention, or attention is not to be reached.
         """
-        if Capability.KNOCKOUT not in self.capabilities:
-            raise UnsupportedError(
-                f"{self.model_id} ({self.decoder.facts.architecture}): cutting attention on the backend "
-                f"{self.backend!r} does not hide a token from those after it; {self.decoder.backend.otherwise}"
-                "use leave_one_out, which deletes it"
-            )
+        self._check_cuts()
         self._check_readable(chain, objective)
         return score_knockouts(self.decoder, chain, hidden, objective)
+
+    def knockout_logprobs(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], *, queries: CutQueries = "later"
+    ) -> FloatArray:
+        """Return the log-probability of every token after each knockout; see `Scorer.knockout_logprobs`.
+
+        Errors are those of `score_knockouts`.
+        """
+        self._check_cuts()
+        self._check_readable(chain)
+        return knockout_logprobs(self.decoder, chain, hidden, queries)
+
+    def knockout_divergences(
+        self,
+        chain: TokenizedChain,
+        hidden: Sequence[Sequence[int]],
+        *,
+        queries: CutQueries = "later",
+        temperature: float = 1.0,
+    ) -> FloatArray:
+        """Return how far each prediction moves under each knockout; see `Scorer.knockout_divergences`.
+
+        A batch has one more row, in which nothing is hidden. Errors are those of `score_knockouts`.
+        """
+        self._check_cuts()
+        self._check_readable(chain)
+        return knockout_divergences(self.decoder, chain, hidden, queries, temperature)
 
     def attention(
         self,
@@ -108,6 +131,14 @@ class CausalLMInside(Scorer):
         self._check_differentiable()
         self._check_readable(chain, objective)
         return read_value(self.decoder, chain, objective, reasoning_embeddings)
+
+    def _check_cuts(self) -> None:
+        if Capability.KNOCKOUT not in self.capabilities:
+            raise UnsupportedError(
+                f"{self.model_id} ({self.decoder.facts.architecture}): cutting attention on the backend "
+                f"{self.backend!r} does not hide a token from those after it; {self.decoder.backend.otherwise}"
+                "use leave_one_out, which deletes it"
+            )
 
     def _check_differentiable(self) -> None:
         if Capability.GRADIENTS not in self.capabilities:

@@ -16,6 +16,7 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Ids, TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
+from tokimp.contracts.scorer_inside import CutQueries
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.backend import Backend
 from tokimp.models.batching import out_of_memory, run_within_memory, split_list
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tokimp.models.decoder import Decoder
 
 
-def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]]) -> torch.Tensor:
+def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]], queries: CutQueries = "later") -> torch.Tensor:
     """Return which pairs of positions lose their attention, [row, query, key].
 
     Parameters
@@ -36,7 +37,10 @@ def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]]) -> torch.Tensor:
         Length of the sequence, in tokens.
     hidden
         For each row, the positions that are hidden. A query that comes after a hidden position, and is not hidden
-        itself, cannot attend to it. Hidden positions attend to each other as before.
+        itself, cannot attend to it.
+    queries
+        ``later``: hidden positions attend to each other as before. ``all``: they cannot attend to each other, nor to
+        themselves.
 
     Examples
     --------
@@ -46,6 +50,8 @@ def pairs_to_cut(length: int, hidden: Sequence[Sequence[int]]) -> torch.Tensor:
     is_hidden = torch.zeros(len(hidden), length, dtype=torch.bool)
     for row, positions in enumerate(hidden):
         is_hidden[row, list(positions)] = True
+    if queries == "all":
+        return is_hidden[:, None, :] & torch.ones(length, length, dtype=torch.bool).tril()
     later = torch.ones(length, length, dtype=torch.bool).tril(-1)
     return is_hidden[:, None, :] & ~is_hidden[:, :, None] & later
 
@@ -63,10 +69,25 @@ def cut_from_mask(mask: torch.Tensor | None, cut: torch.Tensor) -> torch.Tensor:
     """
     pairs = cut[:, None]
     if mask is None:
-        return torch.ones_like(pairs).tril() & ~pairs
+        mask = torch.ones_like(pairs[:1]).tril()
     if mask.dtype == torch.bool:
-        return mask & ~pairs
-    return mask.masked_fill(pairs, torch.finfo(mask.dtype).min)
+        return mask & ~spared(mask, pairs)
+    least = torch.finfo(mask.dtype).min
+    return mask.masked_fill(spared(mask > least / 2, pairs), least)
+
+
+def spared(visible: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
+    """Return the pairs to cut less those of queries that would see nothing at all, whose softmax would be 0/0.
+
+    Parameters
+    ----------
+    visible
+        True where a query sees a key, [row, head, query, key].
+    pairs
+        True where that is to end, of a shape that goes with it.
+    """
+    sees_more = (visible & ~pairs).any(dim=-1, keepdim=True)
+    return pairs & sees_more
 
 
 def honours_cuts(backend: Backend, ids: torch.Tensor) -> bool:

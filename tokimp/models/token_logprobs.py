@@ -105,7 +105,7 @@ def _queried(logits: torch.Tensor, queries: TokenQueries, first: int) -> Iterato
     rows = torch.tensor(queries.rows, dtype=torch.long, device=device)
     positions = torch.tensor(queries.positions, dtype=torch.long, device=device) - first
     tokens = torch.tensor(queries.tokens, dtype=torch.long, device=device)[:, None]
-    pieces = zip(*(torch.split(column, _slice_rows(logits)) for column in (rows, positions, tokens)), strict=True)
+    pieces = zip(*(torch.split(column, slice_rows(logits)) for column in (rows, positions, tokens)), strict=True)
     for row, at, token in pieces:
         yield _float(logits[row, at]), token
 
@@ -125,12 +125,13 @@ def token_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         Nats, float32 (float64 of float64 logits), [row, position, choice]; differentiable.
     """
-    count = _slice_rows(logits)
+    count = slice_rows(logits)
     pieces = zip(torch.split(logits.flatten(0, 1), count), torch.split(tokens.flatten(0, 1), count), strict=True)
     return torch.cat([_log_softmax_at(_float(part), chosen) for part, chosen in pieces]).view(tokens.shape)
 
 
-def _slice_rows(logits: torch.Tensor) -> int:
+def slice_rows(logits: torch.Tensor) -> int:
+    """Return how many rows of logits, [..., vocabulary], are worked on at once."""
     return max(1, _FLOATS_AT_ONCE.get(logits.device.type, _FLOATS_AT_ONCE[""]) // logits.shape[-1])
 
 

@@ -17,6 +17,8 @@ _NEEDED = {
     "deletion_logprobs": Capability.DELETIONS,
     "attention": Capability.ATTENTION,
     "score_knockouts": Capability.KNOCKOUT,
+    "knockout_logprobs": Capability.KNOCKOUT_LOGPROBS,
+    "knockout_divergences": Capability.KNOCKOUT_LOGPROBS,
     "embedding_gradients": Capability.GRADIENTS,
     "objective_value": Capability.GRADIENTS,
     "generate": Capability.GENERATION,

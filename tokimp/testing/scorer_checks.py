@@ -12,6 +12,7 @@ from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import UnsupportedError
 from tokimp.testing.scorer_entropy_rules import check_entropies
 from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
+from tokimp.testing.scorer_knockout_rules import check_knockout_predictions
 from tokimp.testing.scorer_mask_rules import check_masks
 from tokimp.testing.scorer_subject import Subject
 from tokimp.testing.scorer_text_rules import check_deletion_logprobs, check_deletions, check_generation, check_logprobs
@@ -26,6 +27,7 @@ _RULES: dict[Capability, Sequence[Rule]] = {
     Capability.ENTROPY: (check_entropies,),
     Capability.DELETIONS: (check_deletions, check_deletion_logprobs),
     Capability.KNOCKOUT: (check_knockouts,),
+    Capability.KNOCKOUT_LOGPROBS: (check_knockout_predictions,),
     Capability.ATTENTION: (check_attention,),
     Capability.GRADIENTS: (check_gradients,),
     Capability.GENERATION: (check_generation,),
@@ -51,7 +53,8 @@ def check_scorer(
     - A chain with masked tokens scores what the log-probabilities of the replaced ids make of it, without those of the
       masked tokens.
     - Deletions score what the shortened chains score when they are read from scratch.
-    - Knocking out nothing changes nothing. After a knockout, the answer no longer depends on which token was hidden.
+    - Knocking out nothing changes nothing, and no knockout what precedes the hidden tokens. After a knockout, the
+      answer no longer depends on which token was hidden.
     - Attention weights are distributions over what a token may see. Layers come in the order asked for, and the
       argument ``hidden`` stands where the mask hides a key.
     - Gradients agree with finite differences, and the objective of the model's own embeddings is that of its
@@ -154,6 +157,10 @@ def _check_missing(subject: Subject) -> None:
         Capability.ENTROPY: {"entropies": lambda: scorer.entropies([chain])},
         Capability.DELETIONS: {"score_deletions": lambda: scorer.score_deletions(chain, [0, 1], [[0]], objective)},
         Capability.KNOCKOUT: {"score_knockouts": lambda: scorer.score_knockouts(chain, [[0]], objective)},
+        Capability.KNOCKOUT_LOGPROBS: {
+            "knockout_logprobs": lambda: scorer.knockout_logprobs(chain, [[0]]),
+            "knockout_divergences": lambda: scorer.knockout_divergences(chain, [[0]]),
+        },
         Capability.ATTENTION: {"attention": lambda: scorer.attention(chain)},
         Capability.GRADIENTS: {
             "embedding_gradients": lambda: scorer.embedding_gradients(chain, objective),

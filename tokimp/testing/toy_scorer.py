@@ -13,9 +13,10 @@ from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
 from tokimp.contracts.objective import Joint, LogprobTensors, Objective, Span
 from tokimp.contracts.registry import load_unit
-from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, SpanEntropies, SpanLogprobs
+from tokimp.contracts.scorer import Capability, DeletionScores, SpanEntropies, SpanLogprobs
 from tokimp.contracts.scorer_inside import AttentionWeights
 from tokimp.contracts.unit_splitter import divide
+from tokimp.testing.toy_inside import AdditiveInside
 
 
 class CharacterTokenizer:
@@ -70,7 +71,7 @@ def toy_chain(
     return divide(tokens, load_unit(unit))
 
 
-class AdditiveScorer(Scorer):
+class AdditiveScorer(AdditiveInside):
     """A language model whose true importances are known: each reasoning token adds its own share to the answer.
 
     The numbers, in nats:
@@ -89,7 +90,7 @@ class AdditiveScorer(Scorer):
 
     Leave-one-out is therefore the contribution (objective ``answer``) or the contribution plus `reasoning_logprob`
     (``joint``), and greedy pruning deletes in ascending order of it. Attention knockout is the
-    contribution with either.
+    contribution with either. `AdditiveInside` says how far a knockout moves a prediction.
 
     Parameters
     ----------

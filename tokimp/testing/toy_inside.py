@@ -1,0 +1,75 @@
+"""What a scorer in closed form shows of its inside, beside its attention and its gradients."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.scorer_inside import CutQueries
+
+
+class AdditiveInside(Scorer):
+    """The methods of `tokimp.testing.toy_scorer.AdditiveScorer` about single predictions and states.
+
+    A knockout moves the prediction of a token by the sum of the sizes of the contributions that it hides from the
+    position that predicts it, divided by the temperature.
+    """
+
+    reasoning_logprob: float
+
+    @abstractmethod
+    def contribution(self, ids: Iterable[int]) -> torch.Tensor:
+        """Return what each of some tokens adds to the answer's log-likelihood, [token], float64, nats."""
+
+    @abstractmethod
+    def embed(self, ids: Sequence[int]) -> torch.Tensor:
+        """Return the tokens' embeddings, [token, 2], float64."""
+
+    @abstractmethod
+    def answer_loglik(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return log P(answer | reasoning tokens with these embeddings), a scalar; differentiable."""
+
+    def knockout_logprobs(
+        self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], *, queries: CutQueries = "later"
+    ) -> FloatArray:
+        """Return the log-probabilities when the answer gets nothing from the hidden tokens, whose own stay."""
+        count, m = len(chain.reasoning_ids), len(chain.answer_ids)
+        values = np.full((len(hidden), count + m), self.reasoning_logprob, dtype=np.float32)
+        for row, positions in zip(values, self._checked_positions(chain, hidden), strict=True):
+            seen = [token for position, token in enumerate(chain.reasoning_ids) if position not in positions]
+            row[count:] = float(self.answer_loglik(self.embed(seen))) / m
+        return values
+
+    def knockout_divergences(
+        self,
+        chain: TokenizedChain,
+        hidden: Sequence[Sequence[int]],
+        *,
+        queries: CutQueries = "later",
+        temperature: float = 1.0,
+    ) -> FloatArray:
+        """Return the sizes of the contributions that each prediction no longer sees, [knockout, token]."""
+        sizes = self.contribution(chain.reasoning_ids).abs().numpy()
+        values = np.zeros((len(hidden), len(sizes) + len(chain.answer_ids)), dtype=np.float32)
+        for row, positions in zip(values, self._checked_positions(chain, hidden), strict=True):
+            # The token at index t is predicted from the position before it.
+            for index in range(1, len(row)):
+                predictor = index - 1
+                if queries == "later" and predictor in positions:
+                    continue
+                row[index] = sum(sizes[at] for at in positions if at <= predictor) / temperature
+        return values
+
+    def _checked_positions(self, chain: TokenizedChain, hidden: Sequence[Sequence[int]]) -> list[set[int]]:
+        """Return the positions of each knockout, checked, and count what reading them takes."""
+        for positions in hidden:
+            self.tokens_forwarded += len(chain)
+            if not set(positions) <= set(range(len(chain.reasoning_ids))):
+                raise ValueError(f"{list(positions)} are not positions of the {len(chain.reasoning_ids)} tokens")
+        return [set(positions) for positions in hidden]
