@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
 import xarray as xr
 
+from tokimp.analysis.kept_chains import KeptChains
 from tokimp.analysis.recorded_run import (
     check_capabilities,
     check_chains,
@@ -43,6 +46,7 @@ def analyze(
     objective: str | Objective | None = None,
     same_model: bool = True,
     subset_memory: SubsetMemory | None = None,
+    folder: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> xr.DataTree:
@@ -74,6 +78,10 @@ def analyze(
     subset_memory
         What is known of subsets of chains, to be shared with other calls (`tokimp.compare` too); one that lasts as long
         as this call by default. It changes what the analysis costs, and no number.
+    folder
+        The folder of the run. What an analysis that asks the model finds out of each chain is kept there, so that the
+        same call goes on after a kill, and asks about new chains only once the run has grown. It needs a model with a
+        fingerprint.
     progress
         Called after every chain by analyses that ask the model.
     options
@@ -92,6 +100,8 @@ def analyze(
         If a chain lacks what the objective reads.
     UnsupportedError
         If the scorer lacks a capability that the analysis requires.
+    ResumeError
+        If another process is computing the same analysis in `folder`.
     """
     analysis = load_analysis(name, **options)
     analysis.validate_parameters()
@@ -103,7 +113,11 @@ def analyze(
         scoring = _prepare_scoring(
             result, analysis, to_preserve, scorer, chains, same_model=same_model, subset_memory=subset_memory
         )
-    node = _compute(analysis, AnalysisInput(result, scoring, progress))
+    with ExitStack() as held:
+        store = None
+        if folder is not None and scoring is not None and known_fingerprint(scoring.scorer):
+            store = held.enter_context(KeptChains(Path(folder), analysis, result, scoring))
+        node = _compute(analysis, AnalysisInput(result, scoring, progress, store))
     analyzed = _named_by_settings(result.copy(), analysis)
     try:
         analyzed[f"analysis/{node_name(analysis)}"] = xr.DataTree(node)
@@ -173,7 +187,7 @@ def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
             "dtype": scorer.dtype,
             "device": scorer.device,
             "threads": threads_text([torch.get_num_threads()]),
-            "seconds": time.perf_counter() - started,
-            "tokens_forwarded": scorer.tokens_forwarded - forwarded_at_start,
+            "seconds": time.perf_counter() - started + inputs.kept_seconds,
+            "tokens_forwarded": scorer.tokens_forwarded - forwarded_at_start + inputs.kept_tokens_forwarded,
         }
     return node.assign_attrs({**attributes, **node.attrs})

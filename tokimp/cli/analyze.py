@@ -39,8 +39,9 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
     """Analyse a finished RUN: add the numbers to its result, and write a figure (PNG and SVG) beside it.
 
     RUN is the folder of a tokimp compare, or a result file. Some analyses ask the model again. They load it as the run
-    did, make the chains again from the result, and stop if either is no longer the same. Several analyses of one run
-    may be at work at once.
+    did, make the chains again from the result, and stop if either is no longer the same. In the folder of a run, what
+    they find out of each chain is kept: after a kill the same command goes on. Several analyses of one run may be at
+    work at once.
     """
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.finished_run import result_file
@@ -62,7 +63,9 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
         _refuse_model_options(analysis)
         analyzed = run_analysis(result, analysis)
     else:
-        analyzed = _ask_model(result, analysis, **options)
+        # With --out the run is left as it is.
+        folder = source.parent if out is None and (source.parent / "run.json").exists() else None
+        analyzed = _ask_model(result, analysis, folder, **options)
     # What was computed is shown before it is written: writing may fail, or wait for another process.
     _print(analyzed, analysis)
     add_analysis(analyzed, node, path)
@@ -133,7 +136,9 @@ def _check_same_numbers(result: xr.DataTree, out: Path) -> None:
         )
 
 
-def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **options: Any) -> xr.DataTree:
+def _ask_model(
+    result: xr.DataTree, analysis: Analysis, folder: Path | None, *, model: str | None, **options: Any
+) -> xr.DataTree:
     """Run an analysis that asks a model: the run's own, or the one that was named."""
     from tokimp.analysis.recorded_run import check_recorded_model, load_recorded_scorer
     from tokimp.analysis.run import analyze as run_analysis
@@ -151,7 +156,7 @@ def _ask_model(result: xr.DataTree, analysis: Analysis, *, model: str | None, **
     # A recorded model may have to be named because the file alone is not trusted; it is still to be the same one.
     own = model in {None, result.attrs["model_id"]} and (model is None or not (options["backend"] or options["dtype"]))
     with progress_bar("analysing") as progress:
-        return run_analysis(result, analysis, scorer=scorer, same_model=own, progress=progress)
+        return run_analysis(result, analysis, scorer=scorer, same_model=own, folder=folder, progress=progress)
 
 
 def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:

@@ -1,4 +1,4 @@
-"""What a run finds out, as bytes to be stored and back: arrays as safetensors, texts as JSON."""
+"""What a run finds out, as bytes to be stored and back."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.numpy
-from safetensors import SafetensorError
 
 from tokimp.compare.cell import Cell, UnprunedLogprobs
+from tokimp.compare.effect_records import effect_arrays, stored_effects
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.scorer import SpanLogprobs
 from tokimp.errors import TokimpError
+from tokimp.storage.array_bytes import Arrays, from_bytes, to_bytes
 from tokimp.storage.json_file import parse_json
 
-Arrays = Mapping[str, npt.NDArray[Any]]
 Stored = TypeVar("Stored")
 
 
 def cell_bytes(cell: Cell) -> bytes:
     """Return a cell as bytes."""
     importance = cell.importance
-    arrays: dict[str, npt.NDArray[Any]] = {"scores": importance.scores, **_cost(cell)}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "scores": importance.scores,
+        **effect_arrays(importance),
+        **_cost(cell),
+    }
     if importance.order is not None:
         arrays["order"] = importance.order
     if importance.trajectory is not None:
         arrays["joint"] = importance.trajectory.joint
         arrays["answer"] = importance.trajectory.answer
         arrays["reasoning"] = importance.trajectory.reasoning
-    # Names as the bytes of a JSON list, since safetensors holds numbers only.
-    arrays["names"] = np.frombuffer(json.dumps(list(importance.diagnostics)).encode(), dtype=np.uint8)
+    arrays["names"] = np.array(list(importance.diagnostics), dtype=object)
     arrays["values"] = np.array(list(importance.diagnostics.values()), dtype=np.float64)
-    return _bytes(arrays)
+    return to_bytes(arrays)
 
 
 def cell(content: bytes | None) -> Cell | None:
@@ -45,7 +47,7 @@ def cell(content: bytes | None) -> Cell | None:
 def unpruned_bytes(unpruned: UnprunedLogprobs) -> bytes:
     """Return the log-probabilities of an unpruned chain as bytes."""
     logprobs = unpruned.logprobs
-    return _bytes({"reasoning": logprobs.reasoning, "answer": logprobs.answer, **_cost(unpruned)})
+    return to_bytes({"reasoning": logprobs.reasoning, "answer": logprobs.answer, **_cost(unpruned)})
 
 
 def unpruned(content: bytes | None) -> UnprunedLogprobs | None:
@@ -84,25 +86,16 @@ def from_arrays(arrays: Arrays) -> bytes:
     """Return a cell, log-probabilities or a text that an earlier tokimp stored as arrays of these names, as bytes."""
     if "text" in arrays:
         return text_bytes(str(arrays["text"].item()))
-    if "names" in arrays:
-        arrays = {**arrays, "names": np.frombuffer(json.dumps(arrays["names"].tolist()).encode(), dtype=np.uint8)}
-    return _bytes(arrays)
-
-
-def _bytes(arrays: Arrays) -> bytes:
-    content: bytes = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    return content
+    return to_bytes(arrays)
 
 
 def _built(build: Callable[[Arrays], Stored], content: bytes | None) -> Stored | None:
     """Return what bytes hold; ``None`` if there are none, or arrays are missing or not of their kind."""
-    if content is None:
-        return None
+    arrays = None if content is None else from_bytes(content)
     try:
-        # Copied, since numpy does not allow writing to arrays that lie in bytes.
-        return build({name: array.copy() for name, array in safetensors.numpy.load(content).items()})
+        return None if arrays is None else build(arrays)
     # A contract's own errors too: a trajectory whose lengths differ, say.
-    except (SafetensorError, KeyError, ValueError, TypeError, IndexError, TokimpError):
+    except (KeyError, ValueError, TypeError, IndexError, TokimpError):
         return None
 
 
@@ -111,11 +104,11 @@ def _cell(arrays: Arrays) -> Cell:
     if "joint" in arrays:
         joint, answer, reasoning = _vectors(arrays, "joint", "answer", "reasoning")
         trajectory = Trajectory(joint, answer, reasoning)
-    names = [str(name) for name in parse_json(arrays["names"].tobytes())]
-    (values,) = _vectors(arrays, "values")
+    names, values = _vectors(arrays, "names", "values")
     (scores, *order) = _vectors(arrays, "scores", *(["order"] if "order" in arrays else []))
-    diagnostics = dict(zip(names, values.tolist(), strict=True))
-    importance = Importance(scores, order[0] if order else None, trajectory, diagnostics)
+    diagnostics = dict(zip(names.tolist(), values.tolist(), strict=True))
+    effects = stored_effects(arrays, len(scores))
+    importance = Importance(scores, order[0] if order else None, trajectory, diagnostics, *effects)
     return Cell(importance, arrays["seconds"].item(), arrays["tokens_forwarded"].item())
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy.typing as npt
 import xarray as xr
 
 from tokimp.chains.chain import TokenizedChain
@@ -42,6 +43,35 @@ class Scoring:
     objective: Objective
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an analysis found out of a chain by asking the model, and what that cost.
+
+    Attributes
+    ----------
+    arrays
+        Numbers and texts, under names.
+    seconds
+        Wall time.
+    tokens_forwarded
+        Token positions passed through the model.
+    """
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+    seconds: float
+    tokens_forwarded: int
+
+
+class FoundStore(Protocol):
+    """Keeps what is found out of chains, so that an analysis that was killed goes on where it was."""
+
+    def get(self, chain: int, what: str) -> Found | None:
+        """Return what was stored of a chain, by its index; ``None`` if nothing was."""
+
+    def store(self, chain: int, what: str, found: Found) -> None:
+        """Store what was found out of a chain; once this returns, it survives a kill."""
+
+
 class AnalysisInput:
     """The result that an analysis works on, and the model if it asks one.
 
@@ -53,11 +83,15 @@ class AnalysisInput:
         Model and chains; ``None`` for an analysis that requires neither.
     progress
         Called by `report`.
+    store
+        Keeps what `keep` is given; ``None`` keeps nothing.
 
     Attributes
     ----------
     result
         The result.
+    kept_seconds, kept_tokens_forwarded
+        What it cost, in earlier calls, to find out what was kept and is not computed again.
     """
 
     def __init__(
@@ -65,8 +99,13 @@ class AnalysisInput:
         result: xr.DataTree,
         scoring: Scoring | None = None,
         progress: Callable[[Progress], None] | None = None,
+        store: FoundStore | None = None,
     ) -> None:
         self.result = result
+        self._store = store
+        self._kept_chains: set[int] = set()
+        self._last_was_kept = False
+        self.kept_seconds, self.kept_tokens_forwarded = 0.0, 0
         self._scoring = scoring
         self._progress = progress
         self._started = time.perf_counter()
@@ -84,6 +123,39 @@ class AnalysisInput:
             raise AnalysisError("an analysis is given a scorer only if its class says what it requires of one")
         return self._scoring
 
+    def keep(
+        self, chain: int, compute: Callable[[], Mapping[str, npt.NDArray[Any]]], what: str = ""
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what `compute` finds out of a chain, computed once even if the analysis is killed and called again.
+
+        Everything that it depends on beside the result, the model and the analysis's parameters is to be said in
+        `what`.
+
+        Parameters
+        ----------
+        chain
+            The index of the chain.
+        compute
+            Asks the model about this chain, and returns numbers or texts, as arrays under names.
+        what
+            What is found out, where an analysis finds out several things of one chain.
+        """
+        if self._store is None:
+            return compute()
+        found = self._store.get(chain, what)
+        self._last_was_kept = found is not None
+        if found is None:
+            scorer, began = self.scoring.scorer, time.perf_counter()
+            forwarded_at_start = scorer.tokens_forwarded
+            arrays = compute()
+            found = Found(arrays, time.perf_counter() - began, scorer.tokens_forwarded - forwarded_at_start)
+            self._store.store(chain, what, found)
+        else:
+            self._kept_chains.add(chain)
+            self.kept_seconds += found.seconds
+            self.kept_tokens_forwarded += found.tokens_forwarded
+        return found.arrays
+
     def report(self, done: int, total: int, chain_id: str, what: str) -> None:
         """Tell the caller how far the analysis has come.
 
@@ -99,15 +171,16 @@ class AnalysisInput:
         if self._progress is None:
             return
         seconds = time.perf_counter() - self._started
+        computed = done - len(self._kept_chains)
         self._progress(
             Progress(
                 done=done,
                 total=total,
                 chain_id=chain_id,
                 estimator=what,
-                kept=False,
+                kept=self._last_was_kept,
                 tokens_forwarded=self._scoring.scorer.tokens_forwarded if self._scoring else 0,
-                seconds_left=seconds / done * (total - done),
+                seconds_left=seconds / computed * (total - done) if computed > 0 else None,
             )
         )
 

@@ -28,7 +28,7 @@ from tokimp.chains.datasets.correctness import AnswerKind, AnswerParts, split_an
 from tokimp.chains.datasets.values import same_value
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, Optional, WholeNumber
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
@@ -113,7 +113,7 @@ class AnswerRecovery(Analysis):
                 for row, order in enumerate(orders)
                 for column, ratio in enumerate(self.keep_ratios)
             }
-            answers = self._answers(scoring.scorer, chain, [units for units in kept.values() if units is not None])
+            answers = self._answers(inputs, index, [units for units in kept.values() if units is not None])
             references = _references(chain, answers.parts, answers.unpruned)
             unpruned[index] = answers.unpruned
             for place, units in kept.items():
@@ -124,8 +124,9 @@ class AnswerRecovery(Analysis):
             inputs.report(index + 1, n_chains, chain.id, "answer_recovery")
         return self._node(result, matches, texts, unpruned)
 
-    def _answers(self, scorer: Scorer, chain: TokenizedChain, versions: Sequence[Units]) -> _Answers:
+    def _answers(self, inputs: AnalysisInput, index: int, versions: Sequence[Units]) -> _Answers:
         """Let the model answer after each version of a chain's reasoning, each given by the units it keeps."""
+        scorer, chain = inputs.scoring.scorer, inputs.scoring.chains[index]
         parts = split_answer(chain.chain.answer)
         place = find_answer_value(chain.reasoning_ids, chain.answer_ids, chain.chain.answer, parts, scorer.tokenizer)
         if place is None:
@@ -141,8 +142,12 @@ class AnswerRecovery(Analysis):
             kept = tuple(chain.reasoning_ids[position] for position in positions_of(chain, units))
             prompts.append(chain.prompt_ids + kept + opening)
         enough = 2 * (len(chain.answer_ids) - len(opening)) + 8
-        written = scorer.generate(prompts, max_new_tokens=self.max_new_tokens or enough)
-        values = [place.value_in(texts[0], parts.kind) for texts in written]
+
+        def write() -> dict[str, Texts]:
+            written = scorer.generate(prompts, max_new_tokens=self.max_new_tokens or enough)
+            return {"values": np.array([place.value_in(texts[0], parts.kind) for texts in written], dtype=object)}
+
+        values = inputs.keep(index, write)["values"].tolist()
         return _Answers(parts, dict(zip(different, values, strict=True)), values[0])
 
     def _node(self, result: xr.DataTree, matches: FloatArray, texts: Texts, unpruned: Texts) -> xr.Dataset:

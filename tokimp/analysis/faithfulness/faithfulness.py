@@ -25,6 +25,7 @@ from tokimp.analysis.faithfulness.report import curve_table, draw_faithfulness, 
 from tokimp.analysis.faithfulness.versions import VersionTables
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.operators import OPERATOR_CONSTRAINTS, RequiredByOperator, make_operator
@@ -130,7 +131,11 @@ class Faithfulness(Analysis):
         for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
             uniform = uniform_orders(chain.id, len(chain.units), self.n_uniform, self.seed)
             tables = self._tables(len(chain.units), deletion_orders(stored, self.seed), uniform)
-            tables_by_chain.append(tables.fill(measures.score(scoring.scorer, chain, tables.versions)))
+
+            def score(chain: TokenizedChain = chain, tables: VersionTables = tables) -> dict[str, FloatArray]:
+                return {"numbers": measures.score(scoring.scorer, chain, tables.versions)}
+
+            tables_by_chain.append(tables.fill(inputs.keep(index, score)["numbers"]))
             inputs.report(index + 1, len(scoring.chains), chain.id, "faithfulness")
         names = tables_by_chain[0]
         stacked = {name: np.stack([tables[name] for tables in tables_by_chain], axis=-1) for name in names}
