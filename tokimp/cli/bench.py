@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 
 from tokimp.bench.reuse_modes import FAST, Reading, ReuseMode, estimator_for
 from tokimp.cli.lines import echo, echo_left_out, save_figure
-from tokimp.cli.options import SPECIFICATION, run_options
+from tokimp.cli.options import PLACEMENT, SPECIFICATION, given, run_options
 from tokimp.cli.plugin_name import PluginName
 from tokimp.errors import ChainError, UnsupportedError
 
@@ -162,7 +163,7 @@ def bench(
 
 def _tokenized(chains: Sequence[Chain], scorer: CausalLMScorer, options: dict[str, Any]) -> list[TokenizedChain]:
     """Return the chains as ids, with the wrong answers that --wrong-answers asks for."""
-    from tokimp.compare.wrong_answers import check_way, draw_by_model, with_wrong_option_or_number
+    from tokimp.compare.wrong_answers import check_way, second_choice, with_wrong_option_or_number
     from tokimp.contracts.tokenization import tokenize_chain
 
     way, seed = options["wrong_answers"], options["seed"]
@@ -175,7 +176,14 @@ def _tokenized(chains: Sequence[Chain], scorer: CausalLMScorer, options: dict[st
 
     if way is None or way == "model":
         tokenized = [tokenize(chain) for chain in chains]
-        return tokenized if way is None else draw_by_model(tokenized, scorer, seed, None, tokenize)
+        if way is None:
+            return tokenized
+        return [
+            chain
+            if chain.chain.wrong_answer is not None
+            else tokenize(replace(chain.chain, wrong_answer=second_choice(chain, scorer, seed)))
+            for chain in tokenized
+        ]
     return [tokenize(with_wrong_option_or_number(chain, way, seed)) for chain in chains]
 
 
@@ -236,7 +244,7 @@ def _scorer(options: dict[str, Any], packed: bool | None) -> CausalLMScorer:
     from tokimp.models.loading import load_scorer
 
     names = ("backend", "device", "dtype", "trust_remote_code")
-    reading: dict[str, Any] = {} if packed is None else {"packed": packed}
+    reading = given(packed=packed, **{name: options[name] for name in PLACEMENT})
     scorer = load_scorer(options["model"], **{name: options[name] for name in names}, **reading)
     if not isinstance(scorer, CausalLMScorer):
         raise UnsupportedError(

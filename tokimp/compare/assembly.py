@@ -10,12 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_filler, token_units
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance
-from tokimp.results.schema import DIAGNOSTIC_PREFIX, LOGLIKS, SCHEMA_VERSION, VARIABLES, ranks, validate
+from tokimp.results.schema import (
+    DIAGNOSTIC_PREFIX,
+    LOGLIKS,
+    SCHEMA_VERSION,
+    STATUS,
+    VARIABLES,
+    ranks,
+    status_variable,
+    validate,
+)
 
 
 def build_result(
@@ -95,7 +104,7 @@ def build_result(
         "category": _texts([label for chain_labels in categories for label in chain_labels]),
         "logprob": np.concatenate([lp.reasoning for lp in logprobs]),
         "importance": on_tokens(lambda importance: importance.scores),
-        "rank": on_tokens(lambda importance: ranks(importance.scores)),
+        "rank": on_tokens(_ranks_or_none),
         "seconds": np.array([[cell.seconds for cell in row] for row in cells]).T,
         "tokens_forwarded": np.array([[cell.tokens_forwarded for cell in row] for row in cells]).T,
     }
@@ -116,6 +125,9 @@ def build_result(
         meaning = "log P(value of the answer | prompt, reasoning, what opens it), unpruned"
         about = {"long_name": meaning, "units": "nats"}
         variables["full_loglik_answer_value"] = (("chain",), np.array(of_value), about)
+    if any(cell.failure for row in cells for cell in row):
+        failures = [[row[column].failure for row in cells] for column in range(len(labels))]
+        variables[STATUS] = status_variable(failures)
     for name in sorted({name for row in cells for cell in row for name in cell.importance.diagnostics}):
         numbers = np.array([[cell.importance.diagnostics.get(name, np.nan) for cell in row] for row in cells]).T
         variables[DIAGNOSTIC_PREFIX + name] = (("estimator", "chain"), numbers.astype("float64"), {})
@@ -133,6 +145,13 @@ def _texts(values: Sequence[str]) -> npt.NDArray[Any]:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
+
+
+def _ranks_or_none(importance: Importance) -> IntArray:
+    """Return the rank of each unit, [unit]; -1 where a cell failed, and so has no importance."""
+    if np.isnan(importance.scores).any():
+        return np.full(len(importance.scores), -1)
+    return ranks(importance.scores)
 
 
 def _logliks_on_units(importance: Importance, span: str) -> FloatArray:

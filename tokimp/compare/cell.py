@@ -20,11 +20,14 @@ class Cell:
         Wall time of the estimate.
     tokens_forwarded
         Token positions passed through the model for it.
+    failure
+        Why there is no importance (NaN on all units), in a run that goes on when a cell fails; empty if there is one.
     """
 
     importance: Importance
     seconds: float
     tokens_forwarded: int
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,20 @@
-"""The cells of a run, in their order: each stored or computed, one chain after the other or several side by side."""
+"""The cells of a run: each was stored before or is computed by an executor, for one chain or several side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from contextlib import closing
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell import Cell, UnprunedLogprobs
+from tokimp.compare.cell_work import CellsOf, CellWork, Unpruned
+from tokimp.compare.failed_cells import failed_cell, forget_failure, record_failure
 from tokimp.compare.journal import Journal
-from tokimp.compare.remaining_time import RemainingTime
-from tokimp.compare.run_cell import run_cell, score_unpruned
+from tokimp.compare.pace import Pace
 from tokimp.contracts.estimator import ImportanceEstimator
-from tokimp.contracts.objective import Objective
+from tokimp.contracts.executor import Executor, Failure, Outcome, Piece
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
-from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import TokimpError
 
 
@@ -42,7 +42,7 @@ def resolve_chains_at_once(chains_at_once: int | str, scorer: Scorer) -> int:
 
 
 class Cells:
-    """Computes the cells of a run, and stores each before the next.
+    """Lets an executor compute the cells of a run, and stores each as it comes back.
 
     Chains form groups of a fixed size, in their order. An estimator is asked about all chains of a group side by side
     (`Scorer.run_side_by_side`), which can change the last bits of its numbers. So what is asked together follows from
@@ -50,16 +50,18 @@ class Cells:
 
     Parameters
     ----------
-    chains, estimators, objective, scorer
+    chains, estimators
         What is asked of whom.
+    executor
+        Where cells are computed.
+    work
+        What it does.
     journal
         Stores the cells; ``None`` for a run that is not stored.
-    seed
-        The seed of the run.
     chains_at_once
         The size of a group.
-    subset_memory
-        What is known of subsets of chains; it is used if a group is one chain.
+    keep_going
+        Whether a cell that fails is recorded and left out, rather than ending the run.
     progress
         Called after each cell.
     """
@@ -67,25 +69,23 @@ class Cells:
     def __init__(
         self,
         chains: Sequence[TokenizedChain],
-        scorer: Scorer,
         estimators: Sequence[ImportanceEstimator],
-        objective: Objective,
+        executor: Executor,
+        work: CellWork,
         *,
         journal: Journal | None,
-        seed: int,
         chains_at_once: int = 1,
-        subset_memory: SubsetMemory | None = None,
+        keep_going: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._chains, self._scorer, self._estimators, self._objective = chains, scorer, estimators, objective
-        self._journal, self._seed, self._group_size, self._progress = journal, seed, chains_at_once, progress
-        # Side by side, what one chain finds there would change what the others are read with, and so their last bits.
-        self._subset_memory = subset_memory if chains_at_once == 1 else None
-        self._remaining = RemainingTime(chains, estimators)
+        self._chains, self._estimators = chains, estimators
+        self._executor, self._work = executor, work
+        self._journal, self._group_size, self._keep_going = journal, chains_at_once, keep_going
         # A label is put together anew from the parameters each time it is asked for.
         self._labels = [estimator.label for estimator in estimators]
-        # Running sums: to add up all cells again after each one would take quadratic time.
-        self._done = self._tokens_forwarded = 0
+        self._pace = Pace(chains, estimators, self._labels, progress)
+        self._unpruned: dict[int, UnprunedLogprobs] = {}
+        self._cells: dict[tuple[int, int], Cell] = {}
 
     def run(self) -> tuple[list[UnprunedLogprobs], list[list[Cell]]]:
         """Return the log-probabilities of each chain, [chain], and the cells, [chain][estimator].
@@ -93,78 +93,100 @@ class Cells:
         Raises
         ------
         EstimatorError
-            If an estimator fails on a chain. Its cells of the other chains of the group are stored before.
+            If an estimator fails on a chain and the run is not to go on. Its cells of the other chains of the group
+            are stored before.
+        ExecutorError
+            If a piece was lost with its workers, and is no cell or the run is not to go on.
         """
-        unpruned: list[UnprunedLogprobs] = []
-        cells: list[list[Cell]] = []
+        groups: dict[int, range] = {}
+        pieces: list[Piece] = []
         for group in self._groups():
-            for index in group:
-                unpruned.append(self._unpruned(index))
-                cells.append([])
-            for column in range(len(self._estimators)):
-                for index, cell in zip(group, self._cells(group, column), strict=True):
-                    cells[index].append(cell)
-        return unpruned, cells
+            for piece in self._missing(group, first=len(pieces)):
+                groups[piece.index] = group
+                pieces.append(piece)
+        with closing(self._executor.run(self._work, pieces, self._pace.watch)) as outcomes:
+            for outcome in outcomes:
+                self._take(outcome, groups[outcome.piece.index])
+        chains, columns = range(len(self._chains)), range(len(self._estimators))
+        return (
+            [self._unpruned[chain] for chain in chains],
+            [[self._cells[chain, column] for column in columns] for chain in chains],
+        )
 
     def _groups(self) -> Iterator[range]:
         for begin in range(0, len(self._chains), self._group_size):
             yield range(begin, min(begin + self._group_size, len(self._chains)))
 
-    def _unpruned(self, index: int) -> UnprunedLogprobs:
-        logprobs = self._journal.unpruned(index) if self._journal else None
-        if logprobs is None:
-            logprobs = score_unpruned(self._chains[index], self._scorer)
-            if self._journal:
-                self._journal.store_unpruned(index, logprobs)
-        return logprobs
+    def _missing(self, group: range, first: int) -> Iterator[Piece]:
+        """Take what is stored of a group of chains; yield a piece for each thing that is not."""
+        if self._journal:
+            stored = {index: self._journal.unpruned(index) for index in group}
+            self._unpruned |= {index: logprobs for index, logprobs in stored.items() if logprobs is not None}
+        index = first
+        unscored = [self._chains[chain] for chain in group if chain not in self._unpruned]
+        if unscored:
+            weight = float(sum(map(len, unscored)))
+            yield Piece(index, f"{unscored[0].chain.where}, unpruned", Unpruned(unscored), weight, len(unscored))
+            index += 1
+        for column, label in enumerate(self._labels):
+            if self._stored(group, column):
+                continue
+            asked = CellsOf(column, [self._chains[chain] for chain in group])
+            weight = sum(self._pace.weight(chain, column) for chain in group)
+            yield Piece(index, f"{asked.chains[0].chain.where} by {label}", asked, weight, len(group))
+            index += 1
 
-    def _cells(self, group: range, column: int) -> list[Cell]:
-        """Return an estimator's cells of a group of chains."""
-        stored = [self._journal.cell(index, column) if self._journal else None for index in group]
-        cells = [cell for cell in stored if cell is not None]
-        if len(cells) == len(group):
-            for index, cell in zip(group, cells, strict=True):
-                self._report(index, column, cell, kept=True)
-            return cells
-        tasks = [partial(self._compute, index, column) for index in group]
-        outcomes = [tasks[0](self._scorer)] if len(tasks) == 1 else self._scorer.run_side_by_side(tasks)
-        computed: list[Cell] = []
-        problems: list[BaseException] = []
-        for index, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                problems.append(outcome)
+    def _stored(self, group: range, column: int) -> bool:
+        """Take the stored cells of an estimator on a group; return whether all are there."""
+        cells = {index: self._journal.cell(index, column) if self._journal else None for index in group}
+        if not all(cells.values()):
+            return False
+        for index, cell in cells.items():
+            if cell is not None:
+                self._keep(index, column, cell, kept=True)
+        return True
+
+    def _take(self, outcome: Outcome, group: range) -> None:
+        """Store what came back for a piece."""
+        asked: Unpruned | CellsOf = outcome.piece.payload
+        if isinstance(asked, Unpruned):
+            if outcome.failure is not None:
+                raise _as_raised_here(outcome.failure)
+            missing = [index for index in group if index not in self._unpruned]
+            for index, logprobs in zip(missing, outcome.result, strict=True):
+                if self._journal:
+                    self._journal.store_unpruned(index, logprobs)
+                self._unpruned[index] = logprobs
+            return
+        results = [outcome.failure] * len(group) if outcome.failure is not None else outcome.result
+        failures = []
+        for index, result in zip(group, results, strict=True):
+            if isinstance(result, Failure):
+                failures.append(result)
+                if self._keep_going:
+                    self._leave_out(index, asked.estimator, result)
                 continue
             if self._journal:
-                self._journal.store_cell(index, column, outcome)
-            computed.append(outcome)
-            self._report(index, column, outcome, kept=False)
-        if problems:
-            raise problems[0]
-        return computed
+                self._journal.store_cell(index, asked.estimator, result)
+                forget_failure(self._journal, cell=(self._chains[index].id, self._labels[asked.estimator]))
+            self._keep(index, asked.estimator, result, kept=False)
+        if failures and not self._keep_going:
+            raise _as_raised_here(failures[0])
 
-    def _compute(self, index: int, column: int, scorer: Scorer) -> Cell:
-        return run_cell(
-            self._chains[index],
-            scorer,
-            self._estimators[column],
-            self._objective,
-            seed=self._seed,
-            subset_memory=self._subset_memory,
-        )
+    def _keep(self, index: int, column: int, cell: Cell, *, kept: bool) -> None:
+        self._cells[index, column] = cell
+        self._pace.add(index, column, cell, kept=kept)
 
-    def _report(self, index: int, column: int, cell: Cell, *, kept: bool) -> None:
-        self._done += 1
-        self._tokens_forwarded += cell.tokens_forwarded
-        self._remaining.add(index, column, cell)
-        if self._progress:
-            self._progress(
-                Progress(
-                    done=self._done,
-                    total=len(self._chains) * len(self._estimators),
-                    chain_id=self._chains[index].id,
-                    estimator=self._labels[column],
-                    kept=kept,
-                    tokens_forwarded=self._tokens_forwarded,
-                    seconds_left=self._remaining.seconds_left(),
-                )
-            )
+    def _leave_out(self, index: int, column: int, failure: Failure) -> None:
+        if self._journal:
+            cell = (self._chains[index].id, self._labels[column])
+            record_failure(self._journal, index, column, failure, cell=cell)
+        self._cells[index, column] = failed_cell(self._chains[index], failure)
+        self._pace.leave_out(index, column)
+
+
+def _as_raised_here(failure: Failure) -> Exception:
+    """Return what a piece raised; where it was raised elsewhere, with a note of where that was."""
+    if failure.error.__traceback__ is None and failure.traceback:
+        failure.error.add_note(f"raised in a worker:\n\n{failure.traceback}")
+    return failure.error

@@ -19,16 +19,19 @@ from tokimp.chains.template_clock import TEMPLATE_DATE
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.chains.units import token_categories
 from tokimp.compare.assembly import build_result
+from tokimp.compare.cell_work import CellWork
 from tokimp.compare.cells import Cells, resolve_chains_at_once
 from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
+from tokimp.compare.drawn_answers import draw_by_model
 from tokimp.compare.journal import Journal
 from tokimp.compare.shard import read_shard
-from tokimp.compare.wrong_answers import check_way, draw_by_model
+from tokimp.compare.wrong_answers import check_way
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.registry import load_objective, load_unit, plugin_identity
+from tokimp.contracts.registry import load_executor, load_objective, load_unit, plugin_identity
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.contracts.tokenization import tokenize_chain
@@ -63,6 +66,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     chains_at_once: int | Literal["auto"] = "auto",
     shard: str | None = None,
     subset_memory: SubsetMemory | None = None,
+    executor: str | Executor = "local",
+    keep_going: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.DataTree:
     """Let every estimator rank the reasoning of every chain.
@@ -108,6 +113,14 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         What is known of subsets of chains, to be shared with other calls (`tokimp.analyze` too); one that lasts as
         long as this run by default. It changes what cells cost, and no number. It is not used where several chains are
         asked about side by side.
+    executor
+        Where cells are computed: a name with parameters where it has some (``processes:workers=2``), or an instance.
+        Importance and rank are the same bits everywhere, on the same kind of device and with the same number of
+        threads. Except for ``local``, workers load the scorer themselves, from what `tokimp.load_scorer` was given.
+    keep_going
+        Whether a cell that fails (its estimator raises, or its workers die) is left out, rather than ending the run.
+        The result then has NaN there, and says so in ``status``. Under `out`, type, message and traceback are stored,
+        and the same call tries these cells again, and only these.
     progress
         Called after every finished cell.
 
@@ -124,15 +137,21 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         If a chain cannot be used: it has an id or text that a result cannot hold, does not fit the prompt format,
         the model's context or the objective. Also if no chain is left.
     UnsupportedError
-        If an estimator requires what the scorer cannot give.
+        If an estimator requires what the scorer cannot give. Also if other processes are to load a scorer that was
+        made of objects in memory.
     EstimatorError
         If there are no estimators, two have one label, a parameter is not allowed, or one fails on a chain. Cells
         finished before a failure stay stored.
+    ExecutorError
+        If no worker can be started, what they need cannot be sent to them, or a cell was lost with each worker that
+        tried it.
     PluginError
         If a name is unknown, or what it stands for is not of its kind.
     ResumeError
         If `out` holds another run, or is in use.
     """
+    loaded_executor = load_executor(executor)
+    loaded_executor.validate_parameters()
     check_seed(seed)
     check_scorer_type(scorer)
     at_once = resolve_chains_at_once(chains_at_once, scorer)
@@ -175,7 +194,19 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         "chains": [chain_identity(chain) for chain in usable],
         "versions": versions(scorer),
     }
+    memory = SubsetMemory() if subset_memory is None else subset_memory.of_model(fingerprint)
+    work = CellWork.for_executor(
+        loaded_executor,
+        scorer,
+        loaded,
+        loaded_objective,
+        fingerprint=fingerprint,
+        seed=seed,
+        # Side by side, what one chain finds there would change what the others are read with, and so their last bits.
+        subset_memory=memory if at_once == 1 else None,
+    )
     with contextlib.ExitStack() as stack:
+        stack.enter_context(loaded_executor)
         journal = stack.enter_context(Journal(Path(out), identity)) if out is not None else None
         created = journal.created if journal else datetime.now(UTC).isoformat(timespec="seconds")
         if wrong_answers == "model":
@@ -186,16 +217,15 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
                 loaded_objective.check(tokens)
                 return tokens
 
-            usable = draw_by_model(usable, scorer, seed, journal, tokenize)
+            usable = draw_by_model(usable, loaded_executor, work, journal, tokenize)
         unpruned, cells = Cells(
             usable,
-            scorer,
             loaded,
-            loaded_objective,
+            loaded_executor,
+            work,
             journal=journal,
-            seed=seed,
             chains_at_once=at_once,
-            subset_memory=SubsetMemory() if subset_memory is None else subset_memory.of_model(fingerprint),
+            keep_going=keep_going,
             progress=progress,
         ).run()
     return build_result(

@@ -38,6 +38,14 @@ class RemainingTime:
         """Take note of a finished cell, by the indices of its chain and estimator; each cell is added once."""
         self._columns[estimator].add(chain, cell)
 
+    def leave_out(self, chain: int, estimator: int) -> None:
+        """Take note of a cell that failed, and takes no more time."""
+        self._columns[estimator].leave_out(chain)
+
+    def weight(self, chain: int, estimator: int) -> float:
+        """Return how long a cell takes, in proportion to others, as far as is known."""
+        return self._columns[estimator].weight(chain)
+
     def seconds_left(self) -> float | None:
         """Return the seconds still to go, or ``None`` while some estimator has not finished a chain."""
         total = 0.0
@@ -59,27 +67,33 @@ class _EstimatorTime:
     def __init__(self, chains: Sequence[TokenizedChain], exponent: int) -> None:
         self._chains = chains
         self._finished: list[int] = []
+        self._left_out: list[int] = []
         self._seconds = 0.0
         self._set_exponent(exponent)
 
     def add(self, chain: int, cell: Cell) -> None:
         self._finished.append(chain)
-        self._finished_weight += self._weight(chain)
+        self._finished_weight += self.weight(chain)
         self._seconds += cell.seconds
         # A deletion order shows that the estimator deletes in sequence. This happens at most once per estimator.
         if cell.importance.order is not None and self._exponent != 2:
             self._set_exponent(2)
 
+    def leave_out(self, chain: int) -> None:
+        self._left_out.append(chain)
+        self._total_weight -= self.weight(chain)
+
     def seconds_left(self) -> float | None:
         if not self._finished:
-            return None
+            return None if self._total_weight else 0.0
         return (self._total_weight - self._finished_weight) * self._seconds / self._finished_weight
 
     def _set_exponent(self, exponent: int) -> None:
         self._exponent = exponent
-        self._total_weight = sum(self._weight(chain) for chain in range(len(self._chains)))
-        self._finished_weight = sum(self._weight(chain) for chain in self._finished)
+        self._total_weight = sum(self.weight(chain) for chain in range(len(self._chains)))
+        self._total_weight -= sum(self.weight(chain) for chain in self._left_out)
+        self._finished_weight = sum(self.weight(chain) for chain in self._finished)
 
-    def _weight(self, chain: int) -> int:
+    def weight(self, chain: int) -> int:
         tokens = self._chains[chain]
         return int(len(tokens.units) ** self._exponent * len(tokens))

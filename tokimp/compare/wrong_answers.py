@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -20,7 +19,6 @@ from tokimp.chains.datasets.correctness import AnswerParts, split_answer
 from tokimp.chains.datasets.quantities import read_quantity
 from tokimp.chains.datasets.value_texts import plain_form
 from tokimp.chains.datasets.values import same_value
-from tokimp.compare.journal import Journal
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import ObjectiveError, TokimpError, UnsupportedError
 from tokimp.results.schema import unstorable
@@ -67,14 +65,8 @@ def with_wrong_option_or_number(chain: Chain, way: str, seed: int) -> Chain:
     return replace(chain, wrong_answer=_with_value(chain.answer, parts, drawn))
 
 
-def draw_by_model(
-    chains: Sequence[TokenizedChain],
-    scorer: Scorer,
-    seed: int,
-    journal: Journal | None,
-    tokenize: Callable[[Chain], TokenizedChain],
-) -> list[TokenizedChain]:
-    """Return the chains, each with the model's own second choice as its wrong answer where it had none.
+def second_choice(chain: TokenizedChain, scorer: Scorer, seed: int) -> str:
+    """Return a chain's answer with the model's second choice in place of its value.
 
     The model goes on after the whole reasoning and what opens the value, 16 times at temperature 1. Its second choice
     is the value that it writes most often among those that are known to differ from the chain's, and are not right.
@@ -83,38 +75,18 @@ def draw_by_model(
 
     Parameters
     ----------
-    chains
-        The chains as ids.
+    chain
+        The chain as ids.
     scorer
         The model.
     seed
         The seed of the run; what is drawn for a chain depends on it, the chain and the model only.
-    journal
-        Where drawn answers are stored. A run that is continued finds them there, and asks no second time.
-    tokenize
-        Makes ids of a chain as the run does.
 
     Raises
     ------
     ObjectiveError
         If the model gives no other value; the message names the chain.
     """
-    complete = []
-    for index, chain in enumerate(chains):
-        if chain.chain.wrong_answer is not None:
-            complete.append(chain)
-            continue
-        text = journal.wrong_answer(index) if journal else None
-        if text is None:
-            text = second_choice(chain, scorer, seed)
-            if journal:
-                journal.store_wrong_answer(index, text)
-        complete.append(tokenize(replace(chain.chain, wrong_answer=text)))
-    return complete
-
-
-def second_choice(chain: TokenizedChain, scorer: Scorer, seed: int) -> str:
-    """Return a chain's answer with the model's second choice in place of its value; see `draw_by_model`."""
     text = chain.chain
     parts = split_answer(text.answer)
     place = find_answer_value(chain.reasoning_ids, chain.answer_ids, text.answer, parts, scorer.tokenizer)

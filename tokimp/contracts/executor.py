@@ -50,15 +50,18 @@ class Failure:
         What it raised; an `ExecutorError` if its workers died or took too long.
     traceback
         Where it was raised, as Python writes it; empty for a worker that died.
+    type
+        The name of the type of what was raised first, if `error` was made of it.
     """
 
     error: Exception
     traceback: str = ""
+    type: str = ""
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
         """Return the failure that an exception is, with its traceback and those of its causes."""
-        return cls(error, "".join(traceback.format_exception(error)))
+        return cls(error, "".join(traceback.format_exception(error)), type(error.__cause__ or error).__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ class Progress:
     Attributes
     ----------
     done, total
-        The number of cells done, and of all cells: every estimator on every chain.
+        The number of cells done or failed, and of all cells: every estimator on every chain.
     chain_id, estimator
         The cell just finished: its chain's id and its estimator's label.
     kept
@@ -21,6 +21,15 @@ class Progress:
         Token positions passed through the model for all cells done.
     seconds_left
         An estimate of the time left; ``None`` until every estimator has finished a chain.
+    failed
+        The number of cells that failed, in a run that goes on without them.
+    workers
+        The number of workers that are alive; ``None`` where nobody counts them.
+    lost
+        How often a worker died, or was ended because it took too long or could not go on.
+    positions_per_second
+        Token positions passed through the model in a second since the run began or went on, by all workers together;
+        ``None`` where nobody counts them.
     """
 
     done: int
@@ -30,3 +39,7 @@ class Progress:
     kept: bool
     tokens_forwarded: int
     seconds_left: float | None
+    failed: int = 0
+    workers: int | None = None
+    lost: int = 0
+    positions_per_second: float | None = None

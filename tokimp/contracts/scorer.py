@@ -116,6 +116,8 @@ class Scorer(ScorerInside, ABC):
         Whether no bit of a number depends on what else is asked in the same call; then scores of subsets are shared
         one by one (`tokimp.contracts.subset_scores`).
     tokens_forwarded
+    recipe
+        What it was loaded from, so that another process can load the same; ``None`` if it was made of objects in memory.
         Token positions passed through the model so far, padding included: a cost that does not depend on the machine.
 
     Examples
@@ -156,6 +158,7 @@ class Scorer(ScorerInside, ABC):
     def fingerprint(self) -> str:
         """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""
         raise UnsupportedError(f"{type(self).__name__} cannot tell one model from another, so runs cannot be continued")
+    recipe: ScorerRecipe | None = None
 
     def clock(self) -> float:
         """Return a time in seconds, of which only differences mean something: what work with this scorer takes.

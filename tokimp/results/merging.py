@@ -10,7 +10,7 @@ import xarray as xr
 from tokimp.errors import ResumeError, SchemaError
 from tokimp.results.io import load, save
 from tokimp.results.joined_attributes import SHARD
-from tokimp.results.schema import ATTRIBUTES, DIAGNOSTIC_PREFIX, VARIABLES
+from tokimp.results.schema import ATTRIBUTES, DIAGNOSTIC_PREFIX, STATUS, VARIABLES
 from tokimp.storage.folder_lock import locked
 
 _ANALYSES = "analysis"
@@ -19,7 +19,7 @@ _COSTS = {"seconds", "tokens_forwarded", "full_seconds", "full_tokens_forwarded"
 _ABOUT_CHAINS = ("chain_id", "token_id", "unit", "estimator")
 _SAME_ATTRIBUTES = ("model_fingerprint", "objective", "unit")
 # Variables and attributes that tokimp itself writes, beside the reserved ones that every result has.
-_OWN_VARIABLES = {"filler", "estimator"}
+_OWN_VARIABLES = {"filler", "estimator", STATUS}
 _WAIT = 600.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ SCHEMA_VERSION = 1
 LOGLIKS = ("joint", "answer", "reasoning")
 DIAGNOSTIC_PREFIX = "diagnostic_"
 
+STATUS = "status"
+"""The variable that says which cells failed; it is there if one did."""
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -65,6 +67,9 @@ VARIABLES: Mapping[str, Variable] = {
 }
 
 ATTRIBUTES: Mapping[str, str] = {
+# What only some results have.
+_STATUS = Variable(("estimator", "chain"), "object", "", "why a cell failed (failed: ...); empty where none did")
+
     "schema_version": "version of this format",
     "tokimp_version": "version of tokimp",
     "torch_version": "version of torch",
@@ -88,6 +93,19 @@ ATTRIBUTES: Mapping[str, str] = {
 
 
 def ranks(scores: FloatArray) -> IntArray:
+def status_variable(failures: Sequence[Sequence[str]]) -> xr.Variable:
+    """Return the variable `STATUS`.
+
+    Parameters
+    ----------
+    failures
+        Why each cell failed, [estimator][chain]; empty where it did not.
+    """
+    texts = np.empty((len(failures), len(failures[0])), dtype=object)
+    texts[:] = [[f"failed: {failure}" if failure else "" for failure in row] for row in failures]
+    return xr.Variable(_STATUS.dims, texts, {"long_name": _STATUS.meaning})
+
+
     """Return the deletion order that scores imply: the least important unit has rank 0 and goes first.
 
     If units tie, the leftmost goes first.
@@ -154,6 +172,8 @@ def _shape_problems(dataset: xr.Dataset) -> Iterator[str]:
             yield f"variable {name!r} is missing"
     for dimension in ("chain", "token", "estimator"):
         if dataset.sizes.get(dimension) == 0:
+    if STATUS in dataset:
+        yield from _variable_problems(dataset[STATUS], _STATUS)
             yield f"dimension {dimension!r} is empty"
 
 
@@ -210,6 +230,8 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
             yield from (f"{where}, {label!r}: {problem}" for problem in _cell_problems(numbers, firsts, owner))
 
 
+            if STATUS in chain and chain[STATUS].to_numpy()[row] and not np.isnan(numbers["importance"]).all():
+                yield f"{where}, {label!r}: {STATUS!r} says that it failed, but it has an importance"
 def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
     """Yield what no attribute or number can be: a length or an id below 0, a likelihood that is no number."""
     for name, kind in (("skipped", list), ("estimator_parameters", dict)):

@@ -310,7 +310,7 @@ class _HandingOut:
             tries = self._losses[piece.index]
             times = "once" if tries == 1 else f"{tries} times"
             error = ExecutorError(f"{piece.name} was tried {times}, and each time its worker was lost: {reason}")
-            yield Outcome(piece, failure=Failure(error))
+            yield Outcome(piece, failure=Failure(error, type="WorkerLost"))
 
     def _end_overdue(self) -> Iterator[Outcome]:
         now = time.monotonic()

@@ -9,10 +9,9 @@ import contextlib
 import os
 import pickle
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloudpickle
@@ -119,8 +118,8 @@ class WorkerSide:
             try:
                 result = self._do(payload)
             except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
-                failure = Failure(sendable(error), "".join(traceback.format_exception(error)))
-                return Reply(failure=failure, fault=worker_fault(error), warned=warned)
+                failure = Failure.of(error)
+                return Reply(failure=replace(failure, error=sendable(error)), fault=worker_fault(error), warned=warned)
             return Reply(result, fault=self._work.fault(result), warned=warned)
 
 
