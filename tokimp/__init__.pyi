@@ -40,6 +40,7 @@ from .contracts.registry import (
     register_unit,
 )
 from .contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from .contracts.subset_scores import SubsetMemory
 from .contracts.task import Question, Task, draw
 from .contracts.tokenization import tokenize_chain
 from .contracts.train_settings import Lora, TrainSettings
@@ -74,6 +75,7 @@ from .models.loading import LoadedModel, load_scorer
 from .models.writing.load import load_engine
 from .results.analysis_nodes import analysis_node
 from .results.by_chain import iterate, unit_scores
+from .results.effects import effects
 from .results.io import load, save
 from .results.schema import ranks, validate
 from .results.views import chain_table, kept_positions, pruned_text, top_units
@@ -126,6 +128,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Progress",
     "Scoring",
     "analyze",
+    "SubsetMemory",
     "compare",
     "load_analysis",
     # results
@@ -138,6 +141,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Workers",
     "load_executor",
     "chain_table",
+    "effects",
     "iterate",
     "kept_positions",
     "load",

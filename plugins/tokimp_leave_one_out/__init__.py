@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import TrueOrFalse
+from tokimp.contracts.effects import unit_effects
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.operators import OPERATOR_CONSTRAINTS, RequiredByOperator, make_operator
+from tokimp.contracts.operators import EMBEDDINGS, OPERATOR_CONSTRAINTS, RequiredByOperator, make_operator
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.subset_scores import SubsetScores, single_deletions
 from tokimp.errors import EstimatorError
@@ -38,6 +40,9 @@ class LeaveOneOut(ImportanceEstimator):
         told from what it removes. With ``knockout`` a unit's own log-probability stays in the sum of ``joint``.
     replacement
         For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
+    effects
+        Whether to give also what each unit does to each later one and to the answer (`tokimp.effects`, the analysis
+        ``effects``). It takes as many passes again.
 
     Examples
     --------
@@ -50,11 +55,23 @@ class LeaveOneOut(ImportanceEstimator):
 
     name = "leave_one_out"
     requires = RequiredByOperator()  # type: ignore[assignment] # a class attribute of others; here it follows a parameter
-    constraints = OPERATOR_CONSTRAINTS
+    constraints = {**OPERATOR_CONSTRAINTS, "effects": TrueOrFalse()}
 
-    def __init__(self, operator: str = "delete", *, replacement: str | int = "eos") -> None:
+    def __init__(self, operator: str = "delete", *, replacement: str | int = "eos", effects: bool = False) -> None:
         self.operator = operator
         self.replacement = replacement
+        self.effects = effects
+
+    @property
+    def gives_effects(self) -> bool:
+        """Whether effects were asked for."""
+        return self.effects
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` if a parameter is not allowed, or effects are to be those of a masking embedding."""
+        super().validate_parameters()
+        if self.effects and self.operator == "mask" and self.replacement in EMBEDDINGS:
+            raise self.invalid_parameter("replacement", "a token, of which effects are known, or effects=false")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the drop in `objective` for each unit, [unit].
@@ -77,4 +94,5 @@ class LeaveOneOut(ImportanceEstimator):
                 f"{chain.chain.where}: the objective {objective.name!r} is {full} on the full chain and "
                 f"{without[unit]} without {chain.unit} {unit}; their difference is no finite importance"
             )
-        return Importance(scores)
+        between, on_answer = unit_effects(scorer, chain, operator) if self.effects else (None, None)
+        return Importance(scores, effects=between, effects_on_answer=on_answer)

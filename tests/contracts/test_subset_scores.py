@@ -22,7 +22,9 @@ SHARES = {"a": 0.5, "b": 1.0, "c": 2.0, "d": -4.0}
 
 
 class CountingScorer(AdditiveScorer):
-    """Remembers which deletions it was asked to score."""
+    """Remembers which deletions it was asked to score, and does not say that it reads each alone."""
+
+    reads_alone = False
 
     def __init__(self) -> None:
         super().__init__(SHARES)

@@ -15,6 +15,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_filler, token_units
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance
+from tokimp.results.effects_node import ChainEffects, add_effects
 from tokimp.results.schema import (
     DIAGNOSTIC_PREFIX,
     LOGLIKS,
@@ -137,8 +138,21 @@ def build_result(
         attrs={"schema_version": SCHEMA_VERSION, **attributes},
     )
     tree = xr.DataTree(dataset)
+    add_effects(tree, _effects(chains, labels, cells))
     validate(tree)
     return tree
+
+
+def _effects(
+    chains: Sequence[TokenizedChain], labels: Sequence[str], cells: Sequence[Sequence[Cell]]
+) -> dict[tuple[str, str], ChainEffects]:
+    """Return the effects of the cells that have any, by label and chain id."""
+    return {
+        (label, chain.id): ChainEffects.of_matrix(cell.importance.effects, cell.importance.effects_on_answer)
+        for chain, row in zip(chains, cells, strict=True)
+        for label, cell in zip(labels, row, strict=True)
+        if cell.importance.effects is not None
+    }
 
 
 def _texts(values: Sequence[str]) -> npt.NDArray[Any]:

@@ -27,6 +27,7 @@ from tokimp.compare.journal import Journal
 from tokimp.compare.shard import read_shard
 from tokimp.compare.wrong_answers import check_way
 from tokimp.contracts.context_length import check_chain_fits
+from tokimp.contracts.effects import check_effects_fit
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.executor import Executor
 from tokimp.contracts.objective import Objective
@@ -178,6 +179,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     if part is not None:
         usable = list(part.of(usable, at_once))
     warn_of_undivided(usable)
+    check_effects_fit(usable, [estimator.label for estimator in loaded if estimator.gives_effects])
     remember_model(str(scorer.model_id))
     fingerprint = _fingerprint(scorer, needed=out is not None)
     identity = {

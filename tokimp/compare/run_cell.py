@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.checked_scorer import CheckedScorer
@@ -98,7 +99,13 @@ def _as_stored(importance: Importance) -> Importance:
             reasoning=np.array(trajectory.reasoning, dtype=np.float64),
         ),
         diagnostics={name: float(value) for name, value in importance.diagnostics.items()},
+        effects=_single_precision(importance.effects),
+        effects_on_answer=_single_precision(importance.effects_on_answer),
     )
+
+
+def _single_precision(numbers: FloatArray | None) -> FloatArray | None:
+    return None if numbers is None else np.array(numbers, dtype=np.float32)
 
 
 @contextlib.contextmanager

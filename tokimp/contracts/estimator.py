@@ -12,6 +12,7 @@ import numpy as np
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.effects import effects_problem
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.parameters import Parameterized
 from tokimp.contracts.plugin_output import array_problem, described
@@ -42,12 +43,20 @@ class Importance:
         For such estimators, the likelihoods after each step.
     diagnostics
         Named numbers that say how far the scores can be trusted (the completeness gap of integrated gradients, say).
+    effects
+        [unit, unit], for estimators that know what each unit does to each later one: the log-probability (nats) that
+        the second loses when the first is taken away; 0 on the diagonal and before it. Such an estimator says so
+        (`ImportanceEstimator.gives_effects`).
+    effects_on_answer
+        [unit], likewise what the answer loses.
     """
 
     scores: FloatArray
     order: IntArray | None = None
     trajectory: Trajectory | None = None
     diagnostics: Mapping[str, float] = field(default_factory=dict)
+    effects: FloatArray | None = None
+    effects_on_answer: FloatArray | None = None
 
 
 class ImportanceEstimator(Parameterized, ABC):
@@ -78,6 +87,11 @@ class ImportanceEstimator(Parameterized, ABC):
 
     _error = EstimatorError
     requires: ClassVar[frozenset[Capability]] = frozenset()
+
+    @property
+    def gives_effects(self) -> bool:
+        """Whether its importances have effects, whose size is checked before any work; it has not by default."""
+        return False
 
     @abstractmethod
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
@@ -136,6 +150,7 @@ def check_importance(importance: Importance, chain: TokenizedChain, label: str) 
         or _score_problem(importance, n_units)
         or _order_problem(importance, n_units)
         or _diagnostics_problem(importance.diagnostics)
+        or effects_problem(importance.effects, importance.effects_on_answer, n_units)
     )
     if problem:
         raise EstimatorError(f"{chain.chain.where}: the estimator {label!r} returned {problem}")

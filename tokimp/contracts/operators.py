@@ -25,13 +25,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.constraints import AnyOf, Constraint, OneOf, Text, WholeNumber
 from tokimp.contracts.objective import LogprobTensors, Objective
-from tokimp.contracts.scorer import Capability, DeletionScores, Scorer
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, with_replaced
 from tokimp.errors import EstimatorError
 
-_EMBEDDINGS = ("mean", "zero")
+EMBEDDINGS = ("mean", "zero")
+"""Replacements that are no token but an input embedding."""
 _SPECIAL = ("eos", "pad", "unk")
 
 
@@ -51,12 +53,15 @@ class Operator(ABC):
         Whether every token stays at its position.
     keeps_own_logprobs
         Whether the log-probabilities of the tokens taken away stay in sums over the reasoning.
+    requires_for_effects
+        What `logprobs` asks of the scorer.
     gives_likelihoods
         Whether `score` gives the log-likelihoods of reasoning and answer beside the objective.
     """
 
     name: ClassVar[str]
     requires: ClassVar[frozenset[Capability]]
+    requires_for_effects: ClassVar[frozenset[Capability]]
     keeps_positions: ClassVar[bool]
     keeps_own_logprobs: ClassVar[bool]
     gives_likelihoods: ClassVar[bool] = True
@@ -85,13 +90,28 @@ class Operator(ABC):
             One entry a version. ``reasoning`` and ``answer`` may be NaN if the operator does not give them.
         """
 
+    @abstractmethod
+    def logprobs(self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]]) -> FloatArray:
+        """Return the log-probability of every token after some of the reasoning is taken away.
+
+        Parameters
+        ----------
+        scorer, chain, taken
+            As for `score`.
+
+        Returns
+        -------
+        FloatArray
+            [version, reasoning token + answer token], nats; what stands at the tokens taken away means nothing.
+        """
+
 
 @dataclass(frozen=True)
 class Delete(Operator):
     """Deletes tokens: later ones move up, and what is deleted leaves every sum."""
 
     name = "delete"
-    requires = frozenset({Capability.DELETIONS})
+    requires = requires_for_effects = frozenset({Capability.DELETIONS})
     keeps_positions = False
     keeps_own_logprobs = False
 
@@ -101,6 +121,10 @@ class Delete(Operator):
         """Score the shortened chains; see `Scorer.score_deletions`."""
         return scorer.score_deletions(chain, range(len(chain.reasoning_ids)), taken, objective)
 
+    def logprobs(self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]]) -> FloatArray:
+        """Return the log-probabilities of what is left; see `Scorer.deletion_logprobs`."""
+        return scorer.deletion_logprobs(chain, range(len(chain.reasoning_ids)), taken)
+
 
 @dataclass(frozen=True)
 class Knockout(Operator):
@@ -108,6 +132,7 @@ class Knockout(Operator):
 
     name = "knockout"
     requires = frozenset({Capability.KNOCKOUT})
+    requires_for_effects = frozenset({Capability.KNOCKOUT_LOGPROBS})
     keeps_positions = True
     keeps_own_logprobs = True
     gives_likelihoods = False
@@ -119,6 +144,10 @@ class Knockout(Operator):
         values = scorer.score_knockouts(chain, taken, objective)
         unknown = np.full(len(taken), np.nan)
         return DeletionScores(objective=values, reasoning=unknown, answer=unknown)
+
+    def logprobs(self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]]) -> FloatArray:
+        """Return the log-probabilities with tokens hidden; see `Scorer.knockout_logprobs`."""
+        return scorer.knockout_logprobs(chain, taken)
 
 
 @dataclass(frozen=True)
@@ -133,18 +162,19 @@ class Mask(Operator):
 
     replacement: str | int = "eos"
     name = "mask"
+    requires_for_effects = frozenset({Capability.LOGPROBS})
     keeps_positions = True
     keeps_own_logprobs = False
 
     @property
     def requires(self) -> frozenset[Capability]:  # type: ignore[override] # a class attribute of the others
         """What it asks of the scorer."""
-        return frozenset({Capability.GRADIENTS if self.replacement in _EMBEDDINGS else Capability.LOGPROBS})
+        return frozenset({Capability.GRADIENTS if self.replacement in EMBEDDINGS else Capability.LOGPROBS})
 
     @property
     def gives_likelihoods(self) -> bool:  # type: ignore[override] # a class attribute of the others
         """Whether reasoning and answer are given beside the objective."""
-        return self.replacement not in _EMBEDDINGS
+        return self.replacement not in EMBEDDINGS
 
     def score(
         self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]], objective: Objective
@@ -156,9 +186,25 @@ class Mask(Operator):
         EstimatorError
             If the tokenizer has no such token.
         """
-        if self.replacement in _EMBEDDINGS:
+        if self.replacement in EMBEDDINGS:
             return self._score_embeddings(scorer, chain, taken, objective)
         return scorer.score_masks(chain, taken, replacement_id(scorer.tokenizer, self.replacement), objective)
+
+    def logprobs(self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]]) -> FloatArray:
+        """Return the log-probabilities of the versions with replaced ids.
+
+        Raises
+        ------
+        EstimatorError
+            If an embedding and no token stands in place of the masked ones.
+        """
+        if self.replacement in EMBEDDINGS:
+            raise EstimatorError(
+                f"replacement={self.replacement!r} gives no log-probabilities of single tokens; give a token"
+            )
+        replacement = replacement_id(scorer.tokenizer, self.replacement)
+        spans = scorer.logprobs([with_replaced(chain, positions, replacement) for positions in taken])
+        return np.stack([np.concatenate([span.reasoning, span.answer]) for span in spans])
 
     def _score_embeddings(
         self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]], objective: Objective
@@ -270,4 +316,5 @@ class RequiredByOperator:
         name = getattr(instance, "operator", "delete")
         # What is not allowed is said where parameters are checked.
         operator = make_operator(name, instance.replacement) if instance and name in OPERATORS else Delete()
-        return self._also | operator.requires
+        effects = operator.requires_for_effects if getattr(instance, "effects", False) else frozenset()
+        return self._also | operator.requires | effects

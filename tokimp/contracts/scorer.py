@@ -330,7 +330,7 @@ def score_masked_versions(
                 "each once"
             )
         kept.append([position for position in range(length) if position not in gone])
-    versions = [_with_replaced(chain, positions, replacement) for positions in masked]
+    versions = [with_replaced(chain, positions, replacement) for positions in masked]
     spans = scorer.logprobs(versions)
     wrong: list[SpanLogprobs] = []
     if Span.WRONG_ANSWER in objective.spans:
@@ -349,7 +349,8 @@ def score_masked_versions(
     return DeletionScores(*scores)
 
 
-def _with_replaced(chain: TokenizedChain, positions: Sequence[int], replacement: int) -> TokenizedChain:
+def with_replaced(chain: TokenizedChain, positions: Sequence[int], replacement: int) -> TokenizedChain:
+    """Return a chain in which another id stands at some positions of its reasoning."""
     ids = list(chain.reasoning_ids)
     for position in positions:
         ids[position] = replacement

@@ -9,6 +9,7 @@ import xarray as xr
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.errors import SchemaError
+from tokimp.results.effects_node import add_effects, read_effects
 
 
 def chain_ids(tree: xr.DataTree) -> list[str]:
@@ -81,7 +82,9 @@ def select(tree: xr.DataTree, ids: Sequence[str]) -> xr.DataTree:
     dataset = tree.to_dataset().isel(chain=indices, token=tokens)
     lengths = dataset["reasoning_length"].to_numpy()
     dataset["chain_index"] = dataset["chain_index"].copy(data=np.repeat(np.arange(len(ids)), lengths))
-    return xr.DataTree(dataset)
+    selected = xr.DataTree(dataset)
+    add_effects(selected, read_effects(tree))
+    return selected
 
 
 def pad(tree: xr.DataTree, variable: str) -> xr.DataArray:

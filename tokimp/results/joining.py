@@ -12,6 +12,7 @@ import xarray as xr
 from tokimp.chains.arrays import IntArray
 from tokimp.errors import SchemaError
 from tokimp.results.by_chain import chain_ids
+from tokimp.results.effects_node import add_effects, join_effects
 from tokimp.results.joined_attributes import by_shard, check_same_run, joined_attributes
 from tokimp.results.provenance import logprob_tolerance
 from tokimp.results.schema import validate
@@ -58,6 +59,7 @@ def concat(results: Sequence[xr.DataTree]) -> xr.DataTree:
     dataset = joined.dataset()
     dataset.attrs = joined_attributes([result.attrs for result in ordered])
     tree = xr.DataTree(dataset)
+    add_effects(tree, join_effects(ordered))
     validate(tree)
     return tree
 

@@ -13,14 +13,15 @@ import xarray as xr
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.errors import SchemaError
+from tokimp.results.effects_schema import effects_problems
 from tokimp.storage.json_file import parse_json
 
 SCHEMA_VERSION = 1
 LOGLIKS = ("joint", "answer", "reasoning")
 DIAGNOSTIC_PREFIX = "diagnostic_"
-
 STATUS = "status"
 """The variable that says which cells failed; it is there if one did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -66,10 +67,10 @@ VARIABLES: Mapping[str, Variable] = {
     "tokens_forwarded": Variable(("estimator", "chain"), "int64", "tokens", "positions passed through the model"),
 }
 
-ATTRIBUTES: Mapping[str, str] = {
 # What only some results have.
 _STATUS = Variable(("estimator", "chain"), "object", "", "why a cell failed (failed: ...); empty where none did")
 
+ATTRIBUTES: Mapping[str, str] = {
     "schema_version": "version of this format",
     "tokimp_version": "version of tokimp",
     "torch_version": "version of torch",
@@ -92,7 +93,6 @@ _STATUS = Variable(("estimator", "chain"), "object", "", "why a cell failed (fai
 }
 
 
-def ranks(scores: FloatArray) -> IntArray:
 def status_variable(failures: Sequence[Sequence[str]]) -> xr.Variable:
     """Return the variable `STATUS`.
 
@@ -106,6 +106,7 @@ def status_variable(failures: Sequence[Sequence[str]]) -> xr.Variable:
     return xr.Variable(_STATUS.dims, texts, {"long_name": _STATUS.meaning})
 
 
+def ranks(scores: FloatArray) -> IntArray:
     """Return the deletion order that scores imply: the least important unit has rank 0 and goes first.
 
     If units tie, the leftmost goes first.
@@ -153,6 +154,7 @@ def validate(tree: xr.DataTree) -> None:
     """
     dataset = tree.to_dataset()
     problems = [*_shape_problems(dataset)] or [*_ragged_problems(dataset), *_value_problems(dataset)]
+    problems = problems or list(effects_problems(tree))
     if problems:
         raise SchemaError("not a valid result (docs/schema.md):\n" + "\n".join(f"- {line}" for line in problems))
 
@@ -170,10 +172,10 @@ def _shape_problems(dataset: xr.Dataset) -> Iterator[str]:
             yield from _variable_problems(dataset[name], spec)
         else:
             yield f"variable {name!r} is missing"
-    for dimension in ("chain", "token", "estimator"):
-        if dataset.sizes.get(dimension) == 0:
     if STATUS in dataset:
         yield from _variable_problems(dataset[STATUS], _STATUS)
+    for dimension in ("chain", "token", "estimator"):
+        if dataset.sizes.get(dimension) == 0:
             yield f"dimension {dimension!r} is empty"
 
 
@@ -228,10 +230,10 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
                 name: chain[name].to_numpy()[row] for name in ("importance", "rank", *(f"loglik_{x}" for x in LOGLIKS))
             }
             yield from (f"{where}, {label!r}: {problem}" for problem in _cell_problems(numbers, firsts, owner))
-
-
             if STATUS in chain and chain[STATUS].to_numpy()[row] and not np.isnan(numbers["importance"]).all():
                 yield f"{where}, {label!r}: {STATUS!r} says that it failed, but it has an importance"
+
+
 def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
     """Yield what no attribute or number can be: a length or an id below 0, a likelihood that is no number."""
     for name, kind in (("skipped", list), ("estimator_parameters", dict)):

@@ -118,3 +118,6 @@ def _numbers(importance: Importance) -> Iterator[tuple[str, object]]:
         values = () if importance.trajectory is None else getattr(importance.trajectory, part)
         yield part, repr([float(value) for value in values])
     yield "diagnostics", repr(sorted(importance.diagnostics.items()))
+    for part in ("effects", "effects_on_answer"):
+        values = getattr(importance, part)
+        yield part, None if values is None else np.asarray(values).tolist()

@@ -1,0 +1,72 @@
+"""A chain's effects in a result, as a labelled matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from tokimp.errors import EstimatorError
+from tokimp.results.by_chain import one_chain
+from tokimp.results.effects_node import read_effects
+from tokimp.results.effects_schema import effect_labels
+
+
+def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
+    """Return what each unit of a chain does to each later one, by an estimator that says so.
+
+    Parameters
+    ----------
+    result
+        A result.
+    chain_id
+        The id of the chain.
+    estimator
+        The label of the estimator.
+
+    Returns
+    -------
+    xarray.DataArray
+        [source, target], float32, nats: the log-probability that the target unit loses when the source unit is taken
+        away; 0 where the target is not after the source. Coordinates: the units' indices ``source`` and ``target``,
+        their texts ``source_text`` and ``target_text``, and ``on_answer`` [source], what the answer loses (NaN if the
+        estimator does not say).
+
+    Raises
+    ------
+    SchemaError
+        If there is no such chain.
+    EstimatorError
+        If the estimator is not there, or says nothing about effects on the chain; the message lists those that do.
+    """
+    chain = one_chain(result, chain_id)
+    found = read_effects(result).get((estimator, chain_id))
+    if found is None:
+        known = effect_labels(result)
+        raise EstimatorError(
+            f"the estimator {estimator!r} says nothing about effects of units on units in chain {chain_id!r}; "
+            + (f"those that do are {', '.join(known)}" if known else "compare with leave_one_out:effects=true, say")
+        )
+    texts = unit_texts(chain)
+    units = np.arange(len(texts))
+    return xr.DataArray(
+        found.matrix(),
+        dims=("source", "target"),
+        coords={
+            "source": units,
+            "target": units,
+            "source_text": ("source", texts),
+            "target_text": ("target", texts),
+            "on_answer": ("source", found.on_answer),
+        },
+        name="effect",
+        attrs={"units": "nats", "chain_id": chain_id, "estimator": estimator},
+    )
+
+
+def unit_texts(chain: xr.Dataset) -> list[str]:
+    """Return the text of each unit of one chain of a result, [unit]."""
+    owners = chain["unit"].to_numpy()
+    starts, ends, reasoning = chain["token_start"].to_numpy(), chain["token_end"].to_numpy(), chain["reasoning"].item()
+    return [
+        reasoning[starts[owners == unit].min() : ends[owners == unit].max()] for unit in range(int(owners.max()) + 1)
+    ]
