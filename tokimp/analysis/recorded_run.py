@@ -58,6 +58,8 @@ def load_recorded_scorer(
     """
     recorded = result.attrs
     check_recorded_model(result, model=model, backend=backend)
+    if model is None and "quantization" not in options:
+        _refuse_to_quantise_unasked(result)
     name, backend = model or str(recorded["model_id"]), backend or str(recorded["backend"])
     try:
         return load_scorer(name, backend=backend, device=device, dtype=dtype or str(recorded["dtype"]), **options)
@@ -66,6 +68,20 @@ def load_recorded_scorer(
             f"the run's model {name!r} on {backend!r} cannot be loaded: {error}; name where it is now (--model; in "
             "Python: scorer=tokimp.load_scorer(...))"
         ) from error
+
+
+def _refuse_to_quantise_unasked(result: xr.DataTree) -> None:
+    """Raise if a run's weights were quantised: what a file says is not done, and other weights give other numbers."""
+    try:
+        quantization = json.loads(str(result.attrs.get("loading", "{}"))).get("quantization")
+    except (ValueError, AttributeError) as error:
+        raise AnalysisError(f"the result's attribute 'loading' is {result.attrs['loading']!r}, not JSON") from error
+    if quantization:
+        raise AnalysisError(
+            "the run's model was quantised when it was loaded, and what only a file says is not done: ask for it "
+            f"(--quantization '{json.dumps(quantization)}'; in Python: scorer=tokimp.load_scorer(..., "
+            "quantization=...))"
+        )
 
 
 def check_recorded_model(result: xr.DataTree, *, model: str | None = None, backend: str | None = None) -> None:

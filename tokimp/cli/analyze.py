@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.cli.lines import echo, figure_files, save_figure
-from tokimp.cli.options import DEVICE, PACKED, SPECIFICATION, TRUST_REMOTE_CODE, typed
+from tokimp.cli.options import (
+    DEVICE,
+    PACKED,
+    PLACEMENT,
+    SPECIFICATION,
+    TRUST_REMOTE_CODE,
+    given,
+    placement_options,
+    typed,
+)
 from tokimp.cli.plugin_name import ANALYSIS, BACKEND
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--backend", type=BACKEND, metavar="NAME", help="Scorer plugin.  [default: the run's]")
 @DEVICE
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")
+@placement_options
 @TRUST_REMOTE_CODE
 @PACKED
 @click.option(
@@ -150,9 +160,8 @@ def _ask_model(
     if not options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         del options["trust_remote_code"]
-    if options["packed"] is None:
-        del options["packed"]
-    scorer = load_recorded_scorer(result, model=model, **options)
+    reading = given(**{name: options.pop(name) for name in {"packed", *PLACEMENT}})
+    scorer = load_recorded_scorer(result, model=model, **options, **reading)
     # A recorded model may have to be named because the file alone is not trusted; it is still to be the same one.
     own = model in {None, result.attrs["model_id"]} and (model is None or not (options["backend"] or options["dtype"]))
     with progress_bar("analysing") as progress:
@@ -193,5 +202,5 @@ def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
 
 def _refuse_model_options(analysis: Analysis) -> None:
     """Raise if a model is named for an analysis that asks none."""
-    if options := typed({"model", "backend", "device", "dtype", "trust_remote_code", "packed"}):
+    if options := typed({"model", "backend", "device", "dtype", "trust_remote_code", "packed", *PLACEMENT}):
         raise click.UsageError(f"the analysis {analysis.name!r} asks no model; leave out {', '.join(options)}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokimp.cli.advice import without_option
 from tokimp.cli.model_preparation import prepare_model
+from tokimp.cli.options import given
 from tokimp.errors import ChainError
 from tokimp.models.writing.load import Engine, load_engine
 
@@ -25,6 +27,9 @@ def ask(
     engine: Engine,
     device: str,
     dtype: str,
+    device_map: str | None,
+    offload_folder: Path | None,
+    quantization: str | None,
     trust_remote_code: bool,
     split: str,
     limit: int | None,
@@ -72,8 +77,9 @@ def ask(
         skip_bad=skip_bad,
         trust_remote_code=trust_remote_code,
     )
+    placed = given(device_map=device_map, offload_folder=offload_folder, quantization=quantization)
     return (
         loaded,
         questions,
-        load_engine(model, engine, device=device, dtype=dtype, trust_remote_code=trust_remote_code),
+        load_engine(model, engine, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **placed),
     )

@@ -98,7 +98,11 @@ def _default_folder(options: dict[str, Any]) -> Path:
 
     How rows are read is left out: it does not change what a run is.
     """
-    told = {name: value for name, value in options.items() if name not in {"packed", "shard"}}
+    told = {
+        name: value
+        for name, value in options.items()
+        if name not in {"packed", "shard", "device_map", "offload_folder"} and (name, value) != ("quantization", None)
+    }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]
     part = [] if options["shard"] is None else ["shard-" + options["shard"].replace("/", "-of-")]

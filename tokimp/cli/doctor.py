@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.cli.lines import echo
-from tokimp.cli.options import DEVICE, DTYPE, MODEL_HELP, PACKED, TRUST_REMOTE_CODE, typed
+from tokimp.cli.options import (
+    DEVICE,
+    DTYPE,
+    MODEL_HELP,
+    PACKED,
+    PLACEMENT,
+    TRUST_REMOTE_CODE,
+    given,
+    placement_options,
+    typed,
+)
 from tokimp.cli.plugin_name import BACKEND
 
 if TYPE_CHECKING:
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
 )
 @DEVICE
 @DTYPE
+@placement_options
 @TRUST_REMOTE_CODE
 @PACKED
 def doctor(model: str | None, **options: Any) -> None:
@@ -63,8 +74,9 @@ def doctor(model: str | None, **options: Any) -> None:
     console.print(devices)
     offline = "offline (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set)"
     console.print(f"\nmodel hub: {offline if is_offline_mode() else 'asked when a hub id is given'}")
+    console.print(f"cache folder: {_cache_line()}")
     if model is None:
-        if unused := typed({"backend", "device", "dtype", "trust_remote_code", "packed"}):
+        if unused := typed({"backend", "device", "dtype", "trust_remote_code", "packed", *PLACEMENT}):
             raise click.UsageError(f"{', '.join(unused)} says how a model is loaded; name one with --model")
     else:
         console.print()
@@ -76,7 +88,17 @@ def doctor(model: str | None, **options: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _model_table(model: str, *, packed: bool | None, **options: Any) -> Table:
+def _cache_line() -> str:
+    """Return where tokimp keeps what it would otherwise fetch or convert again, and how much that is."""
+    from tokimp.models.converted_gguf import FOLDER, kept_bytes
+    from tokimp.storage.cache_folder import cache_folder
+
+    folder = cache_folder()
+    kept = kept_bytes() / 2**20
+    return f"{folder}; converted GGUF files: {kept:,.0f} MiB in {folder / FOLDER}, to be deleted at any time"
+
+
+def _model_table(model: str, **options: Any) -> Table:
     """Load a model; return a table of what it is and how it is read."""
     from rich.table import Table
 
@@ -86,12 +108,11 @@ def _model_table(model: str, *, packed: bool | None, **options: Any) -> Table:
     from tokimp.models.loading import load_scorer
 
     prepare_model(model, options["backend"])
-    # Scorers of other packages need not know these two options.
+    # Scorers of other packages need not know all options.
     chosen = {name: value for name, value in options.items() if name != "trust_remote_code" or value}
-    if packed is not None:
-        chosen["packed"] = packed
-    scorer = load_scorer(model, **chosen)
+    scorer = load_scorer(model, **given(**chosen))
     rows = [("backend", scorer.backend), ("device", scorer.device), ("dtype", scorer.dtype)]
+    rows += [(name.replace("_", " "), str(value)) for name, value in scorer.loading.items()]
     rows += _how_it_is_read(scorer) if isinstance(scorer, CausalLMScorer) else []
     missing = sorted(capability.value for capability in Capability if capability not in scorer.capabilities)
     rows.append(("cannot give", ", ".join(missing) or "(it gives everything)"))

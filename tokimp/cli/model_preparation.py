@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from tokimp.cli.lines import echo
 
 
 def prepare_model(model: str, backend: str | None = None) -> None:
-    """Let the embedded model compute on one thread, and say if a model is looked for on the hub.
+    """Let the embedded model compute on one thread; say if a model is looked for on the hub, or has to be converted.
 
     Parameters
     ----------
@@ -19,6 +20,7 @@ def prepare_model(model: str, backend: str | None = None) -> None:
     """
     keep_to_one_thread(model)
     _tell_of_the_hub(model, backend)
+    _tell_of_a_conversion(model)
 
 
 def keep_to_one_thread(model: str) -> None:
@@ -50,5 +52,27 @@ def _tell_of_the_hub(model: str, backend: str | None) -> None:
     if asks:
         echo(
             f"no folder or file {model!r} is here: looking for it on the hub (a minute or so, if that is out of reach)",
+            err=True,
+        )
+
+
+def _tell_of_a_conversion(model: str) -> None:
+    """Say on standard error that a GGUF file is converted now, and where that is kept; it takes a while."""
+    from tokimp.errors import TokimpError
+    from tokimp.models.converted_gguf import is_converted
+    from tokimp.models.source import locate
+    from tokimp.storage.cache_folder import cache_folder
+
+    try:
+        folder, extra = locate(model)
+        file = Path(folder) / extra["gguf_file"]
+        converted = is_converted(file)
+    except (TokimpError, KeyError, OSError):
+        # No GGUF file, or none that can be read: the code that loads the model says why.
+        return
+    if not converted:
+        echo(
+            f"converting {file.name} ({file.stat().st_size / 2**20:,.0f} MiB) once, which takes about a minute for "
+            f"100 MiB; its unpacked weights are kept in {cache_folder()} (tokimp doctor says how large that is)",
             err=True,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -58,6 +59,27 @@ PACKED = click.option(
     help="Read shortened chains in packs of any lengths, or in batches of equal lengths.  [default: what is faster on "
     "the device; tokimp doctor --model says which]",
 )
+PLACEMENT = {"device_map", "offload_folder", "quantization"}
+"""The parameters that `placement_options` gives a command."""
+_PLACEMENT_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--device-map",
+        metavar="NAME|JSON|FILE",
+        help="For a model that one device cannot hold: auto, balanced, ..., or a JSON object (or a file with one) that "
+        "maps modules to devices, 'cpu' and 'disk'. In place of --device.",
+    ),
+    click.option(
+        "--offload-folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder for weights that the device map puts on disk.",
+    ),
+    click.option(
+        "--quantization",
+        metavar="NAME[:OPTION=VALUE,...]",
+        help="Quantise weights as they are loaded: bitsandbytes_4bit, quanto:weights=int8, "
+        "torchao:quant_type=Int8WeightOnlyConfig, ...",
+    ),
+)
 _MODEL = click.option("--model", default="tiny", show_default=True, help=MODEL_HELP)
 DTYPE = click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16.")
 _PROMPT_FORMAT = click.option(
@@ -92,6 +114,7 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
     ),
     DEVICE,
     DTYPE,
+    *_PLACEMENT_OPTIONS,
     TRUST_REMOTE_CODE,
     click.option(
         "--objective",
@@ -167,6 +190,7 @@ def task_options(split: str) -> Decorator:
         ),
         DEVICE,
         DTYPE,
+        *_PLACEMENT_OPTIONS,
         TRUST_REMOTE_CODE,
         _PROMPT_FORMAT,
         THINK_TAGS,
@@ -191,6 +215,16 @@ def task_options(split: str) -> Decorator:
         ),
     )
     return lambda function: _decorate(function, decorators)
+
+
+def placement_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that spread a model over devices and quantise its weights."""
+    return _decorate(function, _PLACEMENT_OPTIONS)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given: scorers of other packages need not know the others."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _decorate(function: Callable[..., Any], decorators: Sequence[Decorator]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokimp.cli.model_preparation import prepare_model
+from tokimp.cli.options import given
 from tokimp.cli.progress_bar import progress_bar
 from tokimp.cli.shown_warnings import warnings_shown
 
@@ -42,6 +43,9 @@ def run(
     skip_bad: bool,
     chains_at_once: Any,
     packed: bool | None,
+    device_map: str | None,
+    offload_folder: Path | None,
+    quantization: str | None,
     shard: str | None = None,
     look: Callable[[Sequence[TokenizedChain]], None] | None = None,
 ) -> xr.DataTree:
@@ -93,11 +97,11 @@ def run(
         seed=seed,
         skip_bad=skip_bad,
         trust_remote_code=trust_remote_code,
+        quantization=quantization,
     )
     if look is not None:
         look(usable)
-    # Scorers of other packages need not know the option.
-    reading: dict[str, Any] = {} if packed is None else {"packed": packed}
+    reading = given(packed=packed, device_map=device_map, offload_folder=offload_folder, quantization=quantization)
     scorer = load_scorer(
         model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **reading
     )

@@ -13,9 +13,11 @@ from tokimp.chains.think_tags import ThinkTags
 from tokimp.compare.checking import check_seed, load_valid_estimators, tokenize_usable
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load, load_objective, load_unit
+from tokimp.contracts.scorer import Capability
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.loading import load_tokenizer
+from tokimp.models.quantization import passes_gradients, read_quantization
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ def check_before_loading(
     seed: int = 0,
     skip_bad: bool = False,
     trust_remote_code: bool = False,
+    quantization: Any = None,
 ) -> list[TokenizedChain]:
     """Check what needs no weights, and return the chains that can be used as ids.
 
@@ -48,7 +51,7 @@ def check_before_loading(
     ----------
     chains, estimators, objective, unit, prompt_format, think_tags, wrong_answers, seed
         As of `tokimp.compare.compare.compare`.
-    model, backend, trust_remote_code
+    model, backend, trust_remote_code, quantization
         As of `tokimp.load_scorer`.
     skip_bad
         Whether chains that cannot be used will be left out, and so are no error.
@@ -66,6 +69,7 @@ def check_before_loading(
     """
     check_seed(seed)
     scorer_class = load("scorers", backend)
+    differentiable = quantization is None or passes_gradients(read_quantization(quantization))
     for estimator in load_valid_estimators(estimators):
         # A scorer whose capabilities depend on the model has none as a class.
         offered = scorer_class.capabilities
@@ -74,6 +78,11 @@ def check_before_loading(
             raise UnsupportedError(
                 f"the estimator {estimator.label!r} requires {', '.join(missing)}, which the backend {backend!r} does "
                 "not give; use another backend or leave it out"
+            )
+        if Capability.GRADIENTS in estimator.requires and not differentiable:
+            raise UnsupportedError(
+                f"the estimator {estimator.label!r} requires gradients, and none pass through weights quantised as "
+                f"{quantization!r} says; use another quantization, such as bitsandbytes_4bit, or leave it out"
             )
     to_preserve, splitter = load_objective(objective), load_unit(unit)
     to_preserve.validate_parameters()

@@ -260,6 +260,7 @@ def _attributes(
         "model_fingerprint": model["fingerprint"],
         "dtype": model["dtype"],
         "device": model["device"],
+        **({"loading": json.dumps(model["loading"], sort_keys=True)} if "loading" in model else {}),
         "scorer": _name_and_distribution(scorer),
         "unit": identity["unit"],
         **({"unit_splitter": json.dumps(identity["unit_splitter"])} if "unit_splitter" in identity else {}),

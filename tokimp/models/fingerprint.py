@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import torch
@@ -82,7 +82,7 @@ class RememberedFingerprint:
         content = (
             json.dumps(_configuration(model), sort_keys=True, default=str),
             tuple(
-                (name, tensor.data_ptr(), tensor._version, tensor.shape, tensor.dtype, _sums(tensor))
+                (name, tensor.data_ptr(), _version(tensor), tensor.shape, tensor.dtype, _sums(tensor))
                 for own_name, whole in model.state_dict(keep_vars=True).items()
                 # What is offloaded lies in a file, or where nobody changes it.
                 for name, tensor in _parts(own_name, whole)
@@ -92,6 +92,11 @@ class RememberedFingerprint:
         if content != self._content:
             self._content, self._fingerprint = content, model_fingerprint(model)
         return self._fingerprint
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Return how often torch saw a tensor changed in place; it does not count for tensors made in inference mode."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def _sums(tensor: torch.Tensor) -> tuple[int, int, int]:

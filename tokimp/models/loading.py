@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import torch
 from tokimp.contracts.registry import load
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_recipe import ScorerRecipe, recipe_of
-from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.errors import ResumeError, ScorerError, StorageError, TokimpError, UnsupportedError
 from tokimp.models.buffers import convert
 from tokimp.models.checkpoint import check_complete, check_layers
+from tokimp.models.converted_gguf import converted_texts, converted_weights
 from tokimp.models.device import resolve_device, resolve_dtype
 from tokimp.models.packs.sharing_copy import detached_copy
 from tokimp.models.placement import input_device, is_dispatched, main_device, read_device_map
@@ -171,8 +174,10 @@ def load_model(
         settings["quantization"] = describe_quantization(placed["quantization_config"])
     name, source, extra = str(model), *locate(str(model))
     loading = {"trust_remote_code": trust_remote_code, **extra}
-    loaded = _load_pretrained(name, source, resolve_dtype(dtype, place), loading, placed)
-    loaded_tokenizer = _tokenizer(name, tokenizer, source, loading)
+    precision = resolve_dtype(dtype, place)
+    weights = _converted(name, source, loading, partial(converted_weights, precision=precision))
+    loaded = _load_pretrained(name, *weights, precision, placed)
+    loaded_tokenizer = _tokenizer(name, tokenizer, *_converted(name, source, loading, converted_texts))
     return _finished(loaded, loaded_tokenizer, name, place, settings)
 
 
@@ -208,7 +213,7 @@ def check_loadable(model: str, *, trust_remote_code: bool = False) -> None:
         If the model is not a decoder.
     """
     source, extra = locate(model)
-    loading = {"trust_remote_code": trust_remote_code, **extra}
+    source, loading = _converted(model, source, {"trust_remote_code": trust_remote_code, **extra}, converted_texts)
     _configuration(model, source, loading)
     # A GGUF file is the weights.
     if "gguf_file" not in extra:
@@ -225,7 +230,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
         If there is no such model, or its tokenizer cannot be loaded.
     """
     source, extra = locate(model)
-    return _tokenizer(model, None, source, {"trust_remote_code": trust_remote_code, **extra})
+    loading = {"trust_remote_code": trust_remote_code, **extra}
+    return _tokenizer(model, None, *_converted(model, source, loading, converted_texts))
 
 
 def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> int | None:
@@ -239,7 +245,8 @@ def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> i
         If the model is not a decoder.
     """
     source, extra = locate(model)
-    config = _configuration(model, source, {"trust_remote_code": trust_remote_code, **extra})
+    loading = {"trust_remote_code": trust_remote_code, **extra}
+    config = _configuration(model, *_converted(model, source, loading, converted_texts))
     return context_length(config.get_text_config(decoder=True))
 
 
@@ -267,12 +274,36 @@ def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
     return config
 
 
+def _converted(
+    name: str, source: str, loading: dict[str, Any], convert: Callable[[Path], Path]
+) -> tuple[str, dict[str, Any]]:
+    """Return what to load in the place of a GGUF file: what is kept of it in the cache folder. Else the same again."""
+    if "gguf_file" not in loading:
+        return source, loading
+    try:
+        folder = convert(Path(source) / loading["gguf_file"])
+    except (StorageError, ResumeError, OSError) as error:
+        warnings.warn(
+            f"what the GGUF file of {name!r} is converted to cannot be kept, and is made anew each time: {error} (the "
+            "environment variable TOKIMP_CACHE names another folder)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return source, loading
+    except TokimpError:
+        raise
+    # As for the configuration.
+    except Exception as error:
+        raise gguf_not_loaded(name, error) from error
+    return str(folder), {"trust_remote_code": False, "local_files_only": True}
+
+
 def _not_loaded(name: str, source: str, loading: dict[str, Any], error: Exception) -> ScorerError:
     return gguf_not_loaded(name, error) if "gguf_file" in loading else not_loaded(name, source, error)
 
 
 def _load_pretrained(
-    name: str, source: str, precision: torch.dtype | None, loading: dict[str, Any], placed: dict[str, Any]
+    name: str, source: str, loading: dict[str, Any], precision: torch.dtype | None, placed: dict[str, Any]
 ) -> Any:
     from transformers import AutoModelForCausalLM  # noqa: PLC0415 - slow to import
 

@@ -26,9 +26,10 @@ def read_quantization(written: Any) -> Any:
     ----------
     written
         A configuration of transformers, such as ``BitsAndBytesConfig(load_in_4bit=True)``; a mapping, such as
-        ``{"quant_method": "quanto", "weights": "int8"}``; or a text: a name of transformers' methods, with options if
-        need be, such as ``quanto:weights=int8``. For ``torchao``, `quant_type` may name one of its configurations, and
-        all further options are that one's: ``torchao:quant_type=Int4WeightOnlyConfig,group_size=32``.
+        ``{"quant_method": "quanto", "weights": "int8"}``, or the text of such a JSON object; or the name of one of
+        transformers' methods, with options if need be, such as ``quanto:weights=int8``. For ``torchao``, `quant_type`
+        may name one of its configurations, and all further options are that one's:
+        ``torchao:quant_type=Int4WeightOnlyConfig,group_size=32``.
 
     Returns
     -------
@@ -43,6 +44,11 @@ def read_quantization(written: Any) -> Any:
 
     if isinstance(written, QuantizationConfigMixin):
         return written
+    if isinstance(written, str) and written.lstrip().startswith("{"):
+        try:
+            written = json.loads(written)
+        except json.JSONDecodeError as error:
+            raise ScorerError(f"the quantization {written!r} is not JSON ({error}); {_HOW_TO_WRITE}") from error
     if isinstance(written, str):
         try:
             method, options = parse_specification(written)
@@ -59,7 +65,7 @@ def read_quantization(written: Any) -> Any:
 def describe_quantization(config: Any) -> dict[str, Any]:
     """Return a configuration as JSON can hold it, as runs store and compare it: its method and all its options."""
     described: dict[str, Any] = json.loads(json.dumps(config.to_dict(), default=str, sort_keys=True))
-    return described
+    return {name: value for name, value in described.items() if not name.startswith("_")}
 
 
 def passes_gradients(config: Any) -> bool:
@@ -106,6 +112,9 @@ def _check_options(kind: type, options: dict[str, Any]) -> None:
 def _with_torchao_type(options: dict[str, Any]) -> dict[str, Any]:
     """Return options in which a name of one of torchao's configurations is that configuration, with its own options."""
     name = options.get("quant_type")
+    if isinstance(name, Mapping):  # as `describe_quantization` gives it
+        read = import_module("torchao.core.config").config_from_dict
+        return {**options, "quant_type": read(dict(name["default"]))}
     if not isinstance(name, str):
         return options
     kind = getattr(import_module(_TORCHAO_TYPES), name, None)

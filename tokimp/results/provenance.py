@@ -51,14 +51,18 @@ def threads_text(threads: Sequence[int | None]) -> str:
     return ",".join("unknown" if number is None else str(number) for number in threads)
 
 
-def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, str]:
-    """Return what tells a model, as it is run here, from any other: name, backend, precision, device, fingerprint."""
+def model_identity(scorer: Scorer, fingerprint: str) -> dict[str, Any]:
+    """Return what tells a model, as it is run here, from any other: name, backend, precision, device, fingerprint.
+
+    A device map and a quantisation are told too, where they were given.
+    """
     return {
         "model_id": scorer.model_id,
         "backend": scorer.backend,
         "dtype": scorer.dtype,
         "device": scorer.device,
         "fingerprint": fingerprint,
+        **({"loading": dict(scorer.loading)} if scorer.loading else {}),
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class TransformersEngine(WritingEngine):
 
     Parameters
     ----------
-    model, device, dtype, tokenizer, trust_remote_code
+    model, device, dtype, tokenizer, trust_remote_code, device_map, offload_folder, quantization
         As for `tokimp.models.loading.load_model`.
     batch_positions
         The most token positions of a batch, those to be written included. It is halved when memory runs out.
@@ -49,11 +50,24 @@ class TransformersEngine(WritingEngine):
         tokenizer: Any = None,
         trust_remote_code: bool = False,
         batch_positions: int | None = None,
+        device_map: str | Path | Mapping[str, Any] | None = None,
+        offload_folder: str | Path | None = None,
+        quantization: Any = None,
     ) -> None:
-        loaded = load_model(model, device=device, dtype=dtype, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
+        loaded = load_model(
+            model,
+            device=device,
+            dtype=dtype,
+            tokenizer=tokenizer,
+            trust_remote_code=trust_remote_code,
+            device_map=device_map,
+            offload_folder=offload_folder,
+            quantization=quantization,
+        )
         self._model = loaded.model
         self.tokenizer: Any = loaded.tokenizer
         self.model_id, self.device, self.dtype = loaded.model_id, loaded.device, loaded.dtype
+        self.loading = loaded.settings
         self.tokens_forwarded = 0
         self.context_length = context_length(loaded.model.config.get_text_config(decoder=True))
         self.end_tokens = take_end_tokens(loaded.model, loaded.tokenizer)

@@ -58,6 +58,11 @@ class VllmEngine(WritingEngine):
             raise UnsupportedError(
                 f"vLLM runs on the device it was built for, so device={device!r} cannot be asked for; leave it out"
             )
+        if "device_map" in options:
+            raise UnsupportedError(
+                "vLLM spreads a model over GPUs itself and takes no device_map; give tensor_parallel_size= (in "
+                "Python), or use engine='transformers'"
+            )
         self._vllm: Any = vllm
         try:
             self._llm: Any = vllm.LLM(
