@@ -74,12 +74,24 @@ def _held(lock: filelock.BaseFileLock, folder: Path, wait: float, at_work: str) 
 def _acquired(lock: filelock.BaseFileLock, wait: float) -> filelock.BaseFileLock:
     """Acquire a lock, or a file in its place where the file system has no locks, and return which it is."""
     try:
-        lock.acquire(timeout=wait)
-    # Older versions of the library raise NotImplementedError for ENOSYS.
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, filelock.Timeout) or (isinstance(error, OSError) and error.errno not in _CANNOT_LOCK):
+        _acquire_soon(lock, wait)
+    except OSError as error:
+        if isinstance(error, filelock.Timeout) or error.errno not in _CANNOT_LOCK:
             raise
         place = Path(lock.lock_file).with_name(_NAME_WITHOUT_LOCKS)
         lock = filelock.SoftFileLock(place, is_singleton=True, thread_local=False)
-        lock.acquire(timeout=wait)
+        _acquire_soon(lock, wait)
     return lock
+
+
+def _acquire_soon(lock: filelock.BaseFileLock, wait: float) -> None:
+    """Acquire a lock, once more if its file went away meanwhile.
+
+    Some versions of the library only remove the file of an ended process at the first try.
+    """
+    try:
+        lock.acquire(timeout=wait)
+    except filelock.Timeout:
+        if Path(lock.lock_file).exists():
+            raise
+        lock.acquire(timeout=wait)
