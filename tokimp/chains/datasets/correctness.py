@@ -154,8 +154,8 @@ def _in_box(text: str) -> str:
 def is_right(chain: Chain) -> bool | None:
     """Return whether the chain's answer is the same as its gold answer; ``None`` if that is not known.
 
-    It is not known if the chain has no gold answer, or if the two values can be neither shown to be the same nor told
-    apart (`tokimp.chains.datasets.values.same_value`).
+    It is not known if the chain has no gold answer, if its own gives no value (a box that is not closed), or if the two
+    values can be neither shown to be the same nor told apart (`tokimp.chains.datasets.values.same_value`).
 
     >>> is_right(Chain("a", "How many?", "16 * 300 = 4800", "#### 4,800", gold="4800"))
     True
@@ -165,4 +165,6 @@ def is_right(chain: Chain) -> bool | None:
     if chain.gold is None:
         return None
     answer = split_answer(chain.answer)
+    if not answer.value:
+        return None
     return same_value(answer.value, split_answer(chain.gold).value, answer.kind)
