@@ -274,6 +274,7 @@ def _drifting() -> Scorer:
         "entropies",
         "knockout_logprobs",
         "knockout_divergences",
+        "states",
         "score_deletions",
         "score_knockouts",
         "embedding_gradients",

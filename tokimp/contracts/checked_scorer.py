@@ -92,6 +92,11 @@ def _attention(asked: Arguments, answer: Any) -> str:
     return array_problem(answer, (n_layers, *np.shape(answer)[1:]), "one entry a layer")
 
 
+def _states(asked: Arguments, answer: Any) -> str:
+    n_layers = None if asked["layers"] is None else len(asked["layers"])
+    return array_problem(answer, (n_layers, *np.shape(answer)[1:]), "one entry a layer")
+
+
 def _gradients(asked: Arguments, answer: Any) -> str:
     if not isinstance(answer, tuple) or len(answer) != 2:
         return f"{described(answer)}; embeddings and gradients were expected, a tuple of two"
@@ -232,6 +237,7 @@ class CheckedScorer(Scorer):
     knockout_logprobs = _checked("knockout_logprobs", _knockout_predictions)
     knockout_divergences = _checked("knockout_divergences", _knockout_predictions)
     attention = _checked("attention", _attention)
+    states = _checked("states", _states)
     embedding_gradients = _checked("embedding_gradients", _gradients)
     objective_value = _checked("objective_value", _value)
     generate = _checked("generate", _texts)

@@ -28,6 +28,7 @@ class Capability(StrEnum):
     ENTROPY = "entropy"
     DELETIONS = "deletions"
     ATTENTION = "attention"
+    STATES = "states"
     GRADIENTS = "gradients"
     GENERATION = "generation"
     KNOCKOUT = "knockout"

@@ -9,6 +9,7 @@ import torch
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.layer_states import LayerStates
 from tokimp.contracts.objective import Objective
 from tokimp.errors import UnsupportedError
 
@@ -125,6 +126,32 @@ class ScorerInside:
             [layer, head, query, key], or [layer, ...] of what `reduce` returns; float32.
         """
         raise UnsupportedError(f"{type(self).__name__} gives no attention")
+
+    def states(
+        self,
+        chain: TokenizedChain,
+        reduce: Callable[[LayerStates], torch.Tensor],
+        *,
+        layers: Sequence[int] | None = None,
+    ) -> FloatArray:
+        """Return what is made of the states of each layer, over the whole sequence (prompt, reasoning, answer).
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        reduce
+            Called with each layer's states as soon as the layer has run, in the model's order of layers, so that those
+            of one layer exist at a time. What it returns has one shape for all layers.
+        layers
+            Which layers, in this order; all by default. Negative indices count from the last.
+
+        Returns
+        -------
+        FloatArray
+            [layer, ...] of what `reduce` returns; float32.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no states")
 
     def embedding_gradients(
         self,

@@ -32,7 +32,7 @@ def read_attention(
     hidden: float,
 ) -> FloatArray:
     """Return attention over the whole sequence; parameters and errors as for `CausalLMScorer.attention`."""
-    chosen = _chosen_layers(decoder, layers)
+    chosen = chosen_layers(decoder, layers)
     if weights not in ("pattern", "value_norm"):
         raise ScorerError(f"attention weights are 'pattern' or 'value_norm', not {weights!r}")
     reading = _Reading(decoder, len(chain), with_norms=weights == "value_norm", hidden=hidden)
@@ -146,7 +146,7 @@ def layers_with_attention(backend: Backend, ids: torch.Tensor) -> frozenset[int]
     return frozenset(right)
 
 
-def _chosen_layers(decoder: Decoder, layers: Sequence[int] | None) -> list[int]:
+def chosen_layers(decoder: Decoder, layers: Sequence[int] | None) -> list[int]:
     """Return the layers asked for, counted from the first; raise if one is not there or has no attention."""
     count, shown = decoder.facts.layers, decoder.backend.attention_layers
     chosen = list(range(count)) if layers is None else list(layers)

@@ -8,6 +8,7 @@ from tokimp.contracts.scorer import Capability
 from tokimp.models.backend import Backend
 from tokimp.models.embeddings import gives_gradients
 from tokimp.models.knockout import honours_cuts
+from tokimp.models.states import gives_states
 
 
 def capabilities_of(backend: Backend, ids: torch.Tensor) -> frozenset[Capability]:
@@ -23,6 +24,8 @@ def capabilities_of(backend: Backend, ids: torch.Tensor) -> frozenset[Capability
     missing: set[Capability] = set()
     if not backend.attention_layers:
         missing.add(Capability.ATTENTION)
+    if not gives_states(backend, ids):
+        missing.add(Capability.STATES)
     if not honours_cuts(backend, ids):
         missing |= {Capability.KNOCKOUT, Capability.KNOCKOUT_LOGPROBS}
     if not gives_gradients(backend, ids):

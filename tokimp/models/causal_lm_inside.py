@@ -9,6 +9,7 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.context_length import check_chain_fits
+from tokimp.contracts.layer_states import LayerStates
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.scorer_inside import AttentionWeights, CutQueries
@@ -18,6 +19,7 @@ from tokimp.models.decoder import Decoder
 from tokimp.models.embeddings import read_gradients, read_value
 from tokimp.models.knockout import score_knockouts
 from tokimp.models.knockout_predictions import knockout_divergences, knockout_logprobs
+from tokimp.models.states import read_states
 
 
 class CausalLMInside(Scorer):
@@ -96,6 +98,31 @@ class CausalLMInside(Scorer):
         """
         self._check_readable(chain)
         return read_attention(self.decoder, chain, weights=weights, layers=layers, reduce=reduce, hidden=hidden)
+
+    def states(
+        self,
+        chain: TokenizedChain,
+        reduce: Callable[[LayerStates], torch.Tensor],
+        *,
+        layers: Sequence[int] | None = None,
+    ) -> FloatArray:
+        """Return what is made of the states of each layer; see `Scorer.states`.
+
+        Raises
+        ------
+        ScorerError
+            If there is no such layer, or the model cannot read the chain.
+        UnsupportedError
+            If the parts of a layer do not add up in a way that is known, or a layer has no attention.
+        """
+        if Capability.STATES not in self.capabilities:
+            raise UnsupportedError(
+                f"{self.model_id} ({self.decoder.facts.architecture}): how attention adds to the residual stream was "
+                f"not found on the backend {self.backend!r}; {self.decoder.backend.otherwise}use an estimator that "
+                "needs no states"
+            )
+        self._check_readable(chain)
+        return read_states(self.decoder, chain, reduce, layers)
 
     def embedding_gradients(
         self,

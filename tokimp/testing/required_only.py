@@ -16,6 +16,7 @@ _NEEDED = {
     "deletion_scores": Capability.DELETIONS,
     "deletion_logprobs": Capability.DELETIONS,
     "attention": Capability.ATTENTION,
+    "states": Capability.STATES,
     "score_knockouts": Capability.KNOCKOUT,
     "knockout_logprobs": Capability.KNOCKOUT_LOGPROBS,
     "knockout_divergences": Capability.KNOCKOUT_LOGPROBS,

@@ -14,6 +14,7 @@ from tokimp.testing.scorer_entropy_rules import check_entropies
 from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
 from tokimp.testing.scorer_knockout_rules import check_knockout_predictions
 from tokimp.testing.scorer_mask_rules import check_masks
+from tokimp.testing.scorer_state_rules import check_states
 from tokimp.testing.scorer_subject import Subject
 from tokimp.testing.scorer_text_rules import check_deletion_logprobs, check_deletions, check_generation, check_logprobs
 from tokimp.testing.toy_scorer import CharacterTokenizer, toy_chain
@@ -29,6 +30,7 @@ _RULES: dict[Capability, Sequence[Rule]] = {
     Capability.KNOCKOUT: (check_knockouts,),
     Capability.KNOCKOUT_LOGPROBS: (check_knockout_predictions,),
     Capability.ATTENTION: (check_attention,),
+    Capability.STATES: (check_states,),
     Capability.GRADIENTS: (check_gradients,),
     Capability.GENERATION: (check_generation,),
 }
@@ -57,6 +59,7 @@ def check_scorer(
       answer no longer depends on which token was hidden.
     - Attention weights are distributions over what a token may see. Layers come in the order asked for, and the
       argument ``hidden`` stands where the mask hides a key.
+    - States of a layer add up to its residual stream, follow those of the layer before, and change with their values.
     - Gradients agree with finite differences, and the objective of the model's own embeddings is that of its
       log-probabilities.
     - Generation is the same for the same seed, and leaves out special tokens.
@@ -162,6 +165,7 @@ def _check_missing(subject: Subject) -> None:
             "knockout_divergences": lambda: scorer.knockout_divergences(chain, [[0]]),
         },
         Capability.ATTENTION: {"attention": lambda: scorer.attention(chain)},
+        Capability.STATES: {"states": lambda: scorer.states(chain, lambda states: states.after)},
         Capability.GRADIENTS: {
             "embedding_gradients": lambda: scorer.embedding_gradients(chain, objective),
             "objective_value": lambda: scorer.objective_value(chain, objective),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.layer_states import LayerStates
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_inside import CutQueries
 
@@ -19,6 +21,10 @@ class AdditiveInside(Scorer):
 
     A knockout moves the prediction of a token by the sum of the sizes of the contributions that it hides from the
     position that predicts it, divided by the temperature.
+
+    States: the residual stream begins with the tokens' embeddings. A token's value has the one coordinate
+    ``1 + |contribution|``; heads of even number add what they move to the first coordinate of the residual stream,
+    the others to the second. Nothing follows attention in a block. A token's key is its embedding.
     """
 
     reasoning_logprob: float
@@ -34,6 +40,46 @@ class AdditiveInside(Scorer):
     @abstractmethod
     def answer_loglik(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return log P(answer | reasoning tokens with these embeddings), a scalar; differentiable."""
+
+    @abstractmethod
+    def pattern(self, chain: TokenizedChain) -> torch.Tensor:
+        """Return the attention weights over the whole sequence, [layer, head, query, key]."""
+
+    def states(
+        self,
+        chain: TokenizedChain,
+        reduce: Callable[[LayerStates], torch.Tensor],
+        *,
+        layers: Sequence[int] | None = None,
+    ) -> FloatArray:
+        """Return what is made of the states of each layer, [layer, ...]."""
+        self.tokens_forwarded += len(chain)
+        pattern = self.pattern(chain)
+        n_layers, n_heads = pattern.shape[:2]
+        values = (1 + self.contribution(chain.input_ids).abs().float())[None, :, None].expand(n_heads, -1, -1)
+        output = torch.eye(2)[torch.arange(n_heads) % 2][:, None]
+        stream = self.embed(chain.input_ids).float()
+        found: list[torch.Tensor] = []
+        for layer in range(n_layers):
+            added = torch.einsum("hqk,hkd,hdm->qm", pattern[layer], values, output)
+            states = LayerStates(
+                layer=layer,
+                before=stream,
+                middle=stream + added,
+                after=stream + added,
+                pattern=pattern[layer],
+                keys=self.embed(chain.input_ids).float()[None],
+                values=values,
+                output=output,
+                bias=torch.zeros(2),
+                scale=torch.ones(len(chain)),
+                finish=partial(torch.add, stream),
+                projection=partial(_project, output),
+            )
+            found.append(reduce(states).float())
+            stream = stream + added
+        chosen = range(n_layers) if layers is None else layers
+        return torch.stack([found[layer] for layer in chosen]).numpy().astype(np.float32)
 
     def knockout_logprobs(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], *, queries: CutQueries = "later"
@@ -73,3 +119,8 @@ class AdditiveInside(Scorer):
             if not set(positions) <= set(range(len(chain.reasoning_ids))):
                 raise ValueError(f"{list(positions)} are not positions of the {len(chain.reasoning_ids)} tokens")
         return [set(positions) for positions in hidden]
+
+
+def _project(output: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+    """Return what heads add, [..., d_model], for what they move, [..., head * dimension]."""
+    return moved @ output.flatten(0, 1)
