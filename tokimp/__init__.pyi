@@ -73,10 +73,12 @@ from .models.backend import Backend
 from .models.causal_lm import CausalLMScorer
 from .models.loading import LoadedModel, load_scorer
 from .models.writing.load import load_engine
+from .report.explorer.view import view
 from .results.analysis_nodes import analysis_node
 from .results.by_chain import iterate, unit_scores
 from .results.effects import effects
 from .results.io import load, save
+from .results.joining import concat
 from .results.schema import ranks, validate
 from .results.views import chain_table, kept_positions, pruned_text, top_units
 
@@ -131,8 +133,6 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "SubsetMemory",
     "compare",
     "load_analysis",
-    # results
-    "analysis_node",
     # executors
     "Executor",
     "Outcome",
@@ -140,7 +140,10 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Work",
     "Workers",
     "load_executor",
+    # results
+    "analysis_node",
     "chain_table",
+    "concat",
     "effects",
     "iterate",
     "kept_positions",
@@ -151,6 +154,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "top_units",
     "unit_scores",
     "validate",
+    "view",
     # categories
     "CATEGORIES",
     "OTHER",
@@ -173,11 +177,11 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "register_analysis",
     "register_categorizer",
     "register_estimator",
+    "register_executor",
     "register_objective",
     "register_scorer",
     "register_task",
     "register_trainer",
-    "register_executor",
     "register_unit",
     # constraints on parameters
     "AnyOf",
@@ -198,11 +202,11 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "ChainError",
     "DistillationError",
     "EstimatorError",
+    "ExecutorError",
     "ObjectiveError",
     "PlanError",
     "PluginError",
     "ResumeError",
-    "ExecutorError",
     "SchemaError",
     "ScorerError",
     "StorageError",

@@ -25,6 +25,7 @@ COMMANDS = [
     LazyCommand("prune", "tokimp.cli.prune:prune", "Shorten the reasoning of chains to one or more keep ratios."),
     LazyCommand("sample", "tokimp.cli.sample:sample", "Let a teacher write chains; keep the right ones."),
     LazyCommand("train", "tokimp.cli.train:train", "Fine-tune a student on chains."),
+    LazyCommand("view", "tokimp.cli.view:view", "Make a page in which a comparison's chains can be read."),
 ]
 
 

@@ -7,6 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from tokimp.chains.arrays import IntArray
+from tokimp.chains.chain import Chain
+from tokimp.chains.datasets.correctness import is_right
 from tokimp.errors import EstimatorError
 from tokimp.results.by_chain import one_chain
 
@@ -153,6 +155,19 @@ def pruned_text(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio: fl
     if len(starts) - 1 not in kept:
         is_dropped[covered:] = True
     return "".join(character for character, dropped in zip(reasoning, is_dropped, strict=True) if not dropped)
+
+
+def answer_is_right(chain: xr.Dataset) -> bool | None:
+    """Return whether a chain's answer is its gold answer; ``None`` where that is not known, or there is no gold answer.
+
+    Parameters
+    ----------
+    chain
+        One chain's part of a result, as `tokimp.results.by_chain.iterate` gives it.
+    """
+    names = ("chain_id", "question", "reasoning", "answer", "gold")
+    chain_id, question, reasoning, answer, gold = (str(chain[name].item()) for name in names)
+    return is_right(Chain(chain_id, question, reasoning, answer, gold=gold or None))
 
 
 def _row(chain: xr.Dataset, estimator: str) -> int:

@@ -16,14 +16,13 @@ from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, 
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
 from tokimp.chains.arrays import FloatArray, IntArray
-from tokimp.chains.chain import Chain
-from tokimp.chains.datasets.correctness import is_right
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import OneOf, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+from tokimp.results.views import answer_is_right
 
 KINDS = ("category", "position", "correctness")
 
@@ -101,7 +100,7 @@ class AgreementWithin(Analysis):
         """
         result = inputs.result
         labels = result["estimator"].to_numpy()
-        groups_by_chain = [list(self._groups(result, index, chain)) for index, chain in enumerate(self._chains(result))]
+        groups_by_chain = [list(self._groups(chain)) for chain in self._chains(result)]
         groups = sorted({group for chain_groups in groups_by_chain for group, _ in chain_groups})
         if not groups:
             raise AnalysisError("no chain has a right answer ('gold') to compare its answer with")
@@ -147,16 +146,13 @@ class AgreementWithin(Analysis):
         parts = np.split(labels, ends[:-1])
         return [chain.assign(category=("token", part)) for (_, chain), part in zip(iterate(result), parts, strict=True)]
 
-    def _groups(self, result: xr.DataTree, index: int, chain: xr.Dataset) -> Iterator[tuple[str, IntArray]]:
+    def _groups(self, chain: xr.Dataset) -> Iterator[tuple[str, IntArray]]:
         """Yield the name of each group of a chain, and the indices of its units."""
         token_unit = chain["unit"].to_numpy()
         units = np.arange(int(token_unit.max()) + 1)
         if self.by == "correctness":
-            names = ("chain_id", "question", "reasoning", "answer", "gold")
-            chain_id, question, reasoning, answer, gold = (str(result[name].to_numpy()[index]) for name in names)
-            if gold:
-                right = is_right(Chain(chain_id, question, reasoning, answer, gold=gold))
-                yield {True: "right", False: "wrong", None: "not known"}[right], units
+            if str(chain["gold"].item()):
+                yield {True: "right", False: "wrong", None: "not known"}[answer_is_right(chain)], units
         elif self.by == "position":
             band = units * self.bands // len(units)
             # Enough digits that no two stretches have the same name.

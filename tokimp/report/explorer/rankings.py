@@ -1,0 +1,66 @@
+"""Estimators' rankings of one chain's units, compared pair by pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import xarray as xr
+from scipy.stats import rankdata
+
+from tokimp.chains.arrays import FloatArray
+from tokimp.results.by_chain import unit_scores
+
+
+@dataclass(frozen=True, slots=True)
+class FarApart:
+    """A unit that two estimators place far apart: its chain's index, its own, its text, and both places from 0 to 1."""
+
+    chain: int
+    unit: int
+    text: str
+    places: tuple[float, float]
+
+    @property
+    def distance(self) -> float:
+        """The difference of the places."""
+        return abs(self.places[0] - self.places[1])
+
+
+def places(chain: xr.Dataset) -> FloatArray:
+    """Return the places of a chain's units, [estimator, unit]: 0 the least important, 1 the most.
+
+    Units that tie share their mean place. Where an estimator says nothing, or there is one unit only, places are NaN.
+    """
+    scores = unit_scores(chain)
+    placed: FloatArray = np.full(scores.shape, np.nan)
+    says = ~np.isnan(scores).any(axis=1)
+    if scores.shape[1] > 1 and says.any():
+        placed[says] = (rankdata(scores[says], axis=1) - 1) / (scores.shape[1] - 1)
+    return placed
+
+
+def pair_correlations(placed: FloatArray) -> FloatArray:
+    """Return the Spearman correlation of every two estimators, [pair]; NaN where it is not defined.
+
+    Parameters
+    ----------
+    placed
+        Places, [estimator, unit]. Pairs are in the order (0, 1), (0, 2), ..., (1, 2), ...
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlations = (
+            np.atleast_2d(np.corrcoef(placed)) if placed.shape[1] > 1 else np.full((len(placed),) * 2, np.nan)
+        )
+    return np.array([correlations[one, other] for one, other in combinations(range(len(placed)), 2)], dtype=np.float64)
+
+
+def unit_texts(chain: xr.Dataset) -> list[str]:
+    """Return the text of each unit of a chain, from its first token to its last, [unit]."""
+    reasoning = str(chain["reasoning"].item())
+    units, starts, ends = (chain[name].to_numpy() for name in ("unit", "token_start", "token_end"))
+    return [
+        reasoning[starts[units == unit].min() : ends[units == unit].max()]
+        for unit in range(int(units.max(initial=-1)) + 1)
+    ]
