@@ -38,7 +38,7 @@ def cell(method: str | None, ratio: float, seed: int, accuracy: float, share: fl
     kind = "unpruned" if method is None else "pruned"
     row: dict[str, object] = {"cell": f"{method}{ratio}{seed}", "kind": kind, "student": "s", "teacher": "t"}
     row |= {"pruner": None if method is None else "t", "method": method, "estimator": method, "objective": "joint"}
-    row |= {"keep_ratio": ratio, "seed": seed, "accuracy": accuracy, "n": 10, "unparsed": 0.0}
+    row |= {"keep_ratio": ratio, "seed": seed, "accuracy": accuracy, "n": 10, "unparsed": 0.0, "not_known": 0.1}
     row |= {"reasoning_tokens": 5.0, "kept_share": share, "kept_tokens": 3.0, "changed_chains": 0.0}
     return {**row, "changed_tokens": 0.0, "chains": 4}
 
@@ -57,6 +57,7 @@ def test_curves_are_means_over_seeds_and_lengths_are_checked() -> None:
     a = curves.loc["a"]
     assert (a["accuracy"], a["lowest"], a["highest"], a["seeds"]) == (pytest.approx(0.4), 0.2, 0.6, 3)
     assert a["deviation"] == pytest.approx(0.2)
+    assert a["not_known"] == pytest.approx(0.1)
     # The mean kept share is 0.517: a and c are more than 0.01 away from it, b is not.
     assert [bool(curves.loc[name, "matched"]) for name in ("a", "b", "c")] == [False, True, False]
     assert curves.loc["b", "off_target"] == pytest.approx(0.01)

@@ -83,7 +83,8 @@ def _compared(one: str, other: str) -> bool | None:
         if ways[0]:
             # math-verify rounds to six places: to it, 10^{-7} is 0.
             is_rounded = len([text for text in (one, other) if _LONG_DECIMAL.fullmatch(text)]) == 1
-            return limited(_same_number)(left, right, is_rounded=is_rounded)
+            verdict: bool | None = limited(_same_number)(left, right, is_rounded=is_rounded)
+            return verdict
         return None if limited(_agree_at_points)(left, right) else False
     # Grammar and algebra raise all kinds of errors on texts that are no expressions; TimeoutException is one of them.
     except Exception:  # noqa: BLE001 - whatever is raised, the comparison is not known

@@ -23,7 +23,7 @@ def cell_table(plan: Plan, out: Path) -> pd.DataFrame:
     """Return one row for each finished cell of a plan.
 
     Columns are ``cell``, ``kind``, ``student``, ``teacher``, ``pruner``, ``method``, ``estimator``, ``objective``,
-    ``keep_ratio``, ``seed``; from the evaluation ``accuracy``, ``low``, ``high``, ``n``, ``unparsed``,
+    ``keep_ratio``, ``seed``; from the evaluation ``accuracy``, ``low``, ``high``, ``n``, ``unparsed``, ``not_known``,
     ``reasoning_tokens``; from the pruning ``kept_share``, ``kept_tokens``, ``changed_chains``, ``changed_tokens`` (by
     tokenising anew); from the training ``chains``, ``steps``, ``tokens``, ``loss`` (mean over the last tenth of the
     steps); and ``train_seconds``, ``evaluate_seconds``. Values that do not apply to a cell are missing.
@@ -48,6 +48,8 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
         "objective": method.get("objective"),
         "keep_ratio": outcome["keep_ratio"] if outcome["kind"] == "pruned" else 1.0,
         "seed": outcome["seed"],
+        # Cells of 0.1.0 called what is not known wrong.
+        "not_known": 0.0,
         **outcome["evaluation"],
         "kept_share": pruning.get("kept_share"),
         "kept_tokens": pruning.get("kept_tokens"),
@@ -81,6 +83,7 @@ def curve_table(table: pd.DataFrame) -> pd.DataFrame:
         seeds=("accuracy", "size"),
         n=("n", "first"),
         unparsed=("unparsed", "mean"),
+        not_known=("not_known", "mean"),
         reasoning_tokens=("reasoning_tokens", "mean"),
         kept_share=("kept_share", "first"),
         kept_tokens=("kept_tokens", "first"),
