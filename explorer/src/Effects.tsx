@@ -1,10 +1,8 @@
 // What the chosen unit does to others, and what others do to it, by the estimators that know.
 import { unitText } from "./Disagreement";
-import { numberText, tokenText } from "./text";
 import type { View } from "./state";
-import type { ChainData, Maybe, Run } from "./types";
-
-const SHOWN = 5;
+import { numberText, tokenText } from "./text";
+import type { ChainData, Run } from "./types";
 
 interface Props {
   run: Run;
@@ -14,42 +12,47 @@ interface Props {
 }
 
 export function Effects({ run, chain, view, change }: Props) {
-  const unit = view.unit;
   const known = run.estimators.flatMap((name, index) => {
     const effects = chain.lanes[index]?.effects;
     return effects ? [{ name, effects }] : [];
   });
-  if (unit === null || !known.length) return null;
+  if (!known.length) return null;
+  const unit = view.unit;
+  if (unit === null) return <p class="note">Choose a unit to see what it does to later units, and what acts on it.</p>;
   return (
     <section class="effects" aria-label="Effects of the chosen unit">
       <h3>
-        Effects of <bdi>{tokenText(unitText(chain, unit)).trim() || "(white space)"}</bdi>
+        Effects of <bdi>{nameOf(chain, unit)}</bdi>, in nats
       </h3>
       {known.map(({ name, effects }) => (
-        <div key={name}>
-          <List title={`${name}: it acts on`} values={effects[unit] ?? []} chain={chain} change={change} />
-          <List title={`${name}: acted on by`} values={effects.map((row) => row[unit] ?? null)} chain={chain} change={change} />
-        </div>
+        <dl key={name}>
+          <div>
+            <dt>{name}: on the answer</dt>
+            <dd>{numberText(effects.onAnswer[unit])}</dd>
+          </div>
+          <Units title={`${name}: most on`} effects={effects.actsOn[unit] ?? []} chain={chain} change={change} />
+          <Units title={`${name}: most by`} effects={effects.actedOnBy[unit] ?? []} chain={chain} change={change} />
+        </dl>
       ))}
     </section>
   );
 }
 
-function List({ title, values, chain, change }: { title: string; values: Maybe[]; chain: ChainData; change: Props["change"] }) {
-  const largest = values
-    .flatMap((value, unit) => (value === null || value === 0 ? [] : [{ unit, value }]))
-    .sort((one, other) => Math.abs(other.value) - Math.abs(one.value))
-    .slice(0, SHOWN);
+const nameOf = (chain: ChainData, unit: number): string => tokenText(unitText(chain, unit)).trim() || "(white space)";
+
+function Units({ title, effects, chain, change }: { title: string; effects: [number, number][]; chain: ChainData; change: Props["change"] }) {
   return (
-    <p>
-      {title}:{" "}
-      {largest.length === 0
-        ? "no unit"
-        : largest.map(({ unit, value }) => (
-            <button key={unit} type="button" class="unit" onClick={() => change({ unit })}>
-              <bdi>{tokenText(unitText(chain, unit)).trim() || "(white space)"}</bdi> {numberText(value)}
-            </button>
-          ))}
-    </p>
+    <div>
+      <dt>{title}</dt>
+      <dd>
+        {effects.length === 0
+          ? "no unit"
+          : effects.map(([unit, effect]) => (
+              <button key={unit} type="button" class="unit" onClick={() => change({ unit })}>
+                <bdi>{nameOf(chain, unit)}</bdi> {numberText(effect)}
+              </button>
+            ))}
+      </dd>
+    </div>
   );
 }

@@ -83,6 +83,14 @@ export interface Run {
   missing: { what: string; command: string }[];
 }
 
+export interface UnitEffects {
+  /** [unit]: log-probability that the answer loses without the unit. */
+  onAnswer: Maybe[];
+  /** [unit]: the units that it acts on most, and that act on it most, each with the effect. */
+  actsOn: [unit: number, effect: number][][];
+  actedOnBy: [unit: number, effect: number][][];
+}
+
 export interface Lane {
   /** [unit] */
   importance: number[];
@@ -92,8 +100,8 @@ export interface Lane {
   doubledPlace: number[];
   /** Log-likelihoods after each deletion, [step]; null for estimators that do not delete in sequence. */
   trajectory: { answer: number[]; joint: number[] } | null;
-  /** [unit][unit]: what a unit (row) does to another; null where the estimator does not say. */
-  effects: Maybe[][] | null;
+  /** What units do to each other, in nats; null where the estimator does not say. */
+  effects: UnitEffects | null;
 }
 
 export interface ChainData {

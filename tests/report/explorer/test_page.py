@@ -85,6 +85,21 @@ def test_a_lane_holds_ranks_ties_and_what_was_left_after_each_deletion(tmp_path:
     assert lanes[1]["trajectory"] is None
 
 
+def test_the_largest_effects_of_each_unit_are_there_both_ways(tmp_path: Path) -> None:
+    """A unit's effect on the answer is shown, and those units on which it acts most and that act most on it."""
+    between = np.array([[0.0, 1.0, -3.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
+    knowing = Importance(np.array([1.0, 2.0, 3.0]), effects=between, effects_on_answer=np.array([0.25, 0.5, 1.0]))
+    silent = Importance(np.array([3.0, 2.0, 1.0]))
+    result = toy_result({"knowing": [knowing], "silent": [silent]})
+    lanes = blocks(ti.view(result, tmp_path / "page.html"))["chain-0"]["lanes"]
+    assert lanes[1]["effects"] is None
+    assert lanes[0]["effects"] == {
+        "onAnswer": [0.25, 0.5, 1],
+        "actsOn": [[[2, -3], [1, 1]], [[2, 0.5]], []],
+        "actedOnBy": [[], [[0, 1]], [[0, -3], [1, 0.5]]],
+    }
+
+
 def test_an_estimator_that_says_nothing_about_a_chain_has_no_lane_there(tmp_path: Path) -> None:
     """Where results of other estimators were joined, the page says so chain by chain."""
     parts = [toy_result({name: [[1.0, 2.0]]}, [toy_chain("ab", id=name)]) for name in ("a", "b")]

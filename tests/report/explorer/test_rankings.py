@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from tokimp.report.explorer.rankings import pair_correlations, places, unit_texts
+from tokimp.report.explorer.rankings import pair_correlations, places
 from tokimp.results.by_chain import one_chain
 from tokimp.testing.toy_result import toy_result
-from tokimp.testing.toy_scorer import toy_chain
 
 SCORES = st.integers(2, 7).flatmap(
     lambda units: st.lists(st.lists(st.integers(0, 3), min_size=units, max_size=units), min_size=2, max_size=4)
@@ -36,9 +35,3 @@ def test_places_go_from_0_to_1_and_ties_share_one() -> None:
     """The least important unit is at 0, the most important at 1; units that tie share the mean of their places."""
     tree = toy_result({"a": [[5.0, 1.0, 1.0]]})
     assert places(one_chain(tree, "chain-0")).tolist() == [[1.0, 0.25, 0.25]]
-
-
-def test_the_text_of_a_unit_reaches_from_its_first_token_to_its_last() -> None:
-    """A word of three letters is one text."""
-    tree = toy_result({"a": [[1.0, 2.0]]}, [toy_chain("ab cd", id="c", unit="word")])
-    assert unit_texts(one_chain(tree, "c")) == ["ab", " cd"]

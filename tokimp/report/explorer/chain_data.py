@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -10,13 +10,17 @@ import numpy as np
 import xarray as xr
 from scipy.stats import rankdata
 
-from tokimp.chains.arrays import IntArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.report.explorer.numbers import plain_number, plain_numbers
+from tokimp.results.effects_node import ChainEffects, Key
 
 Node = xr.Dataset | None
+_EFFECTS_SHOWN = 5
 
 
-def chain_data(chain: xr.Dataset, index: int, faithfulness: Node, recovery: Node) -> dict[str, Any]:
+def chain_data(
+    chain: xr.Dataset, index: int, faithfulness: Node, recovery: Node, effects: Mapping[Key, ChainEffects]
+) -> dict[str, Any]:
     """Return everything that the page shows of one chain, as JSON can hold it (``explorer/src/types.ts``).
 
     Parameters
@@ -27,6 +31,8 @@ def chain_data(chain: xr.Dataset, index: int, faithfulness: Node, recovery: Node
         The chain's place in the result.
     faithfulness, recovery
         The nodes of these analyses, for all chains; ``None`` where they have not been run.
+    effects
+        What units do to each other, by estimator and chain; empty where no estimator says.
     """
     text = {name: str(chain[name].item()) for name in ("system", "question", "reasoning", "answer", "gold")}
     offsets = _utf16_offsets(text["reasoning"])
@@ -43,13 +49,13 @@ def chain_data(chain: xr.Dataset, index: int, faithfulness: Node, recovery: Node
         "category": [categories.index(label) if label else -1 for label in labels.tolist()],
         "fullAnswer": plain_number(chain["full_loglik_answer"].item()),
         "fullJoint": plain_number(chain["full_loglik_joint"].item()),
-        "lanes": [_lane(chain, row) for row in range(chain.sizes["estimator"])],
+        "lanes": [_lane(chain, row, effects) for row in range(chain.sizes["estimator"])],
         "faithfulness": None if faithfulness is None else _faithfulness(faithfulness.isel(chain=index)),
         "recovery": None if recovery is None else _recovery(recovery.isel(chain=index)),
     }
 
 
-def _lane(chain: xr.Dataset, row: int) -> dict[str, Any] | None:
+def _lane(chain: xr.Dataset, row: int, effects: Mapping[Key, ChainEffects]) -> dict[str, Any] | None:
     importance = chain["importance"].to_numpy()[row]
     if np.isnan(importance).all():
         return None
@@ -61,8 +67,26 @@ def _lane(chain: xr.Dataset, row: int) -> dict[str, Any] | None:
         # Rounded importances may tie where they do not; whole numbers are short, so mean places are doubled.
         "doubledPlace": (2 * (rankdata(importance[firsts]) - 1)).astype(int).tolist(),
         "trajectory": _trajectory(chain, row, firsts, rank),
-        "effects": None,
+        "effects": _effects(effects.get((str(chain["estimator"].to_numpy()[row]), str(chain["chain_id"].item())))),
     }
+
+
+def _effects(effects: ChainEffects | None) -> dict[str, Any] | None:
+    """Return each unit's effect on the answer, and its largest effects on others and of others on it."""
+    if effects is None:
+        return None
+    matrix = effects.matrix()
+    return {
+        "onAnswer": plain_numbers(effects.on_answer),
+        "actsOn": [_largest(row) for row in matrix],
+        "actedOnBy": [_largest(column) for column in matrix.T],
+    }
+
+
+def _largest(values: FloatArray) -> list[list[Any]]:
+    """Return the units with the largest effects, whatever their sign, each with its effect in nats."""
+    order = np.argsort(-np.abs(values), kind="stable")[:_EFFECTS_SHOWN]
+    return [[int(unit), plain_number(float(values[unit]))] for unit in order if values[unit] != 0]
 
 
 def _trajectory(chain: xr.Dataset, row: int, firsts: IntArray, rank: IntArray) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ import xarray as xr
 from tokimp.report.explorer.chain_data import chain_data
 from tokimp.report.explorer.run_data import ChainsSummary, find_node, run_data
 from tokimp.results.by_chain import iterate
+from tokimp.results.effects_node import read_effects
 from tokimp.results.schema import validate
 from tokimp.storage.atomic import replacing
 
@@ -85,11 +86,12 @@ def _parts(result: xr.DataTree, title: str, command: str) -> Iterator[str]:
     )
     yield _PAGE.format(policy=html.escape(policy), title=html.escape(title), style=style)
     faithfulness, recovery = find_node(result, "faithfulness"), find_node(result, "answer_recovery")
+    effects = read_effects(result)
     summary = ChainsSummary(result.sizes["estimator"])
     for index, (_, chain) in enumerate(iterate(result)):
         chain.load()
         summary.add(chain)
-        yield _block(f"chain-{index}", chain_data(chain, index, faithfulness, recovery))
+        yield _block(f"chain-{index}", chain_data(chain, index, faithfulness, recovery, effects))
     yield _block("run", run_data(result, title, summary, command))
     yield _END.format(script=script)
 

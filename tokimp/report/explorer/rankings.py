@@ -54,13 +54,3 @@ def pair_correlations(placed: FloatArray) -> FloatArray:
             np.atleast_2d(np.corrcoef(placed)) if placed.shape[1] > 1 else np.full((len(placed),) * 2, np.nan)
         )
     return np.array([correlations[one, other] for one, other in combinations(range(len(placed)), 2)], dtype=np.float64)
-
-
-def unit_texts(chain: xr.Dataset) -> list[str]:
-    """Return the text of each unit of a chain, from its first token to its last, [unit]."""
-    reasoning = str(chain["reasoning"].item())
-    units, starts, ends = (chain[name].to_numpy() for name in ("unit", "token_start", "token_end"))
-    return [
-        reasoning[starts[units == unit].min() : ends[units == unit].max()]
-        for unit in range(int(units.max(initial=-1)) + 1)
-    ]
