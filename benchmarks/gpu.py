@@ -108,35 +108,51 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def split(scorer: Any, device: str) -> dict[str, float]:
-    """Let a scorer take the time of its trunk and projection from now on; return where it is added up, in seconds."""
-    times = {"trunk": 0.0, "projection": 0.0}
-    packed = scorer.decoder.packed
-    if packed is None:
-        return times
-    for name, method in (("trunk", "hidden"), ("projection", "logprobs")):
+class Spans:
+    """How long parts of the work take on the device, without waiting for it in between."""
+
+    def __init__(self, device: str) -> None:
+        self._on_gpu = device.startswith("cuda")
+        self._spans: list[tuple[str, Any, Any]] = []
+
+    def of(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """Return a function that does the same, and whose time counts under a name."""
+
+        def function(*values: Any) -> Any:
+            begin = self._mark()
+            result = call(*values)
+            self._spans.append((name, begin, self._mark()))
+            return result
+
+        return function
+
+    def _mark(self) -> Any:
+        if not self._on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each part, once the device has finished."""
+        sums = {"trunk": 0.0, "projection": 0.0}
+        for name, begin, end in self._spans:
+            sums[name] += begin.elapsed_time(end) / 1e3 if self._on_gpu else end - begin
+        return sums
+
+
+def split(scorer: Any, device: str) -> Spans:
+    """Let a scorer take the time of its trunk and projection from now on."""
+    spans, packed = Spans(device), scorer.decoder.packed
+    for name, method in (("trunk", "hidden"), ("projection", "logprobs")) if packed is not None else ():
         # The method of the class, because that of the instance may have been timed before.
-        setattr(packed, method, timed(partial(getattr(type(packed), method), packed), device, times, name))
-    return times
-
-
-def timed(call: Callable[..., Any], device: str, times: dict[str, float], name: str) -> Callable[..., Any]:
-    """Return a function that does the same, and adds the seconds that it takes to ``times[name]``."""
-
-    def function(*values: Any) -> Any:
-        synchronize(device)
-        started = time.perf_counter()
-        result = call(*values)
-        synchronize(device)
-        times[name] += time.perf_counter() - started
-        return result
-
-    return function
+        setattr(packed, method, spans.of(partial(getattr(type(packed), method), packed), name))
+    return spans
 
 
 def measured(scorer: Any, device: str, work: Callable[[], Any], peak: float) -> dict[str, float]:
     """Return what a piece of work takes."""
-    times = split(scorer, device)
+    spans = split(scorer, device)
     calls, positions = scorer.work.calls, scorer.work.positions
     operations = scorer.work.operations(scorer.size)
     synchronize(device)
@@ -148,7 +164,7 @@ def measured(scorer: Any, device: str, work: Callable[[], Any], peak: float) -> 
     read, made = scorer.work.positions - positions, scorer.work.calls - calls
     return {
         "seconds": round(seconds, 3),
-        **{name: round(spent, 3) for name, spent in times.items()},
+        **{name: round(spent, 3) for name, spent in spans.seconds().items()},
         "positions": read,
         "calls": made,
         "positions_a_call": round(read / max(1, made)),
@@ -186,23 +202,36 @@ class Case(NamedTuple):
     packed: bool
     estimator: str
     chains: list[TokenizedChain]
+    from_scratch: bool = False
 
 
-def all_cases(tokens: int, vocabulary: int) -> list[Case]:
-    """Return what is measured with each model and backend, chains of so many tokens."""
-    chains = [random_chain(tokens, tokens, vocabulary, seed) for seed in range(8)]
-    cases: list[Case] = []
+def all_cases(lengths: list[int], vocabulary: int) -> list[Case]:
+    """Return what is measured with each model and backend: all at the first length, both strategies at the others."""
+    first = lengths[0]
+    chains = [random_chain(first, first, vocabulary, seed) for seed in range(8)]
+    exact, fast, sentences = "greedy:strategy=exact", "greedy:strategy=fast", "27 sentences of 645 tokens"
+    cases = [
+        Case("packed, exact", True, exact, chains[:1]),
+        Case("packed, exact, 8 chains at once", True, exact, chains),
+        Case("packed, fast", True, fast, chains[:1]),
+        Case("packed, fast, 8 chains at once", True, fast, chains),
+    ]
+    for length in lengths[1:]:
+        longer = [random_chain(length, length, vocabulary)]
+        cases.append(Case(f"packed, fast, {length} tokens", True, fast, longer))
+        cases.append(Case(f"packed, exact, {length} tokens", True, exact, longer))
     for packed in (True, False):
         what = "packed" if packed else "batches"
         cases += [
-            Case(f"{what}, exact", packed, "greedy:strategy=exact", chains[:1]),
-            Case(f"{what}, fast", packed, "greedy:strategy=fast", chains[:1]),
             Case(f"{what}, leave-one-out", packed, "leave_one_out", chains[:1]),
-            Case(f"{what}, 27 sentences of 645 tokens", packed, "greedy", [random_chain(645, 27, vocabulary)]),
+            Case(f"{what}, {sentences}", packed, "greedy", [random_chain(645, 27, vocabulary)]),
         ]
-    cases.insert(1, Case("packed, exact, 8 chains at once", True, "greedy:strategy=exact", chains))
-    cases.insert(3, Case("packed, fast, 8 chains at once", True, "greedy:strategy=fast", chains))
-    return cases
+    return [
+        *cases,
+        Case("batches, exact", False, exact, chains[:1]),
+        Case("batches, from scratch", False, exact, chains[:1], from_scratch=True),
+        Case("batches, fast", False, fast, chains[:1]),
+    ]
 
 
 def prune(chain: TokenizedChain, scorer: Any, specification: str) -> Any:
@@ -225,7 +254,7 @@ def measure_model(name: str, backend: str, arguments: argparse.Namespace, tokeni
     vocabulary = model.config.vocab_size
     figures.note(f"{name} {dtype} matrix products, TFLOP/s", round(peak / 1e12, 1))
     scorers: dict[bool, Any] = {}
-    for case in all_cases(arguments.tokens, vocabulary):
+    for case in all_cases([int(length) for length in arguments.tokens.split(",")], vocabulary):
         if arguments.only not in case.label or arguments.without in case.label:
             continue
         if figures.seconds > arguments.seconds:
@@ -241,12 +270,32 @@ def measure_model(name: str, backend: str, arguments: argparse.Namespace, tokeni
                 packed=case.packed,
             )
             prune(random_chain(30, 30, vocabulary), scorers[case.packed], "greedy:keep_ratio=0.9")  # warm up
-        scorer = scorers[case.packed]
+            if arguments.profile:
+                profile(scorers[case.packed], case.chains[0], device)
+                arguments.profile = False
+        scorer = scorers[case.packed].reusing(reuse_kv=False) if case.from_scratch else scorers[case.packed]
         label = f"{name} {backend} {case.label}"
         try:
             figures.note(label, measured(scorer, device, work_of(case, scorer), peak))
         except Exception as error:  # noqa: BLE001 - the other figures are wanted all the same
             figures.note(label, f"{type(error).__name__}: {error}"[:300])
+
+
+def profile(scorer: Any, chain: TokenizedChain, device: str) -> None:
+    """Print which operations the last steps of a chain spend time on, on the processor and on the device."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device.startswith("cuda"):
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    for specification in ("greedy:strategy=exact,keep_ratio=0.95", "greedy:strategy=fast,keep_ratio=0.95,audit=0"):
+        synchronize(device)
+        with torch.profiler.profile(activities=activities) as profiled:
+            started = time.perf_counter()
+            prune(chain, scorer, specification)
+            synchronize(device)
+            seconds = time.perf_counter() - started
+        print(f"\n{specification}: {seconds:.3f} s", flush=True)
+        for column in ("self_cpu_time_total", *(["self_device_time_total"] if len(activities) == 2 else [])):
+            print(profiled.key_averages().table(sort_by=column, row_limit=18, max_name_column_width=60), flush=True)
 
 
 def main() -> None:
@@ -259,7 +308,8 @@ def main() -> None:
     parser.add_argument("--backends", default="nnsight,transformer_lens")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--without", default="(none)", help="leave out cases whose name holds this text")
-    parser.add_argument("--tokens", type=int, default=121)
+    parser.add_argument("--tokens", default="121,200,300", help="lengths of the reasoning")
+    parser.add_argument("--profile", action="store_true", help="print what a few steps of the first case spend time on")
     parser.add_argument("--seconds", type=float, default=500.0, help="begin nothing new after so many")
     arguments = parser.parse_args()
     figures = Figures(arguments.out, arguments.device)

@@ -9,11 +9,11 @@ from tokimp.contracts.constraints import Number, OneOf, Optional, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
-from tokimp.contracts.unit_deletions import score_kept
 from tokimp.errors import EstimatorError
 from tokimp_greedy.predicting import PredictingStrategy
 from tokimp_greedy.search_width import SearchWidth, fast_run_positions
 from tokimp_greedy.strategies import Audit, ExactStrategy, NearAndBestStrategy, Strategy, audited_steps
+from tokimp_greedy.trajectory import loglikelihoods_after
 
 EXACT_BELOW = 200
 """For chains with fewer units than this, ``strategy="auto"`` is exact."""
@@ -175,10 +175,12 @@ class GreedyPruning(ImportanceEstimator):
             best = strategy.choose(kept, len(reasoning))
             kept.remove(best.unit)
             order[best.unit] = len(reasoning)
-            reads_reasoning = Span.REASONING in objective.spans
-            left = (best.reasoning, best.answer) if reads_reasoning else score_kept(scorer, chain, kept)
-            reasoning.append(left[0])
-            answer.append(left[1])
+            reasoning.append(best.reasoning)
+            answer.append(best.answer)
+        if Span.REASONING not in objective.spans:  # nobody has read it yet
+            made = slice(len(past.reasoning), None)
+            deleted = np.argsort(order, kind="stable")[len(kept) :][made].tolist()
+            reasoning[made], answer[made] = loglikelihoods_after(scorer, chain, sorted(kept + deleted), deleted)
         trajectory = Trajectory(
             joint=np.add(reasoning, answer, dtype=np.float64), answer=np.array(answer), reasoning=np.array(reasoning)
         )

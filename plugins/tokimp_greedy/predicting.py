@@ -26,11 +26,15 @@ class PredictingStrategy(FastStrategy):
 
     The first step reads what every deletion leaves. A later step has three parts:
 
-    1. It reads the deletions of units in a window around the last deletion anew, but only a few tokens far (the
-       horizon): on the left side up to `horizon` tokens beyond the last deletion, on the right side up to `horizon`
-       tokens beyond the last unit of the window. If the reasoning ends before that, the answer is read too.
+    1. It looks: it reads the deletions of units in a window around the last deletion anew, but only a few tokens far
+       (the horizon): on the left side up to `horizon` tokens beyond the last deletion, on the right side up to
+       `horizon` tokens beyond the last unit of the window. If the reasoning ends before that, the answer is read too.
     2. It predicts the objective after the deletion of each unit.
     3. It scores the best predictions (the beam) exactly, and the best of these is deleted.
+
+    Looking takes a call of the model. A step does without it where the beam holds all units that are left, and where
+    scoring the units of the window to the end costs less than that call (the scorer's `call_cost`, which is high on a
+    GPU). Then one call scores the window, narrowed by up to half if need be, and the beam of the other units.
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class PredictingStrategy(FastStrategy):
         if self._last is None:
             rows = self._read_first(units, tokens)
         else:
-            self._read_around(units, tokens, self._last)
-            chosen = self._best_predicted(units, tokens)
+            near = self._near_enough(units, tokens, self._last)
+            if near is None:
+                self._look_around(units, tokens, self._last)
+            chosen = self._best_predicted(units, tokens, near or [])
             units = units if step in self._audit.steps else chosen
             rows = self._read(units, tokens, None)
         values = self._objective_of(units, tokens, rows)
@@ -93,7 +99,23 @@ class PredictingStrategy(FastStrategy):
             was_read = ~np.isnan(row)
             self._effects[unit, columns[was_read]] = effect[was_read]
 
-    def _read_around(self, units: list[int], tokens: IntArray, deleted: int) -> None:
+    def _near_enough(self, units: list[int], tokens: IntArray, deleted: int) -> list[int] | None:
+        """Return the units near the last deletion to score to the end in place of a look.
+
+        ``None`` if looking is cheaper; none at all where the beam holds all units.
+        """
+        if len(units) <= self._width.beam:
+            return []
+        starts = np.searchsorted(tokens, [self._chain.units[unit][0] for unit in units])
+        gap = int(np.searchsorted(tokens, self._chain.units[deleted][0]))
+        place, end = int(np.searchsorted(units, deleted)), len(tokens) + len(self._answer)
+        for window in range(self._width.window, (self._width.window - 1) // 2, -1):
+            side = slice(max(0, place - window), place + window)
+            if (end - np.maximum(starts[side], gap)).sum() <= self._scorer.call_cost:
+                return units[side]
+        return None
+
+    def _look_around(self, units: list[int], tokens: IntArray, deleted: int) -> None:
         """Read the deletions of units on both sides of the last deletion, up to the horizon."""
         place, unit_tokens = int(np.searchsorted(units, deleted)), self._chain.units
         gap = int(np.searchsorted(tokens, unit_tokens[deleted][0]))
@@ -108,13 +130,16 @@ class PredictingStrategy(FastStrategy):
         for side, until in sides:
             self._read(side, tokens, until if until < len(tokens) else None)
 
-    def _best_predicted(self, units: list[int], tokens: IntArray) -> list[int]:
-        """Return the units with the highest predicted objective, ascending."""
+    def _best_predicted(self, units: list[int], tokens: IntArray, near: list[int]) -> list[int]:
+        """Return units near the last deletion and, of the others, those with the highest predicted objective."""
         columns = np.append(tokens, self._answer)
         with np.errstate(invalid="ignore"):
             predicted = self._current[columns] + self._effects[np.array(units)[:, None], columns]
         values = np.nan_to_num(self._objective_of(units, tokens, predicted), nan=-np.inf)
-        return sorted(units[index] for index in np.argsort(-values, kind="stable")[: self._width.beam])
+        ranked = [units[index] for index in np.argsort(-values, kind="stable")]
+        taken = set(near)
+        best = [unit for unit in ranked if unit not in taken][: self._width.beam]
+        return sorted(near + best)
 
     def _objective_of(self, units: Sequence[int], tokens: IntArray, rows: FloatArray) -> FloatArray:
         """Return the objective, [unit], of the log-probabilities after each unit's deletion.

@@ -16,13 +16,14 @@ from tokimp.models.batching import PositionBudget
 from tokimp.models.deletion.key_value_pool import KeyValuePool, new_cache
 from tokimp.models.deletion.rows import LogprobArray
 from tokimp.models.facts import ModelFacts
-from tokimp.models.fingerprint import model_fingerprint
+from tokimp.models.fingerprint import RememberedFingerprint
 from tokimp.models.forward_work import ForwardWork
 from tokimp.models.interventions import ModelState
 from tokimp.models.loading import LoadedModel
 from tokimp.models.memory import total_memory
 from tokimp.models.packs.pack import Pack
 from tokimp.models.packs.packed_model import PackedModel
+from tokimp.models.packs.transfer import to_device
 from tokimp.models.token_logprobs import GatherLogits, TokenQueries, gather_logprobs, token_logprobs
 
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
@@ -97,7 +98,7 @@ class Decoder:
         plain: Any = None,
         packed: PackedModel | None = None,
     ) -> None:
-        self._plain, self.packed = plain, packed
+        self._plain, self.packed, self._fingerprint = plain, packed, RememberedFingerprint()
         self.state = ModelState([backend.model, backend.root], backend)
         self.pool: KeyValuePool | None = None
         self._joined_reader: Callable[[Pack], LogprobArray] | None = None
@@ -288,11 +289,16 @@ class Decoder:
     @property
     def reads_packs(self) -> bool:
         """Whether deletions are read in packs."""
-        return self.packed is not None and self.reuse_kv and not self.state.changed
+        return self.may_read_packs and not self.state.changed
+
+    @property
+    def may_read_packs(self) -> bool:
+        """Whether deletions are read in packs as long as nobody changes the model."""
+        return self.packed is not None and self.reuse_kv
 
     def fingerprint(self) -> str:
         """Return the digest of the model with the weights that it has now, which may have been changed in place."""
-        return self.facts.fingerprint if self._plain is None else model_fingerprint(self._plain)
+        return self.facts.fingerprint if self._plain is None else self._fingerprint.of(self._plain)
 
     def read_pack(self, pack: Pack, pool: KeyValuePool) -> LogprobArray:
         """Read a pack in one call of the model; return the log-probabilities it asks for, nats, [scored, choice]."""
@@ -312,8 +318,8 @@ class Decoder:
         """
         assert self.packed is not None  # noqa: S101 - packs are made where there is somebody to read them
         self._count(pack)
-        hidden = self.packed.hidden(pack, pool)
-        return self.packed.logprobs(hidden, torch.from_numpy(pack.tokens).to(hidden.device), self.logits_budget)
+        (tokens,) = to_device([pack.tokens], torch.device(self.device))
+        return self.packed.logprobs(self.packed.hidden(pack, pool), tokens, self.logits_budget)
 
     def tensor(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return ids as a tensor on the model's device, [row, position]."""

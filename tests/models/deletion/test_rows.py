@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers.cache_utils import DynamicCache
 
 from tokimp.chains.arrays import IntArray
 from tokimp.contracts.objective import Joint
 from tokimp.models.deletion.key_value_pool import new_cache
-from tokimp.models.deletion.rows import RowBank, StoredRow, common_prefix
+from tokimp.models.deletion.rows import RowBank
 from tokimp.models.deletion.step import Deletion, DeletionStep
+from tokimp.models.deletion.stored_rows import StoredRow
 from tokimp.testing.reference import random_chain
 
 PROMPT = [101, 102]
@@ -24,13 +23,13 @@ CHAIN = replace(random_chain(2, 5, 1), prompt_ids=tuple(PROMPT), reasoning_ids=R
 POSITION_BYTES = 2 * 4  # keys and values of one layer, one head, one float32
 
 
-def row_of(*ids: int, known: bool = True) -> StoredRow:
-    """Return a row of these ids, in no slots yet, at whose boundaries the next id is known to have minus its number."""
+def row_of(*ids: int, slots: IntArray | None = None) -> StoredRow:
+    """Return a row of these ids, in no slots by default, at whose boundaries the next id is known: minus its number."""
     next_ids = np.array([[*ids, 0]]).T
     logprobs = np.full(next_ids.shape, np.nan, dtype=np.float32)
-    if known:
-        logprobs[: len(ids)] = -next_ids[: len(ids)]
-    return StoredRow(np.array(ids, dtype=np.int64), np.zeros(0, dtype=np.int64), next_ids, logprobs)
+    logprobs[: len(ids)] = -next_ids[: len(ids)]
+    slots = np.zeros(0, dtype=np.int64) if slots is None else slots
+    return StoredRow.alone(np.array(ids, dtype=np.int64), slots, next_ids, logprobs)
 
 
 def cache_of(*rows: list[int]) -> DynamicCache:
@@ -66,50 +65,9 @@ def store(bank: RowBank, *deletions: Deletion) -> None:
     assert bank.base is not None
     for deletion in deletions:
         ids = [token for position, token in enumerate(REASONING) if position not in deletion]
-        row = replace(row_of(*ids), slots=bank.base.slots)
+        row = row_of(*ids, slots=bank.base.slots)
         first_new = len(PROMPT) + bank.base.shared_with(np.array(ids))
         bank.store_rows({deletion: row}, [first_new], cache_of([*PROMPT, *ids]))
-
-
-@given(st.lists(st.integers(0, 1), max_size=6), st.lists(st.integers(0, 1), max_size=6))
-def test_the_common_prefix_ends_at_the_first_difference(first: list[int], second: list[int]) -> None:
-    """It equals the longest length at which both begin alike."""
-    lengths = [length for length in range(min(len(first), len(second)) + 1) if first[:length] == second[:length]]
-    assert common_prefix(np.array(first, dtype=np.int64), np.array(second, dtype=np.int64)) == max(lengths)
-
-
-@given(st.data())
-def test_known_log_probabilities_are_looked_up_by_id(data: st.DataObject) -> None:
-    """At each boundary an id has the value stored for it, wherever it stands among the choices, else NaN."""
-    boundaries, choices = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
-    ids = st.integers(0, 3)
-    stored_ids = np.array(data.draw(st.lists(st.lists(ids, min_size=2, max_size=2), min_size=boundaries, max_size=6)))
-    logprobs = np.full(stored_ids.shape, np.nan, dtype=np.float32)
-    for boundary, row in enumerate(stored_ids):
-        for choice, token in enumerate(row):
-            if data.draw(st.booleans()):
-                logprobs[boundary, choice] = -10 * boundary - token
-    row = StoredRow(np.zeros(len(stored_ids) - 1, dtype=np.int64), np.zeros(0, dtype=np.int64), stored_ids, logprobs)
-    asked = np.array(
-        data.draw(st.lists(st.lists(ids, min_size=choices, max_size=choices), min_size=boundaries, max_size=boundaries))
-    )
-    known = row.known_logprobs(asked)
-    assert known.shape == asked.shape
-    for boundary, tokens in enumerate(asked):
-        for choice, token in enumerate(tokens):
-            pairs = zip(stored_ids[boundary], logprobs[boundary], strict=True)
-            values = [value for stored_id, value in pairs if stored_id == token and not np.isnan(value)]
-            np.testing.assert_equal(known[boundary, choice], values[0] if values else np.nan)
-
-
-def test_a_cut_row_keeps_one_more_boundary_than_tokens() -> None:
-    """After a cut, tokens, slots and predictions are those of the prefix, what follows its last token included."""
-    row = replace(row_of(10, 11, 12), slots=np.arange(5))
-    cut = row.cut(1, prompt_length=2)
-    assert cut.ids.tolist() == [10]
-    assert cut.slots.tolist() == [0, 1, 2]
-    assert cut.next_ids[:, 0].tolist() == [10, 11]
-    assert cut.logprobs[:, 0].tolist() == [-10, -11]
 
 
 def test_a_row_is_stored_behind_what_it_shares_with_the_base() -> None:
@@ -182,7 +140,7 @@ def test_the_base_grows_from_what_is_stored_of_it() -> None:
     bank.store_base(row_of(10, 11), cache_of([*PROMPT, 10, 11]), 0)
     assert bank.base is not None
     shorter = bank.base.slots
-    bank.store_base(replace(row_of(10, 11, 12), slots=shorter), cache_of([*PROMPT, 10, 11, 12]), 4)
+    bank.store_base(row_of(10, 11, 12, slots=shorter), cache_of([*PROMPT, 10, 11, 12]), 4)
     assert bank.base.slots[:4].tolist() == shorter.tolist()
     assert read_back(bank, bank.base.slots) == [*PROMPT, 10, 11, 12]
     assert bank.pool.used == 5
@@ -193,7 +151,7 @@ def test_a_prediction_is_added_where_a_row_leaves_the_base() -> None:
     bank = RowBank(10**6)
     bank.begin(step([0, 1, 2]))
     next_ids, unknown = np.array([[10, 11], [11, 12], [12, 0], [0, 0]]), np.full((4, 2), np.nan, dtype=np.float32)
-    base = replace(row_of(10, 11, 12), next_ids=next_ids, logprobs=unknown.copy())
+    base = StoredRow.alone(np.array([10, 11, 12]), np.zeros(0, dtype=np.int64), next_ids, unknown.copy())
     bank.store_base(base, cache_of([*PROMPT, 10, 11, 12]), 0)
     predicted = np.full((3, 1), -0.5, dtype=np.float32)
     bank.add_prediction(np.array([10, 12]), np.array([[10], [12], [0]]), predicted)

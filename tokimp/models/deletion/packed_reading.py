@@ -9,6 +9,7 @@ a call one row at a time would be longer than the call.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,9 +18,33 @@ from tokimp.chains.arrays import IntArray
 from tokimp.contracts.objective import LogprobTensors
 from tokimp.models.batching import memory_failure
 from tokimp.models.deletion.reading import HELD_PER_READ, Attempt, MemoryShortage
-from tokimp.models.deletion.row_grid import RowGrid, RowGroup, common_prefixes, shared_lengths
-from tokimp.models.deletion.rows import LogprobArray, StoredRow
+from tokimp.models.deletion.row_grid import RowGrid, RowGroup
+from tokimp.models.deletion.stored_rows import LogprobArray, Sources, StoredRow, common_prefixes
 from tokimp.models.packs.pack import Pack
+
+
+@dataclass(frozen=True)
+class _WaitingRows:
+    """Rows of one length that have no scores yet.
+
+    Attributes
+    ----------
+    rows
+        Their indices in the step.
+    positions, ids
+        The reasoning that is left, [row, token].
+    older
+        What the same deletions left when they were last read.
+    shared_with_older, reusable
+        How many first tokens each has in common with its older version, and how many can be taken from it, [row].
+    """
+
+    rows: list[int]
+    positions: IntArray
+    ids: IntArray
+    older: Sources
+    shared_with_older: IntArray
+    reusable: IntArray
 
 
 class PackedAttempt(Attempt):
@@ -31,8 +56,8 @@ class PackedAttempt(Attempt):
         if shortage := self._extend_base_for(groups):
             return shortage
         chosen = [self._choose_sources(rows) for rows in groups]
-        waiting = [row for rows in groups for row in rows]
-        if reason := memory_failure(lambda: self._reserve(waiting)):
+        new_positions = sum(int((rows.ids.shape[1] - rows.shared_with_base).sum()) for rows in chosen)
+        if reason := memory_failure(lambda: self._reserve(new_positions)):
             return MemoryShortage(1, 0, reason)
         for pack in self._packs(chosen):
             if reason := memory_failure(lambda pack=pack: self._read_pack(pack)):  # type: ignore[misc] # a default
@@ -40,22 +65,27 @@ class PackedAttempt(Attempt):
                 return MemoryShortage(sum(len(rows.rows) for rows in pack), read, reason)
         return None
 
-    def _by_length(self) -> list[list[int]]:
+    def _by_length(self) -> list[_WaitingRows]:
         """Return the waiting rows, those of one length together, each group in order."""
         groups = defaultdict(list)
         for row in sorted(self._step.waiting):
-            groups[len(self._row_ids[row])].append(row)
-        return [groups[length] for length in sorted(groups, reverse=True)]
+            groups[len(self._step.rows[row])].append(row)
+        return [self._waiting(groups[length]) for length in sorted(groups, reverse=True)]
+
+    def _waiting(self, rows: list[int]) -> _WaitingRows:
+        positions = self._step.positions_of(rows)
+        ids = self._step.ids(positions)
+        older = Sources([self._bank.row(self._step.deletions[row]) for row in rows])
+        shared = common_prefixes(ids, older.ids(ids.shape[1]))
+        return _WaitingRows(rows, positions, ids, older, shared, self._reusable_of(older, shared, ids.shape[1]))
 
     # -- where rows start ---------------------------------------------------------------------------------------------
-    def _extend_base_for(self, groups: list[list[int]]) -> MemoryShortage | None:
+    def _extend_base_for(self, groups: list[_WaitingRows]) -> MemoryShortage | None:
         """Read the base as far as rows continue from it that have no better source, unless it is stored that far."""
         end, base = 0, self._bank.base
         for rows in groups:
-            ids = self._ids(rows)
-            shared = common_prefixes(ids, self._kept_ids[None])
-            better = self._reusable_of(self._older(rows), ids)
-            end = max(end, int(shared[shared > better].max(initial=0)))
+            shared = common_prefixes(rows.ids, self._kept_ids[None])
+            end = max(end, int(shared[shared > rows.reusable].max(initial=0)))
         if base is not None and end <= self._reusable(base, self._kept_ids):
             return None
         start = self._start(base, self._kept_ids, end)
@@ -63,65 +93,49 @@ class PackedAttempt(Attempt):
             return MemoryShortage(1, self._prompt_length + end if base is None else end - start, reason)
         return None
 
-    def _ids(self, rows: list[int]) -> IntArray:
-        return np.stack([self._row_ids[row] for row in rows])
-
-    def _older(self, rows: list[int]) -> list[StoredRow | None]:
-        return [self._bank.row(self._step.deletions[row]) for row in rows]
-
-    def _choose_sources(self, rows: list[int]) -> RowGroup:
+    def _choose_sources(self, rows: _WaitingRows) -> RowGroup:
         """Let each row continue from the base or from its older version, whichever reaches further."""
-        base, older, ids = self._bank.base, self._older(rows), self._ids(rows)
+        base, ids = self._bank.base, rows.ids
         assert base is not None  # noqa: S101 - it was read before the rows
-        bases: list[StoredRow | None] = [base] * len(rows)
-        shared_with_base, shared_with_older = shared_lengths(bases, ids), shared_lengths(older, ids)
-        starts, older_starts = (self._starts(sources, ids) for sources in (bases, older))
+        bases = Sources([base] * len(rows.rows))
+        shared_with_base = common_prefixes(ids, base.ids[None])
+        starts = self._starts(bases, ids, self._reusable_of(bases, shared_with_base, ids.shape[1]))
+        older_starts = self._starts(rows.older, ids, rows.reusable)
         from_older = older_starts > starts
+        chosen = [old if better else base for old, better in zip(rows.older.rows, from_older.tolist(), strict=True)]
         return RowGroup(
-            rows=rows,
-            positions=np.stack([self._step.rows[row] for row in rows]),
+            rows=rows.rows,
+            positions=rows.positions,
             ids=ids,
-            sources=[
-                old if old is not None and better else base for old, better in zip(older, from_older, strict=True)
-            ],
+            sources=Sources(chosen),
             starts=np.where(from_older, older_starts, starts),
-            shared=np.where(from_older, shared_with_older, shared_with_base),
+            shared=np.where(from_older, rows.shared_with_older, shared_with_base),
             shared_with_base=shared_with_base,
         )
 
-    def _starts(self, sources: list[StoredRow | None], ids: IntArray) -> IntArray:
+    def _starts(self, sources: Sources, ids: IntArray, reusable: IntArray) -> IntArray:
         """Return the first token that has to be read of each row, given its source; -2 where there is no source.
 
         See `Attempt._start`: a token earlier, if the first prediction is needed and not known.
         """
         step, length = self._step, ids.shape[1]
-        starts = self._reusable_of(sources, ids)
         following = np.concatenate([ids, np.full((len(ids), 1), step.answer[0])], axis=1)
-        needed = following[np.arange(len(ids)), starts]
-        known = np.ones(len(ids), dtype=bool)
-        for row, (source, start) in enumerate(zip(sources, starts.tolist(), strict=True)):
-            if source is None or (start < length and not step.reads_reasoning):
-                continue
-            choices, values = source.next_ids[start].tolist(), source.logprobs[start].tolist()
-            there = {choice for choice, value in zip(choices, values, strict=True) if value == value}  # noqa: PLR0124 - NaN
-            known[row] = needed[row] in there
-            if start == length and step.wrong_answer is not None:
-                known[row] &= int(step.wrong_answer[0]) in there
-        missing = np.array([source is None for source in sources])
-        chosen: IntArray = np.where(missing, -2, starts - ~known)
+        known = sources.knows(following[np.arange(len(ids)), reusable], reusable)
+        at_the_end = reusable == length
+        if not step.reads_reasoning:
+            known |= ~at_the_end
+        if step.wrong_answer is not None:
+            known &= ~at_the_end | sources.knows(np.full(len(ids), step.wrong_answer[0]), reusable)
+        chosen: IntArray = np.where(sources.missing, -2, reusable - ~known)
         return chosen
 
-    def _reusable_of(self, sources: list[StoredRow | None], ids: IntArray) -> IntArray:
+    def _reusable_of(self, sources: Sources, shared: IntArray, length: int) -> IntArray:
         """Return how many of each row's first tokens can be taken from its source; 0 where there is none."""
-        shared = shared_lengths(sources, ids)
         if not self._step.reads_reasoning:
             return shared
-        values = np.full((len(ids), ids.shape[1] + 1), np.nan, dtype=np.float32)
-        for row, source in zip(values, sources, strict=True):
-            if source is not None:
-                count = min(len(source.ids), ids.shape[1])
-                row[:count] = source.logprobs[:count, 0]
-        reusable: IntArray = np.minimum(shared, np.isnan(values).argmax(axis=1))
+        unknown = np.ones((len(shared), length + 1), dtype=bool)
+        np.isnan(sources.first_choices(length), out=unknown[:, :length])
+        reusable: IntArray = np.minimum(shared, unknown.argmax(axis=1))
         return reusable
 
     # -- packs --------------------------------------------------------------------------------------------------------
@@ -188,7 +202,7 @@ class PackedAttempt(Attempt):
         # Tokens that were read again for what they predict keep the slots that they had.
         bank.pool.release(new[: shared - past])
         slots = np.concatenate([old[:shared], new[shared - past :]])
-        bank.replace_base(StoredRow(ids, slots, next_ids, logprobs), shared)
+        bank.replace_base(StoredRow.alone(ids, slots, next_ids, logprobs), shared)
 
     def _read_pack(self, groups: list[RowGroup]) -> None:
         """Read some rows, and store their scores in the step and the rows in the bank."""
@@ -213,25 +227,18 @@ class PackedAttempt(Attempt):
         begin = 0
         for grid in grids:
             begin = grid.fill(values, begin)
-        stored = [self._store_grid(grid) for grid in grids]
-        everything = np.concatenate(taken)
-        pool.release(np.setdiff1d(everything, np.concatenate(stored), assume_unique=True))
+        pool.release(np.concatenate([*map(self._store_grid, grids), *taken[len(grids) :]]))
         for grid in grids:
             begin = self._store_scores(grid, values, begin)
 
     def _store_grid(self, grid: RowGrid) -> IntArray:
-        """Store rows without their answers, of which later steps have no use; return the slots that they now own."""
-        rows, boundaries, prompt = grid.rows, grid.rows.ids.shape[1] + 1, self._prompt_length
-        slots = grid.stored_slots()
-        own: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-        for place, row in enumerate(rows.rows):
-            boundary, first = int(rows.shared_with_base[place]), prompt + int(rows.shared[place])
-            next_ids, logprobs = grid.next_ids[place], grid.logprobs[place]
-            self._bank.add_known(boundary, int(next_ids[boundary, 0]), logprobs[boundary, 0])
-            stored = StoredRow(rows.ids[place], slots[place], next_ids[:boundaries], logprobs[:boundaries])
-            if self._bank.adopt_row(self._step.deletions[row], stored, first):
-                own.append(slots[place, first:])
-        return np.concatenate(own)
+        """Store rows without their answers, of which later steps have no use; return the slots that nobody owns."""
+        rows, row = grid.rows, np.arange(len(grid.rows.rows))
+        leaves = rows.shared_with_base  # where a row leaves the base, it predicts something that others may need
+        self._bank.add_known(leaves, grid.next_ids[row, leaves, 0], grid.logprobs[row, leaves, 0])
+        deletions = [self._step.deletions[index] for index in rows.rows]
+        adopted = self._bank.adopt_rows(deletions, grid.stored(), self._prompt_length + rows.shared)
+        return grid.slots_to_release(adopted)
 
     def _store_scores(self, grid: RowGrid, values: LogprobArray, begin: int) -> int:
         """Hand the log-probabilities of rows to the step; return where the values of the next wrong answers begin."""

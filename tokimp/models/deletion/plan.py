@@ -94,19 +94,26 @@ def plan_deletions(
     for common_end in sorted(set(ends), reverse=True):
         rows = sorted((row for row, end in enumerate(ends) if end == common_end), key=lambda row: starts[row])
         widths = np.array([common_end - starts[row] for row in rows])
-        for first, stop in _cheapest_groups(widths, max_positions, call_cost, max_rows or len(rows)):
+        for first, stop in cheapest_groups(widths, call_cost, max_positions, max_rows):
             batches.append(DeletionBatch(starts[rows[first]], int(widths[first]), tuple(rows[first:stop])))
     return batches
 
 
-def _cheapest_groups(widths: IntArray, max_positions: int, call_cost: int, max_rows: int) -> list[tuple[int, int]]:
-    """Return the borders (first, stop) of the groups of rows, sorted from wide to narrow, that cost least together."""
+def cheapest_groups(
+    widths: IntArray, call_cost: int, max_positions: int | None = None, max_rows: int | None = None
+) -> list[tuple[int, int]]:
+    """Return the borders (first, stop) of the groups of rows, sorted from wide to narrow, that cost least together.
+
+    A group costs `call_cost`, and for each of its rows the width of its widest.
+    """
     n_rows = len(widths)
+    max_rows = n_rows if max_rows is None else max_rows
     lowest_cost = np.zeros(n_rows + 1, dtype=np.int64)  # of all rows from this one on
     group_size = np.ones(n_rows, dtype=np.int64)  # of the group that begins with this row, at the lowest cost
     for first in range(n_rows - 1, -1, -1):
         width = max(1, int(widths[first]))
-        largest = max(1, min(n_rows - first, max_positions // width, max_rows))
+        most = n_rows if max_positions is None else max_positions // width
+        largest = max(1, min(n_rows - first, most, max_rows))
         costs = call_cost + width * np.arange(1, largest + 1) + lowest_cost[first + 1 : first + largest + 1]
         group_size[first] = int(costs.argmin()) + 1
         lowest_cost[first] = costs[group_size[first] - 1]

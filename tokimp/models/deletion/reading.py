@@ -18,8 +18,9 @@ from tokimp.models.batching import memory_failure, release_memory, too_large
 from tokimp.models.deletion.from_scratch import score_from_scratch
 from tokimp.models.deletion.key_value_pool import new_cache, rewind
 from tokimp.models.deletion.plan import DeletionBatch, check_deletions, plan_deletions
-from tokimp.models.deletion.rows import LogprobArray, RowBank, StoredRow, common_prefix
+from tokimp.models.deletion.rows import RowBank
 from tokimp.models.deletion.step import DeletionStep
+from tokimp.models.deletion.stored_rows import LogprobArray, StoredRow, common_prefix
 
 if TYPE_CHECKING:
     from tokimp.models.decoder import Decoder
@@ -88,7 +89,9 @@ class DeletionPass:
             return
         from tokimp.models.deletion.packed_reading import PackedAttempt  # noqa: PLC0415 - it is made of this one
 
-        attempt = PackedAttempt if self._decoder.reads_packs else Attempt
+        # Looking for changes takes a while in each step, so it is done once.
+        reads_packs = self._decoder.may_read_packs and not self._decoder.state.differs(state)
+        attempt = PackedAttempt if reads_packs else Attempt
         if step.waiting:
             self._bank.begin(step)
         while step.waiting:
@@ -135,7 +138,10 @@ class Attempt:
             return shortage
         rows = sorted(self._step.waiting)
         starts = [self._choose_source(row) for row in rows]
-        if reason := memory_failure(lambda: self._reserve(rows)):
+        base = self._bank.base
+        assert base is not None  # noqa: S101 - it was read before the rows
+        new_positions = sum(len(self._row_ids[row]) - base.shared_with(self._row_ids[row]) for row in rows)
+        if reason := memory_failure(lambda: self._reserve(new_positions)):
             return MemoryShortage(1, 0, reason)
         for batch in self._plan(rows, starts):
             if reason := memory_failure(lambda batch=batch: self._read_rows(batch)):  # type: ignore[misc] # a default
@@ -184,7 +190,7 @@ class Attempt:
             logprobs[start + 1 :] = values[0].cpu().numpy()
         elif len(text):
             decoder.extend(cache, self._tensor(text[None]))
-        bank.store_base(StoredRow(ids, slots, next_ids[0], logprobs), cache, first_new)
+        bank.store_base(StoredRow.alone(ids, slots, next_ids[0], logprobs), cache, first_new)
 
     # -- where a row starts -------------------------------------------------------------------------------------------
     def _choose_source(self, row: int) -> int:
@@ -242,10 +248,7 @@ class Attempt:
         )
         return [DeletionBatch(batch.start, batch.width, tuple(rows[index] for index in batch.rows)) for batch in plan]
 
-    def _reserve(self, rows: list[int]) -> None:
-        base = self._bank.base
-        assert base is not None  # noqa: S101 - it was read before the rows
-        new_positions = sum(len(self._row_ids[row]) - base.shared_with(self._row_ids[row]) for row in rows)
+    def _reserve(self, new_positions: int) -> None:
         # Until a row is read, the slots of its older version are in use as well.
         self._bank.reserve(new_positions + 2 * len(self._step.kept))
 
@@ -293,7 +296,7 @@ class Attempt:
             boundaries = len(ids) + 1
             self._bank.add_prediction(ids, row_next_ids, row_logprobs)
             first_new.append(self._prompt_length + source.shared_with(ids))
-            rows[self._step.deletions[row]] = StoredRow(
+            rows[self._step.deletions[row]] = StoredRow.alone(
                 ids, source.slots, row_next_ids[:boundaries], row_logprobs[:boundaries]
             )
         self._bank.store_rows(rows, first_new, cache)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tokimp.chains.arrays import IntArray
-from tokimp.models.deletion.rows import LogprobArray, StoredRow
 from tokimp.models.deletion.step import DeletionStep
+from tokimp.models.deletion.stored_rows import LogprobArray, RowBlock, Sources, known_logprobs
 from tokimp.models.packs.pack import Pack
 
 
@@ -34,19 +35,21 @@ class RowGroup:
     rows: list[int]
     positions: IntArray
     ids: IntArray
-    sources: list[StoredRow]
+    sources: Sources
     starts: IntArray
     shared: IntArray
     shared_with_base: IntArray
 
     def part(self, chosen: Sequence[int]) -> RowGroup:
         """Return some of the rows, by their place among these."""
+        if len(chosen) == len(self.rows):
+            return self
         index = np.array(chosen, dtype=np.int64)
         return RowGroup(
             [self.rows[place] for place in chosen],
             self.positions[index],
             self.ids[index],
-            [self.sources[place] for place in chosen],
+            self.sources.part(chosen),
             self.starts[index],
             self.shared[index],
             self.shared_with_base[index],
@@ -64,17 +67,14 @@ class RowGrid:
         self.rows, self._prompt = rows, len(step.prompt)
         self._wrong_answer = step.wrong_answer
         self.next_ids = step.next_ids(rows.positions)
-        count, width, _ = self.next_ids.shape
+        width = self.next_ids.shape[1]
         column = np.arange(width)
         self._is_read = column >= rows.starts[:, None] + 1
         first = rows.starts + 1 if step.reads_reasoning else np.maximum(rows.starts + 1, rows.ids.shape[1])
         self._is_scored = column >= first[:, None]
         self._text = step.text(rows.positions)[:, :width]
         self.logprobs = self._known()
-        self._sources = np.zeros((count, self._prompt + rows.ids.shape[1]), dtype=np.int64)
-        for held, source in zip(self._sources, rows.sources, strict=True):
-            end = min(len(source.slots), len(held))
-            held[:end] = source.slots[:end]
+        self._sources = rows.sources.slots(self._prompt + rows.ids.shape[1])
 
     @property
     def count(self) -> int:
@@ -83,22 +83,16 @@ class RowGrid:
 
     def _known(self) -> LogprobArray:
         """Return what the sources know at boundaries up to a row's start, [row, boundary, choice]; else NaN."""
-        # A source may come from a step that asked for fewer choices, or for more.
-        choices = max(source.next_ids.shape[1] for source in self.rows.sources)
-        shape = (*self.next_ids.shape[:2], choices)
-        ids, values = np.full(shape, -1, dtype=np.int64), np.full(shape, np.nan, dtype=np.float32)
-        for own_ids, own_values, source, start in zip(ids, values, self.rows.sources, self.rows.starts, strict=True):
-            end, own = min(int(start) + 1, len(source.next_ids), shape[1]), source.next_ids.shape[1]
-            own_ids[:end, :own], own_values[:end, :own] = source.next_ids[:end], source.logprobs[:end]
-        is_same = ids[:, :, None, :] == self.next_ids[..., None]  # [row, boundary, choice, choice of the source]
-        known = np.where(is_same, values[:, :, None, :], np.float32(np.nan))
-        return np.fmax.reduce(known, axis=3)  # type: ignore[no-any-return] # fmax ignores NaN
+        starts, known = self.rows.starts, np.full(self.next_ids.shape, np.nan, dtype=np.float32)
+        end = min(self.next_ids.shape[1], int(starts.max()) + 1)
+        ids, values = self.rows.sources.boundaries(end)
+        values[np.arange(end) > starts[:, None]] = np.nan
+        known[:, :end] = known_logprobs(ids, values, self.next_ids[:, :end])
+        return known
 
     def pack(self, slots: IntArray) -> Pack:
         """Return what is read of the rows; `slots` take its keys and values, [position]."""
         count, width = self._is_read.shape
-        self._slots = np.zeros((count, width), dtype=np.int64)
-        self._slots[self._is_read] = slots
         # The key at a position after the prompt's last token is new from the row's start on.
         self._keys = np.zeros((count, self._prompt - 1 + width), dtype=np.int64)
         self._keys[:, : self._sources.shape[1]] = self._sources
@@ -141,33 +135,25 @@ class RowGrid:
         self.logprobs[self._is_scored] = values[begin:end, : self.next_ids.shape[2]]
         return end
 
-    def stored_slots(self) -> IntArray:
-        """Return the slots of prompt and reasoning to store, [row, position].
+    def stored(self) -> RowBlock:
+        """Return the rows without their answers, to store; their slots are those of prompt and reasoning.
 
         A token that was read again only for what it predicts keeps the slot that it has in the row's source.
         """
-        length = self._sources.shape[1]
+        length, boundaries = self._sources.shape[1], self.rows.ids.shape[1] + 1
         from_source = np.arange(length) < self._prompt + self.rows.shared[:, None]
-        return np.where(from_source, self._sources, self._keys[:, :length])
+        slots = np.where(from_source, self._sources, self._keys[:, :length])
+        return RowBlock(self.rows.ids, slots, self.next_ids[:, :boundaries], self.logprobs[:, :boundaries])
 
+    def slots_to_release(self, adopted: npt.NDArray[np.bool_]) -> IntArray:
+        """Return the slots that were written and that no stored row owns, [position].
 
-def shared_lengths(sources: list[StoredRow | None], ids: IntArray) -> IntArray:
-    """Return how many tokens each row, [row, token], has in common with its source; 0 where there is none."""
-    first = sources[0]
-    if first is not None and all(source is first for source in sources):
-        return common_prefixes(ids, first.ids[None])
-    others = np.full((len(ids), ids.shape[1]), -1, dtype=np.int64)
-    for row, source in zip(others, sources, strict=True):
-        if source is not None:
-            end = min(len(source.ids), len(row))
-            row[:end] = source.ids[:end]
-    return common_prefixes(ids, others)
-
-
-def common_prefixes(ids: IntArray, others: IntArray) -> IntArray:
-    """Return how many first tokens rows have in common with others, [row]; others are [row, token] or [1, token]."""
-    width = min(ids.shape[1], others.shape[1])
-    differs = np.ones((len(ids), width + 1), dtype=bool)
-    differs[:, :width] = ids[:, :width] != others[:, :width]
-    shared: IntArray = differs.argmax(axis=1)
-    return shared
+        Parameters
+        ----------
+        adopted
+            Which rows were stored, [row].
+        """
+        column = np.arange(self._is_read.shape[1])
+        is_owned = (column > self.rows.shared[:, None]) & (column <= self.rows.ids.shape[1]) & adopted[:, None]
+        slots: IntArray = self._keys[:, self._prompt - 1 :][self._is_read & ~is_owned]
+        return slots

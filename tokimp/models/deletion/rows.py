@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from transformers.cache_utils import DynamicCache
@@ -11,76 +9,7 @@ from transformers.cache_utils import DynamicCache
 from tokimp.chains.arrays import IntArray
 from tokimp.models.deletion.key_value_pool import KeyValuePool
 from tokimp.models.deletion.step import Deletion, DeletionStep
-
-LogprobArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredRow:
-    """A prompt with some reasoning: where its keys and values are stored, and what was predicted along it.
-
-    Attributes
-    ----------
-    ids
-        The reasoning, [token].
-    slots
-        Slots of prompt and reasoning in a `KeyValuePool`, [position].
-    next_ids
-        At each boundary (before each token of the reasoning, and after the last one), the ids of tokens that may come
-        next, [token + 1, choice]; see `DeletionStep.next_ids`.
-    logprobs
-        Their log-probabilities in nats, [token + 1, choice]; NaN where not known.
-    """
-
-    ids: IntArray
-    slots: IntArray
-    next_ids: IntArray
-    logprobs: LogprobArray
-
-    def shared_with(self, ids: IntArray) -> int:
-        """Return how many tokens this row and `ids` have in common, counted from the first."""
-        return common_prefix(self.ids, ids)
-
-    def known_logprobs(self, next_ids: IntArray) -> LogprobArray:
-        """Return the log-probabilities of `next_ids` at the row's first boundaries.
-
-        Parameters
-        ----------
-        next_ids
-            Ids, [boundary, choice].
-
-        Returns
-        -------
-        LogprobArray
-            Nats, [boundary, choice]; NaN for an id whose log-probability is not known there.
-        """
-        count = len(next_ids)
-        is_same = self.next_ids[:count, None, :] == next_ids[:, :, None]  # [boundary, choice, choice of this row]
-        values: LogprobArray = np.where(is_same, self.logprobs[:count, None, :], np.float32(np.nan))
-        return np.fmax.reduce(values, axis=2)  # type: ignore[no-any-return] # fmax ignores NaN
-
-    def cut(self, length: int, prompt_length: int) -> StoredRow:
-        """Return the row's first `length` tokens of reasoning, as a row."""
-        boundaries = length + 1
-        return StoredRow(
-            self.ids[:length],
-            self.slots[: prompt_length + length],
-            self.next_ids[:boundaries],
-            self.logprobs[:boundaries],
-        )
-
-
-def common_prefix(first: IntArray, second: IntArray) -> int:
-    """Return how many ids two sequences have in common, counted from the first one.
-
-    Examples
-    --------
-    >>> common_prefix(np.array([5, 6, 7]), np.array([5, 6, 8, 9]))
-    2
-    """
-    length = min(len(first), len(second))
-    differs = first[:length] != second[:length]
-    return int(differs.argmax()) if differs.any() else length
+from tokimp.models.deletion.stored_rows import LogprobArray, RowBlock, Sources, StoredRow, common_prefixes
 
 
 class RowBank:
@@ -115,8 +44,7 @@ class RowBank:
         if self._shared_pool is None:
             self.pool = KeyValuePool()
         else:
-            for row in ([] if self.base is None else [self.base]) + list(self._rows.values()):
-                self.pool.release(row.slots)
+            self.pool.release(Sources([self.base, *self._rows.values()]).all_slots())
         self.base, self._rows = None, {}
         self._prompt = np.zeros(0, dtype=np.int64)
 
@@ -133,8 +61,10 @@ class RowBank:
             self._prompt = step.prompt
             return
         kept_ids, old_base = step.ids(step.kept), self.base
-        closest = max([old_base, *self._rows.values()], key=lambda row: row.shared_with(kept_ids))
-        self.base = closest.cut(closest.shared_with(kept_ids), len(self._prompt))
+        stored = [old_base, *self._rows.values()]
+        shared = common_prefixes(Sources(stored).ids(len(kept_ids)), kept_ids[None])
+        closest = int(shared.argmax())
+        self.base = stored[closest].cut(int(shared[closest]), len(self._prompt))
         self.pool.hold(self.base.slots)
         self.pool.release(old_base.slots)
         kept = set(step.kept.tolist())
@@ -163,7 +93,8 @@ class RowBank:
         self.pool.hold(shared_slots)
         if self.base is not None:
             self.pool.release(self.base.slots)
-        self.base = StoredRow(base.ids, np.concatenate([shared_slots, new_slots]), base.next_ids, base.logprobs)
+        slots = np.concatenate([shared_slots, new_slots])
+        self.base = StoredRow.alone(base.ids, slots, base.next_ids, base.logprobs)
 
     def replace_base(self, base: StoredRow, first: int) -> None:
         """Replace the base by one whose slots are written; those before `first` are shared, the others its own."""
@@ -172,21 +103,35 @@ class RowBank:
             self.pool.release(self.base.slots)
         self.base = base
 
-    def adopt_row(self, deletion: Deletion, row: StoredRow, first: int) -> bool:
-        """Store a row whose slots are written, unless there is no room for it.
+    def adopt_rows(self, deletions: list[Deletion], block: RowBlock, first: IntArray) -> npt.NDArray[np.bool_]:
+        """Store rows whose slots are written, as many as there is room for.
 
         Parameters
         ----------
-        deletion, row
-            The row, by its deletion.
+        deletions, block
+            The rows, by their deletions.
         first
-            Its first slot that it shares with no other; from there on the slots become its own.
+            For each, its first slot that it shares with no other, [row]; from there on the slots become its own.
 
         Returns
         -------
-        bool
-            Whether it was stored. If not, its slots stay with the caller.
+        npt.NDArray[np.bool_]
+            Which were stored, [row]. The slots of the others stay with the caller.
         """
+        adopted = np.array([bool(deletion) for deletion in deletions])
+        if self.pool.used > self._max_positions:
+            for place, deletion in enumerate(deletions):
+                adopted[place] = self._adopt_row(deletion, StoredRow(block, place), int(first[place]))
+            return adopted
+        is_shared = (np.arange(block.slots.shape[1]) < first[:, None]) & adopted[:, None]
+        self.pool.hold(block.slots[is_shared])
+        older = [self._rows.pop(deletion, None) for deletion in deletions]
+        self.pool.release(Sources(older).all_slots())
+        for place in np.flatnonzero(adopted).tolist():
+            self._rows[deletions[place]] = StoredRow(block, place)
+        return adopted
+
+    def _adopt_row(self, deletion: Deletion, row: StoredRow, first: int) -> bool:
         shared = row.slots[:first]
         self.pool.hold(shared)
         self._drop(deletion)  # the older version of this row
@@ -207,14 +152,25 @@ class RowBank:
             The row's own, [boundary, choice].
         """
         assert self.base is not None  # noqa: S101 - rows are read after the base
-        boundary = self.base.shared_with(ids)
-        self.add_known(boundary, int(next_ids[boundary, 0]), logprobs[boundary, 0])
+        boundary = np.array([self.base.shared_with(ids)])
+        self.add_known(boundary, next_ids[boundary, 0], logprobs[boundary, 0])
 
-    def add_known(self, boundary: int, token: int, logprob: np.float32) -> None:
-        """Add to the base the log-probability of a token at a boundary, if the base asks for it and lacks it."""
+    def add_known(self, boundaries: IntArray, tokens: IntArray, logprobs: LogprobArray) -> None:
+        """Add to the base the log-probabilities of tokens at boundaries, where it asks for them and lacks them.
+
+        Parameters
+        ----------
+        boundaries, tokens, logprobs
+            [prediction]; of several for one token at one boundary the first counts.
+        """
         assert self.base is not None  # noqa: S101 - rows are read after the base
-        known = self.base.logprobs[boundary]
-        known[(self.base.next_ids[boundary] == token) & np.isnan(known)] = logprob
+        next_ids, known = self.base.next_ids, self.base.logprobs
+        # Where an index stands more than once, the last value is written: so the first one, from the back.
+        boundaries, tokens, logprobs = boundaries[::-1], tokens[::-1], logprobs[::-1]
+        for choice in range(known.shape[1]):
+            lacks = (next_ids[boundaries, choice] == tokens) & np.isnan(known[boundaries, choice])
+            lacks &= ~np.isnan(logprobs)
+            known[boundaries[lacks], choice] = logprobs[lacks]
 
     def reserve(self, positions: int) -> None:
         """Make room for this many positions beside the base, as far as the memory limit allows."""
@@ -243,7 +199,8 @@ class RowBank:
                 self.pool.release(shared_slots)
                 continue
             slots = self.pool.allocate(count)
-            self._rows[deletion] = StoredRow(row.ids, np.concatenate([shared_slots, slots]), row.next_ids, row.logprobs)
+            own = np.concatenate([shared_slots, slots])
+            self._rows[deletion] = StoredRow.alone(row.ids, own, row.next_ids, row.logprobs)
             new_slots.append(slots)
             cache_rows.append(np.full(count, cache_row))
             cache_positions.append(np.arange(begin, begin + count))

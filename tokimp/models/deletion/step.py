@@ -63,8 +63,8 @@ class DeletionStep:
         self._objective = objective
         self._reasoning = np.array(chain.reasoning_ids, dtype=np.int64)
         self._unit_of = -1 - np.arange(len(self._reasoning))  # a token outside all units is a unit of its own
-        for index, unit in enumerate(chain.units):
-            self._unit_of[list(unit)] = index
+        tokens = [position for unit in chain.units for position in unit]
+        self._unit_of[tokens] = np.repeat(np.arange(len(chain.units)), [len(unit) for unit in chain.units])
         self.prompt = np.array(chain.prompt_ids, dtype=np.int64)
         self._n_read = len(kept) if until is None else min(until, len(kept))
         following = chain.answer_ids if self._n_read == len(kept) else [chain.reasoning_ids[kept[self._n_read]]]
@@ -80,6 +80,9 @@ class DeletionStep:
         self.rows: list[IntArray] = []
         self._row_of_candidate = [0] * len(candidates)
         self._left_by_candidate: list[IntArray] = []
+        # What deletions of one size leave, [candidate, token left], and for each row where it is found there.
+        self._left_by_size: dict[int, IntArray] = {}
+        self._place_of_row: list[tuple[int, int]] = []
         self._make_rows(candidates)
         self._scores = np.full((3, len(self.rows)), np.nan)  # objective, reasoning, answer
         self._width = len(kept) + len(chain.answer_ids)
@@ -87,20 +90,34 @@ class DeletionStep:
         self.waiting = set(range(len(self.rows)))
 
     def _make_rows(self, candidates: Sequence[Sequence[int]]) -> None:
-        is_left = np.zeros(len(self._reasoning), dtype=bool)
-        is_left[self.kept[: self._n_read]] = True
-        row_of_ids: dict[bytes, int] = {}
+        read, by_size = self.kept[: self._n_read], dict[int, list[int]]()
         for index, candidate in enumerate(candidates):
-            deleted = list(candidate)
-            is_left[deleted] = False
-            left = np.flatnonzero(is_left)
-            is_left[deleted] = True
+            by_size.setdefault(len(candidate), []).append(index)
+        places: list[tuple[int, int]] = [(0, 0)] * len(candidates)
+        for size, members in by_size.items():
+            deleted = np.array([candidates[index] for index in members], dtype=np.int64).reshape(len(members), size)
+            is_left = np.ones((len(members), len(read)), dtype=bool)
+            np.put_along_axis(is_left, np.searchsorted(read, deleted), values=False, axis=1)
+            self._left_by_size[size] = np.broadcast_to(read, is_left.shape)[is_left].reshape(len(members), -1)
+            for place, index in enumerate(members):
+                places[index] = size, place
+        ids_by_size = {size: self.ids(left) for size, left in self._left_by_size.items()}
+        row_of_ids: dict[bytes, int] = {}
+        for index, (candidate, (size, place)) in enumerate(zip(candidates, places, strict=True)):
+            left = self._left_by_size[size][place]
             self._left_by_candidate.append(left)
-            row = row_of_ids.setdefault(self.ids(left).tobytes(), len(self.rows))
+            row = row_of_ids.setdefault(ids_by_size[size][place].tobytes(), len(self.rows))
             if row == len(self.rows):
                 self.rows.append(left)
-                self.deletions.append(tuple(sorted(deleted)))
+                self._place_of_row.append((size, place))
+                self.deletions.append(tuple(sorted(candidate)))
             self._row_of_candidate[index] = row
+
+    def positions_of(self, rows: Sequence[int]) -> IntArray:
+        """Return the positions of the reasoning that is left in some rows of one length, [row, token left]."""
+        size = self._place_of_row[rows[0]][0]
+        positions: IntArray = self._left_by_size[size][[self._place_of_row[row][1] for row in rows]]
+        return positions
 
     @property
     def longest(self) -> int:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import AttentionInterface
 
 from tokimp.chains.arrays import IntArray
+from tokimp.models.deletion.plan import cheapest_groups
 from tokimp.models.packs.pack import Pack
+from tokimp.models.packs.transfer import to_device
 
 ATTENTION = "tokimp_packed"
 """The name under which transformers finds the attention of packs."""
 
 _HALF = (torch.bfloat16, torch.float16)
+
+# Where rows are padded, a further group of rows costs about as much as so many padded queries. On a GPU every group is
+# some ten launches in each layer.
+_GROUP_COST = {"cpu": 32, "": 2048}
 
 # What some architectures pass to their attention and a pack does not know: soft-capping, sinks, biases by distance.
 _UNKNOWN_TO_PACKS = ("softcap", "s_aux", "position_bias")
@@ -42,48 +49,90 @@ class PackLayout:
         self._queries, self._keys = np.diff(pack.row_starts), np.diff(pack.key_starts)
         self._starts = pack.row_starts[:-1], pack.key_starts[:-1]
         self.most_queries, self.most_keys = int(self._queries.max()), int(self._keys.max())
-        self._masks: dict[int, torch.Tensor] = {}
         self._borders = pack.row_starts, pack.key_starts
         self.windows: list[int | None] = []
 
     @functools.cached_property
     def borders(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Where rows begin among the queries and among the keys, int32, [row + 1] each."""
-        queries, keys = (torch.from_numpy(starts.astype(np.int32)).to(self._device) for starts in self._borders)
-        return queries, keys
+        queries, keys = to_device(self._borders, self._device)
+        return queries.to(torch.int32), keys.to(torch.int32)
 
     @functools.cached_property
-    def padded(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Indices that make rectangles of queries and keys, filled up on the left, and those that undo the former.
+    def rectangles(self) -> tuple[list[Rectangle], torch.Tensor | None]:
+        """Rows of similar length together, and where each position of the pack is found in what they give.
 
-        Returns
-        -------
-        queries, keys, back
-            [row, most queries], [row, most keys], [position].
+        The latter is ``None`` where positions come in the order of the pack.
         """
-        queries, there = self._rectangle(self._starts[0], self._queries, self.most_queries)
-        keys, _ = self._rectangle(self._starts[1], self._keys, self.most_keys)
-        return queries, keys, torch.from_numpy(np.flatnonzero(there.ravel())).to(self._device)
+        order = np.argsort(-self._queries, kind="stable")
+        groups = [order[first:stop] for first, stop in cheapest_groups(self._queries[order], self._cost_of_a_group)]
+        if len(groups) == 1:
+            groups = [np.sort(order)]
+        rectangles = [self._rectangle(rows) for rows in groups]
+        order = np.concatenate(groups)
+        if (np.diff(order) == 1).all():
+            return rectangles, None
+        places = [np.arange(self._queries[row]) + self._starts[0][row] for row in order.tolist()]
+        return rectangles, to_device([np.argsort(np.concatenate(places))], self._device)[0]
 
-    def _rectangle(self, starts: IntArray, lengths: IntArray, width: int) -> tuple[torch.Tensor, Any]:
-        place = np.arange(width)[None] - (width - lengths)[:, None]
-        there = place >= 0
-        return torch.from_numpy(np.where(there, place + starts[:, None], 0)).to(self._device), there
+    @property
+    def _cost_of_a_group(self) -> int:
+        return _GROUP_COST.get(self._device.type, _GROUP_COST[""])
+
+    def _rectangle(self, rows: IntArray) -> Rectangle:
+        queries, keys = self._queries[rows], self._keys[rows]
+        query_at, is_query = _filled_on_the_left(self._starts[0][rows], queries)
+        key_at, _ = _filled_on_the_left(self._starts[1][rows], keys)
+        indices = to_device([query_at, key_at, np.flatnonzero(is_query.ravel())], self._device)
+        return Rectangle(queries, keys, *indices)
+
+
+@dataclass(eq=False)
+class Rectangle:
+    """Rows of a pack that are padded to one length, filled up on the left.
+
+    Attributes
+    ----------
+    n_queries, n_keys
+        How many queries and keys each row has, [row].
+    queries, keys
+        Their indices in the pack, [row, most queries] and [row, most keys].
+    there
+        Which of the former are no padding: indices into the flattened rectangle, [position].
+    masks
+        For each window, which keys a query attends to, [row, 1, query, key]; made when first asked for.
+    """
+
+    n_queries: IntArray
+    n_keys: IntArray
+    queries: torch.Tensor
+    keys: torch.Tensor
+    there: torch.Tensor
+    masks: dict[int, torch.Tensor] = field(default_factory=dict)
 
     def mask(self, window: int | None) -> torch.Tensor:
-        """Return which keys a query of the rectangles attends to, [row, 1, query, key]; made once for each window."""
+        """Return which keys a query attends to, [row, 1, query, key]."""
         size = window or 0
-        if size not in self._masks:
-            query = np.arange(self.most_queries)[:, None] + (self.most_keys - self.most_queries)
-            key = np.arange(self.most_keys)[None]
+        if size not in self.masks:
+            most_queries, most_keys = self.queries.shape[1], self.keys.shape[1]
+            query = np.arange(most_queries)[:, None] + (most_keys - most_queries)
+            key = np.arange(most_keys)[None]
             seen = key <= query
             if size:
                 seen &= query - key < size
-            allowed = seen[None] & (key >= (self.most_keys - self._keys)[:, None])[:, None, :]
+            allowed = seen[None] & (key >= (most_keys - self.n_keys)[:, None])[:, None, :]
             # A query that only fills up attends to all, since a softmax over nothing is no number.
-            allowed |= (np.arange(self.most_queries)[None] < (self.most_queries - self._queries)[:, None])[:, :, None]
-            self._masks[size] = torch.from_numpy(allowed[:, None]).to(self._device)
-        return self._masks[size]
+            allowed |= (np.arange(most_queries)[None] < (most_queries - self.n_queries)[:, None])[:, :, None]
+            self.masks[size] = torch.from_numpy(allowed[:, None]).to(self.queries.device)
+        return self.masks[size]
+
+
+def _filled_on_the_left(starts: IntArray, lengths: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return indices of rows that begin at `starts`, [row, longest], and which of them are no padding."""
+    width = int(lengths.max())
+    place = np.arange(width)[None] - (width - lengths)[:, None]
+    is_there = place >= 0
+    return np.where(is_there, place + starts[:, None], 0), is_there
 
 
 def attend_within_rows(  # noqa: PLR0917 - transformers gives the first five by position
@@ -135,7 +184,7 @@ def attend_within_rows(  # noqa: PLR0917 - transformers gives the first five by 
         if grouped and not kernel.takes_groups:
             keys, values = (t.repeat_interleave(queries.shape[1] // t.shape[1], dim=1) for t in (keys, values))
         begin, key_begin = pack_layout.borders
-        found = kernel.attend(
+        attended = kernel.attend(
             queries.contiguous(),
             keys.contiguous(),
             values.contiguous(),
@@ -147,21 +196,21 @@ def attend_within_rows(  # noqa: PLR0917 - transformers gives the first five by 
             window_size=((sliding_window or 0) - 1, 0),
             **({"enable_gqa": grouped} if kernel.asks_for_groups else {}),
         )
-        return found[None], None
-    query_at, key_at, back = pack_layout.padded
-    padded_queries, padded_keys, padded_values = (
-        tensor[at].transpose(1, 2) for tensor, at in ((queries, query_at), (keys, key_at), (values, key_at))
-    )
-    mixed = torch.nn.functional.scaled_dot_product_attention(
-        padded_queries,
-        padded_keys,
-        padded_values,
-        attn_mask=pack_layout.mask(sliding_window),
-        scale=scaling,
-        enable_gqa=grouped,
-    )
-    rows = mixed.transpose(1, 2).flatten(0, 1)
-    return rows[back][None], None
+        return attended[None], None
+    rectangles, order = pack_layout.rectangles
+    mixed = [
+        torch.nn.functional.scaled_dot_product_attention(
+            *(tensor[at].transpose(1, 2) for tensor, at in ((queries, of.queries), (keys, of.keys), (values, of.keys))),
+            attn_mask=of.mask(sliding_window),
+            scale=scaling,
+            enable_gqa=grouped,
+        )
+        .transpose(1, 2)
+        .flatten(0, 1)[of.there]
+        for of in rectangles
+    ]
+    found = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+    return (found if order is None else found[order])[None], None
 
 
 @dataclass(frozen=True)

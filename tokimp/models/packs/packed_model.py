@@ -12,7 +12,10 @@ from tokimp.models.deletion.key_value_pool import KeyValuePool
 from tokimp.models.packs.attention import ATTENTION, PackLayout
 from tokimp.models.packs.pack import Pack, PackRow
 from tokimp.models.packs.sharing_copy import sharing_copy
+from tokimp.models.packs.transfer import to_device
+from tokimp.models.placement import computing_devices, input_device
 from tokimp.models.token_logprobs import token_logprobs
+from tokimp.models.trial import rounding_bytes
 
 # Rotary embeddings whose factors depend on the longest position of a call, so on what else is in the pack.
 _ROTARY_BY_LENGTH = ("dynamic", "longrope")
@@ -21,10 +24,9 @@ _ROTARY_BY_LENGTH = ("dynamic", "longrope")
 class _PoolCache(Cache):
     """Keys and values of a pack: what a layer computes goes into the pool, what its rows attend to comes from there."""
 
-    def __init__(self, pool: KeyValuePool, pack: Pack, device: torch.device) -> None:
+    def __init__(self, pool: KeyValuePool, new_slots: torch.Tensor, key_slots: torch.Tensor) -> None:
         super().__init__(layers=[])
-        self._pool = pool
-        self._new, self._read = (torch.from_numpy(slots).to(device) for slots in (pack.new_slots, pack.key_slots))
+        self._pool, self._new, self._read = pool, new_slots, key_slots
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
@@ -69,16 +71,14 @@ class PackedModel:
 
     def hidden(self, pack: Pack, pool: KeyValuePool) -> torch.Tensor:
         """Pass a pack through the trunk, and its keys and values into the pool; return its states, [scored, width]."""
-        device = self._model.device
-        ids, positions, scored = (
-            torch.from_numpy(np.ascontiguousarray(values)).to(device)
-            for values in (pack.ids, pack.positions, pack.scored)
-        )
+        device = input_device(self._model)
+        arrays = (pack.ids, pack.positions, pack.scored, pack.new_slots, pack.key_slots)
+        ids, positions, scored, new_slots, key_slots = to_device(arrays, device)
         layout = PackLayout(pack, device)
         output = self._trunk(
             input_ids=ids[None],
             position_ids=positions[None],
-            past_key_values=_PoolCache(pool, pack, device),
+            past_key_values=_PoolCache(pool, new_slots, key_slots),
             use_cache=True,
             pack_layout=layout,
         )
@@ -155,6 +155,8 @@ def _trunk(model: Any) -> Any:
 
 
 def _refuse_by_name(model: Any) -> None:
+    if len(devices := computing_devices(model)) > 1:
+        raise NotPackable(f"its layers are on several devices ({', '.join(sorted(devices))})")
     if getattr(model, "_is_stateful", False):
         raise NotPackable("it has recurrent layers, whose state cannot be cut at a token")
     if not getattr(model, "_supports_attention_backend", False):
@@ -175,7 +177,7 @@ def _refuse_by_trial(model: Any, packed: PackedModel) -> None:
     pack = Pack.of(
         [PackRow(ids, own[0][:start], slots, ids[:, None]) for (start, ids), slots in zip(rows, own, strict=True)]
     )
-    device = model.device
+    device = input_device(model)
     with torch.no_grad():
         try:
             hidden = packed.hidden(pack, pool)
@@ -199,7 +201,7 @@ def _refuse_by_trial(model: Any, packed: PackedModel) -> None:
                 for start, ids in rows
             ]
         )
-    tolerance = 0.1 if model.dtype.itemsize == 2 else 1e-3
+    tolerance = 0.1 if rounding_bytes(model) == 2 else 1e-3
     distance, spread = (found - expected).norm(), (expected - expected.mean(dim=-1, keepdim=True)).norm()
     if not bool(distance <= tolerance * spread):
         raise NotPackable("packs give other logits than whole sequences")
