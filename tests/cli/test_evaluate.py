@@ -36,3 +36,32 @@ def test_another_seed_is_named_where_a_folder_holds_other_questions(tokimp: Run)
     # The model's answer to a longer limit is another run too, and the seed is not to blame for it.
     longer = tokimp(*command, "--seed", "1", "--max-new-tokens", "4")
     assert "out holds another run (asking.max_new_tokens: before 3, now 4): repeat" in longer.err
+
+
+UNSURE = '''
+from tokimp.distillation.tasks.word_problems import WordProblems
+
+
+class Unsure(WordProblems):
+    """Knows nothing of any answer."""
+
+    name = "unsure"
+
+    def is_right(self, answer, gold):
+        return None
+'''
+
+
+def test_answers_that_are_not_known_are_said(tokimp: Run) -> None:
+    """Evaluate prints their share beside the accuracy, and sample their number; neither calls them wrong."""
+    Path("my.py").write_text(UNSURE, encoding="utf-8")
+    options = ("my.py:Unsure:steps=[2]", "--limit", "3", "--seed", "1")
+    done = tokimp("evaluate", *options, "--out", "e")
+    assert done.status == 0, done.err
+    assert "0.0% of 3 right" in done.out
+    assert "0.0% without an answer, 100.0% not known to be right or wrong" in done.out
+    sampled = tokimp("sample", *options, "--n", "2", "--min-characters", "0", "--out", "s")
+    assert sampled.status == 1
+    assert "none of 6 responses to 3 questions is right (0 are wrong, of 6 it is not known" in sampled.err
+    assert json.loads(Path("s/report.json").read_text(encoding="utf-8"))["not_known"] == 6
+    assert Path("s/wrong.jsonl").read_text(encoding="utf-8") == ""
