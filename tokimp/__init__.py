@@ -13,6 +13,8 @@ Examples
 ['token_text', 'unit']
 """
 
+import sys
+
 import lazy_loader
 
 # The function `compare` has the name of its room, the package `tokimp.compare`. `attach_stub` sees to it that importing
@@ -27,7 +29,11 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version  # noqa: PLC0415 - as slow to import as all the rest of this module
 
         return version("tokimp")
-    return _load(name)
+    loaded = _load(name)
+    if "xarray" in sys.modules:
+        # Whoever can have a result by now gets `result.tokimp`. Nothing else of the API needs xarray.
+        from tokimp.report import accessor  # noqa: F401, PLC0415 - importing it registers it
+    return loaded
 
 
 def __dir__() -> list[str]:

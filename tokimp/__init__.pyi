@@ -74,13 +74,14 @@ from .models.causal_lm import CausalLMScorer
 from .models.loading import LoadedModel, load_scorer
 from .models.writing.load import load_engine
 from .report.explorer.view import view
+from .report.shown_chain import ShownChain, show
 from .results.analysis_nodes import analysis_node
 from .results.by_chain import iterate, unit_scores
 from .results.effects import effects
 from .results.io import load, save
 from .results.joining import concat
 from .results.schema import ranks, validate
-from .results.views import chain_table, kept_positions, pruned_text, top_units
+from .results.views import chain_table, kept_positions, pruned_text, tidy_table, top_units
 
 __version__: str
 
@@ -149,11 +150,14 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "kept_positions",
     "load",
     "pruned_text",
+    "tidy_table",
     "ranks",
     "save",
     "top_units",
     "unit_scores",
     "validate",
+    "ShownChain",
+    "show",
     "view",
     # categories
     "CATEGORIES",

@@ -33,6 +33,31 @@ def chain_table(tree: xr.DataTree, chain_id: str) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def tidy_table(tree: xr.DataTree) -> pd.DataFrame:
+    """Return all chains as one table, one row for each token and estimator.
+
+    Columns are ``chain_id``, ``position``, ``token_text``, ``unit``, ``category``, ``logprob`` (nats), ``estimator``,
+    ``importance``, ``rank``, and ``loglik_joint``, ``loglik_answer``, ``loglik_reasoning`` (nats). Where an estimator
+    says nothing about a chain, its importance is NaN and its rank -1.
+    """
+    dataset = tree.to_dataset()
+    shared = ("position", "token_text", "unit", "category", "logprob")
+    own = ("importance", "rank", "loglik_joint", "loglik_answer", "loglik_reasoning")
+    owners = dataset["chain_id"].to_numpy()[dataset["chain_index"].to_numpy()]
+    tables = [
+        pd.DataFrame(
+            {
+                "chain_id": owners,
+                **{name: dataset[name].to_numpy() for name in shared},
+                "estimator": str(label),
+                **{name: dataset[name].to_numpy()[row] for name in own},
+            }
+        )
+        for row, label in enumerate(dataset["estimator"].to_numpy())
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
 def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> pd.DataFrame:
     """Return the `n` most important units of a chain, the most important first.
 

@@ -1,0 +1,203 @@
+"""One chain with its tokens shaded by importance: HTML in a notebook, colours on a terminal."""
+
+from __future__ import annotations
+
+import html
+import io
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+from scipy.stats import rankdata
+
+from tokimp.chains.arrays import FloatArray
+from tokimp.report.visible_text import visible
+from tokimp.results.by_chain import chain_ids, one_chain, unit_scores
+from tokimp.results.selection import estimator_label
+from tokimp.results.views import pruned_text
+
+_BLUE = (8, 81, 156)
+_STRONGEST = 0.88  # opacity of the most important unit
+_LIGHT_TEXT_FROM = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one estimator says of a chain.
+
+    Attributes
+    ----------
+    label
+        The estimator's label.
+    shades
+        [token], from 0 (least important) to 1; units that tie share a shade. NaN where the estimator says nothing.
+    titles
+        [token]: the numbers of its unit.
+    left
+        The text that is left at the keep ratio; ``None`` where no keep ratio was asked for.
+    """
+
+    label: str
+    shades: FloatArray
+    titles: list[str]
+    left: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChain:
+    """A chain as `tokimp.show` displays it. A notebook shows it as HTML; ``print`` writes it to a terminal.
+
+    Attributes
+    ----------
+    heading
+        The chain's id.
+    question, answer
+        Its texts.
+    texts
+        What each token adds to the reasoning, [token].
+    lanes
+        One for each estimator.
+    """
+
+    heading: str
+    question: str
+    answer: str
+    texts: list[str]
+    lanes: list[Lane]
+
+    def _repr_html_(self) -> str:
+        """Return the chain as HTML; all text of the chain is escaped."""
+        parts = [
+            f"<p><b>{_escaped(self.heading)}</b></p>",
+            f'<p style="white-space:pre-wrap" dir="auto">{_escaped(self.question)}</p>',
+        ]
+        for lane in self.lanes:
+            tokens = "".join(
+                f'<span title="{_escaped(title)}" style="{_style(shade)}">{_escaped(text)}</span>'
+                for text, shade, title in zip(self.texts, lane.shades.tolist(), lane.titles, strict=True)
+            )
+            parts.append(f"<p><small>{_escaped(lane.label)}</small></p>")
+            parts.append(f'<p style="white-space:pre-wrap;line-height:1.7" dir="auto">{tokens}</p>')
+            if lane.left is not None:
+                parts.append(
+                    f'<p style="white-space:pre-wrap" dir="auto"><small>left:</small> {_escaped(lane.left)}</p>'
+                )
+        parts.append(f'<p style="white-space:pre-wrap" dir="auto">{_escaped(self.answer)}</p>')
+        return f'<div class="tokimp-chain">{"".join(parts)}</div>'
+
+    def __rich__(self) -> Text:
+        """Return the chain as rich text, its tokens on shaded grounds."""
+        shown = Text(f"{visible(self.heading)}\n", style="bold")
+        shown.append(f"{visible(self.question)}\n", style="not bold")
+        for lane in self.lanes:
+            shown.append(f"\n{visible(lane.label)}\n", style="bold underline")
+            for text, shade in zip(self.texts, lane.shades.tolist(), strict=True):
+                shown.append(visible(text), style=_terminal_style(shade))
+            shown.append("\n")
+            if lane.left is not None:
+                shown.append(f"left: {visible(lane.left)}\n", style="not bold")
+        shown.append(f"\n{visible(self.answer)}", style="not bold")
+        return shown
+
+    def __repr__(self) -> str:
+        """Return the chain as a terminal shows it: in colours where standard output is one."""
+        stream = io.StringIO()
+        console = Console(
+            file=stream,
+            force_terminal=sys.stdout.isatty(),
+            color_system="truecolor" if sys.stdout.isatty() else None,
+            width=shutil.get_terminal_size().columns,
+        )
+        console.print(self.__rich__())
+        return stream.getvalue().rstrip("\n")
+
+
+def show(
+    result: xr.DataTree,
+    chain: str | int = 0,
+    estimators: str | Sequence[str] | None = None,
+    *,
+    keep_ratio: float | None = None,
+) -> ShownChain:
+    """Show a chain's reasoning once for each estimator, the important tokens darkest.
+
+    The last line of a notebook's cell displays it; in a script, print it.
+
+    Parameters
+    ----------
+    result
+        A result of `tokimp.compare`.
+    chain
+        The chain's id, or its place in the result.
+    estimators
+        Labels or names of the estimators to show, in this order; all by default.
+    keep_ratio
+        If given, the text that is left at this share of units is shown too.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such chain.
+    EstimatorError
+        If there is no such estimator; or, with a `keep_ratio`, if one does not say what is left.
+    """
+    ids = chain_ids(result)
+    if isinstance(chain, int):
+        chain = ids[chain] if -len(ids) <= chain < len(ids) else f"number {chain}"
+    part = one_chain(result, chain)
+    labels = [str(label) for label in part["estimator"].to_numpy()]
+    names = labels if estimators is None else [estimators] if isinstance(estimators, str) else list(estimators)
+    wanted = [estimator_label(result, name) for name in names]
+    reasoning, covered, texts = str(part["reasoning"].item()), 0, []
+    ends = part["token_end"].to_numpy()
+    for token, end in enumerate(ends):
+        # A character split over several tokens belongs to the first; what no token covers, to the next.
+        until = len(reasoning) if token == len(ends) - 1 else max(covered, int(end))
+        texts.append(reasoning[covered:until])
+        covered = until
+    scores, units, ranks = unit_scores(part), part["unit"].to_numpy(), part["rank"].to_numpy()
+    lanes = []
+    for label in wanted:
+        row = labels.index(label)
+        titles = [
+            f"unit {unit}: importance {scores[row, unit]:.4g}, rank {rank}"
+            for unit, rank in zip(units.tolist(), ranks[row].tolist(), strict=True)
+        ]
+        left = None if keep_ratio is None else pruned_text(result, chain, label, keep_ratio)
+        lanes.append(Lane(label, _shades(scores[row])[units], titles, left))
+    return ShownChain(chain, str(part["question"].item()), str(part["answer"].item()), texts, lanes)
+
+
+def _shades(scores: FloatArray) -> FloatArray:
+    """Return places of units from 0 to 1, [unit]; units that tie share one. NaN where the estimator says nothing."""
+    if np.isnan(scores).any():
+        return np.full(len(scores), np.nan)
+    placed: FloatArray = (rankdata(scores) - 1) / max(len(scores) - 1, 1)
+    return placed
+
+
+def _style(shade: float) -> str:
+    if np.isnan(shade):
+        return "opacity:0.6"
+    ground = f"background:rgba({','.join(map(str, _BLUE))},{shade * _STRONGEST:.3f})"
+    return f"{ground};color:#fff" if shade > _LIGHT_TEXT_FROM else ground
+
+
+def _terminal_style(shade: float) -> Style:
+    if np.isnan(shade):
+        return Style(dim=True)
+    opacity = shade * _STRONGEST
+    red, green, blue = (round(255 + (part - 255) * opacity) for part in _BLUE)
+    return Style(
+        bgcolor=f"rgb({red},{green},{blue})", color="rgb(255,255,255)" if shade > _LIGHT_TEXT_FROM else "rgb(28,28,28)"
+    )
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
