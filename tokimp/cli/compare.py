@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import PACKED, SPECIFICATION, run_options
 from tokimp.cli.plugin_name import ESTIMATOR
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from tokimp.chains.chain import TokenizedChain
 
 RESULT = "results.nc"
+SOME_FAILED = 3
+"""The exit status of a run that went on without cells that failed."""
+_MOST_FAILURES_SHOWN = 10
 
 
 class ShardOfRun(click.ParamType[str, Any]):
@@ -43,6 +49,7 @@ DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 @click.command(epilog="Without arguments: four methods on the embedded chains with the embedded model.")
 @run_options
 @PACKED
+@executor_options
 @click.option(
     "--estimator",
     "estimators",
@@ -75,6 +82,7 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     from tokimp.results.analysis_nodes import node_name
     from tokimp.results.merging import save_again
 
+    executor, keep_going = executor_of(options), options.pop("keep_going")
     folder = out or _default_folder({**options, "estimators": estimators})
     _refuse_result_file(folder)
     read = {"CHAINS": options["chains"], "--model": options["model"]}
@@ -86,11 +94,21 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
             _say_if_too_short(chains, folder)
 
     agreement = load_analysis("agreement", seed=options["seed"])
-    result = analyze(run("comparing", estimators, folder, look=look, **options), agreement)
+    result = run(
+        "comparing",
+        estimators,
+        folder,
+        look=look,
+        executor=executor,
+        keep_going=keep_going,
+        **options,
+    )
+    result = analyze(result, agreement)
     for dropped in save_again(result, folder / RESULT):
         echo(f"dropped from the earlier {RESULT}: {dropped}; it was about other numbers", err=True)
     print_report(result, agreement=node_name(agreement))
     echo(f"\nresult: {folder / RESULT}")
+    _say_what_failed(result, folder)
 
 
 def _default_folder(options: dict[str, Any]) -> Path:
@@ -107,6 +125,30 @@ def _default_folder(options: dict[str, Any]) -> Path:
     words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]
     part = [] if options["shard"] is None else ["shard-" + options["shard"].replace("/", "-of-")]
     return Path("runs") / "-".join([*words, digest, *part])
+
+
+def _say_what_failed(result: xr.DataTree, folder: Path) -> None:
+    """Say which cells failed, and end with the status that stands for it."""
+    from tokimp.compare.failed_cells import FOLDER
+    from tokimp.results.schema import STATUS
+
+    if STATUS not in result:
+        return
+    failed = [
+        f"{label} on chain {chain!r}: {status.removeprefix('failed: ')}"
+        for label, statuses in zip(result["estimator"].values, result[STATUS].values, strict=True)
+        for chain, status in zip(result["chain_id"].values, statuses, strict=True)
+        if status
+    ]
+    if not failed:
+        return
+    echo(f"\n{len(failed)} of {result[STATUS].size} cells failed and are left out:", err=True)
+    for line in failed[:_MOST_FAILURES_SHOWN]:
+        echo(f"  {line}", err=True)
+    if len(failed) > _MOST_FAILURES_SHOWN:
+        echo(f"  and {len(failed) - _MOST_FAILURES_SHOWN} more", err=True)
+    echo(f"tracebacks: {folder / FOLDER}; the same command tries these cells again, and only these", err=True)
+    raise click.exceptions.Exit(SOME_FAILED)
 
 
 def _refuse_result_file(folder: Path) -> None:

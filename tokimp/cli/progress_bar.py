@@ -20,6 +20,20 @@ def _duration(seconds: float | None) -> str:
     return f"time left: {hours}:{minutes:02}:{rest:02}"
 
 
+def _state(progress: Progress) -> str:
+    """Return how long the rest takes and how fast it goes; and how many workers there are, and what was lost."""
+    parts = [_duration(progress.seconds_left)]
+    if progress.positions_per_second:
+        parts.append(f"{progress.positions_per_second:,.0f} positions/s")
+    if (progress.workers or 0) > 1 or progress.lost:
+        parts.append(f"{progress.workers} workers")
+    if progress.lost:
+        parts.append(f"{progress.lost} lost")
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    return ", ".join(parts)
+
+
 @contextmanager
 def progress_bar(doing: str) -> Iterator[Callable[[Progress], None]]:
     """Show a bar on standard error, and yield a function to call after each finished cell.
@@ -43,19 +57,24 @@ def progress_bar(doing: str) -> Iterator[Callable[[Progress], None]]:
         rich_progress.TimeElapsedColumn(),
         rich_progress.TextColumn("{task.fields[left]}"),
     )
-    with rich_progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(doing, total=None, left="")
+    bar = rich_progress.Progress(*columns, console=console, transient=True)
+    task = bar.add_task(doing, total=None, left="")
 
-        def show(progress: Progress) -> None:
-            bar.update(
-                task,
-                description=f"{doing} {progress.chain_id} by {progress.estimator}",
-                completed=progress.done,
-                total=progress.total,
-                left=_duration(progress.seconds_left),
-            )
+    def show(progress: Progress) -> None:
+        # Not before there is something to show: the person at the terminal may be asked something first.
+        bar.start()
+        bar.update(
+            task,
+            description=f"{doing} {progress.chain_id} by {progress.estimator}",
+            completed=progress.done,
+            total=progress.total,
+            left=_state(progress),
+        )
 
+    try:
         yield show
+    finally:
+        bar.stop()
 
 
 def _lines(console: Console, doing: str) -> Callable[[Progress], None]:
@@ -71,7 +90,7 @@ def _lines(console: Console, doing: str) -> Callable[[Progress], None]:
         tenth = 10 * progress.done // progress.total
         if tenth > shown:
             shown = tenth
-            line = f"{doing}: {progress.done} of {progress.total} done, {_duration(progress.seconds_left)}"
+            line = f"{doing}: {progress.done} of {progress.total} done, {_state(progress)}"
             console.print(line, highlight=False, soft_wrap=True)
 
     return show

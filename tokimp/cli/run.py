@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tokimp.chains.chain import TokenizedChain
     from tokimp.chains.datasets import SkippedRecord
     from tokimp.contracts.estimator import ImportanceEstimator
+    from tokimp.contracts.executor import Executor
 
 
 def run(
@@ -47,6 +48,8 @@ def run(
     offload_folder: Path | None,
     quantization: str | None,
     shard: str | None = None,
+    executor: Executor | None = None,
+    keep_going: bool = False,
     look: Callable[[Sequence[TokenizedChain]], None] | None = None,
 ) -> xr.DataTree:
     """Rank chains as the options say.
@@ -61,6 +64,10 @@ def run(
         Folder of the run.
     chains, model, ...
         The options of `tokimp.cli.options.run_options`.
+    executor
+        Where cells are computed; here by default.
+    keep_going
+        Whether cells that fail are left out.
     packed
         Whether shortened chains are read in packs; ``None`` leaves it to the scorer.
     shard
@@ -76,7 +83,10 @@ def run(
     from tokimp.chains.datasets import load_chains
     from tokimp.compare.before_loading import check_before_loading
     from tokimp.compare.compare import compare
-    from tokimp.models.loading import load_scorer
+    from tokimp.compare.worker_scorer import scorer_of_workers
+    from tokimp.contracts.registry import load_executor
+    from tokimp.contracts.scorer_recipe import recipe_of
+    from tokimp.models.loading import load_recipe
 
     # Chains before the model: a mistake in a file is found before the weights take their time.
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
@@ -102,10 +112,13 @@ def run(
     if look is not None:
         look(usable)
     reading = given(packed=packed, device_map=device_map, offload_folder=offload_folder, quantization=quantization)
-    scorer = load_scorer(
-        model, backend=backend, device=device, dtype=dtype, trust_remote_code=trust_remote_code, **reading
-    )
-    with warnings_shown(), progress_bar(doing) as progress:
+    options = {"trust_remote_code": trust_remote_code, **reading}
+    recipe = recipe_of(model, backend, device=device, dtype=dtype, tokenizer=None, options=options)
+    assert recipe is not None  # noqa: S101 - what is typed is text
+    scorer = load_recipe(recipe) if executor is None or executor.here else None
+    with warnings_shown(), executor or load_executor("local") as running, progress_bar(doing) as progress:
+        # Where workers load the model, it is not loaded here as well.
+        scorer = scorer or scorer_of_workers(running, recipe)
         return compare(
             loaded,
             scorer,
@@ -120,5 +133,7 @@ def run(
             seed=seed,
             chains_at_once=chains_at_once,
             shard=shard,
+            executor=running,
+            keep_going=keep_going,
             progress=progress,
         )

@@ -25,6 +25,7 @@ from tokimp.compare.checking import check_scorer_type, check_seed, load_estimato
 from tokimp.compare.drawn_answers import draw_by_model
 from tokimp.compare.journal import Journal
 from tokimp.compare.shard import read_shard
+from tokimp.compare.worker_scorer import WorkerScorer
 from tokimp.compare.wrong_answers import check_way
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.effects import check_effects_fit
@@ -286,7 +287,8 @@ def _prompt_attributes(chains: Sequence[TokenizedChain], think_tags: ThinkTags |
 
 def _name_and_distribution(scorer: Scorer) -> str:
     """Return a scorer's name, and in parentheses the distribution that offers it, if one does."""
-    identity = plugin_identity("scorers", scorer)
+    # What stands for a scorer of workers is of another class.
+    identity = scorer.identity if isinstance(scorer, WorkerScorer) else plugin_identity("scorers", scorer)
     return f"{identity['name']} ({identity['distribution']})" if identity["distribution"] else identity["name"]
 
 
