@@ -8,7 +8,7 @@ import numpy as np
 
 from tokimp.bench.matmul import synchronize
 from tokimp.bench.reuse_modes import ReuseMode
-from tokimp.chains.arrays import IntArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.objective import Objective
@@ -76,11 +76,33 @@ def expected_positions(
             return float(positions)
     if not shares:
         return from_scratch_positions(chain, keep_ratio)
-    # A candidate reads what follows it: half the reasoning that is left, on average, and the answer.
-    following = kept * ((kept - 1) * length / 2 + len(chain.answer_ids))
     if mode is ReuseMode.WITHIN_STEPS:
-        return float((around + kept * length + following).sum())
-    return float(around + following[0] + _READ_AGAIN * following[1:].sum())
+        return float((around + kept * length + _following(chain, kept, length)).sum())
+    return shared_positions(chain, keep_ratio)
+
+
+def shared_positions(chain: TokenizedChain, keep_ratio: float = 0.0) -> float:
+    """Return about how many token positions are read if keys and values are shared within and between steps.
+
+    Parameters
+    ----------
+    chain
+        The chain whose units are deleted one by one.
+    keep_ratio
+        Share of the units at which the pruning stops.
+    """
+    kept, length, around = _sizes(chain, keep_ratio)
+    following = _following(chain, kept, length)
+    return float(around + following[:1].sum() + _READ_AGAIN * following[1:].sum())
+
+
+def _following(chain: TokenizedChain, kept: IntArray, length: float) -> FloatArray:
+    """Return the positions after the candidates of each step, [step], summed over its candidates.
+
+    A candidate reads what follows it: half the reasoning that is left, on average, and the answer.
+    """
+    following: FloatArray = kept * ((kept - 1) * length / 2 + len(chain.answer_ids))
+    return following
 
 
 def positions_a_second(scorer: CausalLMScorer, chain: TokenizedChain, objective: Objective) -> float:

@@ -24,6 +24,7 @@ from tokimp.compare.cells import Cells, resolve_chains_at_once
 from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
 from tokimp.compare.drawn_answers import draw_by_model
 from tokimp.compare.journal import Journal
+from tokimp.compare.pending import PendingCells
 from tokimp.compare.shard import read_shard
 from tokimp.compare.worker_scorer import WorkerScorer
 from tokimp.compare.wrong_answers import check_way
@@ -70,6 +71,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
     subset_memory: SubsetMemory | None = None,
     executor: str | Executor = "local",
     keep_going: bool = False,
+    before_work: Callable[[PendingCells], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> xr.DataTree:
     """Let every estimator rank the reasoning of every chain.
@@ -123,6 +125,8 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         Whether a cell that fails (its estimator raises, or its workers die) is left out, rather than ending the run.
         The result then has NaN there, and says so in ``status``. Under `out`, type, message and traceback are stored,
         and the same call tries these cells again, and only these.
+    before_work
+        Called with what is to be computed, after all checks and before anything is computed or written.
     progress
         Called after every finished cell.
 
@@ -197,6 +201,18 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         "chains": [chain_identity(chain) for chain in usable],
         "versions": versions(scorer),
     }
+    if before_work is not None:
+        before_work(
+            PendingCells.of_run(
+                identity,
+                None if out is None else Path(out),
+                scorer=scorer,
+                objective=loaded_objective,
+                seed=seed,
+                chains=usable,
+                estimators=loaded,
+            )
+        )
     memory = SubsetMemory() if subset_memory is None else subset_memory.of_model(fingerprint)
     work = CellWork.for_executor(
         loaded_executor,

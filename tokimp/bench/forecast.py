@@ -1,0 +1,256 @@
+"""What a run will cost, by estimator, before it starts: each is tried on a chain cut short, for some seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from tokimp.bench.estimate import from_scratch_positions, shared_positions
+from tokimp.bench.matmul import synchronize
+from tokimp.bench.truncation import truncate
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.cell_records import cell_bytes
+from tokimp.compare.pending import PendingCells
+from tokimp.compare.run_cell import run_cell
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.errors import EstimatorError
+from tokimp.models.causal_lm import CausalLMScorer
+from tokimp.models.memory import peak_memory, reset_peak_memory
+
+UNPRUNED = "unpruned chains"
+# Reasoning tokens of the first trials, and what each following one is longer by.
+_LENGTHS, _LONGER = (4, 8, 12), 1.5
+# How many times longer than the last trial the next one may take: where units are deleted one after the other, or not.
+_GROWTH_IN_SEQUENCE, _GROWTH = _LONGER**3, _LONGER**2
+# Bytes of results.nc: of each reasoning token (eight numbers and three texts), and of each estimator's five numbers.
+_BYTES_A_TOKEN, _BYTES_A_CELL_TOKEN, _BYTES_A_FILE = 140, 40, 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorCost:
+    """What the cells of one estimator will cost.
+
+    Attributes
+    ----------
+    label
+        The estimator, or `UNPRUNED`.
+    cells
+        How many cells are to be computed.
+    positions
+        Token positions that pass through the model.
+    seconds
+        On this device, one chain after the other.
+    bytes_on_disk
+        What the cells take in the folder of the run.
+    tried
+        Reasoning tokens of the longest trial; 0 where there was none.
+    """
+
+    label: str
+    cells: int
+    positions: float
+    seconds: float
+    bytes_on_disk: float
+    tried: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCostForecast:
+    """What a run will cost.
+
+    Attributes
+    ----------
+    estimators
+        The costs by estimator, those of the unpruned chains last.
+    memory
+        The most bytes in use during the trial, weights included. A longer chain may take more.
+    result_bytes
+        About what ``results.nc`` takes on disk; in memory it takes about three times as much while it is written.
+    """
+
+    estimators: tuple[EstimatorCost, ...]
+    memory: int
+    result_bytes: float
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of the whole run."""
+        return sum(cost.seconds for cost in self.estimators)
+
+    @property
+    def bytes_on_disk(self) -> float:
+        """The bytes of cells and result."""
+        return sum(cost.bytes_on_disk for cost in self.estimators) + self.result_bytes
+
+
+def forecast_run(pending: PendingCells, *, budget: float = 5.0) -> RunCostForecast:
+    """Try each estimator for some seconds, and return what the run will cost.
+
+    An estimator is asked about the first 4, 8, 12, 18, ... tokens of a chain of median length, until the next trial
+    might take too long. Its positions are fitted by a sum of what can grow with the length of a chain: one pass, one
+    pass a unit and, where it deletes one unit after the other, one pass a unit and step. Its seconds are fitted by a
+    fixed part, a part for each step, and a part for each position. An estimator that knows its own cost, a method
+    ``expected_positions(chain, objective)``, is believed.
+
+    Parameters
+    ----------
+    pending
+        What is to be computed.
+    budget
+        Seconds for all trials together. Each estimator has three short trials all the same.
+
+    Raises
+    ------
+    EstimatorError
+        If an estimator fails on a chain cut short, as it would on the chain.
+    """
+    reset_peak_memory(pending.scorer.device)
+    costs, began = [], time.perf_counter()
+    for number, (estimator, chains) in enumerate(zip(pending.estimators, pending.of_estimator, strict=True)):
+        left = max(0.0, budget - (time.perf_counter() - began))
+        costs.append(_cost_of(pending, estimator, chains, left / (len(pending.estimators) - number)))
+    costs.append(_cost_of_unpruned(pending))
+    tokens = sum(len(chain.reasoning_ids) for chain in pending.chains)
+    texts = sum(len(chain.chain.question) + 2 * len(chain.chain.reasoning) for chain in pending.chains)
+    result = _BYTES_A_FILE + texts + tokens * (_BYTES_A_TOKEN + _BYTES_A_CELL_TOKEN * len(pending.estimators))
+    return RunCostForecast(tuple(costs), peak_memory(pending.scorer.device), float(result))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A cell that was computed to see what it costs."""
+
+    chain: TokenizedChain
+    positions: int
+    seconds: float
+    size: int
+    in_sequence: bool
+
+
+def _cost_of(
+    pending: PendingCells, estimator: ImportanceEstimator, chains: Sequence[TokenizedChain], budget: float
+) -> EstimatorCost:
+    if not chains:
+        return EstimatorCost(estimator.label, 0, 0.0, 0.0, 0.0, 0)
+    trials = _trials(pending, estimator, _median(chains), budget)
+    in_sequence = trials[-1].in_sequence
+    own = [_own_estimate(pending, estimator, chain) for chain in chains]
+    passes = np.array([trial.positions for trial in trials], dtype=np.float64)
+    fitted = _extrapolated(
+        np.array([_passes(trial.chain, in_sequence=in_sequence) for trial in trials]),
+        passes,
+        np.array([_passes(chain, in_sequence=in_sequence) for chain in chains]),
+    )
+    positions = np.array([fit if known is None else known for known, fit in zip(own, fitted, strict=True)])
+    seconds = _extrapolated(
+        np.array([_times(trial.chain, trial.positions, in_sequence=in_sequence) for trial in trials]),
+        np.array([trial.seconds for trial in trials]),
+        np.array([_times(chain, of, in_sequence=in_sequence) for chain, of in zip(chains, positions, strict=True)]),
+    )
+    # The record of a cell holds numbers of units, and of pairs of units where it has effects.
+    sizes = np.array([[1.0, len(trial.chain.units), len(trial.chain.units) ** 2] for trial in trials])
+    of_sizes = np.array([[1.0, len(chain.units), len(chain.units) ** 2] for chain in chains])
+    stored = float(_extrapolated(sizes, np.array([trial.size for trial in trials], dtype=np.float64), of_sizes).sum())
+    tried = len(trials[-1].chain.reasoning_ids)
+    return EstimatorCost(estimator.label, len(chains), float(positions.sum()), float(seconds.sum()), stored, tried)
+
+
+def _trials(
+    pending: PendingCells, estimator: ImportanceEstimator, chain: TokenizedChain, budget: float
+) -> list[_Trial]:
+    """Compute cells of a chain cut to more and more tokens; return what each cost, the longest last."""
+    began, whole = time.perf_counter(), len(chain.reasoning_ids)
+    lengths = sorted({min(length, whole) for length in _LENGTHS})
+    # Not measured: the first call compiles and allocates.
+    _try(pending, estimator, truncate(chain, lengths[0]))
+    trials = [_try(pending, estimator, truncate(chain, length)) for length in lengths]
+    while (length := len(trials[-1].chain.reasoning_ids)) < whole:
+        growth = _GROWTH_IN_SEQUENCE if trials[-1].in_sequence else _GROWTH
+        if growth * trials[-1].seconds > budget - (time.perf_counter() - began):
+            break
+        trials.append(_try(pending, estimator, truncate(chain, min(int(length * _LONGER), whole))))
+    return trials
+
+
+def _try(pending: PendingCells, estimator: ImportanceEstimator, chain: TokenizedChain) -> _Trial:
+    scorer = pending.scorer
+    before, began = scorer.tokens_forwarded, time.perf_counter()
+    try:
+        cell = run_cell(chain, scorer, estimator, pending.objective, seed=pending.seed)
+    except EstimatorError as error:
+        raise EstimatorError(
+            f"{error} (in a trial on {len(chain.reasoning_ids)} tokens of it, made to estimate the cost of the run)"
+        ) from error
+    synchronize(scorer.device)
+    return _Trial(
+        chain=chain,
+        positions=scorer.tokens_forwarded - before,
+        seconds=time.perf_counter() - began,
+        size=len(cell_bytes(cell)),
+        in_sequence=cell.importance.order is not None,
+    )
+
+
+def _cost_of_unpruned(pending: PendingCells) -> EstimatorCost:
+    chains = pending.unpruned
+    if not chains:
+        return EstimatorCost(UNPRUNED, 0, 0.0, 0.0, 0.0, 0)
+    median = _median(chains)
+    before, began = pending.scorer.tokens_forwarded, time.perf_counter()
+    pending.scorer.logprobs([median])
+    synchronize(pending.scorer.device)
+    seconds, positions = time.perf_counter() - began, pending.scorer.tokens_forwarded - before
+    lengths = sum(len(chain) for chain in chains) / len(median)
+    stored = sum(300.0 + 4 * (len(chain.reasoning_ids) + len(chain.answer_ids)) for chain in chains)
+    return EstimatorCost(
+        UNPRUNED, len(chains), positions * lengths, seconds * lengths, stored, len(median.reasoning_ids)
+    )
+
+
+def _own_estimate(pending: PendingCells, estimator: ImportanceEstimator, chain: TokenizedChain) -> float | None:
+    """Return an estimator's own estimate of its positions, which is about scorers that share keys and values."""
+    estimate = getattr(estimator, "expected_positions", None)
+    if not callable(estimate) or not (isinstance(pending.scorer, CausalLMScorer) and pending.scorer.reuse_kv):
+        return None
+    positions = estimate(chain, pending.objective)
+    return None if positions is None else float(positions)
+
+
+def _median(chains: Sequence[TokenizedChain]) -> TokenizedChain:
+    return sorted(chains, key=len)[len(chains) // 2]
+
+
+def _passes(chain: TokenizedChain, *, in_sequence: bool) -> list[float]:
+    """Return what an estimator's positions may be in proportion to.
+
+    That is one pass over the chain; what follows each unit, read once for each (where keys and values are shared); and
+    what is left of the chain, read once for each unit. Where units are deleted one after the other, the last two are
+    summed over all steps.
+    """
+    if in_sequence:
+        return [len(chain), shared_positions(chain), from_scratch_positions(chain)]
+    units, answer = len(chain.units), len(chain.answer_ids)
+    length = len(chain.reasoning_ids) / units
+    return [len(chain), units * ((units - 1) * length / 2 + answer), units * (len(chain) - length)]
+
+
+def _times(chain: TokenizedChain, positions: float, *, in_sequence: bool) -> list[float]:
+    """Return what an estimator's seconds may be in proportion to: cells, positions, tokens, and steps."""
+    return [1.0, positions, len(chain) if positions == 0 else 0.0, len(chain.units) if in_sequence else 0.0]
+
+
+def _extrapolated(features: FloatArray, values: FloatArray, of_chains: FloatArray) -> FloatArray:
+    """Return the values of chains, [chain], from those of trials, fitted as sums of shares that are not negative."""
+    if not values.any():
+        return np.zeros(len(of_chains))
+    # Relative errors count, so that short and long trials say equally much.
+    weights = 1 / np.maximum(values, values.max() * 1e-9)
+    scale = np.maximum(features.max(axis=0), 1e-9)
+    shares, _ = nnls(features / scale * weights[:, None], values * weights)
+    result: FloatArray = of_chains / scale @ shares
+    return result
