@@ -23,6 +23,7 @@ from tokimp.contracts.registry import plugins
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import analysis_node
+from tokimp.results.effects_node import add_effects, read_effects
 from tokimp.results.schema import validate
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
@@ -36,6 +37,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "agreement_between": {**FEW, "other": OTHER},
     "answer_recovery": {**FEW, "n_uniform": 2, "keep_ratios": [0.5, 1.0]},
     "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
+    "effects": {**FEW, "strongest": 2},
     "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
     "planted": FEW,
     "structure": {**FEW, "keep_ratios": [0.5]},
@@ -85,6 +87,16 @@ ESTIMATES: dict[str, Estimate] = {
 }
 
 
+def with_effects(importance: Importance, name: str, chain: TokenizedChain) -> Importance:
+    """Return an importance with effects of its own, random by estimator and chain; greedy pruning says nothing."""
+    if name == "greedy":
+        return importance
+    generator = np.random.default_rng([len(name), *chain.reasoning_ids])
+    n_units = len(chain.units)
+    between = np.triu(generator.normal(size=(n_units, n_units)), k=1)
+    return replace(importance, effects=between, effects_on_answer=generator.normal(size=n_units))
+
+
 def compared(
     chains: Sequence[TokenizedChain],
     names: Sequence[str] = tuple(ESTIMATES),
@@ -94,7 +106,8 @@ def compared(
     """Return a result of some estimators, in this order, under other labels if given."""
     called = {name: (labels or {}).get(name, name) for name in names}
     made = {**ESTIMATES, **(estimates or {})}
-    result = toy_result({called[name]: [made[name](each) for each in chains] for name in names}, chains, SCORER)
+    rows = {called[name]: [with_effects(made[name](each), name, each) for each in chains] for name in names}
+    result = toy_result(rows, chains, SCORER)
     result.attrs["estimator_parameters"] = json.dumps({called[name]: {"name": name} for name in names})
     return result
 
@@ -109,6 +122,8 @@ def silenced(result: xr.DataTree, chain: int, label: str) -> xr.DataTree:
     dataset["rank"][row, tokens] = -1
     dataset["seconds"][row, chain], dataset["tokens_forwarded"][row, chain] = np.nan, -1
     tree = xr.DataTree(dataset)
+    silent = (label, str(dataset["chain_id"].to_numpy()[chain]))
+    add_effects(tree, {key: effects for key, effects in read_effects(result).items() if key != silent})
     validate(tree)
     return tree
 
@@ -313,7 +328,8 @@ def test_an_estimator_that_covers_some_chains_only(analysed: Analysed) -> None:
     node, before = analysed.node(part, chains), analysed.node(whole, chains)
     rest = [each for index, each in enumerate(chains) if index not in {0, 3}]
     of_rest = analysed.node(compared(rest), rest)
-    along = next((name for name in ("estimator", "common", "predictor") if name in node.dims), None)
+    names = ("estimator", "common", "predictor", "effect_estimator")
+    along = next((name for name in names if name in node.dims), None)
     if along is None:
         assert_same(node, before)  # nothing here is predicted of the estimator that is silent
         return
@@ -323,7 +339,7 @@ def test_an_estimator_that_covers_some_chains_only(analysed: Analysed) -> None:
         if name in node.dims
     }
     for name, variable in node.data_vars.items():
-        if along not in variable.dims or "chain" in variable.dims:
+        if along not in variable.dims or {"chain", "token"} & set(variable.dims):
             continue
         rest_only = {dimension: labels for dimension, labels in others.items() if dimension in variable.dims}
         np.testing.assert_allclose(variable.sel(rest_only), before[name].sel(rest_only), err_msg=str(name))
