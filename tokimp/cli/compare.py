@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import cost_check, cost_options
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import PACKED, SPECIFICATION, run_options
@@ -50,6 +51,7 @@ DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 @run_options
 @PACKED
 @executor_options
+@cost_options
 @click.option(
     "--estimator",
     "estimators",
@@ -83,6 +85,7 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     from tokimp.results.merging import save_again
 
     executor, keep_going = executor_of(options), options.pop("keep_going")
+    before_work = cost_check(executor, estimate=options.pop("estimate"), yes=options.pop("yes"))
     folder = out or _default_folder({**options, "estimators": estimators})
     _refuse_result_file(folder)
     read = {"CHAINS": options["chains"], "--model": options["model"]}
@@ -101,6 +104,7 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
         look=look,
         executor=executor,
         keep_going=keep_going,
+        before_work=before_work,
         **options,
     )
     result = analyze(result, agreement)

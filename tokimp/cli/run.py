@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tokimp.chains.chain import TokenizedChain
     from tokimp.chains.datasets import SkippedRecord
+    from tokimp.compare.pending import PendingCells
     from tokimp.contracts.estimator import ImportanceEstimator
     from tokimp.contracts.executor import Executor
 
@@ -50,6 +51,7 @@ def run(
     shard: str | None = None,
     executor: Executor | None = None,
     keep_going: bool = False,
+    before_work: Callable[[PendingCells], None] | None = None,
     look: Callable[[Sequence[TokenizedChain]], None] | None = None,
 ) -> xr.DataTree:
     """Rank chains as the options say.
@@ -72,6 +74,8 @@ def run(
         Whether shortened chains are read in packs; ``None`` leaves it to the scorer.
     shard
         Which part of the chains to rank, ``2/8`` say; all of them by default.
+    before_work
+        Called with the cells that are to be computed, once all is checked and before anything is computed or written.
     look
         Called with the chains as ids before the model is loaded; with none where they are not known yet.
 
@@ -135,5 +139,6 @@ def run(
             shard=shard,
             executor=running,
             keep_going=keep_going,
+            before_work=before_work,
             progress=progress,
         )

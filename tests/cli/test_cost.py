@@ -1,0 +1,86 @@
+"""What a run will cost is said on request, and asked for at a terminal where it would take long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+import tokimp as ti
+from tests.cli.conftest import Run
+from tests.compare.test_compare import script
+from tokimp.cli import cost
+from tokimp.contracts.registry import load_executor
+
+COMMAND = ("--estimator", "leave_one_out", "--estimator", "position", "--out", "run")
+
+
+def test_an_estimate_is_printed_and_nothing_is_written(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """Each estimator has a line with cells, positions, time and disk; the folder of the run is not made."""
+    done = tokimp("compare", chains_file, *COMMAND, "--estimate")
+    assert done.status == 0, done.err
+    for named in ("leave_one_out", "position", "unpruned chains", "all, with results.nc", "memory: "):
+        assert named in done.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_estimate_needs_the_model_here(tokimp: Run, chains_file: Path) -> None:
+    """Where workers load the model there is none to try, which is said at once."""
+    refused = tokimp("compare", chains_file, *COMMAND, "--estimate", "--executor", "processes")
+    assert refused.status == 2
+    assert "--estimate tries the model in this process" in refused.err
+
+
+def compare() -> None:
+    """Compare, with the question that a terminal would be asked."""
+    check = cost.cost_check(None, estimate=False, yes=False)
+    ti.compare(script.CHAINS[:2], script.ByteScorer(), ["position"], before_work=check)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Let this be a terminal at which everything is asked for; return the questions, which are answered with no."""
+    # `capsys` comes first, since it puts other streams in the place of these.
+    asked = list[str]()
+
+    def confirm(question: str, *, abort: bool, err: bool) -> None:
+        asked.append(question)
+        raise click.Abort
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    return asked
+
+
+def test_what_takes_long_is_asked_for(
+    terminal: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At a terminal, a run that takes longer than ten minutes is shown and asked for, and a no ends it."""
+    compare()
+    assert terminal == []
+    monkeypatch.setattr(cost, "_LONG", 0.0)
+    with pytest.raises(click.Abort):
+        compare()
+    assert len(terminal) == 1
+    assert terminal[0].startswith("This takes about 0.")
+    assert "What the run will cost" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("terminal")
+def test_nobody_is_asked_who_said_yes_or_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --yes, without a terminal, or where workers load the model, a run starts at once."""
+    assert cost.cost_check(None, estimate=False, yes=True) is None
+    assert cost.cost_check(load_executor("processes:workers=2"), estimate=False, yes=False) is None
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert cost.cost_check(None, estimate=False, yes=False) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (42, "42 s"), (130, "2 min"), (7200, "2.0 h"), (3600 * 60, "2.5 days")],
+)
+def test_times_are_said_as_a_person_would(seconds: float, text: str) -> None:
+    """A time has the unit that fits it."""
+    assert cost._duration(seconds) == text
