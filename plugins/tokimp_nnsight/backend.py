@@ -113,13 +113,16 @@ class NNsightBackend(Backend):
 
     def forward_attention(
         self, input_ids: torch.Tensor, layers: frozenset[int], visit: Callable[[int, torch.Tensor], None], **inputs: Any
-    ) -> None:
+    ) -> torch.Tensor:
         """Show the attention weights of some layers; see `Backend.forward_attention`."""
         # Modules are read in the order in which they run.
         attention = [(layer, self._envoy.get(self._attention_paths[layer])) for layer in sorted(layers)]
         with self._eager_attention(), self._envoy.trace(input_ids=input_ids, **inputs):
             for layer, module in attention:
                 visit(layer, module.output[1])
+            output = self._envoy.output.save()
+        logits: torch.Tensor = output.logits
+        return logits
 
     def attention_module(self, layer: int) -> torch.nn.Module:
         """Return the attention module of a layer."""

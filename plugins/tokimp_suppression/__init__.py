@@ -8,8 +8,8 @@ import numpy as np
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.constraints import Number, OneOf
-from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.constraints import Number, OneOf, TrueOrFalse
+from tokimp.contracts.estimator import Importance, ImportanceEstimator, sum_over_units
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
 
@@ -50,6 +50,9 @@ class Suppression(ImportanceEstimator):
         Divides the logits of both predictions; for ``divergence``.
     floor
         The least KL that is told from 0, nats.
+    effects
+        With ``measure=logprob``, whether to give also what each unit does to each later one and to the answer
+        (`tokimp.effects`, the analysis ``effects``): the same losses, summed over tokens. They cost nothing more.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Suppression(ImportanceEstimator):
         "measure": OneOf(*MEASURES),
         "temperature": Number(above=0),
         "floor": Number(above=0),
+        "effects": TrueOrFalse(),
     }
 
     def __init__(
@@ -75,11 +79,24 @@ class Suppression(ImportanceEstimator):
         measure: Literal["divergence", "logprob"] = "divergence",
         temperature: float = 0.6,
         floor: float = 1e-6,
+        effects: bool = False,
     ) -> None:
         self.targets = targets
         self.measure = measure
         self.temperature = temperature
         self.floor = floor
+        self.effects = effects
+
+    @property
+    def gives_effects(self) -> bool:
+        """Whether effects were asked for."""
+        return self.effects
+
+    def validate_parameters(self) -> None:
+        """Raise `EstimatorError` if a parameter is not allowed, or effects are to be those of divergences."""
+        super().validate_parameters()
+        if self.effects and self.measure != "logprob":
+            raise self.invalid_parameter("effects", "false, or measure=logprob: effects are log-probabilities lost")
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the mean effect of each unit on later ones, [unit]; `objective` is not used.
@@ -98,7 +115,12 @@ class Suppression(ImportanceEstimator):
         rows = {"reasoning": matrix[:-1], "answer": matrix[-1:], "all": matrix}[self.targets]
         counted = (~np.isnan(rows)).sum(axis=0)
         scores = np.where(counted > 0, np.nansum(rows, axis=0) / np.maximum(counted, 1), 0.0)
-        return Importance(scores, diagnostics=diagnostics | {"units_without_targets": float((counted == 0).sum())})
+        diagnostics |= {"units_without_targets": float((counted == 0).sum())}
+        if not self.effects:
+            return Importance(scores, diagnostics=diagnostics)
+        lost = sum_over_units(chain, moved[:, : len(chain.reasoning_ids)])
+        on_answer = moved[:, len(chain.reasoning_ids) :].sum(axis=1)
+        return Importance(scores, diagnostics=diagnostics, effects=np.triu(lost, k=1), effects_on_answer=on_answer)
 
     def _moved(self, chain: TokenizedChain, scorer: Scorer) -> tuple[FloatArray, dict[str, float]]:
         """Return how far each unit moves each token, [unit, reasoning + answer token], and diagnostics."""

@@ -105,7 +105,7 @@ class TransformerLensBackend(Backend):
 
     def forward_attention(
         self, input_ids: torch.Tensor, layers: frozenset[int], visit: Callable[[int, torch.Tensor], None], **inputs: Any
-    ) -> None:
+    ) -> torch.Tensor:
         """Show the attention weights of some layers; see `Backend.forward_attention`."""
 
         def show(pattern: torch.Tensor, hook: Any, layer: int) -> None:
@@ -113,7 +113,8 @@ class TransformerLensBackend(Backend):
 
         hooks = [(f"blocks.{layer}.attn.hook_pattern", partial(show, layer=layer)) for layer in sorted(layers)]
         with self._bridge.hooks(fwd_hooks=hooks):
-            self._bridge(input_ids, return_type="logits", **inputs)
+            logits: torch.Tensor = self._bridge(input_ids, return_type="logits", **inputs)
+        return logits
 
     def attention_module(self, layer: int) -> torch.nn.Module:
         """Return the attention module of a layer."""

@@ -69,6 +69,15 @@ def test_log_probabilities_lost_are_in_nats() -> None:
     np.testing.assert_allclose(found, np.array([0.5, -0.25, 1.0, -1.5]) / 2, atol=1e-6)
 
 
+def test_effects_are_what_later_units_and_the_answer_lose() -> None:
+    """Asked for, effects are the losses in nats, summed over tokens: here all of them the answer's."""
+    chain, scorer = toy_chain("ab cd", unit="word", answer="xy"), AdditiveScorer(SHARES)
+    found = Suppression("answer", "logprob", effects=True).estimate(chain, scorer, Joint())
+    np.testing.assert_allclose(found.effects, np.zeros((2, 2)), atol=1e-6)
+    np.testing.assert_allclose(found.effects_on_answer, [0.25, -0.5], atol=1e-5)
+    assert Suppression(measure="logprob", effects=True).gives_effects
+
+
 @pytest.mark.parametrize("backend", ["transformer_lens", "nnsight"])
 def test_it_is_the_models(backend: str) -> None:
     """On a random llama it is what loops make of the scorer's divergences, and of n passes and one beside."""
@@ -79,7 +88,9 @@ def test_it_is_the_models(backend: str) -> None:
     np.testing.assert_allclose(found, by_loops(chain, scorer, answer=True), atol=1e-3)
 
 
-@pytest.mark.parametrize("parameters", [{"targets": "prompt"}, {"measure": "kl"}, {"temperature": 0}, {"floor": 0}])
+@pytest.mark.parametrize(
+    "parameters", [{"targets": "prompt"}, {"measure": "kl"}, {"effects": True}, {"temperature": 0}, {"floor": 0}]
+)
 def test_parameters_that_are_not_allowed(parameters: dict[str, Any]) -> None:
     """A wrong value is refused by name."""
     (name,) = parameters
@@ -87,7 +98,7 @@ def test_parameters_that_are_not_allowed(parameters: dict[str, Any]) -> None:
         Suppression(**parameters).validate_parameters()
 
 
-@pytest.mark.parametrize("parameters", [{}, {"targets": "all", "measure": "logprob"}])
+@pytest.mark.parametrize("parameters", [{}, {"targets": "all", "measure": "logprob", "effects": True}])
 def test_it_keeps_the_contract(parameters: dict[str, Any]) -> None:
     """It passes the check that every estimator must pass."""
     check_estimator(Suppression(**parameters))

@@ -275,6 +275,8 @@ def _drifting() -> Scorer:
         "knockout_logprobs",
         "knockout_divergences",
         "states",
+        "activations",
+        "activation_gradients",
         "score_deletions",
         "score_knockouts",
         "embedding_gradients",

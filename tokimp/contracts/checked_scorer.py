@@ -238,6 +238,8 @@ class CheckedScorer(Scorer):
     knockout_divergences = _checked("knockout_divergences", _knockout_predictions)
     attention = _checked("attention", _attention)
     states = _checked("states", _states)
+    activations = _checked("activations", _states)
+    activation_gradients = _checked("activation_gradients", _states)
     embedding_gradients = _checked("embedding_gradients", _gradients)
     objective_value = _checked("objective_value", _value)
     generate = _checked("generate", _texts)

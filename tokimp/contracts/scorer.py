@@ -29,6 +29,7 @@ class Capability(StrEnum):
     DELETIONS = "deletions"
     ATTENTION = "attention"
     STATES = "states"
+    ACTIVATIONS = "activations"
     GRADIENTS = "gradients"
     GENERATION = "generation"
     KNOCKOUT = "knockout"

@@ -15,6 +15,7 @@ from tokimp.errors import UnsupportedError
 
 AttentionWeights = Literal["pattern", "value_norm"]
 CutQueries = Literal["later", "all"]
+Place = Literal["residual", "attention", "attention_output", "output"]
 
 
 class ScorerInside:
@@ -152,6 +153,67 @@ class ScorerInside:
             [layer, ...] of what `reduce` returns; float32.
         """
         raise UnsupportedError(f"{type(self).__name__} gives no states")
+
+    def activations(
+        self,
+        chain: TokenizedChain,
+        place: Place,
+        *,
+        layers: Sequence[int] | None = None,
+        reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> FloatArray:
+        """Return the activations at a place of each layer, over the whole sequence (prompt, reasoning, answer).
+
+        Parameters
+        ----------
+        chain
+            The chain.
+        place
+            ``residual``: the residual stream that goes into the layer's block. ``attention``: the attention weights,
+            [head, query, key]. ``attention_output``: what the attention module puts out. ``output``: the residual
+            stream that the block puts out. All but the second are [position, d_model].
+        layers
+            Which layers, in this order; all by default. Negative indices count from the last.
+        reduce
+            Applied to each layer's activation before it is stored.
+
+        Returns
+        -------
+        FloatArray
+            [layer, ...] of activations, or of what `reduce` returns; float32.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no activations")
+
+    def activation_gradients(
+        self,
+        chain: TokenizedChain,
+        place: Place,
+        objective: Objective,
+        reduce: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        *,
+        layers: Sequence[int] | None = None,
+    ) -> FloatArray:
+        """Return what is made of the activations at a place and of the objective's gradient with respect to them.
+
+        All layers' activations are kept until the gradients are there: the memory is that of a backward pass.
+
+        Parameters
+        ----------
+        chain, place, layers
+            As for `activations`.
+        objective
+            The number that is differentiated. With a wrong answer it has two passes, which have prompt and reasoning in
+            common: up to there, a gradient is that of one change in both; at the answer, it is of the chain's own.
+        reduce
+            Called with each layer's activation and gradient, of equal shapes. What it returns has one shape for all
+            layers; ``torch.mul`` gives activation x gradient.
+
+        Returns
+        -------
+        FloatArray
+            [layer, ...] of what `reduce` returns; float32.
+        """
+        raise UnsupportedError(f"{type(self).__name__} gives no gradients of activations")
 
     def embedding_gradients(
         self,

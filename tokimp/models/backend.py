@@ -64,7 +64,7 @@ class Backend(ABC):
     ...             for layer in layers:
     ...                 show = lambda module, arguments, output, layer=layer: visit(layer, output[1])
     ...                 hooks.enter_context(self.layers[layer].self_attn.register_forward_hook(show))
-    ...             self.forward(input_ids, **inputs)
+    ...             return self.forward(input_ids, **inputs)
     ...
     ...     def attention_module(self, layer):
     ...         return self.layers[layer].self_attn
@@ -159,7 +159,7 @@ class Backend(ABC):
 
     def forward_attention(
         self, input_ids: torch.Tensor, layers: frozenset[int], visit: Callable[[int, torch.Tensor], None], **inputs: Any
-    ) -> None:
+    ) -> torch.Tensor | None:
         """Run the model and show the attention weights of some layers, each as soon as the layer has run.
 
         Parameters
@@ -172,6 +172,12 @@ class Backend(ABC):
             Called with a layer and its weights, [batch, head, query, key].
         **inputs
             Passed to the model.
+
+        Returns
+        -------
+        torch.Tensor or None
+            The logits, [batch, position, vocabulary], through which gradients reach the weights shown; ``None`` from a
+            backend that gives no `Capability.ACTIVATIONS`.
         """
         raise UnsupportedError(f"{type(self).__name__} shows no attention")
 

@@ -39,7 +39,7 @@ class Block:
 
     def __init__(self, backend: Backend, layer: int, cache: Any, show: Callable[[LayerStates], None]) -> None:
         self._attention, self._projection = backend.attention_module(layer), backend.output_projection(layer)
-        self._block = _parent(backend.root, self._attention)
+        self._block = parent_of(backend.root, self._attention)
         self._layer, self._cache, self._show = layer, cache, show
         self.pattern: torch.Tensor | None = None
         self._call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -70,7 +70,7 @@ class Block:
 
     def _keep_child(self, module: torch.nn.Module, arguments: tuple[Any, ...], named: Any, output: Any) -> None:
         read = arguments[0] if arguments else named.get("hidden_states")
-        written = _first(output)
+        written = first_of(output)
         if self._watching and isinstance(read, torch.Tensor) and isinstance(written, torch.Tensor):
             self._children[module] = (read, written)
 
@@ -79,13 +79,13 @@ class Block:
             return
         self._watching = False
         try:
-            self._show(self._states(_first(output)))
+            self._show(self._states(first_of(output)))
         finally:
             self._children.clear()
             self._attended = self.pattern = None
 
     def _states(self, after: torch.Tensor) -> LayerStates:
-        before, attended, pattern = self._hidden(), _first(self._attended), self.pattern
+        before, attended, pattern = self._hidden(), first_of(self._attended), self.pattern
         if pattern is None or before.shape != attended.shape or len(before) != 1:
             raise self._unknown("its attention and its residual stream have other shapes")
         scale, weights, middle = self._added(before[0], attended[0], after[0])
@@ -131,7 +131,7 @@ class Block:
         for part, read, written in parts:
             if read.equal(attended) and not written.equal(attended):
                 added = written
-                weights = _first(part(torch.ones_like(attended)[None, :1]))[0, 0].float()
+                weights = first_of(part(torch.ones_like(attended)[None, :1]))[0, 0].float()
                 plain = attended.float() * weights
                 scale = (written.float() * plain).sum(dim=-1) / (plain * plain).sum(dim=-1).clamp(min=1e-30)
         difference = added.float()
@@ -180,7 +180,7 @@ class Block:
         own = attributes.get("forward")
         attributes["forward"] = lambda *_, **__: put_out
         try:
-            finished = _first(self._block(*arguments, **named))
+            finished = first_of(self._block(*arguments, **named))
         finally:
             if own is None:
                 del attributes["forward"]
@@ -197,7 +197,7 @@ class Block:
         return UnsupportedError(f"the states of layer {self._layer} do not add up in a way that is known here: {why}")
 
 
-def _parent(root: torch.nn.Module, wanted: torch.nn.Module) -> torch.nn.Module:
+def parent_of(root: torch.nn.Module, wanted: torch.nn.Module) -> torch.nn.Module:
     """Return the module that has another among its children."""
     for module in root.modules():
         if any(child is wanted for child in module.children()):
@@ -205,7 +205,7 @@ def _parent(root: torch.nn.Module, wanted: torch.nn.Module) -> torch.nn.Module:
     raise UnsupportedError(f"{type(wanted).__name__} is in no block of {type(root).__name__}")
 
 
-def _first(output: Any) -> Any:
+def first_of(output: Any) -> Any:
     """Return what a module puts out, the first of several."""
     return output[0] if isinstance(output, tuple) else output
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tokimp.contracts.scorer import Capability
+from tokimp.models.activations import gives_activations
 from tokimp.models.backend import Backend
 from tokimp.models.embeddings import gives_gradients
 from tokimp.models.knockout import honours_cuts
@@ -26,6 +27,8 @@ def capabilities_of(backend: Backend, ids: torch.Tensor) -> frozenset[Capability
         missing.add(Capability.ATTENTION)
     if not gives_states(backend, ids):
         missing.add(Capability.STATES)
+    if not gives_activations(backend, ids):
+        missing.add(Capability.ACTIVATIONS)
     if not honours_cuts(backend, ids):
         missing |= {Capability.KNOCKOUT, Capability.KNOCKOUT_LOGPROBS}
     if not gives_gradients(backend, ids):

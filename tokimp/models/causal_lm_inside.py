@@ -12,8 +12,9 @@ from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.layer_states import LayerStates
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
-from tokimp.contracts.scorer_inside import AttentionWeights, CutQueries
+from tokimp.contracts.scorer_inside import AttentionWeights, CutQueries, Place
 from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.models.activations import read_activation_gradients, read_activations
 from tokimp.models.attention import read_attention
 from tokimp.models.decoder import Decoder
 from tokimp.models.embeddings import read_gradients, read_value
@@ -124,6 +125,44 @@ class CausalLMInside(Scorer):
         self._check_readable(chain)
         return read_states(self.decoder, chain, reduce, layers)
 
+    def activations(
+        self,
+        chain: TokenizedChain,
+        place: Place,
+        *,
+        layers: Sequence[int] | None = None,
+        reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> FloatArray:
+        """Return the activations at a place of each layer; see `Scorer.activations`.
+
+        Raises
+        ------
+        ScorerError
+            If there is no such place or layer, or the model cannot read the chain.
+        UnsupportedError
+            If the model's blocks are not found, or a layer has no attention.
+        """
+        self._check_activations()
+        self._check_readable(chain)
+        return read_activations(self.decoder, chain, place, layers, reduce)
+
+    def activation_gradients(
+        self,
+        chain: TokenizedChain,
+        place: Place,
+        objective: Objective,
+        reduce: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        *,
+        layers: Sequence[int] | None = None,
+    ) -> FloatArray:
+        """Return what is made of activations and gradients at a place; see `Scorer.activation_gradients`.
+
+        Errors are those of `activations`, and `ObjectiveError` if the chain lacks what the objective reads.
+        """
+        self._check_activations()
+        self._check_readable(chain, objective)
+        return read_activation_gradients(self.decoder, chain, place, objective, reduce=reduce, layers=layers)
+
     def embedding_gradients(
         self,
         chain: TokenizedChain,
@@ -165,6 +204,13 @@ class CausalLMInside(Scorer):
                 f"{self.model_id} ({self.decoder.facts.architecture}): cutting attention on the backend "
                 f"{self.backend!r} does not hide a token from those after it; {self.decoder.backend.otherwise}"
                 "use leave_one_out, which deletes it"
+            )
+
+    def _check_activations(self) -> None:
+        if Capability.ACTIVATIONS not in self.capabilities:
+            raise UnsupportedError(
+                f"{self.model_id} ({self.decoder.facts.architecture}): activations were not found on the backend "
+                f"{self.backend!r}, or get no gradient; {self.decoder.backend.otherwise}use an estimator without them"
             )
 
     def _check_differentiable(self) -> None:

@@ -17,6 +17,8 @@ _NEEDED = {
     "deletion_logprobs": Capability.DELETIONS,
     "attention": Capability.ATTENTION,
     "states": Capability.STATES,
+    "activations": Capability.ACTIVATIONS,
+    "activation_gradients": Capability.ACTIVATIONS,
     "score_knockouts": Capability.KNOCKOUT,
     "knockout_logprobs": Capability.KNOCKOUT_LOGPROBS,
     "knockout_divergences": Capability.KNOCKOUT_LOGPROBS,

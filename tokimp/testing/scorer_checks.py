@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 
+import torch
+
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import UnsupportedError
+from tokimp.testing.scorer_activation_rules import check_activations
 from tokimp.testing.scorer_entropy_rules import check_entropies
 from tokimp.testing.scorer_inside_rules import check_attention, check_gradients, check_knockouts
 from tokimp.testing.scorer_knockout_rules import check_knockout_predictions
@@ -31,6 +34,7 @@ _RULES: dict[Capability, Sequence[Rule]] = {
     Capability.KNOCKOUT_LOGPROBS: (check_knockout_predictions,),
     Capability.ATTENTION: (check_attention,),
     Capability.STATES: (check_states,),
+    Capability.ACTIVATIONS: (check_activations,),
     Capability.GRADIENTS: (check_gradients,),
     Capability.GENERATION: (check_generation,),
 }
@@ -60,6 +64,7 @@ def check_scorer(
     - Attention weights are distributions over what a token may see. Layers come in the order asked for, and the
       argument ``hidden`` stands where the mask hides a key.
     - States of a layer add up to its residual stream, follow those of the layer before, and change with their values.
+    - Activations come alone as they come with gradients; a gradient at the first layer is that at the embeddings.
     - Gradients agree with finite differences, and the objective of the model's own embeddings is that of its
       log-probabilities.
     - Generation is the same for the same seed, and leaves out special tokens.
@@ -166,6 +171,10 @@ def _check_missing(subject: Subject) -> None:
         },
         Capability.ATTENTION: {"attention": lambda: scorer.attention(chain)},
         Capability.STATES: {"states": lambda: scorer.states(chain, lambda states: states.after)},
+        Capability.ACTIVATIONS: {
+            "activations": lambda: scorer.activations(chain, "residual"),
+            "activation_gradients": lambda: scorer.activation_gradients(chain, "residual", objective, torch.mul),
+        },
         Capability.GRADIENTS: {
             "embedding_gradients": lambda: scorer.embedding_gradients(chain, objective),
             "objective_value": lambda: scorer.objective_value(chain, objective),

@@ -12,8 +12,9 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.layer_states import LayerStates
+from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer
-from tokimp.contracts.scorer_inside import CutQueries
+from tokimp.contracts.scorer_inside import CutQueries, Place
 
 
 class AdditiveInside(Scorer):
@@ -24,7 +25,8 @@ class AdditiveInside(Scorer):
 
     States: the residual stream begins with the tokens' embeddings. A token's value has the one coordinate
     ``1 + |contribution|``; heads of even number add what they move to the first coordinate of the residual stream,
-    the others to the second. Nothing follows attention in a block. A token's key is its embedding.
+    the others to the second. Nothing follows attention in a block. A token's key is its embedding. The objective
+    depends on the residual stream that goes into the first layer, and on no other activation.
     """
 
     reasoning_logprob: float
@@ -81,6 +83,41 @@ class AdditiveInside(Scorer):
         chosen = range(n_layers) if layers is None else layers
         return torch.stack([found[layer] for layer in chosen]).numpy().astype(np.float32)
 
+    def activations(
+        self,
+        chain: TokenizedChain,
+        place: Place,
+        *,
+        layers: Sequence[int] | None = None,
+        reduce: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> FloatArray:
+        """Return the activations at a place of each layer, which are those of its states."""
+        return self.states(
+            chain, lambda states: (reduce or torch.Tensor.float)(_activation(states, place)), layers=layers
+        )
+
+    def activation_gradients(
+        self,
+        chain: TokenizedChain,
+        place: Place,
+        objective: Objective,
+        reduce: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        *,
+        layers: Sequence[int] | None = None,
+    ) -> FloatArray:
+        """Return what is made of activations and gradients; only the stream into the first layer has one."""
+        _, of_reasoning = self.embedding_gradients(chain, objective)
+        begin = len(chain.prompt_ids)
+
+        def both(states: LayerStates) -> torch.Tensor:
+            activation = _activation(states, place)
+            gradient = torch.zeros_like(activation)
+            if place == "residual" and states.layer == 0:
+                gradient[begin : begin + len(of_reasoning)] = torch.from_numpy(of_reasoning)
+            return reduce(activation, gradient)
+
+        return self.states(chain, both, layers=layers)
+
     def knockout_logprobs(
         self, chain: TokenizedChain, hidden: Sequence[Sequence[int]], *, queries: CutQueries = "later"
     ) -> FloatArray:
@@ -124,3 +161,14 @@ class AdditiveInside(Scorer):
 def _project(output: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
     """Return what heads add, [..., d_model], for what they move, [..., head * dimension]."""
     return moved @ output.flatten(0, 1)
+
+
+def _activation(states: LayerStates, place: Place) -> torch.Tensor:
+    """Return the activation at a place of a layer."""
+    if place == "attention":
+        return states.pattern.float()
+    return {
+        "residual": states.before,
+        "attention_output": states.middle - states.before,
+        "output": states.after,
+    }[place]
