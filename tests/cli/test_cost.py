@@ -39,17 +39,15 @@ def compare() -> None:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let this be a terminal at which everything is asked for; return the questions, which are answered with no."""
-    # `capsys` comes first, since it puts other streams in the place of these.
     asked = list[str]()
 
     def confirm(question: str, *, abort: bool, err: bool) -> None:
         asked.append(question)
         raise click.Abort
 
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(cost, "_at_terminal", lambda: True)
     monkeypatch.setattr(click, "confirm", confirm)
     return asked
 
@@ -73,7 +71,7 @@ def test_nobody_is_asked_who_said_yes_or_is_not_there(monkeypatch: pytest.Monkey
     """With --yes, without a terminal, or where workers load the model, a run starts at once."""
     assert cost.cost_check(None, estimate=False, yes=True) is None
     assert cost.cost_check(load_executor("processes:workers=2"), estimate=False, yes=False) is None
-    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    monkeypatch.setattr(cost, "_at_terminal", lambda: False)
     assert cost.cost_check(None, estimate=False, yes=False) is None
 
 

@@ -52,7 +52,11 @@ def cost_check(executor: Executor | None, *, estimate: bool, yes: bool) -> Calla
     if estimate:
         return _print_and_stop
     # A question needs somebody who reads it and can answer.
-    return _ask_if_long if is_here and sys.stdin.isatty() and sys.stderr.isatty() and not yes else None
+    return _ask_if_long if is_here and _at_terminal() and not yes else None
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _print_and_stop(pending: PendingCells) -> None:
