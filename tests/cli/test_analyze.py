@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import tokimp as ti
 from tests.cli.conftest import Run
+from tests.storage.lost_records import lose_last_record
 from tokimp.models.loading import load_model
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -118,3 +120,42 @@ def test_the_foot_of_a_short_curve_names_its_ratios(tokimp: Run, chains_file: Pa
     assert tokimp("compare", chains_file, "--estimator", "greedy:keep_ratio=0.7", "--out", "run").status == 0
     out = " ".join(tokimp("analyze", "run", "faithfulness:n_uniform=2").out.split())
     assert "faithfulness:keep_ratios=[0.7,0.8,0.9" in out
+
+
+BROKEN = """
+import xarray as xr
+from tokimp.contracts.analysis import Analysis
+
+
+class Broken(Analysis):
+    name = "broken"
+
+    def compute(self, inputs):
+        return xr.Dataset({"answer": ((), 42)})
+
+    def tables(self, result):
+        return "no table"
+"""
+
+
+def test_numbers_survive_a_table_that_fails(tokimp: Run, folder: Path) -> None:
+    """What an analysis computed is in the result, and one line says what is wrong with its table."""
+    (folder.parent / "broken.py").write_text(BROKEN, encoding="utf-8")
+    done = tokimp("analyze", "run", "broken.py:Broken")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "the analysis 'broken', asked for its tables, returned a str; a list of rich.table.Table" in done.err
+    assert int(ti.load(folder / "results.nc")["analysis/broken/answer"]) == 42
+
+
+def test_compare_given_again_keeps_what_was_added(tokimp: Run, folder: Path, chains_file: Path) -> None:
+    """A user's variables and the analyses of the same numbers stay, also where a damaged cell is computed anew."""
+    assert tokimp("analyze", "run", "agreement").status == 0
+    result = ti.load(folder / "results.nc")
+    result["mine"] = xr.DataArray(np.arange(result.sizes["chain"], dtype=np.float64), dims="chain")
+    ti.save(result, folder / "results.nc")
+    lose_last_record(folder / "cells")
+    done = tokimp("compare", chains_file, *COMPARE)
+    assert done.status == 0, done.err
+    again = ti.load(folder / "results.nc")
+    np.testing.assert_array_equal(again["mine"], result["mine"])
+    assert again["analysis/agreement"].to_dataset().identical(result["analysis/agreement"].to_dataset())

@@ -6,6 +6,7 @@ import errno
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,3 +184,15 @@ def test_a_folder_with_the_name_of_a_netcdf_file_is_refused(tmp_path: Path) -> N
     (tmp_path / "results.nc").mkdir()
     with pytest.raises(SchemaError, match="is a folder, and a netCDF result is a file"):
         load(tmp_path / "results.nc")
+
+
+@pytest.mark.parametrize("value", [("token", np.zeros(2)), np.array([None, 1.5], dtype=object)[:1]])
+def test_objects_are_refused_by_name(tmp_path: Path, value: Any) -> None:
+    """What is neither text nor number would come back as another thing: the variable and its type are said."""
+    tree = toy_result({"a": [[1.0, 2.0]]})
+    held = np.empty((), dtype=object)
+    held[()] = value
+    tree["mine"] = xr.DataArray(held)
+    with pytest.raises(SchemaError, match=r"variable 'mine' holds (tuple|ndarray), which is neither text nor a number"):
+        save(tree, tmp_path / "results.nc")
+    assert not list(tmp_path.iterdir())

@@ -89,6 +89,10 @@ def test_an_object_that_was_changed_is_seen(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("0.25", "0.75"), "utf-8")
     with pytest.raises(ValueError, match="does not have the digest"):
         read_object(path)
+    write_object(path, {"accuracy": 0.25})
+    path.write_text(path.read_text("utf-8").replace('"digest"', '"digeqt"'), "utf-8")
+    with pytest.raises(ValueError, match="does not have the digest"):
+        read_object(path)
     path.write_text('{"accuracy": 0.75}', "utf-8")
     assert read_object(path) == {"accuracy": 0.75}
     path.write_text("[1]", "utf-8")

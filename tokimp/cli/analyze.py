@@ -77,8 +77,11 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
         folder = source.parent if out is None and (source.parent / "run.json").exists() else None
         analyzed = _ask_model(result, analysis, folder, **options)
     # What was computed is shown before it is written: writing may fail, or wait for another process.
-    _print(analyzed, analysis)
-    add_analysis(analyzed, node, path)
+    try:
+        _print(analyzed, analysis)
+    finally:
+        # A table that fails is no reason to lose the numbers.
+        add_analysis(analyzed, node, path)
     echo(f"\nresult: {path} (/analysis/{node})")
     figure = figure_of(analysis, analyzed)
     if figure is None:

@@ -117,6 +117,11 @@ def _check_texts(tree: xr.DataTree) -> None:
             if variable.dtype.kind not in "OUT":
                 continue
             for text in variable.to_numpy().ravel():
+                if not isinstance(text, str):
+                    raise SchemaError(
+                        f"{node.path}: variable {name!r} holds {type(text).__name__}, which is neither text nor a "
+                        "number; give numbers as an array of numbers (xarray.DataArray(values, dims=...)), or texts"
+                    )
                 problem = unstorable(text)
                 if problem:
                     raise SchemaError(f"{node.path}: variable {name!r} holds {problem}; remove it before saving")

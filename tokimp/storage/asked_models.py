@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tokimp.storage.cache_folder import cache_folder
+from tokimp.storage.json_file import parse_json
 
 _asked_in_this_process: set[str] = set()
 
@@ -51,7 +52,7 @@ def _asked_before() -> set[str]:
         for line in _file().read_text(encoding="utf-8").splitlines():
             # A line that a kill has torn names nothing.
             with suppress(ValueError):
-                names.add(str(json.loads(line)))
+                names.add(str(parse_json(line)))
     return names
 
 
