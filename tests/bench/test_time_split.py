@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from transformers import AttentionInterface
 
 from tokimp.bench import time_split as module
@@ -86,3 +87,55 @@ def test_functions_are_put_back_after_an_error(scorer: CausalLMScorer) -> None:
         fail()
     assert replaced == [True]
     assert (AttentionInterface.get_interface, PackedModel.hidden, dict(vars(head))) == before
+
+
+class PretendedGpu:
+    """A GPU that computes later: a launch returns at once, and its seconds pass when somebody waits for the device."""
+
+    def __init__(self) -> None:
+        self.now, self.waiting = 0.0, 0.0
+
+    def perf_counter(self) -> float:
+        """Return the seconds so far."""
+        return self.now
+
+    def launch(self, seconds: float) -> None:
+        """Give the device work for so many seconds."""
+        self.waiting += seconds
+
+    def synchronize(self, device: str) -> None:
+        """Wait until the device has done its work."""
+        self.now, self.waiting = self.now + self.waiting, 0.0
+
+
+def test_on_a_gpu_time_counts_where_the_work_was_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part waits for the device, so that seconds of a part do not pass in the part that happens to wait next."""
+    gpu = PretendedGpu()
+
+    class Work:
+        def layer(self) -> None:
+            gpu.launch(2.0)
+            self.attention()
+            gpu.launch(1.0)
+
+        def attention(self) -> None:
+            gpu.launch(5.0)
+
+        def project(self) -> None:
+            gpu.launch(4.0)
+
+    monkeypatch.setattr(torch.cuda, "synchronize", gpu.synchronize)
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=gpu.perf_counter))
+    timed = ((Work, "layer", "trunk"), (Work, "attention", "attention"), (Work, "project", "projection"))
+    monkeypatch.setattr(module, "_TIMED", timed)
+    decoder: Any = SimpleNamespace(device="cuda:0", _plain=None)
+    gpu.launch(8.0)  # begun before the measurement, so no part of it
+    with time_split(decoder) as split:
+        work = Work()
+        for _ in range(2):
+            work.layer()
+            gpu.now += 0.5  # Python on the CPU
+            work.project()
+    assert (split.trunk, split.attention, split.projection, split.copies) == (6.0, 10.0, 8.0, 0.0)
+    assert split.python == pytest.approx(1.0)
+    assert split.total == pytest.approx(25.0)

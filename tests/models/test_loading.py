@@ -13,6 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
 from tokimp.contracts import discovery
+from tokimp.contracts.objective import Joint
 from tokimp.contracts.registry import register_scorer
 from tokimp.errors import PluginError, ScorerError, UnsupportedError
 from tokimp.models import source as model_source
@@ -197,3 +198,25 @@ def test_a_misspelt_embedded_model_is_recognised(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ScorerError, match="did you mean 'tiny'"):
         load_model("tinny")
+
+
+@pytest.mark.parametrize("backend", ["transformer_lens", "nnsight"])
+def test_a_cpu_is_kept_to_where_torch_finds_a_gpu(folder: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With device="cpu" on a machine that has a GPU (pretended), nothing is put there and every number is the CPU's."""
+    chain, whole, candidates = random_chain(4, 8, 2), tuple(range(8)), [(place,) for place in range(8)]
+
+    def numbers() -> list[Any]:
+        scorer = load_scorer(str(folder), backend, device="cpu")
+        scores = scorer.score_deletions(chain, whole, candidates, Joint()).objective
+        gradients = scorer.embedding_gradients(chain, Joint())
+        written = scorer.generate([[3, 4, 5]], max_new_tokens=3)
+        return [scorer.logprobs([chain])[0].reasoning, scores, *gradients, scorer.attention(chain), written]
+
+    expected = numbers()
+    # Whatever is moved to this GPU fails, as it does where a build of torch has none.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr("transformers.pipelines.base.is_torch_cuda_available", lambda: True)
+    for found, wanted in zip(numbers(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
