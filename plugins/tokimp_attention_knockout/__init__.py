@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.constraints import TrueOrFalse
+from tokimp.contracts.effects import unit_effects
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.operators import Knockout, RequiredByOperator
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import SubsetScores, single_deletions
 from tokimp.errors import EstimatorError
 
 __all__ = ["AttentionKnockout"]
@@ -27,6 +31,13 @@ class AttentionKnockout(ImportanceEstimator):
     removes: the token right after a unit is predicted from the unit's last position, which still holds its last token.
 
     Each unit takes one pass over the whole sequence, so n units of a chain of L tokens cost n L positions.
+    ``leave_one_out:operator=knockout`` is the same; a run that has both makes the passes once.
+
+    Parameters
+    ----------
+    effects
+        Whether to give also what hiding each unit does to each later one and to the answer (`tokimp.effects`). It takes
+        as many passes again.
 
     Examples
     --------
@@ -38,7 +49,16 @@ class AttentionKnockout(ImportanceEstimator):
     """
 
     name = "attention_knockout"
-    requires = frozenset({Capability.KNOCKOUT})
+    requires = RequiredByOperator(usual="knockout")  # type: ignore[assignment] # a class attribute of others
+    constraints = {"effects": TrueOrFalse()}
+
+    def __init__(self, *, effects: bool = False) -> None:
+        self.effects = effects
+
+    @property
+    def gives_effects(self) -> bool:
+        """Whether effects were asked for."""
+        return self.effects
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the drop in `objective` for each unit, [unit].
@@ -46,10 +66,12 @@ class AttentionKnockout(ImportanceEstimator):
         Raises
         ------
         EstimatorError
-            If the objective of the full chain, or after a knockout, is not a finite number.
+            If a parameter is not allowed, or the objective of the full chain, or that after a knockout, is not a
+            finite number.
         """
+        self.validate_parameters()
         objective.check(chain)
-        *hidden, full = scorer.score_knockouts(chain, [*chain.units, ()], objective)
+        *hidden, full = SubsetScores(scorer, chain, objective, Knockout()).score(single_deletions(chain)).objective
         with np.errstate(invalid="ignore"):  # inf - inf is met below
             scores = np.float64(full) - np.asarray(hidden, dtype=np.float64)
         if not np.isfinite(scores).all():
@@ -58,4 +80,5 @@ class AttentionKnockout(ImportanceEstimator):
                 f"{chain.chain.where}: the objective {objective.name!r} is {full} on the full chain and "
                 f"{hidden[unit]} with {chain.unit} {unit} hidden; their difference is no finite importance"
             )
-        return Importance(scores)
+        between, on_answer = unit_effects(scorer, chain, Knockout()) if self.effects else (None, None)
+        return Importance(scores, effects=between, effects_on_answer=on_answer)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokimp_transformer_lens import TransformerLensScorer
 
-from tokimp.chains.chain import TokenizedChain
+import tokimp as ti
+from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.objective import Answer, Joint, Objective
-from tokimp.contracts.operators import Delete, Knockout
+from tokimp.contracts.operators import Delete, Knockout, Mask, Operator
 from tokimp.contracts.scorer import DeletionScores
 from tokimp.contracts.subset_scores import SubsetMemory, SubsetScores, every_subset, single_deletions
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError
 from tokimp.testing import AdditiveScorer, toy_chain
+from tokimp.testing.random_models import byte_tokenizer, random_model
 
 SHARES = {"a": 0.5, "b": 1.0, "c": 2.0, "d": -4.0}
 
@@ -148,3 +153,43 @@ def test_the_usual_subsets() -> None:
     chain = toy_chain("abc")
     assert single_deletions(chain) == [(1, 2), (0, 2), (0, 1), (0, 1, 2)]
     assert every_subset(chain) == [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("operator", [Delete(), Mask("."), Knockout()], ids=lambda each: each.name)
+def test_a_model_that_reads_alone_has_the_same_bits_in_any_company(operator: Operator) -> None:
+    """Loaded so, it says so, and shares single subsets: what was asked for in another call is not read again."""
+    options = {"tokenizer": byte_tokenizer(), "device": "cpu", "dtype": "float32"}
+    scorer = TransformerLensScorer(random_model("llama"), reuse_kv=False, batch_positions=1, **options)
+    assert scorer.reads_alone
+    assert not TransformerLensScorer(random_model("llama"), **options).reads_alone
+    text = Chain("sum", question="2+2?", reasoning="2+2 is 4, so it is 4.", answer="4 it is")
+    chain = tokenize_chain(text, byte_tokenizer(), "plain", "word")
+    together = SubsetScores(scorer, chain, Joint(), operator).score(every_subset(chain)[::3]).objective
+    alone = [
+        SubsetScores(scorer, chain, Joint(), operator).score([each]).objective[0] for each in every_subset(chain)[::3]
+    ]
+    assert together.tolist() == alone
+    memory = SubsetMemory()
+    for subsets in ([(0,), (0, 1)], [(0, 1), (0,)]):
+        forwarded = scorer.tokens_forwarded
+        SubsetScores(CheckedScorer(scorer, memory), chain, Joint(), operator).score(subsets)
+    assert scorer.tokens_forwarded == forwarded
+
+
+def test_estimators_of_a_run_have_the_same_bits_in_any_order(tmp_path: Path) -> None:
+    """Whoever asks first, and wherever a run went on, every estimator has the very numbers that it has alone."""
+    labels = ["leave_one_out", "shapley:permutations=2", "context_cite:ablations=8", "attention_knockout"]
+    labels += ["leave_one_out:operator=knockout", "shapley:permutations=2,of=objective"]
+    scorer = ti.load_scorer("tiny", device="cpu")
+    chains = ti.demo_chains(limit=1)
+    alone = {label: ti.compare(chains, scorer, [label], "joint", "word") for label in labels}
+    together = ti.compare(chains, scorer, labels, "joint", "word", out=tmp_path / "one")
+    ti.compare(chains, scorer, labels[3:1:-1], "joint", "word", out=tmp_path / "two")
+    grown = ti.compare(chains, scorer, labels[::-1], "joint", "word", out=tmp_path / "two")
+    for label in labels:
+        for result in (together, grown):
+            found = result["importance"].sel(estimator=label).to_numpy()
+            np.testing.assert_array_equal(found, alone[label]["importance"].sel(estimator=label))
+    cost = together["tokens_forwarded"].sel(chain=0)
+    assert cost.sel(estimator="leave_one_out:operator=knockout").item() == 0
+    assert cost.sel(estimator="attention_knockout").item() > 0

@@ -13,7 +13,9 @@ from tokimp_leave_one_out import LeaveOneOut
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Chain, TokenizedChain
+from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.models.loading import load_scorer
@@ -54,6 +56,7 @@ def test_on_a_model_it_keeps_the_contract_and_deletes_nothing(backend: str, obje
     scorer = load_scorer(random_model("llama"), backend, device="cpu", tokenizer=byte_tokenizer())
     text = Chain("sum", question="2+2?", reasoning="2+2 is 4. So 4.", answer="4 it is")
     chains = [tokenize_chain(text, byte_tokenizer(), "plain", unit) for unit in ("token", "word", "sentence")]
+    check_estimator(AttentionKnockout(effects=True))
     check_estimator(AttentionKnockout, scorer, chains, [objective])
     knockout, deletion = (
         each.estimate(chains[1], scorer, objective).scores for each in (AttentionKnockout(), LeaveOneOut())
@@ -80,6 +83,22 @@ def test_what_the_objective_lacks_is_an_error() -> None:
     """The objective contrast needs a wrong answer."""
     with pytest.raises(ObjectiveError, match="needs a wrong answer"):
         AttentionKnockout().estimate(toy_chain("abc"), AdditiveScorer(), Contrast())
+
+
+def test_it_is_leave_one_out_by_knockout_and_shares_its_passes() -> None:
+    """Both give the same numbers and effects, and in one run the second asks for no pass that the first asked for."""
+    chain, scorer, memory = toy_chain("abc"), AdditiveScorer({"a": 0.5, "c": 2.0}), SubsetMemory()
+    checked = CheckedScorer(scorer, memory)
+    for effects in (False, True):
+        first = LeaveOneOut("knockout", effects=effects).estimate(chain, checked, Joint())
+        forwarded = scorer.tokens_forwarded
+        second = AttentionKnockout(effects=effects).estimate(chain, checked, Joint())
+        assert second.scores.tolist() == first.scores.tolist()
+        if effects:
+            np.testing.assert_array_equal(first.effects, second.effects)
+            np.testing.assert_array_equal(first.effects_on_answer, second.effects_on_answer)
+        else:
+            assert scorer.tokens_forwarded == forwarded
 
 
 def test_it_keeps_the_contract() -> None:

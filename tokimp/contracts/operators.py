@@ -300,21 +300,23 @@ def replacement_id(tokenizer: Any, replacement: str | int) -> int:
 class RequiredByOperator:
     """The attribute `requires` of a class with a parameter ``operator``: what that operator asks of the scorer.
 
-    Of the class itself, which has no operator yet, it is what deletion asks.
+    If the class has a parameter ``effects`` and it is true, what effects ask is added.
 
     Parameters
     ----------
     *also
         What is required whatever the operator is.
+    usual
+        The operator of the class itself, and of instances that have no such parameter.
     """
 
-    def __init__(self, *also: Capability) -> None:
-        self._also = frozenset(also)
+    def __init__(self, *also: Capability, usual: str = "delete") -> None:
+        self._also, self._usual = frozenset(also), usual
 
     def __get__(self, instance: Any, owner: type[Any]) -> frozenset[Capability]:
         """Return what is required by an instance, or by its class."""
-        name = getattr(instance, "operator", "delete")
+        name = getattr(instance, "operator", self._usual)
         # What is not allowed is said where parameters are checked.
-        operator = make_operator(name, instance.replacement) if instance and name in OPERATORS else Delete()
+        operator = make_operator(name if name in OPERATORS else self._usual, getattr(instance, "replacement", "eos"))
         effects = operator.requires_for_effects if getattr(instance, "effects", False) else frozenset()
         return self._also | operator.requires | effects

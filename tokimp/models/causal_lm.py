@@ -169,6 +169,11 @@ class CausalLMScorer(CausalLMInside):
         return 1 if on_a_cpu or not self.decoder.reads_packs else _CHAINS_AT_ONCE
 
     @property
+    def reads_alone(self) -> bool:  # type: ignore[override] # it follows from how the scorer was loaded
+        """Whether every sequence is read from scratch in a call of its own: ``reuse_kv=False, batch_positions=1``."""
+        return not self.decoder.reuse_kv and self.decoder.budget.positions == 1
+
+    @property
     def work(self) -> ForwardWork:
         """What passed forward through the model for log-probabilities."""
         return self.decoder.work

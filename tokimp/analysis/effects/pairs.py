@@ -72,7 +72,7 @@ def _largest(
     found, candidates = read_effects(result), []
     for chain_id in result["chain_id"].to_numpy().tolist():
         effects = [found.get((label, chain_id)) for label in labels]
-        pairs = [each.pairs.astype(np.float64) for each in effects if each is not None]
+        pairs: list[FloatArray] = [each.pairs.astype(np.float64) for each in effects if each is not None]
         if len(pairs) < len(labels) or not len(pairs[0]):
             continue
         rows, columns = pairs_of(len(effects[0].on_answer))  # type: ignore[union-attr] # all of them are there
