@@ -49,9 +49,9 @@ def last_whole(checkpoints: Path, *, keeps_best: bool = False) -> Path | None:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     if keeps_best:
-        for step, folder in sorted(by_step.items()):
+        for reached, folder in sorted(by_step.items()):
             if _best_step(folder) not in {None, *by_step}:
-                shutil.rmtree(by_step.pop(step), ignore_errors=True)
+                shutil.rmtree(by_step.pop(reached), ignore_errors=True)
     return by_step[max(by_step)] if by_step else None
 
 

@@ -84,8 +84,8 @@ def test_records_and_objects_are_json_in_utf_8(tmp_path: Path) -> None:
 def test_an_object_that_was_changed_is_seen(tmp_path: Path) -> None:
     """A number changed by hand or by a damaged disk is an error; an object without a digest is taken as it is."""
     path = tmp_path / "object.json"
-    write_object(path, {"accuracy": 0.25, 3: [float("inf"), (1, 2)]})
-    assert read_object(path) == {"accuracy": 0.25, "3": [float("inf"), [1, 2]]}
+    write_object(path, {"accuracy": 0.25, "by step": {3: [float("inf"), (1, 2)]}})
+    assert read_object(path) == {"accuracy": 0.25, "by step": {"3": [float("inf"), [1, 2]]}}
     path.write_text(path.read_text("utf-8").replace("0.25", "0.75"), "utf-8")
     with pytest.raises(ValueError, match="does not have the digest"):
         read_object(path)
