@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -108,6 +109,8 @@ class Scorer(ScorerInside, ABC):
         The model's tokenizer (transformers).
     backend, model_id, device, dtype
         Where the numbers come from, as stored in results.
+    loading
+        How else the model was loaded, as results store it and JSON can hold it: ``device_map``, ``quantization``.
     context_length
         The longest sequence the model takes, in tokens; ``None`` if it names no limit.
     call_cost
@@ -152,6 +155,7 @@ class Scorer(ScorerInside, ABC):
     device: str
     dtype: str
     context_length: int | None
+    loading: Mapping[str, Any] = MappingProxyType({})
     tokens_forwarded: int = 0
     call_cost: int = 0
     chains_at_once: int = 1

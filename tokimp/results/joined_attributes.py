@@ -28,7 +28,7 @@ _SAME = (
     "backend_version",
 )
 # Attributes that a result has only where they say something.
-_SAME_WHERE_GIVEN = ("unit_splitter", "think_tags")
+_SAME_WHERE_GIVEN = ("unit_splitter", "think_tags", "loading")
 Attributes = Mapping[str, Any]
 
 
