@@ -35,6 +35,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "agreement": FEW,
     "agreement_within": {**FEW, "minimum_units": 3},
     "agreement_between": {**FEW, "other": OTHER},
+    "at2": {**FEW, "iterations": 3, "ablations": 6, "folds": 3},
     "answer_recovery": {**FEW, "n_uniform": 2, "keep_ratios": [0.5, 1.0]},
     "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
     "effects": {**FEW, "strongest": 2},
@@ -264,10 +265,11 @@ def finite_in(node: xr.Dataset, **where: Any) -> int:
 
 
 def test_a_single_chain(analysed: Analysed) -> None:
-    """There is something to say of one chain, and no interval of it; a surrogate needs other chains to learn from."""
+    """There is something to say of one chain, and no interval of it; what learns needs other chains."""
     chains = [chain(0)]
     result = compared(chains)
-    if refuses(analysed, {"surrogate": "1 chains have 'deleted:leave_one_out', too few"}, result, chains):
+    said = {"surrogate": "1 chains have 'deleted:leave_one_out', too few", "at2": "takes 3 questions or more"}
+    if refuses(analysed, said, result, chains):
         return
     tree = analysed.tree(result, chains)
     node = analysis_node(tree, analysed.name)
