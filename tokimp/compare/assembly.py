@@ -71,11 +71,14 @@ def build_result(
     reasoning = np.array([lp.reasoning.sum(dtype=np.float64) for lp in logprobs])
     answer = np.array([lp.answer.sum(dtype=np.float64) for lp in logprobs])
 
+    # The unit of each token, [chain][token].
+    units_of_chains = [token_units(chain) for chain in chains]
+
     def on_tokens(on_units: Callable[[Importance], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Return a number of each unit, repeated on each of its tokens, [estimator, token]."""
         by_chain = [
-            np.stack([np.asarray(on_units(cell.importance))[token_units(chain)] for cell in row])
-            for chain, row in zip(chains, cells, strict=True)
+            np.stack([np.asarray(on_units(cell.importance))[units] for cell in row])
+            for units, row in zip(units_of_chains, cells, strict=True)
         ]
         return np.concatenate(by_chain, axis=1)
 
@@ -97,7 +100,7 @@ def build_result(
         "full_tokens_forwarded": np.array([scored.tokens_forwarded for scored in unpruned]),
         "chain_index": np.repeat(np.arange(len(chains)), lengths),
         "position": np.concatenate([np.arange(length) for length in lengths]),
-        "unit": np.concatenate([token_units(chain) for chain in chains]),
+        "unit": np.concatenate(units_of_chains),
         "token_id": np.array([token for chain in chains for token in chain.reasoning_ids]),
         "token_text": _texts([c.chain.reasoning[start:end] for c in chains for start, end in c.reasoning_offsets]),
         "token_start": offsets[:, 0],

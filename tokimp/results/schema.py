@@ -106,6 +106,9 @@ def status_variable(failures: Sequence[Sequence[str]]) -> xr.Variable:
     return xr.Variable(_STATUS.dims, texts, {"long_name": _STATUS.meaning})
 
 
+_OF_CELLS = ("importance", "rank", *(f"loglik_{span}" for span in LOGLIKS))
+
+
 def ranks(scores: FloatArray) -> IntArray:
     """Return the deletion order that scores imply: the least important unit has rank 0 and goes first.
 
@@ -210,27 +213,24 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
     if (lengths < 1).any() or lengths.sum() != dataset.sizes["token"]:
         return
     yield from _number_problems(dataset)
-    ends = np.cumsum(lengths)
-    for index, end in enumerate(ends):
-        chain = dataset.isel(chain=index, token=slice(end - lengths[index], end))
-        where = f"chain {chain['chain_id'].item()!r}"
-        text = chain["reasoning"].item()
-        spans = np.stack([chain["token_start"], chain["token_end"]], axis=1).tolist()
+    # As plain arrays: to look at each chain through xarray takes far longer than to look at its numbers.
+    read = {str(name): variable.to_numpy() for name, variable in dataset.variables.items()}
+    texts = zip(read["chain_id"].tolist(), read["reasoning"].tolist(), strict=True)
+    for index, (end, (chain_id, text)) in enumerate(zip(np.cumsum(lengths), texts, strict=True)):
+        tokens, where = slice(end - lengths[index], end), f"chain {chain_id!r}"
+        spans = list(zip(*(read[name][tokens].tolist() for name in ("token_start", "token_end")), strict=True))
         if any(not 0 <= first <= last <= len(text) for first, last in spans):
             yield f"{where}: a token's characters lie outside the reasoning"
-        elif [text[first:last] for first, last in spans] != chain["token_text"].to_numpy().tolist():
+        elif [text[first:last] for first, last in spans] != read["token_text"][tokens].tolist():
             yield f"{where}: 'token_text' is not the reasoning's text at the tokens' characters"
-        units, firsts, owner = np.unique(chain["unit"].to_numpy(), return_index=True, return_inverse=True)
+        units, firsts, owner = np.unique(read["unit"][tokens], return_index=True, return_inverse=True)
         if not np.array_equal(units, np.arange(len(units))) or (np.diff(firsts) < 0).any():
             yield f"{where}: 'unit' does not number the units from 0 in the order of their first tokens"
             continue
-        for row in range(dataset.sizes["estimator"]):
-            label = dataset["estimator"].to_numpy()[row]
-            numbers = {
-                name: chain[name].to_numpy()[row] for name in ("importance", "rank", *(f"loglik_{x}" for x in LOGLIKS))
-            }
+        for row, label in enumerate(read["estimator"].tolist()):
+            numbers = {name: read[name][row, tokens] for name in _OF_CELLS}
             yield from (f"{where}, {label!r}: {problem}" for problem in _cell_problems(numbers, firsts, owner))
-            if STATUS in chain and chain[STATUS].to_numpy()[row] and not np.isnan(numbers["importance"]).all():
+            if STATUS in read and read[STATUS][row, index] and not np.isnan(numbers["importance"]).all():
                 yield f"{where}, {label!r}: {STATUS!r} says that it failed, but it has an importance"
 
 
