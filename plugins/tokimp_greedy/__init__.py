@@ -50,7 +50,9 @@ class GreedyPruning(ImportanceEstimator):
     strategy
         ``exact`` tries every unit at every step. ``fast`` does so at the first step; afterwards it tries only units
         that are likely to be the best. Where the objective reads the reasoning (``joint``), it predicts all scores from
-        what each deletion did to each later token, and tries the best predictions (`PredictingStrategy`). For other
+        what each deletion did to each later token, and tries the best predictions (`PredictingStrategy`). On a GPU,
+        where a call costs more than many positions, it also tries the units near the last deletion in the same call,
+        so its choices there can differ. For other
         objectives (``answer``) it tries the units near the last deletion, and those that cost least when they were last
         tried (`NearAndBestStrategy`). ``auto`` is exact for chains of fewer than 200 units, and fast for longer ones.
         The result stores which it was: ``diagnostic_fast`` is 1 or 0.
@@ -59,7 +61,8 @@ class GreedyPruning(ImportanceEstimator):
         fewer than 100 units, and 16 in a longer one; 4 if the objective does not read the reasoning.
     beam
         For ``fast``: how many units a step tries because they seem best. By default 10 in a chain of fewer than 100
-        units, and 6 in a longer one; 24 and 12 if the objective does not read the reasoning.
+        units, and 6 in a longer one; on a GPU, 24 in a chain of fewer than 200 units; 24 and 12 if the objective does
+        not read the reasoning.
     horizon
         For ``fast``, if the objective reads the reasoning: how many tokens beyond the last deletion a step reads, to
         see what the deletion changed near itself. By default 8 in a chain of fewer than 200 units, and 4 in a longer
@@ -191,19 +194,22 @@ class GreedyPruning(ImportanceEstimator):
     def expected_positions(self, chain: TokenizedChain, objective: Objective) -> float | None:
         """Estimate how many token positions a fast run reads if the scorer reuses keys and values.
 
-        Returns ``None`` if a run over this chain is exact; `tokimp.bench` estimates that.
+        Returns ``None`` if a run over this chain is exact; `tokimp.bench` estimates that. On a GPU a run makes fewer
+        calls and reads more.
         """
         if not self._is_fast(chain):
             return None
         steps = len(chain.units) - int(len(chain.units) * self.keep_ratio)
         audited = audited_steps(steps, self.audit) if self.audit else frozenset()
-        return fast_run_positions(chain, self._search_width(chain, objective), steps, audited)
+        return fast_run_positions(chain, self._search_width(chain, objective, call_cost=0), steps, audited)
 
     def _is_fast(self, chain: TokenizedChain) -> bool:
         return self.strategy == "fast" or (self.strategy == "auto" and len(chain.units) >= EXACT_BELOW)
 
-    def _search_width(self, chain: TokenizedChain, objective: Objective) -> SearchWidth:
-        return SearchWidth.for_chain(chain, objective, window=self.window, beam=self.beam, horizon=self.horizon)
+    def _search_width(self, chain: TokenizedChain, objective: Objective, *, call_cost: float) -> SearchWidth:
+        return SearchWidth.for_chain(
+            chain, objective, window=self.window, beam=self.beam, horizon=self.horizon, call_cost=call_cost
+        )
 
     def _make_strategy(
         self, chain: TokenizedChain, scorer: Scorer, objective: Objective, steps: int, steps_made: int
@@ -212,6 +218,6 @@ class GreedyPruning(ImportanceEstimator):
             return ExactStrategy(chain, scorer, objective)
         audited = audited_steps(steps, self.audit) if self.audit else frozenset()
         audit = Audit(frozenset(steps_made + step for step in audited))
-        width = self._search_width(chain, objective)
+        width = self._search_width(chain, objective, call_cost=scorer.call_cost)
         strategy = PredictingStrategy if width.predicts else NearAndBestStrategy
         return strategy(chain, scorer, objective, width, audit)

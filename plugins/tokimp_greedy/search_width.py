@@ -16,6 +16,10 @@ from tokimp.contracts.objective import Objective, Span
 _READ_SHARE = 0.6
 # (window, beam, horizon) by the number of units from which on they are used. Shorter chains afford more.
 _PREDICTING = {0: (24, 10, 8), 100: (16, 6, 8), 200: (16, 6, 4)}
+# The same where a call costs as much as this many positions or more, as on a GPU: there a wider beam costs little. In
+# long chains it does not fill up a call, it makes it longer; docs/performance.md has what each width costs.
+_DEAR_CALL = 256
+_PREDICTING_IN_DEAR_CALLS = {0: (24, 24, 8), 100: (16, 24, 8), 200: (16, 6, 4)}
 _SCORING_ONLY = {0: (4, 24, 0), 100: (4, 12, 0)}
 
 
@@ -50,8 +54,11 @@ class SearchWidth:
         window: int | None = None,
         beam: int | None = None,
         horizon: int | None = None,
+        call_cost: float = 0,
     ) -> Self:
         """Return the search width for a chain; ``None`` stands for what suits the objective and the chain's length.
+
+        `call_cost` is the scorer's.
 
         Examples
         --------
@@ -63,11 +70,14 @@ class SearchWidth:
         SearchWidth(predicts=True, window=16, beam=20, horizon=8)
         >>> SearchWidth.for_chain(toy_chain("abc" * 80), Joint())
         SearchWidth(predicts=True, window=16, beam=6, horizon=4)
+        >>> SearchWidth.for_chain(toy_chain("abc" * 40), Joint(), call_cost=1024)
+        SearchWidth(predicts=True, window=16, beam=24, horizon=8)
         >>> SearchWidth.for_chain(toy_chain("abc"), Answer())
         SearchWidth(predicts=False, window=4, beam=24, horizon=0)
         """
         predicts = Span.REASONING in objective.spans and Span.WRONG_ANSWER not in objective.spans
-        table = _PREDICTING if predicts else _SCORING_ONLY
+        predicting = _PREDICTING if call_cost < _DEAR_CALL else _PREDICTING_IN_DEAR_CALLS
+        table = predicting if predicts else _SCORING_ONLY
         defaults = table[max(least for least in table if least <= len(chain.units))]
         chosen = (window, beam, horizon)
         return cls(predicts, *(usual if own is None else own for usual, own in zip(defaults, chosen, strict=True)))

@@ -14,6 +14,7 @@ import torch
 from tokimp_greedy import GreedyPruning
 
 from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.unit_deletions import score_unit_deletions
@@ -210,3 +211,19 @@ def test_what_is_read_for_a_pack_leaves_no_slot_behind(monkeypatch: pytest.Monke
     new_scorer().run_side_by_side([greedy(index) for index in range(4)])
     (pool,) = pools
     assert pool.used <= sum(len(chain.prompt_ids) + 2 for chain in CHAINS)
+
+
+def test_eight_chains_at_once_share_their_calls() -> None:
+    """By default eight chains put at least six times as many positions into a call as one chain does."""
+    chains = [random_chain(6, 36, 2, seed=seed) for seed in range(8)]
+
+    def pruned(chain: TokenizedChain) -> Callable[[Scorer], Any]:
+        return lambda scorer: GreedyPruning(strategy="exact").estimate(chain, scorer, Joint())
+
+    alone, together = new_scorer(), new_scorer()
+    for chain in chains:
+        pruned(chain)(alone)
+    for outcome in together.run_side_by_side([pruned(chain) for chain in chains]):
+        assert not isinstance(outcome, BaseException)
+    assert together.work.positions == alone.work.positions
+    assert together.work.positions / together.work.calls >= 6 * alone.work.positions / alone.work.calls

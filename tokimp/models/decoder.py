@@ -29,6 +29,8 @@ from tokimp.models.token_logprobs import GatherLogits, TokenQueries, gather_logp
 # Fixed rather than measured, so that the same run makes the same batches. By kind of device (else the last): token
 # positions of a batch, and numbers in a tensor of logits.
 _BATCH_POSITIONS = {"cpu": 2048, "": 16384}
+# A pack is as large everywhere: who reads packs on a CPU does so for few calls, and several chains share one.
+_PACK_POSITIONS = 16384
 _LOGITS = {"cpu": 2**26, "": 2**28}
 # Share of all memory, free or not, that keys and values kept between the steps of a pruning may take.
 _CACHE_SHARE = {"cpu": 1 / 8, "": 1 / 4}
@@ -112,9 +114,10 @@ class Decoder:
             self._check_sharing()
         self.reuse_kv = facts.shares_prefix if reuse_kv is None else reuse_kv
         kind = torch.device(self.device).type
-        self.budget = PositionBudget(_BATCH_POSITIONS.get(kind, _BATCH_POSITIONS[""]))
-        if batch_positions is not None:
-            self.budget = PositionBudget(batch_positions)
+        if batch_positions is None:
+            batches = _BATCH_POSITIONS.get(kind, _BATCH_POSITIONS[""])
+            batch_positions = batches if packed is None else _PACK_POSITIONS
+        self.budget = PositionBudget(batch_positions)
         self.call_cost = _call_cost(kind, facts.layers, facts.parameters)
         self.logits_budget = _LOGITS.get(kind, _LOGITS[""]) if logits_budget is None else logits_budget
         if cache_memory is None:

@@ -162,6 +162,31 @@ def test_exact_pruning_makes_little_more_than_one_call_a_deletion(
     assert sum(sizes) == subject.tokens_forwarded - passed
 
 
+@pytest.mark.parametrize("strategy", ["exact", "fast"])
+def test_pruning_by_the_answer_makes_little_more_than_one_call_a_deletion(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reasoning is left is scored for many steps together, so exact and fast make at most 1.2 calls a deletion."""
+    subject, chain = new_scorer(), random_chain(6, 36, 2)
+    sizes = calls(subject, monkeypatch)
+    GreedyPruning(strategy=strategy, window=2, beam=3).estimate(chain, subject, Answer())
+    assert len(sizes) <= 1.2 * 36
+
+
+def test_where_calls_are_dear_fast_pruning_makes_little_more_than_one_a_deletion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a GPU's call cost, a step scores the units near the last deletion at once, in place of a look before."""
+    subject, chain = new_scorer(), random_chain(6, 60, 2)
+    subject.decoder.call_cost = 1024
+    sizes = calls(subject, monkeypatch)
+    GreedyPruning(strategy="fast", audit=0).estimate(chain, subject, Joint())
+    assert len(sizes) <= 1.2 * 60
+    subject.decoder.call_cost, cheap = 0, len(sizes)
+    GreedyPruning(strategy="fast", audit=0).estimate(chain, subject, Joint())
+    assert len(sizes) - cheap > 1.8 * 60
+
+
 def test_packs_pass_no_more_positions_than_rows_alone() -> None:
     """Packs read each row from its own start: not one position more than batches of rows that start where they must."""
     chain = random_chain(10, 24, 2)

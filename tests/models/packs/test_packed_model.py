@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.models.packs.architectures import NOT_PACKABLE, PACKABLE
-from tokimp.contracts.objective import Contrast, Joint, Objective
+from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
 from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.deletion.key_value_pool import KeyValuePool
@@ -36,7 +36,7 @@ def packed_model(architecture: str = "llama") -> PackedModel:
 
 
 @pytest.mark.parametrize("architecture", PACKABLE)
-@pytest.mark.parametrize("objective", [Joint(), Contrast()], ids=lambda objective: objective.name)
+@pytest.mark.parametrize("objective", [Joint(), Answer(), Contrast()], ids=lambda objective: objective.name)
 def test_deletions_score_what_whole_sequences_score(architecture: str, objective: Objective) -> None:
     """Over three steps, units of one to three tokens and rows longer than a window score as plain transformers."""
     scorer = load_scorer(plain(architecture), "nnsight", device="cpu", tokenizer=byte_tokenizer(), packed=True)
@@ -53,8 +53,8 @@ def test_deletions_score_what_whole_sequences_score(architecture: str, objective
                 reference_deletion(plain(architecture), chain, tokens, chain.units[unit], answer)
                 for answer in (chain.answer_ids, chain.wrong_answer_ids)
             ]
-            wanted = sum(whole[0]) if objective.name == "joint" else whole[0][1] - whole[1][1]
-            assert score == pytest.approx(wanted, abs=1e-4)
+            wanted = {"joint": sum(whole[0]), "answer": whole[0][1], "contrast": whole[0][1] - whole[1][1]}
+            assert score == pytest.approx(wanted[objective.name], abs=1e-4)
         kept.remove(gone)
 
 

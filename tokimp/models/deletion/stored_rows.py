@@ -92,7 +92,8 @@ class StoredRow:
             Nats, [boundary, choice]; NaN for an id whose log-probability is not known there.
         """
         count = len(next_ids)
-        return known_logprobs(self.next_ids[None, :count], self.logprobs[None, :count], next_ids[None])[0]
+        known = known_logprobs(self.next_ids[None, :count], self.logprobs[None, :count], next_ids[None])
+        return known[0]  # type: ignore[no-any-return] # a row of an array
 
     def cut(self, length: int, prompt_length: int) -> StoredRow:
         """Return the row's first `length` tokens of reasoning, as a row."""
@@ -142,7 +143,7 @@ class Sources:
     @property
     def choices(self) -> int:
         """The most tokens whose log-probabilities a source holds at a boundary; at least 1."""
-        return max([1, *(block.next_ids.shape[2] for block, _, _ in self._parts)])
+        return max(1, *(int(block.next_ids.shape[2]) for block, _, _ in self._parts), 1)
 
     def ids(self, width: int) -> IntArray:
         """Return the first `width` tokens of each source, [row, token]; -1 beyond its end."""
