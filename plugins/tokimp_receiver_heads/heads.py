@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import EstimatorError
-from tokimp.storage.atomic import replacing
+from tokimp.storage.atomic import write_object
+from tokimp.storage.json_file import read_object
 
 FORMAT = "tokimp receiver heads 1"
 # The kurtosis of scores that are all alike is 0/0. No distribution has less than -2, so such a head comes last.
@@ -144,8 +145,7 @@ def choose_heads(
 
 def save_heads(heads: HeadList, path: Path) -> None:
     """Write a list of heads as JSON; an earlier file is replaced once the new one is complete."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps({"format": FORMAT, **asdict(heads)}, indent=1) + "\n", encoding="utf-8")
+    write_object(path, {"format": FORMAT, **asdict(heads)})
 
 
 def read_heads(path: Path) -> HeadList:
@@ -159,16 +159,16 @@ def read_heads(path: Path) -> HeadList:
     if not path.is_file():
         raise EstimatorError(f"{path}: there is no such file; write one with tokimp_receiver_heads.save_heads")
     try:
-        return _assemble(json.loads(path.read_text(encoding="utf-8")))
+        return _assemble(read_object(path))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EstimatorError(
             f"{path} is no list of receiver heads ({error}); write one with tokimp_receiver_heads.save_heads"
         ) from error
 
 
-def _assemble(stored: object) -> HeadList:
+def _assemble(stored: dict[str, Any]) -> HeadList:
     """Return a list from the contents of its file; raise what is wrong with them as any of Python's errors."""
-    if not isinstance(stored, dict) or stored.pop("format", None) != FORMAT:
+    if stored.pop("format", None) != FORMAT:
         raise ValueError(f"its format is not {FORMAT!r}")
     heads = HeadList(**{**stored, "heads": tuple((int(layer), int(head)) for layer, head in stored["heads"])})
     if not heads.heads or not all(isinstance(number, int) for number in (heads.near, heads.skip)):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.distillation.scripted import ScriptedEngine, Sums, responses_to_sum
 from tokimp.distillation.ask.evaluate import Evaluation, evaluate
@@ -142,6 +143,12 @@ def test_what_cannot_be_compared_is_refused_before_any_work(tmp_path: Path) -> N
     with pytest.raises(DistillationError, match=r"is on other questions \(31 are on one side only\)"):
         evaluate(engine, Sums(), QUESTIONS, tmp_path / "after", before=tmp_path / "fewer")
     assert engine.asked == []
+
+
+def test_an_evaluation_records_with_how_many_threads_it_was_computed(tmp_path: Path) -> None:
+    """The number stands in run.json, from the batch that was asked for first."""
+    evaluate(ScriptedEngine(), Sums(), QUESTIONS, tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text("utf-8"))["threads"] == [torch.get_num_threads()]
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"n": 3}'])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
@@ -23,6 +25,7 @@ from tokimp.errors import ContextLengthError, DistillationError, TaskError, Toke
 from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.digests import json_digest
+from tokimp.storage.run_folder import RunFolder
 
 PromptedQuestions = Sequence[tuple[Question, Ids]]
 """Questions, each with its prompt."""
@@ -204,7 +207,12 @@ class Asker:
         }
 
     def ask_all(
-        self, prompted: PromptedQuestions, log: BatchLog, progress: Callable[[Progress], None] | None = None
+        self,
+        prompted: PromptedQuestions,
+        log: BatchLog,
+        progress: Callable[[Progress], None] | None = None,
+        *,
+        run: RunFolder | None = None,
     ) -> list[list[Judged]]:
         """Let the model respond to every question, except those whose responses are in the log.
 
@@ -219,6 +227,8 @@ class Asker:
             Where finished batches are stored.
         progress
             Called after every batch.
+        run
+            The folder of the run, if it is to record the number of threads that batches are computed with.
 
         Returns
         -------
@@ -237,6 +247,8 @@ class Asker:
                     for (question, _), responses in zip(batch, stored["responses"], strict=True)
                 ]
             else:
+                if run:
+                    run.note_threads(torch.get_num_threads())
                 tokens_before = self.model.tokens_forwarded
                 texts: list[list[str]] = [[] for _ in batch]
                 try:

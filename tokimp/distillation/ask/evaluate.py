@@ -178,10 +178,10 @@ def evaluate(
     prompted = asker.prepare(questions)
     earlier = None if before is None else evaluation_of([question for question, _ in prompted], before)
     out = Path(out)
-    with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin):
+    with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)
-        answers = [responses[0] for responses in asker.ask_all(prompted, log, progress)]
+        answers = [responses[0] for responses in asker.ask_all(prompted, log, progress, run=run)]
         tokens = [asker.layout.count(answer.reasoning) if answer.parsed else None for answer in answers]
         evaluation = _summary(asker, prompted, answers, tokens, interval=interval, confidence=confidence, log=log)
         write_records(out / ANSWERS, map(_record, prompted, answers, tokens))

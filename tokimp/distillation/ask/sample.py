@@ -188,10 +188,10 @@ def sample(
     asker = Asker(task, teacher, settings, prompt_format, think_tags)
     prompted = asker.prepare(questions, skipped)
     out = Path(out)
-    with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin):
+    with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)
-        judged = asker.ask_all(prompted, log, progress)
+        judged = asker.ask_all(prompted, log, progress, run=run)
         selection = select([question for question, _ in prompted], judged, asker.layout, lengths)
         report = SampleReport(
             task=task.label,
