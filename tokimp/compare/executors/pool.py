@@ -57,12 +57,15 @@ class Event:
         The `Reply` for a piece; the exception where making ready failed.
     reason
         Why it died.
+    blameless
+        Whether it died with its node, which says nothing about the piece that it was at.
     """
 
     worker: PoolWorker
     kind: Literal["placed", "ready", "failed", "done", "died"]
     value: Any = None
     reason: str = ""
+    blameless: bool = False
 
 
 @dataclass(slots=True)
@@ -285,7 +288,7 @@ class _HandingOut:
         elif event.kind == "done":
             yield from self._done(seat, event.value)
         else:
-            yield from self._died(seat, event.reason)
+            yield from self._died(seat, event.reason, blameless=event.blameless)
 
     def _done(self, seat: _Seat, reply: Reply) -> Iterator[Outcome]:
         piece = seat.piece
@@ -300,10 +303,13 @@ class _HandingOut:
         self._left -= 1
         yield Outcome(piece, reply.result, reply.failure)
 
-    def _died(self, seat: _Seat, reason: str) -> Iterator[Outcome]:
+    def _died(self, seat: _Seat, reason: str, *, blameless: bool = False) -> Iterator[Outcome]:
         piece, state = seat.piece, seat.state
         self._end(seat)
-        if state in {"starting", "preparing"}:
+        if blameless:
+            if piece is not None:
+                self._waiting.append(piece)
+        elif state in {"starting", "preparing"}:
             self._not_started(seat, reason)
         elif piece is not None and not self._again(piece, reason):
             self._left -= 1
@@ -316,6 +322,10 @@ class _HandingOut:
         now = time.monotonic()
         for seat in self._seats:
             if seat.worker is None or seat.deadline is None or seat.deadline > now:
+                continue
+            if seat.state == "starting" and self._ready_once:
+                # A cluster that is full: others work, and this one may wait for its place.
+                seat.deadline = now + self._pool.start_timeout
                 continue
             if seat.state == "busy" and seat.piece is not None:
                 limit = (self._pool.cell_timeout or 0.0) * seat.piece.cells

@@ -19,7 +19,7 @@ from typing import IO, Any
 import torch
 
 from tokimp.compare.executors.pool import Event, PoolWorker, WorkerPool
-from tokimp.compare.executors.shares import gpus_for, usable_cores
+from tokimp.compare.executors.shares import gpus_for, own_threads, usable_cores
 from tokimp.compare.executors.worker_side import SentWork
 from tokimp.contracts.executor import Work
 
@@ -66,7 +66,7 @@ class ProcessesExecutor(WorkerPool):
 
     def threads(self, work: Work) -> int:
         """Return the number of threads of this process: another one could change the last bits."""
-        return torch.get_num_threads()
+        return own_threads()
 
     def new_worker(self, seat: int, work: Work) -> PoolWorker:
         """Start a process, which shares a GPU with others only if there are more workers than GPUs."""

@@ -31,3 +31,8 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def own_threads() -> int:
+    """Return how many threads this process computes with: workers use as many, since another number changes bits."""
+    return torch.get_num_threads()
