@@ -196,3 +196,22 @@ def test_objects_are_refused_by_name(tmp_path: Path, value: Any) -> None:
     with pytest.raises(SchemaError, match=r"variable 'mine' holds (tuple|ndarray), which is neither text nor a number"):
         save(tree, tmp_path / "results.nc")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_lazy_result_is_read_where_it_is_used(tmp_path: Path, suffix: str) -> None:
+    """Opened lazily, nothing is read until it is used, and then it is what was saved; damage is seen all the same."""
+    result = analyze(toy_result({"a": [[1.0, 2.0], [3.0]], "b": [[2.0, 1.0], [1.0]]}), "agreement", n_resamples=10)
+    path = tmp_path / f"results.{suffix}"
+    save(result, path)
+    with load(path, lazy=True) as opened:
+        assert not opened["importance"].variable._in_memory
+        first = opened.to_dataset().isel(chain=0, token=slice(0, 2))
+        assert first["importance"].to_numpy().tolist() == [[1, 2], [2, 1]]
+        assert not opened["importance"].variable._in_memory
+        assert opened.attrs == load(path).attrs
+        xr.testing.assert_identical(opened.load(), load(path))
+    file = path if suffix == "nc" else next(path.rglob("c/0"))
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(SchemaError, match="damaged"):
+        load(path, lazy=True)

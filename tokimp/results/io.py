@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.errors import SchemaError
-from tokimp.results.integrity import ATTRIBUTE, add_zarr_digest, check_netcdf, check_zarr, with_digest
+from tokimp.results.integrity import ATTRIBUTE, add_zarr_digest, check_netcdf, check_zarr, digest_line
 from tokimp.results.schema import SCHEMA_VERSION, unstorable, validate
 from tokimp.storage.atomic import replacing
 from tokimp.storage.folder_lock import locked
@@ -55,17 +55,28 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
     with locked(target.parent, wait=_WAIT) if is_of_run else nullcontext():
         if target.suffix == ".nc":
             # In memory first: the HDF5 library can end the process where it cannot write.
-            content = with_digest(bytes(plain.to_netcdf(None, engine="h5netcdf", encoding=_checksums(plain)) or b""))
-            with replacing(target) as partial:
-                partial.write_bytes(content)
+            content = plain.to_netcdf(None, engine="h5netcdf", encoding=_checksums(plain))
+            # One copy in memory is enough: a result of thousands of chains takes hundreds of megabytes.
+            del plain
+            with replacing(target) as partial, partial.open("wb") as stream:
+                stream.write(content)
+                stream.write(digest_line(content))
         else:
             with replacing(target) as partial:
                 plain.to_zarr(partial, consolidated=False)
                 add_zarr_digest(partial)
 
 
-def load(path: str | Path) -> xr.DataTree:
-    """Return a result that `save` wrote, read into memory; numbers and texts are exactly as they were.
+def load(path: str | Path, *, lazy: bool = False) -> xr.DataTree:
+    """Return a result that `save` wrote; numbers and texts are exactly as they were.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    lazy
+        Whether to read each variable only when it is used, instead of all of them into memory. The file must then stay
+        where it is, and whether its values are valid is not looked at; its digest is.
 
     Raises
     ------
@@ -83,6 +94,8 @@ def load(path: str | Path) -> xr.DataTree:
         options["engine"] = "zarr"
     try:
         (check_netcdf if source.suffix == ".nc" else check_zarr)(source)
+        if lazy:
+            return _current(xr.open_datatree(source, decode_times=False, decode_timedelta=False, **options), source)
         with xr.open_datatree(source, decode_times=False, decode_timedelta=False, **options) as stored:
             tree = _in_plain_types(stored.load())
     except SchemaError:
@@ -92,17 +105,23 @@ def load(path: str | Path) -> xr.DataTree:
         raise SchemaError(
             f"{source} is damaged, or not a {source.suffix} file ({type(error).__name__}: {error}); make it again"
         ) from error
-    tree.attrs.pop(ATTRIBUTE, None)
+    tree = _current(tree, source)
+    try:
+        validate(tree)
+    except SchemaError as error:
+        raise SchemaError(f"{source}: {error}") from error
+    return tree
+
+
+def _current(tree: xr.DataTree, source: Path) -> xr.DataTree:
+    """Return a result without the digest of its file; raise `SchemaError` if it is of another version of the format."""
+    tree.attrs = _plain_attributes({name: value for name, value in tree.attrs.items() if name != ATTRIBUTE})
     version = tree.attrs.get("schema_version")
     if version != SCHEMA_VERSION:
         raise SchemaError(
             f"{source} has schema version {version!r}, and this tokimp reads {SCHEMA_VERSION}; "
             "read it with the tokimp that wrote it (attribute 'tokimp_version')"
         )
-    try:
-        validate(tree)
-    except SchemaError as error:
-        raise SchemaError(f"{source}: {error}") from error
     return tree
 
 
