@@ -78,6 +78,7 @@ class ScriptedEngine(WritingEngine):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
         """Return responses as `Scorer.generate` does; at temperature 0 the first one."""

@@ -36,11 +36,13 @@ class Good(AdditiveScorer):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
-        """Write digits that depend on the prompt and, above temperature 0, on seed and repetition."""
+        """Write digits that depend on the prompt and, where more than one token can come, on seed and repetition."""
+        varies = temperature > 0 and top_p > 0.5
         self.tokens_forwarded += sum(map(len, prompts)) * n
-        return [[str((sum(prompt) + (seed + i) * (temperature > 0)) % 97) for i in range(n)] for prompt in prompts]
+        return [[str((sum(prompt) + (seed + i) * varies) % 97) for i in range(n)] for prompt in prompts]
 
 
 def wrong(method: str, change: Callable[..., Any]) -> Scorer:
@@ -208,6 +210,13 @@ def _by_call() -> Callable[..., Any]:
     return lambda texts, *asked, **options: [[f"{text} {next(calls)}" for text in row] for row in texts]
 
 
+def _only_with_nucleus(top_p: float) -> Callable[..., list[list[str]]]:
+    """Return a change of texts where a nucleus of this probability is asked for."""
+    return lambda texts, *asked, **options: (
+        [[f"{text}." for text in row] for row in texts] if options.get("top_p") == top_p else texts
+    )
+
+
 def _only_sampled(change: Callable[..., Any]) -> Callable[..., Any]:
     return lambda texts, *asked, **options: change(texts) if options.get("temperature") else texts
 
@@ -361,6 +370,8 @@ WRONG: list[tuple[str, Scorer]] = [
     ("generation", wrong("generate", _by_call())),
     ("generation", wrong("generate", _by_place)),
     ("one seed, one text", wrong("generate", _only_sampled(_by_call()))),
+    ("nucleus", wrong("generate", _only_with_nucleus(1.0))),
+    ("nucleus", wrong("generate", _only_with_nucleus(1e-6))),
     ("special tokens", _special()),
 ]
 

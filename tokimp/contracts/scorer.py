@@ -17,6 +17,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer_inside import ScorerInside
+from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.errors import ScorerError, UnsupportedError
 
 T = TypeVar("T")
@@ -121,9 +122,9 @@ class Scorer(ScorerInside, ABC):
         Whether no bit of a number depends on what else is asked in the same call; then scores of subsets are shared
         one by one (`tokimp.contracts.subset_scores`).
     tokens_forwarded
-    recipe
-        What it was loaded from, so that another process can load the same; ``None`` if it was made of objects in memory.
         Token positions passed through the model so far, padding included: a cost that does not depend on the machine.
+    recipe
+        What it was loaded from, so that another process can load the same; ``None`` if made of objects in memory.
 
     Examples
     --------
@@ -160,11 +161,11 @@ class Scorer(ScorerInside, ABC):
     call_cost: int = 0
     chains_at_once: int = 1
     reads_alone: bool = False
+    recipe: ScorerRecipe | None = None
 
     def fingerprint(self) -> str:
         """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""
         raise UnsupportedError(f"{type(self).__name__} cannot tell one model from another, so runs cannot be continued")
-    recipe: ScorerRecipe | None = None
 
     def clock(self) -> float:
         """Return a time in seconds, of which only differences mean something: what work with this scorer takes.
@@ -301,6 +302,7 @@ class Scorer(ScorerInside, ABC):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
         """Continue each prompt `n` times; return the new text, special tokens left out.
@@ -315,6 +317,10 @@ class Scorer(ScorerInside, ABC):
             The number of continuations a prompt.
         temperature
             0 always takes the most likely token; above, tokens are sampled.
+        top_p
+            Tokens are sampled from the nucleus only: the fewest most likely tokens that have at least this probability
+            together, at the temperature (Holtzman et al. 2020, section 3.1). 1 leaves none out; without a temperature
+            it changes nothing.
         seed
             The seed of the sampling; the same seed gives the same text.
         """

@@ -298,6 +298,7 @@ class CausalLMScorer(CausalLMInside):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
         """Continue each prompt `n` times; see `Scorer.generate`.
@@ -311,5 +312,6 @@ class CausalLMScorer(CausalLMInside):
             max_new_tokens=max_new_tokens,
             n=n,
             temperature=temperature,
+            top_p=top_p,
             seed=seed,
         )

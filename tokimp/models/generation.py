@@ -57,6 +57,7 @@ def continue_prompts(
     max_new_tokens: int,
     n: int,
     temperature: float,
+    top_p: float,
     seed: int,
 ) -> list[list[str]]:
     """Continue each prompt `n` times.
@@ -67,9 +68,8 @@ def continue_prompts(
         The tokenizer, the device and the limits; its count of positions is raised.
     model
         The transformers model, or the backend that runs it.
-    prompts, max_new_tokens, n, temperature, seed
+    prompts, max_new_tokens, n, temperature, top_p, seed
         As for `tokimp.contracts.scorer.Scorer.generate`.
-
 
     Raises
     ------
@@ -79,6 +79,8 @@ def continue_prompts(
     if max_new_tokens < 1 or n < 1 or temperature < 0:
         values = f"{max_new_tokens}, {n} and {temperature}"
         raise ScorerError(f"generation needs max_new_tokens >= 1, n >= 1 and temperature >= 0, not {values}")
+    if not 0 < top_p <= 1:
+        raise ScorerError(f"top_p={top_p} is not allowed; give a probability above 0, at most 1")
     repeats = n if temperature else 1
     groups: dict[tuple[int, int], list[_Row]] = {}
     for index, prompt in enumerate(prompts):
@@ -92,7 +94,7 @@ def continue_prompts(
     # All rows of a batch may write the same number of tokens, so that no row is carried past the model's context.
     with torch.no_grad():
         for (room, _), rows in groups.items():
-            texts |= _write(scorer, model, rows, room, temperature=temperature, seed=seed)
+            texts |= _write(scorer, model, rows, room, temperature=temperature, top_p=top_p, seed=seed)
     # Without sampling, all continuations of a prompt are equal, so one was written.
     return [[texts[index, repeat % repeats] for repeat in range(n)] for index in range(len(prompts))]
 
@@ -118,20 +120,46 @@ class _GumbelNoise(LogitsProcessor):
     so its text does not depend on the batch it is in. With the sampling of ``generate`` itself it does.
     """
 
-    def __init__(self, generators: list[torch.Generator], temperature: float) -> None:
+    def __init__(self, generators: list[torch.Generator], temperature: float, top_p: float) -> None:
         self._generators = generators
         self._temperature = temperature
+        self._top_p = top_p
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         waits = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)
         for row, generator in zip(waits, self._generators, strict=True):
             row.exponential_(generator=generator)
+        chosen = scores.float() / self._temperature
+        if self._top_p < 1:
+            chosen = within_nucleus(chosen, self._top_p)
         # Minus the logarithm of an exponential random number is Gumbel noise.
-        return scores.float() / self._temperature - waits.clamp_min(torch.finfo(torch.float32).tiny).log()
+        return chosen - waits.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def within_nucleus(scores: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Return scores in which all tokens outside the nucleus are minus infinity.
+
+    The nucleus is the fewest most likely tokens whose probabilities, the softmax of the scores, add up to `top_p`. Of
+    equally likely tokens those with lower ids come first (transformers' own nucleus leaves open which), so that a
+    nucleus of one token is the one that is taken without sampling.
+
+    Parameters
+    ----------
+    scores
+        Divided by the temperature, [row, token], float32.
+    top_p
+        Above 0, below 1.
+    """
+    in_order, tokens = scores.sort(dim=-1, descending=True, stable=True)
+    probabilities = in_order.softmax(dim=-1)
+    # A token is outside if those before it have the probability already; the first token is never outside.
+    outside = probabilities.cumsum(dim=-1) - probabilities >= top_p
+    outside[..., 0] = False
+    return scores.masked_fill(torch.zeros_like(outside).scatter(-1, tokens, outside), -torch.inf)
 
 
 def _write(
-    scorer: Generating, model: Writes, rows: Sequence[_Row], room: int, *, temperature: float, seed: int
+    scorer: Generating, model: Writes, rows: Sequence[_Row], room: int, *, temperature: float, top_p: float, seed: int
 ) -> dict[tuple[int, int], str]:
     texts: dict[tuple[int, int], str] = {}
     lengths = [len(row.ids) + room for row in rows]
@@ -143,7 +171,7 @@ def _write(
             # Python hashes a tuple of integers to the same number in every process.
             seeds = [hash((seed, row.prompt, row.repeat)) % 2**63 for row in chosen]
             generators = [torch.Generator(device=scorer.device).manual_seed(number) for number in seeds]
-            processors.append(_GumbelNoise(generators, temperature))
+            processors.append(_GumbelNoise(generators, temperature, top_p))
         for row, ids in zip(chosen, _generate(scorer, model, chosen, room, processors), strict=True):
             texts[row.prompt, row.repeat] = scorer.tokenizer.decode(ids, skip_special_tokens=True)
 

@@ -114,7 +114,7 @@ def _laid_out(spans: LogprobTensors, kept: Sequence[int], candidate: Sequence[in
 
 
 def check_generation(subject: Subject) -> None:
-    """Check the number of texts, that seed and prompt decide them, and that special tokens are left out."""
+    """Check the number of texts, that seed, prompt and nucleus decide them, and that special tokens are left out."""
     scorer, rule = subject.scorer, "generation"
     # Some reasoning makes the prompts unequally long.
     prompts = [chain.prompt_ids + chain.reasoning_ids[:index] for index, chain in enumerate(subject.chains)]
@@ -130,6 +130,13 @@ def check_generation(subject: Subject) -> None:
             subject.expect(not shown, "special tokens", f"{text!r} holds {', '.join(shown)}")
     subject.expect(all(row[0] == row[1] for row in greedy), rule, "at temperature 0 the texts of a prompt differ")
     subject.expect(sampled[0] == sampled[1], "one seed, one text", "the same seed gave other texts")
+    whole, one = (
+        subject.ask(scorer.generate, prompts, max_new_tokens=6, n=3, temperature=1.0, top_p=top_p, seed=5)
+        for top_p in (1.0, 1e-6)
+    )
+    subject.expect(whole == sampled[0], "nucleus", "top_p=1 gave other texts than no top_p")
+    only_likely = all(text == row[0] for row, texts in zip(greedy, one, strict=True) for text in texts)
+    subject.expect(only_likely, "nucleus", "top_p=1e-6 gave other texts than temperature 0, which takes the top token")
     turned = subject.ask(scorer.generate, prompts[::-1], max_new_tokens=6, n=2)[::-1]
     subject.expect(turned == greedy, rule, "at temperature 0 a text depends on the other prompts")
     subject.expect(subject.ask(scorer.generate, []) == [], rule, "no prompts must give no texts")

@@ -40,6 +40,7 @@ class Recaller(AdditiveScorer):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
         """Return one text a prompt."""

@@ -24,6 +24,7 @@ class SamplingParams:
 
     n: int
     temperature: float
+    top_p: float
     max_tokens: int
     seed: int | None
 
@@ -32,6 +33,7 @@ class LLM:
     """Stands in for ``vllm.LLM``: the calls that tokimp makes, answered by a script; it runs no model."""
 
     made: list[dict[str, Any]]
+    nuclei: list[float]
 
     def __init__(self, **options: Any) -> None:
         if options["model"] == "broken":
@@ -53,6 +55,7 @@ class LLM:
         requests = []
         for prompt, settings in zip(prompts, sampling_params, strict=True):
             choices = responses_to_sum(self.tokenizer.decode(prompt["prompt_token_ids"]).strip())
+            self.nuclei.append(settings.top_p)
             outputs = [
                 SimpleNamespace(index=index, text=choices[((settings.seed or 0) + index) % 3], token_ids=[1, 2])
                 for index in range(settings.n)
@@ -65,7 +68,7 @@ class LLM:
 def vllm(monkeypatch: pytest.MonkeyPatch) -> type[LLM]:
     """Put a module with the stand-ins in vLLM's place."""
     module = ModuleType("vllm")
-    LLM.made = []
+    LLM.made, LLM.nuclei = [], []
     monkeypatch.setattr(module, "LLM", LLM, raising=False)
     monkeypatch.setattr(module, "SamplingParams", SamplingParams, raising=False)
     monkeypatch.setitem(sys.modules, "vllm", module)
@@ -88,6 +91,8 @@ def test_vllm_is_asked_as_it_wants(vllm: type[LLM]) -> None:
     greedy = made.generate(prompts, n=2)
     assert greedy == [[responses_to_sum(text)[0]] * 2 for text in ("1+2?", "3+4?")]
     assert made.generate([]) == []
+    made.generate(prompts, n=2, temperature=0.7, top_p=0.9)
+    assert vllm.nuclei == [1.0] * 4 + [0.9] * 2
 
 
 def test_vllm_samples_chains(vllm: type[LLM], tmp_path: Path) -> None:

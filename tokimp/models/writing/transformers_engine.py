@@ -94,9 +94,17 @@ class TransformersEngine(WritingEngine):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
         """Continue each prompt `n` times; see `tokimp.contracts.scorer.Scorer.generate`."""
         return continue_prompts(
-            self, self._model, prompts, max_new_tokens=max_new_tokens, n=n, temperature=temperature, seed=seed
+            self,
+            self._model,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            n=n,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
         )

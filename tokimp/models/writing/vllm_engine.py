@@ -104,6 +104,7 @@ class VllmEngine(WritingEngine):
         max_new_tokens: int = 256,
         n: int = 1,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
     ) -> list[list[str]]:
         """Continue each prompt `n` times; see `tokimp.contracts.scorer.Scorer.generate`."""
@@ -114,6 +115,7 @@ class VllmEngine(WritingEngine):
             self._vllm.SamplingParams(
                 n=repeats,
                 temperature=temperature,
+                top_p=top_p,
                 max_tokens=max_new_tokens,
                 # From this seed vLLM makes one for each of the n texts.
                 seed=hash((seed, index)) % 2**31 if temperature else None,
