@@ -19,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 from tokimp.contracts.train_settings import Lora, TrainSettings
 from tokimp.contracts.trainer import Fit, TrainingExample
 from tokimp.errors import StorageError, TokimpError, TrainingError
-from tokimp.models.loading import resolve_device
+from tokimp.models.device import resolve_device
 from tokimp.storage.write_errors import naming_what_is_written, write_failure
 from tokimp_trl.checkpoints import is_whole, last_whole, place_of_best, seal, tokens_read
 from tokimp_trl.order import RedrawnOrder
