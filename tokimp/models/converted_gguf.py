@@ -8,6 +8,7 @@ any time. One that is damaged is made anew.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,8 +17,9 @@ from typing import Any
 
 import torch
 
-from tokimp.errors import TokimpError
+from tokimp.errors import ResumeError, StorageError, TokimpError
 from tokimp.models.checkpoint import check_complete
+from tokimp.models.source import gguf_not_loaded
 from tokimp.storage.atomic import replacing
 from tokimp.storage.cache_folder import cache_folder
 from tokimp.storage.digests import file_digest
@@ -27,6 +29,55 @@ from tokimp.storage.json_file import read_json
 FOLDER = "gguf"
 _CHECKS = "checks.json"
 _LONGEST_CONVERSION = 3600.0  # seconds for which another process is waited for
+
+
+def in_place_of_gguf(
+    name: str, source: str, loading: dict[str, Any], convert: Callable[[Path], Path]
+) -> tuple[str, dict[str, Any]]:
+    """Return what to load in the place of a GGUF file: what is kept of it in the cache folder. Else the same again.
+
+    Parameters
+    ----------
+    name
+        The model's name, for errors.
+    source, loading
+        What transformers would load, and the arguments with which it would.
+    convert
+        `converted_texts`, or `converted_weights` with a precision.
+
+    Returns
+    -------
+    source, loading
+        As above.
+
+    Raises
+    ------
+    ScorerError
+        If the file cannot be read.
+
+    Warns
+    -----
+    RuntimeWarning
+        If nothing can be kept in the cache folder.
+    """
+    if "gguf_file" not in loading:
+        return source, loading
+    try:
+        folder = convert(Path(source) / loading["gguf_file"])
+    except (StorageError, ResumeError, OSError) as error:
+        warnings.warn(
+            f"what the GGUF file of {name!r} is converted to cannot be kept, and is made anew each time: {error} (the "
+            "environment variable TOKIMP_CACHE names another folder)",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return source, loading
+    except TokimpError:
+        raise
+    # As for the configuration.
+    except Exception as error:
+        raise gguf_not_loaded(name, error) from error
+    return str(folder), {"trust_remote_code": False, "local_files_only": True}
 
 
 def converted_texts(file: Path) -> Path:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,10 @@ import torch
 from tokimp.contracts.registry import load
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_recipe import ScorerRecipe, recipe_of
-from tokimp.errors import ResumeError, ScorerError, StorageError, TokimpError, UnsupportedError
+from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.buffers import convert
 from tokimp.models.checkpoint import check_complete, check_layers
-from tokimp.models.converted_gguf import converted_texts, converted_weights
+from tokimp.models.converted_gguf import converted_texts, converted_weights, in_place_of_gguf
 from tokimp.models.device import resolve_device, resolve_dtype
 from tokimp.models.packs.sharing_copy import detached_copy
 from tokimp.models.placement import input_device, is_dispatched, main_device, read_device_map
@@ -175,9 +174,9 @@ def load_model(
     name, source, extra = str(model), *locate(str(model))
     loading = {"trust_remote_code": trust_remote_code, **extra}
     precision = resolve_dtype(dtype, place)
-    weights = _converted(name, source, loading, partial(converted_weights, precision=precision))
+    weights = in_place_of_gguf(name, source, loading, partial(converted_weights, precision=precision))
     loaded = _load_pretrained(name, *weights, precision, placed)
-    loaded_tokenizer = _tokenizer(name, tokenizer, *_converted(name, source, loading, converted_texts))
+    loaded_tokenizer = _tokenizer(name, tokenizer, *in_place_of_gguf(name, source, loading, converted_texts))
     return _finished(loaded, loaded_tokenizer, name, place, settings)
 
 
@@ -213,7 +212,9 @@ def check_loadable(model: str, *, trust_remote_code: bool = False) -> None:
         If the model is not a decoder.
     """
     source, extra = locate(model)
-    source, loading = _converted(model, source, {"trust_remote_code": trust_remote_code, **extra}, converted_texts)
+    source, loading = in_place_of_gguf(
+        model, source, {"trust_remote_code": trust_remote_code, **extra}, converted_texts
+    )
     _configuration(model, source, loading)
     # A GGUF file is the weights.
     if "gguf_file" not in extra:
@@ -231,7 +232,7 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
     """
     source, extra = locate(model)
     loading = {"trust_remote_code": trust_remote_code, **extra}
-    return _tokenizer(model, None, *_converted(model, source, loading, converted_texts))
+    return _tokenizer(model, None, *in_place_of_gguf(model, source, loading, converted_texts))
 
 
 def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> int | None:
@@ -246,7 +247,7 @@ def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> i
     """
     source, extra = locate(model)
     loading = {"trust_remote_code": trust_remote_code, **extra}
-    config = _configuration(model, *_converted(model, source, loading, converted_texts))
+    config = _configuration(model, *in_place_of_gguf(model, source, loading, converted_texts))
     return context_length(config.get_text_config(decoder=True))
 
 
@@ -272,30 +273,6 @@ def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
         raise _not_loaded(name, source, loading, error) from error
     _check_decoder_config(name, config)
     return config
-
-
-def _converted(
-    name: str, source: str, loading: dict[str, Any], convert: Callable[[Path], Path]
-) -> tuple[str, dict[str, Any]]:
-    """Return what to load in the place of a GGUF file: what is kept of it in the cache folder. Else the same again."""
-    if "gguf_file" not in loading:
-        return source, loading
-    try:
-        folder = convert(Path(source) / loading["gguf_file"])
-    except (StorageError, ResumeError, OSError) as error:
-        warnings.warn(
-            f"what the GGUF file of {name!r} is converted to cannot be kept, and is made anew each time: {error} (the "
-            "environment variable TOKIMP_CACHE names another folder)",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return source, loading
-    except TokimpError:
-        raise
-    # As for the configuration.
-    except Exception as error:
-        raise gguf_not_loaded(name, error) from error
-    return str(folder), {"trust_remote_code": False, "local_files_only": True}
 
 
 def _not_loaded(name: str, source: str, loading: dict[str, Any], error: Exception) -> ScorerError:
