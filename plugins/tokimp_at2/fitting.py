@@ -90,7 +90,7 @@ def fit_weights(examples: Sequence[Example], iterations: int, learning_rate: flo
             predicted = design @ weights
             loss = -((predicted * outcome).sum(dim=1) / predicted.norm(dim=1).clamp(min=1e-12)).mean()
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call] # torch gives it no types
+            loss.backward()
             torch.nn.utils.clip_grad_norm_([weights], 1.0)
             optimiser.step()
             schedule.step()

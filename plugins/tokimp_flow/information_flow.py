@@ -103,8 +103,8 @@ class InformationFlow(ImportanceEstimator):
         """Return the flow from each position into the sinks, summed over layers, [position], float64."""
         # Shares do not change with the scale of the sinks' weights; a sum of 1 keeps numbers of one size.
         weights = torch.from_numpy(sinks / sinks.sum()).float()
-        found = scorer.states(chain, partial(_into, weights), layers=self.layers)
-        return found.sum(axis=0, dtype=np.float64)
+        found: FloatArray = scorer.states(chain, partial(_into, weights), layers=self.layers).astype(np.float64)
+        return np.asarray(found.sum(axis=0))
 
 
 def _into(weights: torch.Tensor, states: LayerStates) -> torch.Tensor:

@@ -108,5 +108,7 @@ class Entropy(ImportanceEstimator):
 
 def _over_units(chain: TokenizedChain, scores: FloatArray, aggregate: str) -> FloatArray:
     """Return the sum, the mean or the highest of the tokens' scores in each unit, [unit]."""
-    over = {"sum": np.sum, "mean": np.mean, "max": np.max}[aggregate]
-    return np.array([over(scores[list(unit)]) for unit in chain.units], dtype=np.float64)
+    reduce = {"sum": np.add, "mean": np.add, "max": np.maximum}[aggregate].reduce
+    divided = aggregate == "mean"
+    parts = [scores[list(unit)] for unit in chain.units]
+    return np.array([reduce(part) / (len(part) if divided else 1) for part in parts], dtype=np.float64)

@@ -91,7 +91,7 @@ def head_kurtosis(scores: FloatArray, near: int, skip: int) -> FloatArray:
     alike = np.ptp(scored, axis=-1) == 0
     # What is alike would be divided by 0, so another array stands in for it.
     stand_in = np.arange(scored.shape[-1], dtype=np.float64)
-    found: FloatArray = kurtosis(np.where(alike[..., None], stand_in, scored), axis=-1, fisher=True, bias=True)
+    found = np.asarray(kurtosis(np.where(alike[..., None], stand_in, scored), axis=-1, fisher=True, bias=True))
     return np.where(alike, _FLAT, found)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Ids, TokenizedChain
@@ -103,18 +105,16 @@ def gives_activations(backend: Backend, ids: torch.Tensor) -> bool:
         What it is tried on, [1, position].
     """
     tried = {min(backend.attention_layers), max(backend.attention_layers)} if backend.attention_layers else set()
+    seen: dict[tuple[str, int], torch.Tensor] = {}
+
+    def keep(place: str, layer: int, activation: torch.Tensor) -> None:
+        seen[place, layer] = activation
+
     try:
-        for place in PLACES:
-            seen: dict[int, torch.Tensor] = {}
-            with torch.enable_grad(), _watched(backend, place, sorted(tried), seen.__setitem__) as run:
-                logits = run(ids, use_cache=False)
-                value = logits.float().log_softmax(dim=-1)[0, :, 0].sum()
-                gradients = torch.autograd.grad(value, list(seen.values()))
-            shape = (1, ids.shape[1])
-            fits = all(each.shape[:2] == shape or place == "attention" for each in seen.values())
-            finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
-            if seen.keys() != tried or not fits or not finite:
-                return False
+        with torch.enable_grad(), _watched(backend, PLACES, sorted(tried), keep) as run:
+            logits = run(ids, use_cache=False)
+            value = logits.float().log_softmax(dim=-1)[0, :, 0].sum()
+            gradients = torch.autograd.grad(value, list(seen.values()))
     # A model of another make fails with any of these.
     except (
         UnsupportedError,
@@ -129,7 +129,10 @@ def gives_activations(backend: Backend, ids: torch.Tensor) -> bool:
         if out_of_memory(error):
             raise
         return False
-    return bool(tried)
+    shape = (1, ids.shape[1])
+    fits = all(each.shape[:2] == shape or place == "attention" for (place, _), each in seen.items())
+    finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
+    return bool(tried) and len(seen) == len(PLACES) * len(tried) and fits and finite
 
 
 def _checked(decoder: Decoder, place: str, layers: Sequence[int] | None) -> list[int]:
@@ -150,51 +153,72 @@ def _pass(
 ) -> torch.Tensor:
     """Read a sequence, show the activations of some layers, and return the logits of the last positions."""
     inputs = decoder.all_queries(None, last)
-    with decoder.rotary.sequences_of(len(ids)), _watched(decoder.backend, place, layers, show) as run:
+
+    def shown(_: str, layer: int, activation: torch.Tensor) -> None:
+        show(layer, activation)
+
+    with decoder.rotary.sequences_of(len(ids)), _watched(decoder.backend, (place,), layers, shown) as run:
         return run(decoder.counted(decoder.tensor([ids])), **inputs)[:, -last:]
 
 
 @contextmanager
 def _watched(
-    backend: Backend, place: str, layers: Sequence[int], show: Callable[[int, torch.Tensor], None]
+    backend: Backend, places: Sequence[str], layers: Sequence[int], show: Callable[[str, int, torch.Tensor], None]
 ) -> Iterator[Callable[..., torch.Tensor]]:
-    """Watch a place; yield what runs the model and returns its logits. Gradients begin at the first block."""
-    wanted = dict.fromkeys(layers)
+    """Watch places of some layers; yield what runs the model and returns its logits.
 
-    def begin(module: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        # The weights need no gradient, so the stream has to ask for one.
-        if not torch.is_grad_enabled():
-            return None
-        hidden = (arguments[0] if arguments else named["hidden_states"]).detach().clone().requires_grad_()
-        return ((hidden + 0, *arguments[1:]), named) if arguments else ((), named | {"hidden_states": hidden + 0})
+    Gradients begin at the first block: the weights need none, so the residual stream has to ask for one.
+    """
 
-    def watch_input(layer: int) -> Callable[..., None]:
-        return lambda module, arguments, named: show(layer, arguments[0] if arguments else named["hidden_states"])
+    def visit(layer: int, pattern: torch.Tensor) -> None:
+        show("attention", layer, pattern)
 
-    def watch_output(layer: int) -> Callable[..., None]:
-        return lambda module, arguments, output: show(layer, first_of(output))
+    def run(input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        if "attention" not in places:
+            return backend.forward(input_ids, **inputs)
+        logits = backend.forward_attention(input_ids, frozenset(layers), visit, **inputs)
+        if logits is None:
+            raise UnsupportedError(f"{type(backend).__name__}.forward_attention returns no logits")
+        return logits
 
     with ExitStack() as hooks:
         first = parent_of(backend.root, backend.attention_module(min(backend.attention_layers)))
-        hooks.callback(first.register_forward_pre_hook(begin, with_kwargs=True).remove)
-        for layer in wanted if place != "attention" else ():
-            attention = backend.attention_module(layer)
-            block = parent_of(backend.root, attention)
-            if place == "residual":
-                handle = block.register_forward_pre_hook(watch_input(layer), with_kwargs=True)
-            else:
-                handle = (attention if place == "attention_output" else block).register_forward_hook(
-                    watch_output(layer)
-                )
-            hooks.callback(handle.remove)
-        if place != "attention":
-            yield backend.forward
-            return
-
-        def run(input_ids: torch.Tensor, **inputs: Any) -> torch.Tensor:
-            logits = backend.forward_attention(input_ids, frozenset(wanted), show, **inputs)
-            if logits is None:
-                raise UnsupportedError(f"{type(backend).__name__}.forward_attention returns no logits")
-            return logits
-
+        hooks.callback(first.register_forward_pre_hook(_begin, with_kwargs=True).remove)
+        for layer in dict.fromkeys(layers):
+            for handle in _hooks(backend, layer, places, show):
+                hooks.callback(handle.remove)
         yield run
+
+
+def _hooks(
+    backend: Backend, layer: int, places: Sequence[str], show: Callable[[str, int, torch.Tensor], None]
+) -> Iterator[RemovableHandle]:
+    """Set hooks that show a layer's streams, as far as they are asked for; attention weights have none."""
+
+    def read(module: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        show("residual", layer, _hidden(arguments, named))
+
+    def write(place: str, module: torch.nn.Module, arguments: Any, output: Any) -> None:
+        show(place, layer, first_of(output))
+
+    attention = backend.attention_module(layer)
+    block = parent_of(backend.root, attention)
+    if "residual" in places:
+        yield block.register_forward_pre_hook(read, with_kwargs=True)
+    for place, module in (("attention_output", attention), ("output", block)):
+        if place in places:
+            yield module.register_forward_hook(partial(write, place))
+
+
+def _begin(module: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """Give a block a stream that asks for a gradient, where gradients are computed."""
+    if not torch.is_grad_enabled():
+        return None
+    hidden = _hidden(arguments, named).detach().clone().requires_grad_() + 0
+    return ((hidden, *arguments[1:]), named) if arguments else ((), named | {"hidden_states": hidden})
+
+
+def _hidden(arguments: tuple[Any, ...], named: dict[str, Any]) -> torch.Tensor:
+    """Return the residual stream that a block is given."""
+    hidden: torch.Tensor = arguments[0] if arguments else named["hidden_states"]
+    return hidden
