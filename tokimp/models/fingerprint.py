@@ -41,7 +41,7 @@ def _weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for name, tensor in state:
         # A quantised weight of a class of its own has no place in memory; its parts have.
         in_memory = not (tensor.is_meta or hasattr(tensor, "__tensor_flatten__"))
-        places = {(tensor.data_ptr(), tensor.numel())} if in_memory else {id(tensor)}
+        places: set[Any] = {(tensor.data_ptr(), tensor.numel())} if in_memory else {id(tensor)}
         # Between calls, an offloaded weight has no place in memory by which it is known to be tied.
         places |= {tied.get(name, name)} if tied else set()
         if places & seen:  # a tied weight, which was counted under its first name
