@@ -6,12 +6,15 @@ Nothing heavy is imported here, so that a worker is quickly there; the work brin
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import os
 import pickle
 import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -64,6 +67,17 @@ class Reply:
     warned: list[str] = field(default_factory=list)
 
 
+class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc] # cloudpickle has no types
+    """Pickles classes of scripts and notebooks by what they are, and modules by their names, tokimp's own too."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how an object is made again, or leave it to the base class."""
+        # tokimp loads its names when they are used, so its module is of a class of its own, which cloudpickle refuses.
+        if isinstance(obj, ModuleType) and obj.__name__ != "__main__" and sys.modules.get(obj.__name__) is obj:
+            return importlib.import_module, (obj.__name__,)
+        return super().reducer_override(obj)
+
+
 def packed(work: Work, threads: int) -> SentWork:
     """Return work as it goes to workers.
 
@@ -75,7 +89,9 @@ def packed(work: Work, threads: int) -> SentWork:
         If something in it cannot be sent to another process; the message says what.
     """
     try:
-        content = cloudpickle.dumps(work)
+        with io.BytesIO() as stream:
+            _Pickler(stream).dump(work)
+            content = stream.getvalue()
     # Objects raise errors of many kinds when they cannot be pickled.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
