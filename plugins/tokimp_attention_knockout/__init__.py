@@ -49,7 +49,7 @@ class AttentionKnockout(ImportanceEstimator):
     """
 
     name = "attention_knockout"
-    requires = RequiredByOperator(usual="knockout")  # type: ignore[assignment] # a class attribute of others
+    requires = RequiredByOperator(usual="knockout")
     constraints = {"effects": TrueOrFalse()}
 
     def __init__(self, *, effects: bool = False) -> None:

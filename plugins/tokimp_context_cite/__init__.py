@@ -65,7 +65,7 @@ class ContextCite(ImportanceEstimator):
     """
 
     name = "context_cite"
-    requires = RequiredByOperator()  # type: ignore[assignment] # a class attribute of others; here it follows a parameter
+    requires = RequiredByOperator()
     constraints = {
         "ablations": WholeNumber(2),
         "keep_probability": Number(above=0, below=1),

@@ -54,7 +54,7 @@ class LeaveOneOut(ImportanceEstimator):
     """
 
     name = "leave_one_out"
-    requires = RequiredByOperator()  # type: ignore[assignment] # a class attribute of others; here it follows a parameter
+    requires = RequiredByOperator()
     constraints = {**OPERATOR_CONSTRAINTS, "effects": TrueOrFalse()}
 
     def __init__(self, operator: str = "delete", *, replacement: str | int = "eos", effects: bool = False) -> None:

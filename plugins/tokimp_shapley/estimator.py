@@ -70,7 +70,7 @@ class Shapley(ImportanceEstimator):
     """
 
     name = "shapley"
-    requires = RequiredByOperator()  # type: ignore[assignment] # a class attribute of others; here it follows a parameter
+    requires = RequiredByOperator()
     constraints = {
         "method": OneOf("permutation", "kernel"),
         "permutations": Optional(WholeNumber(1)),

@@ -99,7 +99,7 @@ def test_joining_results_joins_their_effects() -> None:
 def test_other_effects_of_one_cell_cannot_be_joined() -> None:
     """Two results whose effects differ are refused, naming estimator and chain."""
     other = result()
-    other["effects"]["effect"][:] = 7
+    other["effects/effect"].values[:] = 7
     with pytest.raises(SchemaError, match="effects of 'acts' on chain 'three', with different numbers"):
         concat([result(), other])
 

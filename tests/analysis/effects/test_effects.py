@@ -101,7 +101,7 @@ def test_two_methods_agree_as_their_ranks_do() -> None:
     distance = np.log(columns - rows)
     ranks = [rankdata(matrix[rows, columns]) for matrix in (MATRIX, other)]
     residuals = [each - np.polyval(np.polyfit(distance, each, 1), distance) for each in ranks]
-    assert spearman_of_pairs(MATRIX, other)[1] == pytest.approx(np.corrcoef(*residuals)[0, 1])
+    assert spearman_of_pairs(MATRIX, other)[1] == pytest.approx(np.corrcoef(residuals[0], residuals[1])[0, 1])
     assert np.isnan(spearman_of_pairs(MATRIX, np.zeros((5, 5)))).all()
 
 

@@ -96,7 +96,9 @@ class Effects(Analysis):
             )
         ids = chain_ids(inputs.result)
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
-        by_unit = {name: [] for name in ("sent", "received", "on_answer", "through_others", "through_share")}
+        by_unit: dict[str, list[FloatArray]] = {
+            name: [] for name in ("sent", "received", "on_answer", "through_others", "through_share")
+        }
         shares = np.full((len(labels), len(DISTANCES), len(ids)), np.nan)
         path = np.full((len(labels), len(ids)), np.nan)
         mostly = np.full((len(labels), len(ids)), np.nan)
@@ -109,7 +111,7 @@ class Effects(Analysis):
                 if (effects := found.get((label, chain_id))) is not None:
                     shares[row, :, column] = distance_shares(effects.matrix())
                     path[row, column] = self._path_agreement(numbers)
-                    mostly[row, column] = _mean_of_known(numbers["through_share"] > 0.5, numbers["through_share"])
+                    mostly[row, column] = _share_above_half(numbers["through_share"])
         tokens = {
             name: (("effect_estimator", "token"), _by_label(parts, len(labels))) for name, parts in by_unit.items()
         }
@@ -199,9 +201,9 @@ def _by_label(parts: list[FloatArray], n_labels: int) -> FloatArray:
     return np.stack([np.concatenate(parts[row::n_labels]) for row in range(n_labels)])
 
 
-def _mean_of_known(flags: FloatArray, known: FloatArray) -> float:
-    is_known = ~np.isnan(known)
-    return float(flags[is_known].mean()) if is_known.any() else np.nan
+def _share_above_half(shares: FloatArray) -> float:
+    known = shares[~np.isnan(shares)]
+    return float((known > 0.5).mean()) if len(known) else np.nan
 
 
 def _pair_shares(result: xr.DataTree) -> FloatArray:

@@ -29,7 +29,8 @@ _FINE = 0.1
 def reach_table(result: xr.DataTree, node_name: str = "effects") -> Table:
     """Return how far effects reach, and how much of what reaches the answer may pass through other units."""
     node = analysis_node(result, node_name)
-    used = int((~np.isnan(node["distance_share"])).any("distance").sum("chain").max())
+    has_any = node["distance_share"].notnull().any(dim="distance")
+    used = int(has_any.sum(dim="chain").max())
     table = new_table(f"Effects of units on later units ({mean_text(node.attrs['confidence'], used)})")
     table.add_column("estimator")
     distances = [str(text) for text in node["distance"].to_numpy()]
@@ -39,7 +40,7 @@ def reach_table(result: xr.DataTree, node_name: str = "effects") -> Table:
     table.add_column("rank kept by paths", justify="right")
     for label in node["effect_estimator"].to_numpy():
         row = node.sel(effect_estimator=label)
-        count = int((~np.isnan(row["distance_share"])).any("distance").sum())
+        count = int(has_any.sel(effect_estimator=label).sum())
         shares = [interval_of(row.sel(distance=text), "distance_share", count) for text in distances]
         paths = [interval_of(row, name, count) for name in ("mostly_through_others", "path_agreement")]
         table.add_row(escape(str(label)), *shares, *paths)

@@ -93,7 +93,7 @@ class Faithfulness(Analysis):
     """
 
     name = "faithfulness"
-    requires = RequiredByOperator(Capability.LOGPROBS)  # type: ignore[assignment] # a class attribute of others
+    requires = RequiredByOperator(Capability.LOGPROBS)
     constraints = {
         "keep_ratios": ListOf(Number(0, 1), fewest=2, ascending=True),
         "rationale_shares": ListOf(Number(0, 1), fewest=1, ascending=True),
