@@ -18,6 +18,7 @@ from .contracts.constraints import (
 )
 from .contracts.estimator import Importance, ImportanceEstimator, Trajectory, sum_over_units
 from .contracts.executor import Executor, Outcome, Piece, Work, Workers
+from .contracts.layer_states import LayerStates
 from .contracts.objective import Answer, AnswerValue, Contrast, Joint, LogprobTensors, Objective, Reasoning, Span
 from .contracts.progress import Progress
 from .contracts.registry import (
@@ -39,7 +40,7 @@ from .contracts.registry import (
     register_trainer,
     register_unit,
 )
-from .contracts.scorer import Capability, DeletionScores, Scorer, SpanLogprobs
+from .contracts.scorer import Capability, DeletionScores, Scorer, SpanEntropies, SpanLogprobs
 from .contracts.subset_scores import SubsetMemory
 from .contracts.task import Question, Task, draw
 from .contracts.tokenization import tokenize_chain
@@ -103,8 +104,10 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "Capability",
     "CausalLMScorer",
     "DeletionScores",
+    "LayerStates",
     "LoadedModel",
     "Scorer",
+    "SpanEntropies",
     "SpanLogprobs",
     "load_scorer",
     "score_kept",

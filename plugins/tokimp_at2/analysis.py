@@ -70,7 +70,7 @@ class At2(Analysis):
     """
 
     name = "at2"
-    requires = RequiredByOperator(Capability.ATTENTION)  # type: ignore[assignment] # what the operator asks
+    requires = RequiredByOperator(Capability.ATTENTION)
     constraints = {
         "operator": OneOf("knockout", "delete"),
         "ablations": WholeNumber(3),

@@ -23,9 +23,9 @@ def test_rows_are_centred_on_their_sources() -> None:
     moved = np.array([[-9.0, -8, -2, -1], [-9, -9, -4, -3], [-9, -9, -9, -5]])
     found = suppression_matrix(toy_chain("abc"), moved, centred=True)
     nan = np.nan
-    np.testing.assert_allclose(found, [[nan, nan, nan], [0, nan, nan], [1, -1, nan], [2, 0, -2]])
+    np.testing.assert_allclose(found, np.array([[nan, nan, nan], [0, nan, nan], [1, -1, nan], [2, 0, -2]]))
     plain = suppression_matrix(toy_chain("abc"), moved, centred=False)
-    np.testing.assert_allclose(plain, [[nan, nan, nan], [-8, nan, nan], [-2, -4, nan], [-1, -3, -5]])
+    np.testing.assert_allclose(plain, np.array([[nan, nan, nan], [-8, nan, nan], [-2, -4, nan], [-1, -3, -5]]))
 
 
 def by_loops(chain: Any, scorer: Any, *, answer: bool) -> list[float]:
@@ -73,6 +73,8 @@ def test_effects_are_what_later_units_and_the_answer_lose() -> None:
     """Asked for, effects are the losses in nats, summed over tokens: here all of them the answer's."""
     chain, scorer = toy_chain("ab cd", unit="word", answer="xy"), AdditiveScorer(SHARES)
     found = Suppression("answer", "logprob", effects=True).estimate(chain, scorer, Joint())
+    assert found.effects is not None
+    assert found.effects_on_answer is not None
     np.testing.assert_allclose(found.effects, np.zeros((2, 2)), atol=1e-6)
     np.testing.assert_allclose(found.effects_on_answer, [0.25, -0.5], atol=1e-5)
     assert Suppression(measure="logprob", effects=True).gives_effects

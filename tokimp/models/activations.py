@@ -60,7 +60,8 @@ def read_activation_gradients(
     count = len(chain.reasoning_ids)
     with torch.enable_grad(), single_sequence(len(chain)):
         values, activations = _logprobs(decoder, chain, chain.answer_ids, place, chosen)
-        wrong, others = None, {}
+        wrong: torch.Tensor | None = None
+        others: dict[int, torch.Tensor] = {}
         if Span.WRONG_ANSWER in objective.spans:
             both, others = _logprobs(decoder, chain, chain.wrong_answer_ids or (), place, chosen)
             wrong = both[:, count:]

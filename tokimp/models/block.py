@@ -153,7 +153,7 @@ class Block:
         heads, _, dimension = values.shape
         identity = torch.eye(heads * dimension, device=values.device)
         bias = self._project(torch.zeros_like(identity[:1]))[0]
-        rows = torch.cat([self._project(part) for part in identity.split(256)]) - bias
+        rows = torch.cat([self._project(part) for part in torch.split(identity, 256)]) - bias
         return bias * weights, (rows * weights).view(heads, dimension, -1)
 
     def _project(self, moved: torch.Tensor) -> torch.Tensor:
@@ -186,7 +186,8 @@ class Block:
                 del attributes["forward"]
             else:
                 attributes["forward"] = own
-        return finished.float().view(attended.shape)
+        whole: torch.Tensor = finished.float().view(attended.shape)
+        return whole
 
     def _hidden(self) -> torch.Tensor:
         arguments, named = self._call

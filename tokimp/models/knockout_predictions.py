@@ -57,7 +57,7 @@ def divergences(unchanged: torch.Tensor, changed: torch.Tensor, temperature: flo
     """
     at_once = max(1, slice_rows(changed) // max(1, len(changed)))
     parts = []
-    for before, after in zip(unchanged.split(at_once, dim=1), changed.split(at_once, dim=1), strict=True):
+    for before, after in zip(*(torch.split(logits, at_once, dim=1) for logits in (unchanged, changed)), strict=True):
         logs, moved = ((part.float() / temperature).log_softmax(dim=-1) for part in (before, after))
         # A token that was impossible adds nothing; its logarithm may be -inf in both.
         terms = torch.where(logs > -torch.inf, logs.exp() * (logs - moved), 0.0)

@@ -48,7 +48,9 @@ def by_loops(scorer: Any, chain: TokenizedChain, hops: int) -> Any:
         scores = np.zeros(len(chain))
         for layer in layers:
             whole = sum(w * layer.middle[i].double().numpy() for i, w in enumerate(weights))
-            parts = {"residual": sum(w * layer.before[i].double().numpy() for i, w in enumerate(weights))}
+            parts: dict[Any, Any] = {
+                "residual": sum(w * layer.before[i].double().numpy() for i, w in enumerate(weights))
+            }
             for head in range(len(layer.pattern)):
                 for key in range(len(chain)):
                     moved = (layer.values[head, key] @ layer.output[head]).double().numpy()

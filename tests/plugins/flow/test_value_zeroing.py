@@ -82,7 +82,8 @@ def test_a_unit_is_zeroed_as_a_whole() -> None:
             values[:, [1 + position for position in unit]] = 0
             moved = states.before + torch.einsum("hqk,hkd,hdm->qm", states.pattern, values, states.output)
             expected.append(1 - float(torch.cosine_similarity(moved[5], states.after[5], dim=0)))
-        return states.after
+        after: torch.Tensor = states.after
+        return after
 
     scorer.states(chain, turn, layers=[0])
     np.testing.assert_allclose(found, expected[:2], atol=1e-5)
