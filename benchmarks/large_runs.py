@@ -48,15 +48,18 @@ def scorer() -> AdditiveScorer:
 
 
 def measure(count: int, estimators: tuple[str, ...], folder: Path) -> dict[str, float]:
-    """Return the seconds of each step of a run, its peak memory in MB, and its files in MB."""
+    """Return the seconds of each step of a run, those of the CPU, its peak memory in MB, and its files in MB."""
     given, measured = chains(count), dict[str, float]()
 
     def timed(name: str, step: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         result = step()
         measured[name] = time.perf_counter() - began
+        # What other programs do on the machine changes these least.
+        measured[f"{name} CPU"] = time.process_time() - began_cpu
         measured[f"{name} MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{count}: {name}: {measured[name]:.1f} s, {measured[f'{name} MB']:.0f} MB", file=sys.stderr, flush=True)
+        shown = f"{measured[name]:.1f} s, {measured[f'{name} CPU']:.1f} of the CPU, {measured[f'{name} MB']:.0f} MB"
+        print(f"{count}: {name}: {shown}", file=sys.stderr, flush=True)
         return result
 
     def run() -> Any:

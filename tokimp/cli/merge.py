@@ -89,9 +89,11 @@ def _write_run(runs: tuple[Path, ...], result: xr.DataTree, out: Path) -> None:
 
 
 def _say_what_is_left_out(runs: tuple[Path, ...], results: list[xr.DataTree]) -> None:
+    from tokimp.results.effects_schema import NODE
+
     for run, result in zip(runs, results, strict=True):
         nodes = sorted(result["analysis"].children) if "analysis" in result.children else []
-        others = sorted(name for name in result.children if name != "analysis")
+        others = sorted(set(result.children) - {"analysis", NODE})
         dropped = [f"/analysis/{name}" for name in nodes if name != "agreement"] + [f"/{name}" for name in others]
         if dropped:
             echo(f"left out of {run}: {', '.join(dropped)}; run it on the merged result", err=True)

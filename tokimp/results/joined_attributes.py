@@ -29,7 +29,7 @@ _SAME = (
 )
 # Attributes that a result has only where they say something.
 _SAME_WHERE_GIVEN = ("unit_splitter", "think_tags", "loading")
-Attributes = Mapping[str, Any]
+Attributes = Mapping[Any, Any]
 
 
 def check_same_run(attributes: Sequence[Attributes]) -> None:
