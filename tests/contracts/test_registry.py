@@ -90,9 +90,11 @@ def module(tmp_path: Path, name: str, text: str) -> None:
     [
         ("estimators", {"greedy", "leave_one_out", "attention", "gradient", "position"}),
         ("estimators", {"uniform", "surprisal", "h2o", "llmlingua", "attention_knockout"}),
+        ("estimators", {"entropy", "first_token", "cts", "receiver_heads", "tova", "snapkv", "keydiff", "at2"}),
+        ("estimators", {"suppression", "information_flow", "value_zeroing"}),
         ("objectives", {"joint", "answer", "reasoning", "contrast"}),
         ("scorers", {"transformer_lens", "nnsight"}),
-        ("analyses", {"agreement", "faithfulness", "answer_recovery"}),
+        ("analyses", {"agreement", "faithfulness", "answer_recovery", "surrogate", "at2"}),
     ],
 )
 def test_the_built_in_names_are_entry_points(kind: Kind, expected: set[str]) -> None:
@@ -104,7 +106,9 @@ def test_the_built_in_names_are_entry_points(kind: Kind, expected: set[str]) -> 
 def test_built_in_estimators_and_objectives_load_by_their_own_names() -> None:
     """A name gives an instance that calls itself so, with parameters as written."""
     baselines = ("position", "uniform", "surprisal", "h2o", "llmlingua")
-    for name in ("greedy", "leave_one_out", "attention", "gradient", "attention_knockout", *baselines):
+    on_likelihood, on_attention = ("entropy", "first_token", "cts"), ("receiver_heads", "tova", "snapkv", "at2")
+    inside = ("keydiff", "suppression", "information_flow", "value_zeroing", *on_likelihood, *on_attention)
+    for name in ("greedy", "leave_one_out", "attention", "gradient", "attention_knockout", *baselines, *inside):
         assert load_estimator(name).label == name
     for name in ("joint", "answer", "reasoning", "contrast"):
         assert load_objective(name).name == name
