@@ -153,7 +153,7 @@ def test_keys_and_values_stay_on_the_device_of_their_layer() -> None:
 def test_a_device_map_is_read_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A strategy, a mapping, JSON and a JSON file; numbers are GPUs, and the first GPU takes the inputs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    wanted = {"model.layers.0": 1, "model.layers.1": "cpu", "": "disk"}
+    wanted: dict[str, int | str] = {"model.layers.0": 1, "model.layers.1": "cpu", "": "disk"}
     text = '{"model.layers.0": 1, "model.layers.1": "cpu", "": "disk"}'
     (tmp_path / "map.json").write_text(text, encoding="utf-8")
     assert read_device_map("balanced") == "balanced"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from transformers import BitsAndBytesConfig, QuantoConfig
-from transformers.quantizers import HfQuantizer
 from transformers.quantizers import auto as methods
+from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from tokimp.compare.before_loading import check_before_loading
@@ -30,17 +30,19 @@ def rounded(weight: torch.Tensor, steps: int) -> torch.Tensor:
     return (weight / scale).round() * scale
 
 
-class RoundingConfig(QuantizationConfigMixin):  # type: ignore[misc] # transformers leaves it untyped
+class RoundingConfig(QuantizationConfigMixin):
     """The configuration of a method that rounds the weights of the layers."""
 
     def __init__(self, steps: int = 127, trainable: bool = True, **kwargs: Any) -> None:
-        self.quant_method, self.steps, self.trainable = "rounding", steps, trainable
+        method: Any = "rounding"  # none of those that transformers has
+        self.quant_method, self.steps, self.trainable = method, steps, trainable
 
 
-class RoundingQuantizer(HfQuantizer):  # type: ignore[misc] # as above
+class RoundingQuantizer(HfQuantizer):
     """Rounds the weights of a model's layers once they are loaded, in transformers' own machinery."""
 
     requires_calibration = False
+    quantization_config: Any
 
     def _process_model_before_weight_loading(self, model: Any, **kwargs: Any) -> None:
         pass

@@ -177,7 +177,7 @@ def task_options(split: str) -> Decorator:
     split
         The default of ``--split``.
     """
-    decorators = (
+    decorators: tuple[Decorator, ...] = (
         click.argument("task", type=TASK, metavar="TASK[:PARAMETER=VALUE,...]"),
         click.argument("source", required=False),
         _MODEL,

@@ -185,9 +185,10 @@ def _is_whole(place: Path) -> bool:
     """Return whether a folder holds exactly the files that were written, byte for byte."""
     try:
         checks = read_json(place / _CHECKS)
-        return {file.name: _check(file) for file in place.iterdir() if file.name != _CHECKS} == checks
+        found = {file.name: _check(file) for file in place.iterdir() if file.name != _CHECKS}
     except (OSError, ValueError, TokimpError):
         return False
+    return bool(found == checks)
 
 
 def _check(file: Path) -> list[Any]:

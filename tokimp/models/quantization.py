@@ -70,7 +70,7 @@ def describe_quantization(config: Any) -> dict[str, Any]:
 
 def passes_gradients(config: Any) -> bool:
     """Return whether gradients pass backward through weights that are quantised so, as far as transformers knows."""
-    from transformers.quantizers import AutoHfQuantizer  # noqa: PLC0415 - slow to import
+    from transformers.quantizers.auto import AutoHfQuantizer  # noqa: PLC0415 - slow to import
 
     try:
         return bool(AutoHfQuantizer.from_config(config, pre_quantized=False).is_trainable)
@@ -120,6 +120,8 @@ def _with_torchao_type(options: dict[str, Any]) -> dict[str, Any]:
     kind = getattr(import_module(_TORCHAO_TYPES), name, None)
     if not (isinstance(kind, type) and name.endswith("Config")):
         raise ValueError(f"{_TORCHAO_TYPES} has no configuration {name!r}")
-    own = {key: options[key] for key in ("modules_to_not_convert", "include_input_output_embeddings") if key in options}
+    own: dict[str, Any] = {
+        key: options[key] for key in ("modules_to_not_convert", "include_input_output_embeddings") if key in options
+    }
     rest = {key: value for key, value in options.items() if key not in {*own, "quant_type"}}
     return {"quant_type": kind(**rest), **own}
