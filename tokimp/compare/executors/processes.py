@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import IO, Any
@@ -22,6 +23,7 @@ from tokimp.compare.executors.pool import Event, PoolWorker, WorkerPool
 from tokimp.compare.executors.shares import gpus_for, own_threads, usable_cores
 from tokimp.compare.executors.worker_side import SentWork
 from tokimp.contracts.executor import Work
+from tokimp.errors import TokimpWarning
 
 # The path of this process comes first, so that the worker finds the same modules.
 _PROGRAM = (
@@ -71,6 +73,15 @@ class ProcessesExecutor(WorkerPool):
     def new_worker(self, seat: int, work: Work) -> PoolWorker:
         """Start a process, which shares a GPU with others only if there are more workers than GPUs."""
         gpus = gpus_for(work.device)
+        needed = self.size(work) * self.threads(work)
+        if seat == 0 and not gpus and self.threads(work) > 1 and needed > usable_cores():
+            warnings.warn(
+                f"{self.size(work)} workers of {self.threads(work)} threads each share {usable_cores()} cores; with "
+                "OMP_NUM_THREADS=1 set, each has one (the number of threads can change last bits, so it is not changed "
+                "silently)",
+                TokimpWarning,
+                stacklevel=2,
+            )
         return _Process(seat, gpu=gpus[seat % len(gpus)] if gpus else None, threads=self.threads(work))
 
     def wait(self, workers: Sequence[PoolWorker], seconds: float) -> list[Event]:
