@@ -41,8 +41,9 @@ class _Place(NamedTuple):
 class RecordLog:
     """The records in a folder, by key; of two with one key the later one counts.
 
-    All files of records in the folder are read, in the order of their names, and one is written to. Opening reads the
-    headers only; a record's content is read, and its digest checked, when it is asked for.
+    All files of records in the folder are read, in the order of their names, the one that is written to last: what is
+    stored again in the place of a damaged record counts. Opening reads the headers only; a record's content is read,
+    and its digest checked, when it is asked for.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ class RecordLog:
         self._folder = folder
         self._path = folder / f"{writer}{SUFFIX}"
         self._places: dict[str, _Place] = {}
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
+        for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path == self._path, path.name)):
             end = self._index(path)
             if writes and path == self._path and end < path.stat().st_size:
                 os.truncate(path, end)
