@@ -9,9 +9,10 @@ from tokimp.contracts.constraints import Number, OneOf, Optional, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.contracts.objective import Objective, Span
 from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.unit_deletions import score_kept
 from tokimp.errors import EstimatorError
 from tokimp_greedy.predicting import PredictingStrategy
-from tokimp_greedy.search_width import SearchWidth, fast_run_positions
+from tokimp_greedy.search_width import DEAR_CALL, SearchWidth, fast_run_positions
 from tokimp_greedy.strategies import Audit, ExactStrategy, NearAndBestStrategy, Strategy, audited_steps
 from tokimp_greedy.trajectory import loglikelihoods_after
 
@@ -172,18 +173,21 @@ class GreedyPruning(ImportanceEstimator):
                 f"{chain.chain.where}: {len(kept)} units are left of a run that is to be continued until {target} are; "
                 "give a lower keep_ratio"
             )
-        reasoning, answer = past.reasoning.tolist(), past.answer.tolist()
-        strategy = self._make_strategy(chain, scorer, objective, len(kept) - target, len(reasoning))
+        made, reads_reasoning = len(past.reasoning), Span.REASONING in objective.spans
+        reasoning, answer, whole = past.reasoning.tolist(), past.answer.tolist(), list(kept)
+        strategy = self._make_strategy(chain, scorer, objective, len(kept) - target, made)
         while len(kept) > target:
             best = strategy.choose(kept, len(reasoning))
             kept.remove(best.unit)
             order[best.unit] = len(reasoning)
-            reasoning.append(best.reasoning)
-            answer.append(best.answer)
-        if Span.REASONING not in objective.spans:  # nobody has read it yet
-            made = slice(len(past.reasoning), None)
-            deleted = np.argsort(order, kind="stable")[len(kept) :][made].tolist()
-            reasoning[made], answer[made] = loglikelihoods_after(scorer, chain, sorted(kept + deleted), deleted)
+            left = best.reasoning, best.answer
+            if not reads_reasoning and scorer.call_cost < DEAR_CALL:
+                left = score_kept(scorer, chain, kept)
+            reasoning.append(left[0])
+            answer.append(left[1])
+        if not reads_reasoning and scorer.call_cost >= DEAR_CALL:
+            deleted = sorted(set(whole) - set(kept), key=lambda unit: int(order[unit]))
+            reasoning[made:], answer[made:] = loglikelihoods_after(scorer, chain, whole, deleted)
         trajectory = Trajectory(
             joint=np.add(reasoning, answer, dtype=np.float64), answer=np.array(answer), reasoning=np.array(reasoning)
         )

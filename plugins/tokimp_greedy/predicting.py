@@ -17,7 +17,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective
 from tokimp.contracts.scorer import Scorer
-from tokimp_greedy.search_width import SearchWidth
+from tokimp_greedy.search_width import DEAR_CALL, SearchWidth
 from tokimp_greedy.strategies import Audit, Deletion, FastStrategy
 
 
@@ -32,9 +32,10 @@ class PredictingStrategy(FastStrategy):
     2. It predicts the objective after the deletion of each unit.
     3. It scores the best predictions (the beam) exactly, and the best of these is deleted.
 
-    Looking takes a call of the model. A step does without it where the beam holds all units that are left, and where
-    scoring the units of the window to the end costs less than that call (the scorer's `call_cost`, which is high on a
-    GPU). Then one call scores the window, narrowed by up to half if need be, and the beam of the other units.
+    Looking takes a call of the model. Where calls are dear (the scorer's `call_cost` is `DEAR_CALL` or more, as on a
+    GPU), a step does without it if the beam holds all units that are left, or if scoring the units of the window to the end
+    costs less than that call. Then one call scores the window, narrowed by up to half if need be, and the beam of the
+    other units.
     """
 
     def __init__(
@@ -104,6 +105,8 @@ class PredictingStrategy(FastStrategy):
 
         ``None`` if looking is cheaper; none at all where the beam holds all units.
         """
+        if self._scorer.call_cost < DEAR_CALL:
+            return None
         if len(units) <= self._width.beam:
             return []
         starts = np.searchsorted(tokens, [self._chain.units[unit][0] for unit in units])

@@ -16,9 +16,10 @@ from tokimp.contracts.objective import Objective, Span
 _READ_SHARE = 0.6
 # (window, beam, horizon) by the number of units from which on they are used. Shorter chains afford more.
 _PREDICTING = {0: (24, 10, 8), 100: (16, 6, 8), 200: (16, 6, 4)}
-# The same where a call costs as much as this many positions or more, as on a GPU: there a wider beam costs little. In
-# long chains it does not fill up a call, it makes it longer; docs/performance.md has what each width costs.
-_DEAR_CALL = 256
+DEAR_CALL = 256
+"""From this call cost on, in token positions, fast steps are made of as few calls as possible: so it is on a GPU."""
+# The same for dear calls, where a wider beam costs little. In long chains it would make calls longer, not fill them up
+# (docs/performance.md).
 _PREDICTING_IN_DEAR_CALLS = {0: (24, 24, 8), 100: (16, 24, 8), 200: (16, 6, 4)}
 _SCORING_ONLY = {0: (4, 24, 0), 100: (4, 12, 0)}
 
@@ -76,7 +77,7 @@ class SearchWidth:
         SearchWidth(predicts=False, window=4, beam=24, horizon=0)
         """
         predicts = Span.REASONING in objective.spans and Span.WRONG_ANSWER not in objective.spans
-        predicting = _PREDICTING if call_cost < _DEAR_CALL else _PREDICTING_IN_DEAR_CALLS
+        predicting = _PREDICTING if call_cost < DEAR_CALL else _PREDICTING_IN_DEAR_CALLS
         table = predicting if predicts else _SCORING_ONLY
         defaults = table[max(least for least in table if least <= len(chain.units))]
         chosen = (window, beam, horizon)

@@ -1,4 +1,4 @@
-"""The log-likelihoods along a run whose objective does not read the reasoning."""
+"""The log-likelihoods along a run whose objective does not read the reasoning, where calls are dear."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Scorer
 
-# Steps that are scored in one call. More would share a call, but their rows would be kept in memory together.
+# Steps that are scored in one call. More would share it, but their rows are in memory together.
 _STEPS_AT_ONCE = 64
 
 
@@ -37,9 +37,8 @@ def loglikelihoods_after(
     for begin in range(0, len(deleted), _STEPS_AT_ONCE):
         part = deleted[begin : begin + _STEPS_AT_ONCE]
         tokens = sorted(position for unit in left for position in chain.units[unit])
-        gone = [
-            [position for unit in part[: count + 1] for position in chain.units[unit]] for count in range(len(part))
-        ]
+        ends = range(1, len(part) + 1)
+        gone = [[position for unit in part[:end] for position in chain.units[unit]] for end in ends]
         scores = scorer.score_deletions(chain, tokens, gone, Joint())
         reasoning += scores.reasoning.tolist()
         answer += scores.answer.tolist()

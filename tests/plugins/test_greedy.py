@@ -96,6 +96,22 @@ def test_the_trajectory_describes_what_is_left() -> None:
     assert trajectory.joint.tolist() == [-3.5, -3.0, -4.0]
 
 
+@given(text=texts, unit=units, keep_ratio=st.sampled_from([0.0, 0.5]), strategy=st.sampled_from(["exact", "fast"]))
+def test_where_calls_are_dear_the_trajectory_is_the_same(
+    text: str, unit: str, keep_ratio: float, strategy: str
+) -> None:
+    """Scored for many steps together, what is left has the log-likelihoods that it has step by step."""
+    chain, cheap, dear = toy_chain(text, unit=unit), EntangledScorer(LETTERS), EntangledScorer(LETTERS)
+    dear.call_cost = 1024
+    pruning = GreedyPruning(keep_ratio, strategy, window=1, beam=2)
+    one, other = (pruning.estimate(chain, scorer, Answer()) for scorer in (cheap, dear))
+    assert one.trajectory is not None
+    assert other.trajectory is not None
+    np.testing.assert_array_equal(one.scores, other.scores)
+    np.testing.assert_allclose(one.trajectory.reasoning, other.trajectory.reasoning, atol=1e-9)
+    np.testing.assert_allclose(one.trajectory.answer, other.trajectory.answer, atol=1e-9)
+
+
 def test_ties_go_to_the_leftmost() -> None:
     """Units that leave exactly the same are deleted from left to right."""
     importance = GreedyPruning().estimate(toy_chain("babab"), AdditiveScorer({"a": 0.0, "b": 1.0}), Joint())
@@ -238,8 +254,8 @@ class CountingScorer(EntangledScorer):
         self, chain: TokenizedChain, kept: Sequence[int], candidates: Sequence[Sequence[int]], objective: Objective
     ) -> DeletionScores:
         """Record what is asked for, and score it."""
-        if not isinstance(objective, Joint):  # the trajectory is scored at the end
-            self.asked.append([position for candidate in candidates for position in candidate])
+        if asked := [position for candidate in candidates for position in candidate]:  # else what is kept is scored
+            self.asked.append(asked)
         return super().score_deletions(chain, kept, candidates, objective)
 
 
@@ -300,7 +316,7 @@ def test_where_the_reasoning_is_read_fast_looks_around_the_last_deletion_and_sco
         kept = sorted(order[step:])
         place = int(np.searchsorted(kept, deleted))
         for side in (kept[max(0, place - 2) : place], kept[place : place + 2]):
-            if side and len(kept) > 3:  # otherwise the beam holds all units, so nothing need be predicted
+            if side:
                 end = max(place, kept.index(side[-1]) + 1) + 1
                 assert next(read) == (kept, side, end if end < len(kept) else None)
         there, asked, until = next(read)

@@ -166,8 +166,9 @@ def test_exact_pruning_makes_little_more_than_one_call_a_deletion(
 def test_pruning_by_the_answer_makes_little_more_than_one_call_a_deletion(
     strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What reasoning is left is scored for many steps together, so exact and fast make at most 1.2 calls a deletion."""
+    """Where calls are dear, what reasoning is left is scored for many steps together: at most 1.2 calls a deletion."""
     subject, chain = new_scorer(), random_chain(6, 36, 2)
+    subject.decoder.call_cost = 1024
     sizes = calls(subject, monkeypatch)
     GreedyPruning(strategy=strategy, window=2, beam=3).estimate(chain, subject, Answer())
     assert len(sizes) <= 1.2 * 36
