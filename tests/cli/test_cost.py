@@ -43,9 +43,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let this be a terminal at which everything is asked for; return the questions, which are answered with no."""
     asked = list[str]()
 
-    def confirm(question: str, *, abort: bool, err: bool) -> None:
+    def confirm(question: str, *, err: bool) -> bool:
         asked.append(question)
-        raise click.Abort
+        return False
 
     monkeypatch.setattr(cost, "_at_terminal", lambda: True)
     monkeypatch.setattr(click, "confirm", confirm)
@@ -59,11 +59,14 @@ def test_what_takes_long_is_asked_for(
     compare()
     assert terminal == []
     monkeypatch.setattr(cost, "_LONG", 0.0)
-    with pytest.raises(click.Abort):
+    with pytest.raises(click.exceptions.Exit) as ended:
         compare()
+    assert ended.value.exit_code == 1
     assert len(terminal) == 1
     assert terminal[0].startswith("This takes about 0.")
-    assert "What the run will cost" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "What the run will cost" in said
+    assert "not started; --limit takes fewer chains" in said
 
 
 @pytest.mark.usefixtures("terminal")

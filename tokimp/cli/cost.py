@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.lines import echo
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -78,7 +80,9 @@ def _ask_if_long(pending: PendingCells) -> None:
     if forecast.seconds < _LONG:
         return
     print_whole(TerminalConsole(stderr=True), _table(forecast, pending))
-    click.confirm(f"This takes about {_duration(forecast.seconds)}. Start it?", abort=True, err=True)
+    if not click.confirm(f"This takes about {_duration(forecast.seconds)}. Start it?", err=True):
+        echo("not started; --limit takes fewer chains, --estimator other methods", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def _table(forecast: RunCostForecast, pending: PendingCells) -> Table:
