@@ -301,6 +301,18 @@ def _changing_fingerprint(self: Good) -> str:
 
 
 WRONG: list[tuple[str, Scorer]] = [
+    (
+        "a masked chain is the chain of the replaced ids",
+        # What is masked stays in the sum of the reasoning.
+        wrong(
+            "score_masks",
+            lambda scores, chain, masked, *_: replace(scores, reasoning=scores.reasoning[[0] * len(masked)]),
+        ),
+    ),
+    (
+        "a masked chain is the chain of the replaced ids",
+        wrong("score_masks", lambda scores, *_: replace(scores, objective=scores.objective + 0.5)),
+    ),
     ("description", with_attributes(backend="")),
     ("description", with_attributes(context_length=0)),
     ("description", with_attributes(capabilities=frozenset({"logprobs", "telepathy"}))),
