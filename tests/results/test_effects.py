@@ -99,7 +99,9 @@ def test_joining_results_joins_their_effects() -> None:
 def test_other_effects_of_one_cell_cannot_be_joined() -> None:
     """Two results whose effects differ are refused, naming estimator and chain."""
     other = result()
-    other["effects/effect"].values[:] = 7
+    node = other["effects"].to_dataset()
+    node["effect"][:] = 7
+    other["effects"] = xr.DataTree(node)
     with pytest.raises(SchemaError, match="effects of 'acts' on chain 'three', with different numbers"):
         concat([result(), other])
 
