@@ -33,8 +33,8 @@ class PredictingStrategy(FastStrategy):
     3. It scores the best predictions (the beam) exactly, and the best of these is deleted.
 
     Looking takes a call of the model. Where calls are dear (the scorer's `call_cost` is `DEAR_CALL` or more, as on a
-    GPU), a step does without it if the beam holds all units that are left, or if scoring the units of the window to the end
-    costs less than that call. Then one call scores the window, narrowed by up to half if need be, and the beam of the
+    GPU), a step does without it if the beam holds all units that are left, or if it costs less to score the units of
+    the window to the end. Then one call scores the window, narrowed by up to half if need be, and the beam of the
     other units.
     """
 

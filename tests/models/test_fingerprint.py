@@ -69,7 +69,12 @@ def test_a_remembered_fingerprint_sees_every_change(change: Callable[[Any], None
 def test_nothing_is_computed_again_where_nothing_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second answer comes from memory, until a weight is changed."""
     made, compute = list[str](), fingerprint.model_fingerprint
-    monkeypatch.setattr(fingerprint, "model_fingerprint", lambda model: made.append("") or compute(model))
+
+    def counted(model: torch.nn.Module) -> str:
+        made.append(compute(model))
+        return made[-1]
+
+    monkeypatch.setattr(fingerprint, "model_fingerprint", counted)
     model, remembered = random_model("llama"), RememberedFingerprint()
     assert remembered.of(model) == remembered.of(model)
     assert len(made) == 1

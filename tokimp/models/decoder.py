@@ -14,7 +14,7 @@ from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.backend import Backend
 from tokimp.models.batching import PositionBudget
 from tokimp.models.deletion.key_value_pool import KeyValuePool, new_cache
-from tokimp.models.deletion.rows import LogprobArray
+from tokimp.models.deletion.stored_rows import LogprobArray
 from tokimp.models.facts import ModelFacts
 from tokimp.models.fingerprint import RememberedFingerprint
 from tokimp.models.forward_work import ForwardWork

@@ -20,7 +20,7 @@ import torch
 from tokimp.models.batching import out_of_memory, release_memory
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.key_value_pool import KeyValuePool
-from tokimp.models.deletion.rows import LogprobArray
+from tokimp.models.deletion.stored_rows import LogprobArray
 from tokimp.models.packs.pack import Pack
 
 T = TypeVar("T")

@@ -83,8 +83,9 @@ class PackLayout:
         queries, keys = self._queries[rows], self._keys[rows]
         query_at, is_query = _filled_on_the_left(self._starts[0][rows], queries)
         key_at, _ = _filled_on_the_left(self._starts[1][rows], keys)
-        indices = to_device([query_at, key_at, np.flatnonzero(is_query.ravel())], self._device)
-        return Rectangle(queries, keys, *indices)
+        arrays = [query_at, key_at, np.flatnonzero(is_query.ravel())]
+        on_queries, on_keys, there = to_device(arrays, self._device)
+        return Rectangle(queries, keys, on_queries, on_keys, there)
 
 
 @dataclass(eq=False)
@@ -198,17 +199,21 @@ def attend_within_rows(  # noqa: PLR0917 - transformers gives the first five by 
         )
         return attended[None], None
     rectangles, order = pack_layout.rectangles
-    mixed = [
-        torch.nn.functional.scaled_dot_product_attention(
-            *(tensor[at].transpose(1, 2) for tensor, at in ((queries, of.queries), (keys, of.keys), (values, of.keys))),
-            attn_mask=of.mask(sliding_window),
+    mixed = []
+    for rows in rectangles:
+        row_queries, row_keys, row_values = (
+            tensor[at].transpose(1, 2)
+            for tensor, at in ((queries, rows.queries), (keys, rows.keys), (values, rows.keys))
+        )
+        attended = torch.nn.functional.scaled_dot_product_attention(
+            row_queries,
+            row_keys,
+            row_values,
+            attn_mask=rows.mask(sliding_window),
             scale=scaling,
             enable_gqa=grouped,
         )
-        .transpose(1, 2)
-        .flatten(0, 1)[of.there]
-        for of in rectangles
-    ]
+        mixed.append(attended.transpose(1, 2).flatten(0, 1)[rows.there])
     found = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
     return (found if order is None else found[order])[None], None
 

@@ -26,5 +26,5 @@ def to_device(arrays: Sequence[IntArray], device: torch.device) -> list[torch.Te
     if device.type != "cuda":
         return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
     flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays])).pin_memory()
-    parts = flat.to(device, non_blocking=True).split([array.size for array in arrays])
+    parts = torch.split(flat.to(device, non_blocking=True), [array.size for array in arrays])
     return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
