@@ -105,5 +105,6 @@ def _counts(result: xr.DataTree) -> str:
 
     ends = np.cumsum(result["reasoning_length"].to_numpy())
     missing = int((result["rank"].to_numpy()[:, ends - 1] < 0).sum())
-    sizes = f"{result.sizes['chain']} chains, {result.sizes['estimator']} methods"
+    n_chains, n_methods = result.sizes["chain"], result.sizes["estimator"]
+    sizes = f"{n_chains} chain{'s' * (n_chains > 1)}, {n_methods} method{'s' * (n_methods > 1)}"
     return sizes if not missing else f"{sizes}; {missing} of their cells are missing"
