@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tokimp.chains.arrays import FloatArray, IntArray
 
@@ -68,7 +69,7 @@ def share_difference(first: IntArray, second: IntArray) -> FloatArray:
     return difference
 
 
-def _shares(counts: IntArray, present: FloatArray, smoothing: float) -> FloatArray:
+def _shares(counts: IntArray, present: npt.NDArray[np.bool_], smoothing: float) -> FloatArray:
     smoothed = np.where(present, counts + smoothing, 0.0)
     shares: FloatArray = smoothed / smoothed.sum(axis=-1, keepdims=True)
     return shares

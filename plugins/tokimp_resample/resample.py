@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import false_discovery_control
 
 from tokimp.chains.arrays import FloatArray, IntArray
@@ -61,7 +62,7 @@ class UnitValues:
     null_mean: FloatArray
     null_q95: FloatArray
     p: FloatArray
-    is_discovery: FloatArray
+    is_discovery: npt.NDArray[np.bool_]
     compared: IntArray
     different: FloatArray
     repeated: FloatArray
@@ -255,11 +256,22 @@ class Resample(ImportanceEstimator):
             compared[unit] = len(first), len(second)
             if compared[unit].min() < self.least:
                 continue
-            counts = [np.bincount(group, minlength=n_labels) for group in (first, second)]
+            before, after = (np.bincount(group, minlength=n_labels) for group in (first, second))
             generator = seeded_generator(self.seed, chain.id, f"reshuffles of unit {unit}")
-            found: Measured = measure(*counts, statistic, generator, self.reshuffles)
+            found: Measured = measure(before, after, statistic, generator, self.reshuffles)
             numbers[:4, unit] = found.value, found.null_mean, found.null_q95, found.p
-        return UnitValues(*numbers[:4], _discoveries(numbers[3]), compared, *numbers[4:], unanswered_share(written))
+        value, null_mean, null_q95, p, different, repeated = numbers
+        return UnitValues(
+            value,
+            null_mean,
+            null_q95,
+            p,
+            is_discovery=_discoveries(p),
+            compared=compared,
+            different=different,
+            repeated=repeated,
+            unanswered=unanswered_share(written),
+        )
 
     def _beginnings(self, chain: TokenizedChain) -> list[tuple[int, ...]]:
         found = beginnings(chain)
@@ -286,7 +298,7 @@ class Resample(ImportanceEstimator):
         return -np.log(units.p) if self.report == "evidence" else units.value
 
 
-def _discoveries(p: FloatArray) -> FloatArray:
+def _discoveries(p: FloatArray) -> npt.NDArray[np.bool_]:
     """Return whether each p-value is a discovery at a false discovery rate of 5 %, [unit]; NaN is none."""
     found = np.zeros(len(p), dtype=bool)
     there = ~np.isnan(p)

@@ -91,7 +91,7 @@ def module(tmp_path: Path, name: str, text: str) -> None:
         ("estimators", {"greedy", "leave_one_out", "attention", "gradient", "position"}),
         ("estimators", {"uniform", "surprisal", "h2o", "llmlingua", "attention_knockout"}),
         ("estimators", {"entropy", "first_token", "cts", "receiver_heads", "tova", "snapkv", "keydiff", "at2"}),
-        ("estimators", {"suppression", "information_flow", "value_zeroing"}),
+        ("estimators", {"suppression", "information_flow", "value_zeroing", "resample", "pivotal"}),
         ("objectives", {"joint", "answer", "reasoning", "contrast"}),
         ("scorers", {"transformer_lens", "nnsight"}),
         ("analyses", {"agreement", "faithfulness", "answer_recovery", "surrogate", "at2"}),
@@ -108,7 +108,9 @@ def test_built_in_estimators_and_objectives_load_by_their_own_names() -> None:
     baselines = ("position", "uniform", "surprisal", "h2o", "llmlingua")
     on_likelihood, on_attention = ("entropy", "first_token", "cts"), ("receiver_heads", "tova", "snapkv", "at2")
     inside = ("keydiff", "suppression", "information_flow", "value_zeroing", *on_likelihood, *on_attention)
-    for name in ("greedy", "leave_one_out", "attention", "gradient", "attention_knockout", *baselines, *inside):
+    on_texts = ("resample", "pivotal")
+    first = ("greedy", "leave_one_out", "attention", "gradient", "attention_knockout")
+    for name in (*first, *baselines, *inside, *on_texts):
         assert load_estimator(name).label == name
     for name in ("joint", "answer", "reasoning", "contrast"):
         assert load_objective(name).name == name

@@ -9,10 +9,9 @@ import pytest
 from tokimp_resample import Pivotal, Resample
 
 import tokimp as ti
+from tokimp.chains.datasets import load_chains
 from tokimp.contracts.scorer import Scorer
 from tokimp.testing import check_estimator
-
-SETTINGS = "rollouts=6,least=3,temperature=1.5,top_p=1,seed=1"
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +21,32 @@ def scorers() -> list[Scorer]:
 
 
 def test_both_backends_write_the_same(scorers: list[Scorer], tmp_path: Path) -> None:
-    """Importances of a demo chain by sentence are equal, and the right answer becomes likelier along the chain."""
-    names = [
-        f"resample:measure=accuracy,report=raw,{SETTINGS},last_unit=answer",
-        f"resample:kind=counterfactual,{SETTINGS}",
-        "pivotal:p_gap=0,rollouts=6,temperature=1.5,top_p=1,seed=1",
-    ]
-    results = [
-        ti.compare(ti.demo_chains(limit=1), scorer, names, objective="answer", unit="sentence") for scorer in scorers
-    ]
-    np.testing.assert_array_equal(results[0]["importance"], results[1]["importance"])
-    of = results[0]["importance"].sel(
-        estimator=[label for label in results[0]["estimator"].values if "counter" not in label]
+    """Texts and importances of a demo chain by sentence are equal, each backend writing into a folder of its own."""
+    importances, texts = [], []
+    for scorer in scorers:
+        folder = tmp_path / scorer.backend
+        chain = ti.tokenize_chain(ti.demo_chains(limit=1)[0], scorer.tokenizer, unit="sentence")
+        forwarded = scorer.tokens_forwarded
+        estimator = Pivotal(p_gap=0, rollouts=6, temperature=1.5, top_p=0.98, folder=str(folder), seed=1)
+        importances.append(estimator.estimate(chain, scorer, ti.Answer()).scores)
+        assert scorer.tokens_forwarded > forwarded + 5 * 6 * len(chain.prompt_ids)
+        (path,) = folder.glob("*.jsonl")
+        texts.append([(each.id, each.reasoning, each.answer) for each in load_chains(path)])
+    assert texts[0] == texts[1]
+    assert len({answer for _, _, answer in texts[0]}) > 1
+    np.testing.assert_array_equal(importances[0], importances[1])
+
+
+def test_a_run_shares_the_texts(scorers: list[Scorer], tmp_path: Path) -> None:
+    """By name, in a run: accuracies that also score the last unit are the changes of `pivotal`, which pays nothing."""
+    sampled = f"rollouts=6,temperature=1.5,seed=1,folder={tmp_path / 'texts'}"
+    names = [f"resample:measure=accuracy,report=raw,last_unit=answer,least=3,{sampled}", f"pivotal:p_gap=0,{sampled}"]
+    result = ti.compare(
+        ti.demo_chains(limit=1), scorers[0], names, objective="answer", unit="sentence", out=tmp_path / "run"
     )
-    np.testing.assert_allclose(*of.values)
-    assert of.values[0].sum() > 0
+    accuracy, pivotal = np.asarray(result["importance"])
+    np.testing.assert_allclose(accuracy, pivotal, atol=1e-15)
+    assert np.ravel(result["tokens_forwarded"]).tolist()[1] == 0
 
 
 def test_it_keeps_the_contract_on_a_model(scorers: list[Scorer]) -> None:

@@ -210,7 +210,7 @@ def test_positions_are_expected_beforehand() -> None:
         ("smoothing", 0),
     ],
 )
-def test_parameters_are_checked(parameter: str, value: object) -> None:
+def test_parameters_are_checked(parameter: str, value: Any) -> None:
     """A value that is not allowed is named."""
     with pytest.raises(EstimatorError, match=rf"resample: {parameter}=.* is not allowed"):
         Resample(**{parameter: value}).validate_parameters()
