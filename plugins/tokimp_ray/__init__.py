@@ -75,6 +75,9 @@ class RayExecutor(WorkerPool):
             return
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        if self.workers != "auto":
+            # Ray counts cores, and is to place as many workers as were asked for.
+            own["num_cpus"] = int(self.workers) * own_threads()
         try:
             ray.init(
                 address=address,

@@ -16,18 +16,12 @@ from tests.compare.executors.killed_driver import survive
 from tokimp.contracts.executor import Piece
 from tokimp.testing import check_executor
 
-# Two places on any machine: Ray counts cores, and uses them as it is told.
-_TWO = 2
-
 
 @pytest.fixture(scope="module")
 def executor() -> Iterator[RayExecutor]:
-    """Return two actors on a cluster of this machine."""
-    ray = pytest.importorskip("ray")
-    ray.init(num_cpus=_TWO, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
-    with RayExecutor(workers=_TWO) as running:
+    """Return two actors on a cluster that was started for them."""
+    with RayExecutor(workers=2) as running:
         yield running
-    ray.shutdown()
 
 
 def test_it_keeps_the_contract(executor: RayExecutor) -> None:

@@ -158,9 +158,7 @@ class WorkerPool(Executor):
 
     def stop(self) -> None:
         """End all workers."""
-        for seat in self._seats:
-            self._empty(seat)
-        self._seats = []
+        self._end_workers()
 
     def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
         """Do all pieces; see `Executor.run`."""
@@ -169,7 +167,7 @@ class WorkerPool(Executor):
         sent = packed(work, self.threads(work))
         with self:
             if work.device != self._device:
-                self.stop()
+                self._end_workers()
                 self._device = work.device
             for seat in self._seats:
                 seat.failed_starts = 0
@@ -180,6 +178,11 @@ class WorkerPool(Executor):
                 for seat in self._seats:
                     if seat.state == "busy":
                         self._empty(seat)
+
+    def _end_workers(self) -> None:
+        for seat in self._seats:
+            self._empty(seat)
+        self._seats = []
 
     @staticmethod
     def _empty(seat: _Seat) -> None:
