@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,9 @@ class SubmititExecutor(Executor):
             partition = {} if self.partition is None else {"slurm_partition": self.partition}
             self._submitter.update_parameters(slurm_array_parallelism=self.workers, **partition)
 
-    def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
+    def run(
+        self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
+    ) -> Generator[Outcome, None, None]:
         """Do all pieces; see `Executor.run`."""
         if not pieces:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -21,7 +21,9 @@ class Broken(Executor):
     name = "broken"
     here = True
 
-    def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
+    def run(
+        self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
+    ) -> Generator[Outcome, None, None]:
         """Do the pieces in order."""
         watch(Workers(1))
         do = work.prepare()
@@ -62,7 +64,9 @@ class Hides(Broken):
 class Silent(Broken):
     """Tells nobody about its worker."""
 
-    def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
+    def run(
+        self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
+    ) -> Generator[Outcome, None, None]:
         """Do the pieces in order."""
         yield from super().run(work, pieces, lambda _: None)
 

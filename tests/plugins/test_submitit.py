@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tokimp.contracts.executor import Piece
 from tokimp.testing import check_executor
 
 
-def executor(folder: Path, **parameters: int) -> SubmititExecutor:
+def executor(folder: Path, **parameters: Any) -> SubmititExecutor:
     """Return an executor whose jobs are processes of this machine."""
     return SubmititExecutor(workers=2, folder=str(folder / "jobs"), cluster="local", **parameters)
 
@@ -54,7 +55,7 @@ def test_a_job_that_is_queued_again_keeps_what_it_has(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_comparison_has_the_bits_of_this_process(tmp_path: Path) -> None:
     """Jobs and no job give the same numbers."""
-    estimators = ["leave_one_out", Patient()]
+    estimators: list[Any] = ["leave_one_out", Patient()]
     here = ti.compare(chains(), scorer(), estimators, prompt_format="plain", seed=5)
     jobs = executor(tmp_path, cells_a_job=8)
     there = ti.compare(chains(), scorer(), estimators, prompt_format="plain", seed=5, executor=jobs)

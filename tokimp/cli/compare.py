@@ -138,10 +138,11 @@ def _say_what_failed(result: xr.DataTree, folder: Path) -> None:
 
     if STATUS not in result:
         return
+    labels, ids = result["estimator"].to_numpy(), result["chain_id"].to_numpy()
     failed = [
         f"{label} on chain {chain!r}: {status.removeprefix('failed: ')}"
-        for label, statuses in zip(result["estimator"].values, result[STATUS].values, strict=True)
-        for chain, status in zip(result["chain_id"].values, statuses, strict=True)
+        for label, statuses in zip(labels, result[STATUS].to_numpy(), strict=True)
+        for chain, status in zip(ids, statuses, strict=True)
         if status
     ]
     if not failed:

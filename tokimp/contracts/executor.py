@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -161,7 +161,9 @@ class Executor(Parameterized, ABC):
     _entered: int = 0
 
     @abstractmethod
-    def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
+    def run(
+        self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
+    ) -> Generator[Outcome, None, None]:
         """Do all pieces; yield one outcome for each, as soon as it is there.
 
         What a piece raises is its outcome, and the others are done all the same. Whoever has seen enough closes the

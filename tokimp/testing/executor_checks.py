@@ -49,7 +49,7 @@ def check_executor(executor: Executor) -> None:
         next(iter(unfinished))
         close = getattr(unfinished, "close", None)
         _expect(close is not None, executor, "run must return an iterator that can be closed, such as a generator")
-        unfinished.close()  # type: ignore[attr-defined] # looked for above
+        unfinished.close()
         _run(executor, pieces, heard.append)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from tokimp.contracts.executor import Executor, Outcome, Piece, Work, Workers, attempt
 
@@ -13,7 +13,9 @@ class LocalExecutor(Executor):
     name = "local"
     here = True
 
-    def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
+    def run(
+        self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
+    ) -> Generator[Outcome, None, None]:
         """Do the pieces in their order; the next one is begun when the outcome of the last was taken."""
         if not pieces:
             return

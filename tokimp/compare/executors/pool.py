@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -160,7 +160,9 @@ class WorkerPool(Executor):
         """End all workers."""
         self._end_workers()
 
-    def run(self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]) -> Iterator[Outcome]:
+    def run(
+        self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
+    ) -> Generator[Outcome, None, None]:
         """Do all pieces; see `Executor.run`."""
         if not pieces:
             return
