@@ -212,9 +212,7 @@ def _by_call() -> Callable[..., Any]:
 
 def _only_with_nucleus(top_p: float) -> Callable[..., list[list[str]]]:
     """Return a change of texts where a nucleus of this probability is asked for."""
-    return lambda texts, *asked, **options: (
-        [[f"{text}." for text in row] for row in texts] if options.get("top_p") == top_p else texts
-    )
+    return lambda texts, *asked, **options: texts[::-1] if options.get("top_p") == top_p else texts
 
 
 def _only_sampled(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -382,8 +380,7 @@ WRONG: list[tuple[str, Scorer]] = [
     ("generation", wrong("generate", _by_call())),
     ("generation", wrong("generate", _by_place)),
     ("one seed, one text", wrong("generate", _only_sampled(_by_call()))),
-    ("nucleus", wrong("generate", _only_with_nucleus(1.0))),
-    ("nucleus", wrong("generate", _only_with_nucleus(1e-6))),
+    *(("nucleus", wrong("generate", _only_with_nucleus(top_p))) for top_p in (1.0, 1e-6)),
     ("special tokens", _special()),
 ]
 
