@@ -39,7 +39,7 @@ class Sums(Task):
         reasoning, arrow, answer = response.rpartition("->")
         return (reasoning.strip(), arrow + answer.rstrip()) if arrow else None
 
-    def is_right(self, answer: str, gold: str) -> bool:
+    def is_right(self, answer: str, gold: str) -> bool | None:
         """Compare what follows the arrow."""
         return answer.removeprefix("->").strip() == gold
 

@@ -173,7 +173,7 @@ def changed(part: Mapping[str, Any] = {}, **attributes: Any) -> xr.DataTree:
 def test_results_of_other_runs_are_refused_by_name(name: str) -> None:
     """Another model, objective, unit, format, seed or version: the error names it and both values."""
     with pytest.raises(SchemaError, match=rf"differ in '{name}' \(.* and '9'\)"):
-        concat([toy_result({"a": [[1.0]]}), changed(**{name: "9"})])
+        concat([toy_result({"a": [[1.0]]}), changed({}, **{name: "9"})])
 
 
 def test_models_without_a_fingerprint_are_told_by_their_names() -> None:
@@ -202,7 +202,7 @@ def test_an_estimator_with_other_parameters_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
-    [("gold", ["7"], "'' and '7'"), ("token_id", [9], " and 9"), ("logprob", np.float32([-3]), "-1.0 and -3.0")],
+    [("gold", ["7"], "'' and '7'"), ("token_id", [9], " and 9"), ("logprob", np.array([-3.0], dtype=np.float32), "-1.0 and -3.0")],
 )
 def test_one_id_for_two_chains_is_refused(name: str, value: Any, shown: str) -> None:
     """A chain that has another text, token or log-probability in another result is not the same chain."""

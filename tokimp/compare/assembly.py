@@ -114,7 +114,7 @@ def build_result(
     }
     for span in LOGLIKS:
         values[f"loglik_{span}"] = on_tokens(partial(_logliks_on_units, span=span))
-    variables = {
+    variables: dict[str, Any] = {
         name: (spec.dims, values[name].astype(spec.dtype), _attributes_of(name)) for name, spec in VARIABLES.items()
     }
     if any(text.filler is not None for text in texts):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokimp.report.shown_chain import ShownChain
 
 
-@xr.register_datatree_accessor("tokimp")
+@xr.register_datatree_accessor("tokimp")  # type: ignore[no-untyped-call] # xarray gives it no types
 class ResultAccessor:
     """Methods of a result, under ``result.tokimp``, once tokimp is imported.
 

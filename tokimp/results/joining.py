@@ -130,8 +130,8 @@ class _Joined:
                     self._owners[chain] = number
                     self._lengths[chain] = part.lengths[own]
             shared = np.flatnonzero(self._owners[part.chains] != number)
-            for own in shared:
-                self._check_same_chain(self._parts[self._owners[part.chains[own]]], part, int(own))
+            for own in shared.tolist():
+                self._check_same_chain(self._parts[self._owners[part.chains[own]]], part, own)
 
     def _own_cells(self) -> None:
         # A result that says something about a chain goes before one in which the estimator says nothing.

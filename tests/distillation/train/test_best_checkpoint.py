@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokimp_trl.checkpoints
 import tokimp_trl.fitting
 from safetensors.torch import load_file
 from transformers import TrainerCallback
@@ -113,7 +114,7 @@ def test_a_moved_training_keeps_its_best_epoch(
 
 def seal_again(checkpoint: Path) -> None:
     """Seal a checkpoint whose state was changed on purpose."""
-    tokimp_trl.fitting.seal(checkpoint, tokimp_trl.fitting.tokens_read(checkpoint))
+    tokimp_trl.checkpoints.seal(checkpoint, tokimp_trl.checkpoints.tokens_read(checkpoint))
 
 
 def test_an_interrupted_training_whose_best_checkpoint_is_damaged_begins_anew(

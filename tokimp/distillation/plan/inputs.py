@@ -63,6 +63,6 @@ def load_writer(spec: ModelSpec, model: str) -> Scorer:
     return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **trust(spec))
 
 
-def trust(spec: ModelSpec) -> dict[str, bool]:
+def trust(spec: ModelSpec) -> dict[str, Any]:
     """Return the option that lets a model run its own code, if the plan says so."""
     return {"trust_remote_code": True} if spec.trust_remote_code else {}
