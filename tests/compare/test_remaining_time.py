@@ -81,3 +81,17 @@ def test_running_sums_are_what_walking_over_all_cells_gives(data: st.DataObject)
         finished[column][chain] = new
         assert remaining.seconds_left() == seconds_left_by_walking(chains, [0, 1, 1], finished)
     assert remaining.seconds_left() == 0
+
+
+def test_a_cell_that_failed_takes_no_more_time() -> None:
+    """What is left out is not waited for, whether it fails before or after others are finished."""
+    chains = [toy_chain("x" * 8, id=str(number)) for number in range(4)]
+    remaining = RemainingTime(chains, [load_estimator("position")])
+    remaining.leave_out(0, 0)
+    assert remaining.seconds_left() is None
+    remaining.add(1, 0, cell(8, 0.5))
+    assert remaining.seconds_left() == pytest.approx(1.0)
+    remaining.leave_out(2, 0)
+    assert remaining.seconds_left() == pytest.approx(0.5)
+    remaining.add(3, 0, cell(8, 0.5))
+    assert remaining.seconds_left() == 0
