@@ -191,3 +191,11 @@ def test_an_engine_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
     engine.tokenizer = Shifted()
     with pytest.raises(EstimatorError, match=r"chain 'one': .* use one model for both"):
         write_continuations([CHAIN], engine, tmp_path, scorer=ToyWriter(texts_of))
+
+
+def test_a_thinking_model_closes_its_thinking(tmp_path: Path) -> None:
+    """The closing tag that a model writes before its answer is no part of the chain that is read."""
+    writer = ToyWriter(lambda _: {" So 3.\n</think>\n\n#### 3": 1.0})
+    Continuations(writer, CHAIN, FOUR, tmp_path).after([(0, 1, 2)])
+    (path,) = tmp_path.glob("one-*.jsonl")
+    assert {(chain.reasoning, chain.answer) for chain in load_chains(path)} == {("Ab. So 3.", "#### 3")}
