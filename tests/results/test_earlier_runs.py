@@ -16,7 +16,7 @@ import torch
 import xarray as xr
 
 import tokimp as ti
-from tokimp.compare import cells
+from tokimp.compare import cell_work
 from tokimp.compare.run_cell import run_cell
 from tokimp.contracts.scorer import Scorer
 from tokimp.distillation.ask.evaluate import evaluate
@@ -145,7 +145,7 @@ def test_an_earlier_run_of_the_same_version_goes_on(
         computed.append(arguments[2].label)
         return run_cell(*arguments, **options)
 
-    monkeypatch.setattr(cells, "run_cell", counting)
+    monkeypatch.setattr(cell_work, "run_cell", counting)
     folder = copy("interrupted_compare", tmp_path)
     continued = ti.compare(
         ti.demo_chains(limit=2), scorers["nnsight"], ESTIMATORS, objective="answer", unit="word", out=folder

@@ -202,7 +202,11 @@ def test_an_estimator_with_other_parameters_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
-    [("gold", ["7"], "'' and '7'"), ("token_id", [9], " and 9"), ("logprob", np.array([-3.0], dtype=np.float32), "-1.0 and -3.0")],
+    [
+        ("gold", ["7"], "'' and '7'"),
+        ("token_id", [9], " and 9"),
+        ("logprob", np.array([-3.0], dtype=np.float32), "-1.0 and -3.0"),
+    ],
 )
 def test_one_id_for_two_chains_is_refused(name: str, value: Any, shown: str) -> None:
     """A chain that has another text, token or log-probability in another result is not the same chain."""

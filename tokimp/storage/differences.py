@@ -90,6 +90,38 @@ def without_keys(content: Any, keys: set[str]) -> Any:
     return [without_keys(value, keys) for value in content] if isinstance(content, list) else content
 
 
+def without_newer_parameters(now: Any, before: Any) -> Any:
+    """Return a description without the parameters that what was recorded of the same plugin does not have.
+
+    A plugin is the same if its label is. A label names every parameter that differs from its default, so those that a
+    later version added are at their defaults.
+
+    Parameters
+    ----------
+    now, before
+        What is true now, and what was recorded.
+
+    Examples
+    --------
+    >>> recorded = [{"label": "a", "parameters": {"k": 1}}]
+    >>> without_newer_parameters([{"label": "a", "parameters": {"k": 2, "new": 3}}], recorded)
+    [{'label': 'a', 'parameters': {'k': 2}}]
+    """
+    if isinstance(now, list) and isinstance(before, list):
+        by_label = {entry["label"]: entry for entry in before if isinstance(entry, dict) and "label" in entry}
+        return [
+            without_newer_parameters(entry, by_label.get(entry.get("label")) if isinstance(entry, dict) else None)
+            for entry in now
+        ]
+    if not isinstance(now, dict) or not isinstance(before, dict):
+        return now
+    kept = {name: without_newer_parameters(value, before.get(name)) for name, value in now.items()}
+    recorded = before.get("parameters")
+    if "label" in now and now["label"] == before.get("label") and isinstance(recorded, dict):
+        kept["parameters"] = {name: value for name, value in now["parameters"].items() if name in recorded}
+    return kept
+
+
 def _named_by_origin(
     causes: Sequence[str], origin_before: Mapping[str, Any] | None, origin_now: Mapping[str, Any] | None
 ) -> list[str]:

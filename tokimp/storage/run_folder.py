@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from tokimp.errors import ResumeError, TokimpWarning
 from tokimp.storage.atomic import remove_partial, replacing
-from tokimp.storage.differences import causes_of_difference, without_keys
+from tokimp.storage.differences import causes_of_difference, without_keys, without_newer_parameters
 from tokimp.storage.digests import json_digest
 from tokimp.storage.folder_lock import locked
 from tokimp.storage.json_file import read_json
@@ -178,6 +178,7 @@ class RunFolder:
         self.run = json_digest(recorded)
         if form == 1:
             recorded, identity = (without_keys(described, _ONLY_IN_ONE_FORMAT) for described in (recorded, identity))
+            identity = without_newer_parameters(identity, recorded)
         places = {name: _places(recorded.get(name), identity.get(name)) for name in self._growing}
         # Where an entry is missing or has changed, the lists are compared as any other part.
         grown = {name for name, found in places.items() if found is not None}
