@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,23 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_beginnings_end_before_each_unit() -> None:
-    """They are cut by position, also where the same text comes twice, and units may lie in each other."""
+    """They are cut by position, also where the same text comes twice."""
     assert [len(positions) for positions in beginnings(CHAIN)] == [0, 3, 7, 11]
     assert [len(positions) for positions in beginnings(chain_of("Ab. Ab. Ab."))] == [0, 3, 7, 11]
+
+
+def test_units_may_lie_in_each_other(tmp_path: Path) -> None:
+    """A beginning that is not the first tokens is given as what is left of them, and has a name of its own."""
+    rest = tuple(range(4, 11))
+    chain = replace(CHAIN, units=((0, 2), (1, 3), rest))
+    assert beginnings(chain) == [(), (0, 2), (0, 1, 2, 3), (0, 1, 2, 3, *rest)]
+    writer = ToyWriter(lambda _: {" So.\n#### 1": 1.0})
+    Pivotal(folder=str(tmp_path)).estimate(chain, writer, Answer())
+    assert [beginning for beginning, _ in writer.asked] == ["", "A.", "Ab. ", "Ab. Cd. Ef."]
+    (path,) = tmp_path.glob("*.jsonl")
+    assert len({chain.id for chain in load_chains(path)}) == 4 * 20
+    Pivotal(folder=str(tmp_path)).estimate(chain, writer, Answer())
+    assert len(writer.asked) == 4
 
 
 def test_each_beginning_is_asked_about_as_the_settings_say() -> None:
