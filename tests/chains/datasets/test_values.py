@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tokimp.chains.datasets import expressions
 from tokimp.chains.datasets.values import same_value
 
 COMMAS: list[tuple[str, str, bool | None]] = [
@@ -321,3 +322,9 @@ def test_expressions_are_compared_in_any_thread() -> None:
     thread.start()
     thread.join()
     assert verdicts == [True]
+
+
+def test_an_expression_that_takes_too_long_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tower of powers that nobody can compute ends at the time limit, and is not known."""
+    monkeypatch.setattr(expressions, "_SECONDS", 1)
+    assert same_value("9^{9^{9^{8}}}", "2") is None

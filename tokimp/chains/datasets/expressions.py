@@ -69,6 +69,7 @@ def _with_mixed_numbers(text: str) -> str:
 def _compared(one: str, other: str) -> bool | None:
     # Both bring sympy, which takes its time.
     from math_verify import verify  # noqa: PLC0415
+    from math_verify.errors import TimeoutException  # noqa: PLC0415
     from math_verify.utils import timeout  # noqa: PLC0415
 
     # The time limit works by a signal, which only the main thread gets.
@@ -86,8 +87,8 @@ def _compared(one: str, other: str) -> bool | None:
             verdict: bool | None = limited(_same_number)(left, right, is_rounded=is_rounded)
             return verdict
         return None if limited(_agree_at_points)(left, right) else False
-    # Grammar and algebra raise all kinds of errors on texts that are no expressions; TimeoutException is one of them.
-    except Exception:  # noqa: BLE001 - whatever is raised, the comparison is not known
+    # Grammar and algebra raise all kinds of errors on texts that are no expressions. TimeoutException is no Exception.
+    except (Exception, TimeoutException):  # noqa: BLE001 - whatever is raised, the comparison is not known
         return None
 
 
