@@ -46,7 +46,7 @@ def shown_after(page: Path) -> float:
     """Return the seconds from opening the page until the first chain is shown; NaN without a browser."""
     chromium = shutil.which("chromium")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - the rest works without it
     except ImportError:
         return float("nan")
     if chromium is None:
