@@ -25,6 +25,7 @@ def view(run: Path, out: Path | None, *, show: bool) -> None:
     chain by each estimator's ranking, shows what is left at a keep ratio, and where two estimators differ. What the
     run was analysed for (agreement, faithfulness, answer_recovery) stands beside it.
     """
+    import shlex
     import webbrowser
 
     from tokimp.cli.finished_run import result_file
@@ -43,7 +44,9 @@ def view(run: Path, out: Path | None, *, show: bool) -> None:
     protect_inputs([path], {"RUN": source})
     result = load(source)
     title = f"{run.stem if run == source else run.resolve().name}: {result.attrs['model_id']}"
-    write_page(result, path, title=title, command=f"tokimp analyze {run} {{}}")
+    # The braces of a path are no place for the name of an analysis.
+    named = shlex.quote(str(run)).replace("{", "{{").replace("}", "}}")
+    write_page(result, path, title=title, command=f"tokimp analyze {named} {{}}")
     echo(f"page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if show:
         webbrowser.open(path.resolve().as_uri())
