@@ -160,6 +160,8 @@ def test_the_document_lists_every_reserved_name() -> None:
         ("full_loglik_joint", np.nan),
         ("full_loglik_answer", np.nan),
         ("full_loglik_reasoning", np.nan),
+        ("logprob", np.inf),
+        ("full_loglik_answer", np.inf),
     ],
 )
 def test_a_number_that_cannot_be_is_named(name: str, value: float) -> None:

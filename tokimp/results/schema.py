@@ -247,8 +247,12 @@ def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
         if (dataset[name].to_numpy() < 0).any():
             yield f"{name!r} holds a number below 0"
     for name in ("logprob", *(f"full_loglik_{span}" for span in LOGLIKS)):
-        if np.isnan(dataset[name].to_numpy()).any():
+        numbers = dataset[name].to_numpy()
+        if np.isnan(numbers).any():
             yield f"{name!r} holds NaN"
+        # A token that the model rules out has minus infinity.
+        if np.isposinf(numbers).any():
+            yield f"{name!r} holds a likelihood that is infinite"
     if (dataset["tokens_forwarded"].to_numpy() < -1).any():
         yield "'tokens_forwarded' holds a number below -1"
 
