@@ -38,8 +38,17 @@ class Pivotal(ImportanceEstimator):
         Smallest change that counts; 0 keeps all.
     success
         ``gold``: a continuation succeeds if its answer is the right one. ``answer``: if it is the chain's own.
-    rollouts, temperature, top_p, max_new_tokens, seed
-        How continuations are sampled; see `tokimp_resample.continuations.Sampling`.
+    rollouts
+        How many continuations each beginning gets.
+    temperature
+        Divides the logits before a token is drawn.
+    top_p
+        Tokens are drawn from the nucleus: the fewest most likely ones that have at least this probability together.
+    max_new_tokens
+        The most tokens of a continuation; ``None`` is twice the tokens that the chain still has from there on, its
+        answer included, and 16 more.
+    seed
+        Any whole number. The texts after a beginning depend on it, the chain's id and the beginning alone.
     folder
         A folder that keeps the continuations; memory keeps those of the last 256 chains otherwise.
     """

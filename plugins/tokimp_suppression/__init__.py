@@ -44,8 +44,9 @@ class Suppression(ImportanceEstimator):
         ``reasoning``: later units. ``answer``: the answer, as one more unit after the last, and nothing else. ``all``:
         both.
     measure
-        ``divergence``: as above. ``logprob``: ``M[j, i]`` is the mean of ``log P(token) - log P(token under the cut)``
-        over the tokens of j, in nats, without logarithm or centring: positive where cutting i makes j less likely.
+        ``divergence``: ``M[j, i]`` is the mean of ``ln KL(prediction || prediction under the cut)``, centred over i.
+        ``logprob``: it is the mean of ``log P(token) - log P(token under the cut)`` over the tokens of j, in nats,
+        without logarithm or centring: positive where cutting i makes j less likely.
     temperature
         Divides the logits of both predictions; for ``divergence``.
     floor

@@ -41,6 +41,11 @@ def test_the_parameters_of_a_plugin_are_described(tokimp: Run) -> None:
     assert done.out.index("keep_ratio (") < done.out.index("strategy (") < done.out.index("audit (")
 
 
+def test_an_empty_default_is_named(tokimp: Run) -> None:
+    """A parameter whose default is an empty text says so, instead of leaving a gap."""
+    assert "path (default an empty text;" in tokimp("plugins", "at2").out
+
+
 def test_a_name_of_two_kinds_is_described_twice(tokimp: Run) -> None:
     """The surrogate is an estimator and an analysis."""
     out = tokimp("plugins", "surrogate").out

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import re
 
+import numpy as np
 from rich.console import Console
 
-from tokimp.report.tables import cost_table, summary_line
+from tokimp.contracts.estimator import Importance
+from tokimp.report.tables import cost_table, diagnostics_table, summary_line
 from tokimp.results.joining import concat
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
@@ -37,6 +39,24 @@ def test_the_cost_table_adds_up() -> None:
     assert row_of(text, "a") == ["a", "2", "4.00", "2.000", "70", "35"]
     assert row_of(text, "b") == ["b", "1", "2.00", "2.000", "40", "40"]
     assert row_of(text, "unpruned") == ["unpruned chains", "2", "1.00", "0.500", "7", "4"]
+
+
+def test_the_cost_table_says_that_methods_share_what_they_ask() -> None:
+    """With several methods a note explains why one may cost nothing; one method alone shares with none."""
+    chains = [toy_chain("xy", id="one")]
+    assert "costs a later one nothing" in printed(
+        cost_table(toy_result({"a": [[1.0, 2.0]], "b": [[1.0, 2.0]]}, chains))
+    )
+    assert "costs a later one nothing" not in printed(cost_table(toy_result({"a": [[1.0, 2.0]]}, chains)))
+
+
+def test_diagnostics_stand_together_by_estimator() -> None:
+    """The diagnostics of one estimator are not scattered among those of others."""
+    first = Importance(np.array([1.0, 2.0]), diagnostics={"late": 1.0, "alone": 2.0})
+    second = Importance(np.array([2.0, 1.0]), diagnostics={"most": 3.0, "early": 4.0})
+    text = printed(diagnostics_table(toy_result({"b": [first], "a": [second]})))
+    rows = [line.split()[:2] for line in text.splitlines() if line.split()[:1] in (["a"], ["b"])]
+    assert rows == [["b", "alone"], ["b", "late"], ["a", "early"], ["a", "most"]]
 
 
 def test_the_summary_names_what_was_left_out() -> None:

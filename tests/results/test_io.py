@@ -77,6 +77,13 @@ def test_what_is_saved_comes_back(suffix: str, result: xr.DataTree) -> None:
     assert all(type(value) is str for value in back["token_text"].to_numpy())
 
 
+def test_the_folder_of_a_run_is_not_its_result(tmp_path: Path) -> None:
+    """Loading a run's folder says which file in it to load."""
+    save(toy_result({"a": [[1.0, 2.0]]}), tmp_path / "results.nc")
+    with pytest.raises(SchemaError, match=r"is the folder of a run; load the result in it, .*results\.nc"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_analyses_are_saved_too(tmp_path: Path, suffix: str) -> None:
     """The nodes of analyses, their truth values and attributes come back."""

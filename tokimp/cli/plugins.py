@@ -114,7 +114,7 @@ def _print(plugin: Plugin) -> None:
     # A scorer is built by what loads the model, not by parameters after its name.
     parameters = [] if plugin.kind == "scorers" else described_parameters(plugin.loaded)
     for parameter in parameters:
-        default = "must be given" if parameter.default is None else f"default {parameter.default}"
+        default = "must be given" if parameter.default is None else f"default {parameter.default or 'an empty text'}"
         allowed = f"; {parameter.allowed}" if parameter.allowed else ""
         echo("")
         _paragraph(f"{parameter.name} ({default}{allowed})", indent=2)

@@ -84,6 +84,8 @@ def load(path: str | Path, *, lazy: bool = False) -> xr.DataTree:
         If there is no such file, it cannot be read, it is damaged, or it is not a result of this schema version.
     """
     source = Path(path)
+    if source.is_dir() and (source / "results.nc").is_file():
+        raise SchemaError(f"{source} is the folder of a run; load the result in it, {source / 'results.nc'}")
     _check_suffix(source)
     if not source.exists():
         raise SchemaError(f"{source}: there is no such result; make one with 'tokimp compare --out FOLDER'")
