@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets import is_right
 from tokimp.chains.datasets.correctness import AnswerKind, read_value, split_answer
+from tokimp.distillation.tasks.gsm8k import Gsm8k
+from tokimp.distillation.tasks.math import Math
 
 
 @pytest.mark.parametrize(
@@ -107,3 +111,17 @@ def test_what_a_model_writes_on_is_read_up_to_where_the_value_ends(text: str, ki
 def test_a_chain_is_right_if_its_value_is_the_gold_one(answer: str, gold: str | None, right: bool | None) -> None:
     """Gold may be the bare value or written as an answer is; what cannot be read, or has no gold, is not known."""
     assert is_right(Chain("a", "?", "So.", answer, gold=gold)) is right
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["**" * 20_000, "#### " + "**" * 20_000, r"\boxed{" * 20_000, "\n" * 50_000 + "x", "```\n" * 20_000, "`" * 40_000],
+)
+def test_an_answer_that_repeats_itself_is_not_known_at_once(answer: str) -> None:
+    """The time that reading takes grows with the length of the answer, not with its square."""
+    start = time.perf_counter()
+    for task in (Math(), Gsm8k()):
+        assert task.split(answer) is None
+        assert not task.is_right(answer, "5")
+    assert not is_right(Chain("a", "?", "So.", answer, gold="5"))
+    assert time.perf_counter() - start < 3

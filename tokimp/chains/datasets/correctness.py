@@ -30,7 +30,7 @@ _LETTER = re.compile(r"(?i:\bthe\s+answer\s+is\s+)\(([A-Z])\)")
 _WRITTEN_LETTER = re.compile(r"\s*\(?([A-Z])(?![A-Za-z])")
 _JSON = re.compile(r'"answer"\s*:\s*(?:"([^"\n]*)"|([-+.0-9eE]+)(?=\s*[,}]))')
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*")
-_MARK = re.compile(r"\A\s*A:[^\S\n]*|^\s*####[^\S\n]*", re.MULTILINE)
+_MARK = re.compile(r"\A\s*A:[^\S\n]*|^[^\S\n]*####[^\S\n]*", re.MULTILINE)
 _STATEMENT = re.compile(r"\b(?:answer\s+is|answer\s*(?=[:=]))\s*[:=]?\s*", re.IGNORECASE)
 _SENTENCE = re.compile(r"[^\n]*?(?=[.?][*`]*(?:\s|\Z)|\n|\Z)")
 _JSON_VALUE = re.compile(r'[^"}\n]*')
@@ -81,8 +81,10 @@ def _field(answer: str) -> AnswerParts | None:
 def _boxed(answer: str) -> AnswerParts | None:
     """Return the parts of an answer with a box: the last one that is closed and has something in it."""
     boxes = list(_BOX.finditer(answer))
+    closing = closing_braces(answer) if boxes else {}
     for box in reversed(boxes):
-        if value := read_value(answer[box.end() :], "boxed"):
+        end = closing.get(answer.index("{", box.start()))
+        if end is not None and (value := answer[box.end() : end].strip()):
             return _parts("boxed", answer, box.end(), value)
     return AnswerParts("boxed", answer[: boxes[-1].end()], "") if boxes else None
 
@@ -139,6 +141,17 @@ def read_value(text: str, kind: AnswerKind) -> str:
         sentence = _SENTENCE.match(text.lstrip())
         return sentence[0].strip() if sentence is not None else ""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def closing_braces(text: str) -> dict[int, int]:
+    """Return where each brace that is closed is closed, by its place."""
+    closing, open_braces = dict[int, int](), list[int]()
+    for brace in re.finditer("[{}]", text):
+        if brace[0] == "{":
+            open_braces.append(brace.start())
+        elif open_braces:
+            closing[open_braces.pop()] = brace.start()
+    return closing
 
 
 def _in_box(text: str) -> str:

@@ -33,13 +33,19 @@ _CONJUNCTION = re.compile(r",?\s+(?:and|or)\s+")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
+LONGEST_VALUE = 2000
+"""The most characters of a value that is read; longer texts are what a model writes that repeats itself."""
+
+
 def plain_form(text: str) -> str:
-    r"""Return a value without what only sets it.
+    r"""Return a value without what only sets it; one longer than `LONGEST_VALUE` as it is.
 
     >>> plain_form("**$1{,}234$.**"), plain_form(r"5\text{ cm}^2"), plain_form(r"90^\circ")
     ('1,234', '5 cm^2', '90°')
     """
     text = text.strip()
+    if len(text) > LONGEST_VALUE:
+        return text
     before = None
     while text != before:
         before = text

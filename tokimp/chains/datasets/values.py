@@ -21,7 +21,7 @@ from tokimp.chains.datasets.quantities import (
     unit_form,
 )
 from tokimp.chains.datasets.spellings import without_assignment, written_alike
-from tokimp.chains.datasets.value_texts import elements, plain_form, words_of
+from tokimp.chains.datasets.value_texts import LONGEST_VALUE, elements, plain_form, words_of
 
 _LETTER = re.compile(r"\(?([A-Za-z])[).]?")
 _TIME = re.compile(
@@ -51,7 +51,7 @@ def same_value(value: str, right: str, kind: str = "plain") -> bool | None:
     - Expressions are the same if math-verify (Hugging Face) can show it.
     - Anything else is text: the same words are the same, names that have no word in common differ.
 
-    Everything else is not known: ``eighteen`` and 18, or ``12,5`` and 12.5.
+    Everything else is not known: ``eighteen`` and 18, ``12,5`` and 12.5, or texts of thousands of characters.
 
     Parameters
     ----------
@@ -70,6 +70,9 @@ def same_value(value: str, right: str, kind: str = "plain") -> bool | None:
     one, other = plain_form(value), plain_form(right)
     if not one or not other:
         return False
+    if max(len(one), len(other)) > LONGEST_VALUE:
+        # The patterns below would take minutes.
+        return True if one == other else None
     letters = [_LETTER.fullmatch(text) for text in (one, other)]
     if kind == "choice" or all(letters):
         if not all(letters):

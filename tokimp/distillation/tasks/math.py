@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from tokimp.chains.datasets.correctness import read_value
+from tokimp.chains.datasets.correctness import closing_braces
 from tokimp.chains.datasets.records import Record, Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.chains.datasets.values import same_value
@@ -102,9 +102,11 @@ class Math(Task):
 
 def _last_box(text: str) -> tuple[int, int, str] | None:
     """Return where the last filled and closed box begins and ends, and what is in it."""
+    closing = closing_braces(text)
     for box in reversed(list(_BOX.finditer(text))):
-        if value := read_value(text[box.end() :], "boxed"):
-            return box.start(), text.index("}", text.index(value, box.end()) + len(value)) + 1, value
+        end = closing.get(text.index("{", box.start()))
+        if end is not None and (value := text[box.end() : end].strip()):
+            return box.start(), end + 1, value
     return None
 
 
