@@ -7,7 +7,7 @@ The marks are those of LaTeX (``$...$``, ``$$...$$``, ``\(...\)``, ``\[...\]``, 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 
 Span = tuple[int, int]
@@ -30,6 +30,7 @@ _BLOCK = re.compile(
 # Two words in a row between dollars: amounts of money ("$5 for the hat and $3"), unless LaTeX stands there too.
 _PROSE = re.compile(r"[A-Za-z]{2,},?\s+[A-Za-z]{2,}")
 _BOXED = re.compile(r"\\boxed\s*\{")
+_BRACE = re.compile(r"(?<!\\)[{}]")
 
 
 def undivided_spans(text: str) -> list[Span]:
@@ -47,22 +48,24 @@ def undivided_spans(text: str) -> list[Span]:
             continue
         spans.append(match.span())
         position = match.end()
-    for opening in _BOXED.finditer(text):
-        if not inside(spans, opening.start()):
-            spans.append((opening.start(), _closing_brace(text, opening.end())))
-            spans.sort()
+    boxes = list(_BOXED.finditer(text))
+    closed = _ends_of_braces(text) if boxes else {}
+    for box in boxes:
+        if not inside(spans, box.start()):
+            # One that is never closed ends at its brace.
+            insort(spans, (box.start(), closed.get(box.end(), box.end())))
     return spans
 
 
-def _closing_brace(text: str, start: int) -> int:
-    """Return the end of what stands in braces; the place itself if the brace is never closed."""
-    depth = 1
-    for place in range(start, len(text)):
-        if text[place] in "{}" and text[place - 1] != "\\":
-            depth += 1 if text[place] == "{" else -1
-            if depth == 0:
-                return place + 1
-    return start
+def _ends_of_braces(text: str) -> dict[int, int]:
+    """Return where what stands in braces ends, by where it begins; of those that are closed."""
+    ends, begun = dict[int, int](), list[int]()
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "{":
+            begun.append(brace.end())
+        elif begun:
+            ends[begun.pop()] = brace.end()
+    return ends
 
 
 def inside(spans: Sequence[Span], place: int) -> bool:
