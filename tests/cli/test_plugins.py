@@ -103,7 +103,8 @@ def test_a_class_in_a_file_needs_no_package(tokimp: Run, chains_file: Path) -> N
     [
         ("my:Mine", "my.py is here: name it as my.py:Mine, or set PYTHONPATH=."),
         ("mi.py:Mine", "mi.py cannot be read"),
-        ("my.py:Other", "has no attribute 'Other'"),
+        ("my.py:Other", "my.py has no attribute 'Other'"),
+        ("my.py:Mina", "my.py has no attribute 'Mina' (did you mean 'Mine'?)"),
         ("ends.py:Mine", "SystemExit: 3"),
         ("beside.py:Mine", "it lies beside the file: set PYTHONPATH="),
         ("nameless.py:Mine", "Mine has no name; write name = 'mine' in the class"),

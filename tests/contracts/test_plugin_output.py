@@ -62,7 +62,7 @@ def importance(**changed: Any) -> Any:
         (importance(diagnostics={"gap": np.zeros(3)}), r"diagnostic 'gap' with an array of shape \(3,\).*a number"),
         (importance(diagnostics={"gap": torch.zeros(1)}), "diagnostic 'gap' with a torch.Tensor"),
         (importance(diagnostics=[("gap", 1.0)]), "as diagnostics, a list of 1; a dict"),
-        (SystemExit(3), "failed with SystemExit: 3"),
+        (SystemExit(3), r"failed with SystemExit: 3 \(test_plugin_output\.py:\d+\)$"),
         (ValueError("two\nlines"), "failed with ValueError: two lines"),
     ],
 )

@@ -156,13 +156,17 @@ def load_class(place: str, plugin: str | None = None) -> Any:
         If it cannot be imported; the message says how a module of the current folder is named.
     """
     module, _, attribute = place.rpartition(":")
+    loaded: Any = None
     try:
-        loaded: Any = import_plugin_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+        loaded = import_plugin_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
         for part in attribute.split("."):
             loaded = getattr(loaded, part)
     # A plugin's module is a stranger's code: whatever it raises becomes one clear message on one line.
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, AttributeError) and loaded is not None and error.obj is loaded:
+            # Python's own words have the made-up name of a file's module.
+            reason = f"AttributeError: {module} has no attribute {error.name!r}{did_you_mean(error.name, dir(loaded))}"
         hint = _how_to_find(module, attribute, error)
         raise PluginError(f"{plugin or repr(place)} failed to load from {place}: {reason}{hint}") from error
     return loaded

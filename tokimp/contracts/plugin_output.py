@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokimp.errors import TokimpError
+
+_TOKIMP = Path(__file__).parents[1]
 
 
 @contextmanager
@@ -29,7 +33,16 @@ def plugin_code(plugin: str, error: type[TokimpError], *, passed_on: type[Tokimp
     except (Exception, SystemExit) as raised:
         if passed_on is not None and isinstance(raised, passed_on):
             raise
-        raise error(f"{plugin} failed with {' '.join(f'{type(raised).__name__}: {raised}'.split())}") from raised
+        reason = " ".join(f"{type(raised).__name__}: {raised}".split())
+        raise error(f"{plugin} failed with {reason}{_place(raised)}") from raised
+
+
+def _place(raised: BaseException) -> str:
+    """Return the file and line of the plugin's code that led to an error; empty if it was raised in tokimp itself."""
+    for frame in traceback.extract_tb(raised.__traceback__):
+        if not Path(frame.filename).is_relative_to(_TOKIMP):
+            return f" ({Path(frame.filename).name}:{frame.lineno})"
+    return ""
 
 
 def described(value: Any) -> str:
