@@ -77,6 +77,7 @@ def test_what_a_unit_is(unit: str, units: list[str]) -> None:
         (Given([[2], [0, 1]]), "not in the order of their first tokens"),
         (Given(7), "which is no list of lists of positions"),
         (Given([0, 1, 2]), "which is no list of lists of positions"),
+        (Given([[0.0], [1.0], [2.5]]), "which is no list of lists of positions"),
         (Starts([0, 9]), "whole numbers that ascend, from 0 to 3, were expected"),
         (Starts([2, 1]), "whole numbers that ascend"),
         (Starts([0.5]), "whole numbers that ascend"),
@@ -88,6 +89,25 @@ def test_units_that_are_no_partition_are_refused(splitter: UnitSplitter, message
         divide(toy_chain("abc", id="c7"), splitter)
     with pytest.raises(AssertionError, match=message):
         check_units(splitter, [toy_chain("abc")])
+
+
+@pytest.mark.parametrize("error", [ValueError("no units today"), SystemExit("no units today")])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_splitter_that_fails_is_one_sentence(error: BaseException, late: bool) -> None:
+    """Whatever its code raises, also as a generator, becomes an error that names the chain and the unit."""
+
+    class Failing(UnitSplitter):
+        name = "failing"
+
+        def split(self, text: str, offsets: Any) -> Any:
+            return self._units() if late else list(self._units())
+
+        def _units(self) -> Any:
+            yield [0]
+            raise error
+
+    with pytest.raises(TokenizationError, match=r"chain 'toy': the unit 'failing' failed with .*: no units today"):
+        divide(toy_chain("abc"), Failing())
 
 
 def test_units_need_not_be_runs() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import index
 from typing import Any, ClassVar
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import Offsets, partition
 from tokimp.contracts.parameters import Parameterized
+from tokimp.contracts.plugin_output import plugin_code
 from tokimp.errors import TokenizationError
 
 
@@ -97,12 +99,17 @@ def divide(tokens: TokenizedChain, splitter: UnitSplitter) -> TokenizedChain:
     Raises
     ------
     TokenizationError
-        If a token is in no unit or in several, a unit is empty, or units are not in the order of their first tokens.
+        If a token is in no unit or in several, a unit is empty, units are not in the order of their first tokens, or
+        the splitter fails.
     """
-    units: Any = splitter.split(tokens.chain.reasoning, tokens.reasoning_offsets)
     n_tokens = len(tokens.reasoning_ids)
+    called = f"{tokens.chain.where}: the unit {splitter.label!r}"
+    with plugin_code(called, TokenizationError, passed_on=TokenizationError):
+        units: Any = splitter.split(tokens.chain.reasoning, tokens.reasoning_offsets)
+        # Its code may run only now, if it is a generator.
+        units = list(units) if isinstance(units, Iterator) else units
     try:
-        plain = tuple(tuple(sorted(int(position) for position in unit)) for unit in units)
+        plain = tuple(tuple(sorted(index(position) for position in unit)) for unit in units)
     except (TypeError, ValueError) as error:
         raise _no_partition(tokens, splitter, f"{units!r:.80}, which is no list of lists of positions") from error
     if not all(plain):

@@ -223,7 +223,7 @@ def test_a_file_may_be_one_list(tmp_path: Path, indent: int | None) -> None:
     """A JSON list of objects is read as their lines would be; what is no object is named by its place."""
     path = tmp_path / "chains.json"
     path.write_text(json.dumps([GOOD, 7, {**GOOD, "id": "b"}], indent=indent), encoding="utf-8")
-    with pytest.raises(ChainError, match=r"chains\.json\[2\]: not a JSON object but int"):
+    with pytest.raises(ChainError, match=r"chains\.json\[2\]: not a JSON object but a number"):
         load_chains(path)
     skipped: list[SkippedRecord] = []
     assert [chain.source for chain in load_chains(path, skipped=skipped)] == [f"{path}[1]", f"{path}[3]"]
