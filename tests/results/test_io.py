@@ -222,3 +222,17 @@ def test_a_lazy_result_is_read_where_it_is_used(tmp_path: Path, suffix: str) -> 
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(SchemaError, match="damaged"):
         load(path, lazy=True)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("value", [None, {"a": 1}, [object()]])
+def test_an_attribute_that_no_file_holds_is_named(suffix: str, value: Any, tmp_path: Path) -> None:
+    """What an analysis of somebody else's wrote into its attributes is refused before a file is made."""
+    for place in ("/", "/analysis/mine", "/analysis/mine/x"):
+        tree = toy_result({"a": [[1.0, 2.0]]})
+        tree["analysis/mine"] = xr.DataTree(xr.Dataset({"x": ("d", [1.0])}))
+        holder = tree[place] if place != "/" else tree
+        holder.attrs["settings"] = value
+        with pytest.raises(SchemaError, match=r"'settings' is .*, which is neither text nor numbers"):
+            save(tree, tmp_path / f"result.{suffix}")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,10 @@ def _check_suffix(path: Path) -> None:
 
 def _check_texts(tree: xr.DataTree) -> None:
     for node in tree.subtree:
-        for name, variable in node.to_dataset(inherit=False).variables.items():
+        dataset = node.to_dataset(inherit=False)
+        _check_attributes(node.path, dataset.attrs)
+        for name, variable in dataset.variables.items():
+            _check_attributes(f"{node.path}: variable {name!r}", variable.attrs)
             if variable.dtype.kind not in "OUT":
                 continue
             for text in variable.to_numpy().ravel():
@@ -146,6 +150,15 @@ def _check_texts(tree: xr.DataTree) -> None:
                 problem = unstorable(text)
                 if problem:
                     raise SchemaError(f"{node.path}: variable {name!r} holds {problem}; remove it before saving")
+
+
+def _check_attributes(where: str, attributes: Mapping[Any, Any]) -> None:
+    for name, value in attributes.items():
+        if np.asarray(value).dtype.kind == "O":
+            raise SchemaError(
+                f"{where}: the attribute {name!r} is {type(value).__name__}, which is neither text nor numbers; write "
+                "it as JSON (json.dumps), or leave it out"
+            )
 
 
 def _checksums(tree: xr.DataTree) -> dict[str, dict[str, dict[str, bool]]]:
