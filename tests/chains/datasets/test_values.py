@@ -324,6 +324,12 @@ def test_expressions_are_compared_in_any_thread() -> None:
     assert verdicts == [True]
 
 
+@pytest.mark.parametrize(("one", "other"), [("1,000", "1,0"), ("2,005", "2, 5")])
+def test_thousands_are_no_list(one: str, other: str) -> None:
+    """A number whose last three digits begin with zeros is not called the same as a list of two."""
+    check(one, other, None)
+
+
 def test_an_expression_that_takes_too_long_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tower of powers that nobody can compute ends at the time limit, and is not known."""
     monkeypatch.setattr(expressions, "_SECONDS", 1)

@@ -30,6 +30,7 @@ _TIME = re.compile(
 _RATIO = re.compile(r"([0-9]+)\s*(?::|to)\s*([0-9]+)")
 _BASED = re.compile(r"([0-9A-Za-z]+)\s*_\s*(?:\{\s*([0-9]+)\s*\}|([0-9]+))")
 _LARGEST_BASE = 36
+_LEADING_ZERO = re.compile("0[0-9]+")
 _LONGEST_PRODUCT = 3
 _ACCENT = re.compile(r"\\(?:vec|hat|bar|tilde|dot|overline|overrightarrow|widehat|boldsymbol|bm|mathbf)(?![a-z])")
 _TRIGONOMETRY = re.compile(r"(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
@@ -206,8 +207,10 @@ def _same_list(one: str, other: str) -> Comparison:
             return True, False
         return True, _all_of(_same(a, b) for a, b in zip(first.parts, second.parts, strict=True))
     verdict = _same_members(first.parts, second.parts)
+    # "2,005" is a number of thousands, and no list of 2 and 5.
+    zeros = [any(map(_LEADING_ZERO.fullmatch, listed.parts)) for listed in (first, second)]
     # "(2, 3)" is a point or an interval, "2, 3" a list: the order may count.
-    return True, None if verdict and first.ordered != second.ordered else verdict
+    return True, None if verdict and (first.ordered, zeros[0]) != (second.ordered, zeros[1]) else verdict
 
 
 def _same_members(first: Sequence[str], second: Sequence[str]) -> bool | None:
