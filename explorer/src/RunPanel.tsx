@@ -46,6 +46,11 @@ export function RunPanel({ run, view, change }: Props) {
   );
 }
 
+/** A label that may be broken after its punctuation, and nowhere else. */
+function breakable(label: string) {
+  return label.split(/(?<=[_:=,])/).flatMap((part, index) => (index ? [<wbr key={index} />, part] : [part]));
+}
+
 function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] }) {
   const agreement = run.agreement!;
   const [measure, setMeasure] = useState(0);
@@ -56,6 +61,7 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
     return low === null || high === null ? "no interval" : `${decimals(low)} to ${decimals(high)}`;
   };
   const chance = agreement.chance[measure]?.[partial];
+  const isEmpty = agreement.chainsUsed[measure]![partial]!.every((row, one) => row.every((used, other) => one === other || used === 0));
   return (
     <section aria-label="Agreement">
       <h3>Agreement</h3>
@@ -75,6 +81,11 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
           partialled out
         </label>
       </div>
+      {isEmpty && (
+        <p class="note">
+          Not known: agreement needs chains of {agreement.minimumUnits} units or more that two estimators do not rank by position alone.
+        </p>
+      )}
       <div class="wide">
         <table class="matrix">
           <caption>
@@ -86,7 +97,7 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
               <td />
               {run.estimators.slice(0, -1).map((name) => (
                 <th key={name} scope="col">
-                  {name}
+                  {breakable(name)}
                 </th>
               ))}
             </tr>

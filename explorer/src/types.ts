@@ -24,6 +24,7 @@ export interface Agreement {
   /** [measure][partial] */
   chance: Maybe[][];
   confidence: number;
+  minimumUnits: number;
 }
 
 export interface Measure {

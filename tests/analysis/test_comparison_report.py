@@ -87,3 +87,14 @@ def test_one_estimator_has_a_cost_and_no_agreement() -> None:
     assert isinstance(written, io.StringIO)
     assert "Cost" in written.getvalue()
     assert "Agreement" not in written.getvalue()
+
+
+def test_chains_that_are_all_too_short_get_a_sentence_in_place_of_empty_tables() -> None:
+    """Two tables of dashes say less than how many units are needed, and how many there are."""
+    tree = analyze(toy_result({"a": [[1.0, 2.0], [3.0, 1.0, 2.0]], "b": [[2.0, 1.0], [1.0, 2.0, 3.0]]}), "agreement")
+    console = Console(file=io.StringIO(), width=200)
+    print_report(tree, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "Agreement is not known: it needs chains of 5 units or more, and the longest of these has 3." in text
+    assert "a / b" not in text

@@ -40,7 +40,15 @@ def test_a_terminal_gets_colours_and_a_file_plain_text(monkeypatch: pytest.Monke
     """On a terminal the ground of a token is its shade; elsewhere no control sequence is written."""
     shown = ti.show(toy_result({"a": [[1.0, 2.0]]}, [toy_chain("xy", id="c")]), keep_ratio=0.5)
     assert "\x1b" not in repr(shown)
-    assert [line for line in repr(shown).splitlines() if line.strip()] == ["c", "?", "a", "xy", "left: y", "!"]
+    assert [line for line in repr(shown).splitlines() if line.strip()] == [
+        "c",
+        "?",
+        "a",
+        "xy",
+        "most important: 'y', 'x'",
+        "left: y",
+        "!",
+    ]
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert "48;2;255;255;255mx" in repr(shown)
 

@@ -14,6 +14,7 @@ from tokimp.report.answer_share import answer_share_warning
 from tokimp.report.tables import cost_table, diagnostics_table, summary_line
 from tokimp.report.terminal import console_for, print_whole, table_widths
 from tokimp.results.analysis_nodes import analysis_node
+from tokimp.results.by_chain import iterate
 
 
 def print_report(result: xr.DataTree, console: Console | None = None, *, agreement: str = "agreement") -> None:
@@ -38,7 +39,10 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
     if diagnostics.row_count:
         tables.append(diagnostics)
     agreements: list[Table] = []
+    none_agree = ""
     if result.sizes["estimator"] > 1:
+        none_agree = _no_agreement(result, agreement)
+    if result.sizes["estimator"] > 1 and not none_agree:
         agreements = [agreement_table(result, partial=partial, node_name=agreement) for partial in (False, True)]
     console = console or console_for([*agreements, *tables])
     console.print(escape(summary_line(result)), highlight=False)
@@ -46,10 +50,24 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
         console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
     if warning := answer_share_warning(result):
         console.print(escape(warning), highlight=False)
+    if none_agree:
+        console.print(escape(none_agree), highlight=False)
     for partial, table in zip((False, True), agreements, strict=False):
         _print_agreement(console, result, table, partial=partial, node_name=agreement)
     for table in tables:
         print_whole(console, table)
+
+
+def _no_agreement(result: xr.DataTree, node_name: str) -> str:
+    """Return why there are no agreement tables, if every chain has too few units for any pair; else an empty text."""
+    node = analysis_node(result, node_name)
+    if int(node["chains_short"].min()) < result.sizes["chain"]:
+        return ""
+    units = max(int(chain["unit"].max()) + 1 for _, chain in iterate(result))
+    return (
+        f"Agreement is not known: it needs chains of {node.attrs['minimum_units']} units or more, and the longest of "
+        f"these has {units}."
+    )
 
 
 def _print_agreement(console: Console, result: xr.DataTree, table: Table, *, partial: bool, node_name: str) -> None:

@@ -16,15 +16,17 @@ from rich.style import Style
 from rich.text import Text
 from scipy.stats import rankdata
 
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.report.visible_text import visible
 from tokimp.results.by_chain import chain_ids, one_chain, unit_scores
+from tokimp.results.effects import unit_texts
 from tokimp.results.selection import estimator_label
 from tokimp.results.views import pruned_text
 
 _BLUE = (8, 81, 156)
 _STRONGEST = 0.88  # opacity of the most important unit
 _LIGHT_TEXT_FROM = 0.6
+_TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Lane:
         [token], from 0 (least important) to 1; units that tie share a shade. NaN where the estimator says nothing.
     titles
         [token]: the numbers of its unit.
+    top
+        The texts of the most important units, the most important first.
     left
         The text that is left at the keep ratio; ``None`` where no keep ratio was asked for.
     """
@@ -46,6 +50,7 @@ class Lane:
     label: str
     shades: FloatArray
     titles: list[str]
+    top: list[str]
     left: str | None
 
 
@@ -100,6 +105,8 @@ class ShownChain:
             for text, shade in zip(self.texts, lane.shades.tolist(), strict=True):
                 shown.append(visible(text), style=_terminal_style(shade))
             shown.append("\n")
+            # Where there are no colours, this is all that tells the lanes apart.
+            shown.append(f"most important: {visible(', '.join(map(repr, lane.top)))}\n", style="dim")
             if lane.left is not None:
                 shown.append(f"left: {visible(lane.left)}\n", style="not bold")
         shown.append(f"\n{visible(self.answer)}", style="not bold")
@@ -170,8 +177,17 @@ def show(
             for unit, rank in zip(units.tolist(), ranks[row].tolist(), strict=True)
         ]
         left = None if keep_ratio is None else pruned_text(result, chain, label, keep_ratio)
-        lanes.append(Lane(label, _shades(scores[row])[units], titles, left))
+        lanes.append(Lane(label, _shades(scores[row])[units], titles, _top(scores[row], ranks[row], part), left))
     return ShownChain(chain, str(part["question"].item()), str(part["answer"].item()), texts, lanes)
+
+
+def _top(scores: FloatArray, ranks: IntArray, chain: xr.Dataset) -> list[str]:
+    """Return the texts of the units of the highest ranks; none where the estimator says nothing."""
+    if np.isnan(scores).any():
+        return []
+    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
+    texts = unit_texts(chain)
+    return [texts[unit] for unit in np.argsort(-ranks[firsts])[:_TOP]]
 
 
 def _shades(scores: FloatArray) -> FloatArray:

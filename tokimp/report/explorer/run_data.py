@@ -166,6 +166,7 @@ def _agreement(node: xr.Dataset | None) -> dict[str, Any] | None:
         "chainsUsed": node["chains_used"].transpose(*dims).to_numpy().tolist(),
         "chance": plain_numbers(node["chance_mean"].broadcast_like(node["mean"].isel(estimator=0, other=0))),
         "confidence": float(node.attrs["confidence"]),
+        "minimumUnits": int(node.attrs["minimum_units"]),
     }
 
 
