@@ -28,6 +28,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "agreement_between": {"other": OTHER},
     "agreement_within": {"minimum_units": 3},
     "answer_recovery": {"n_uniform": 2, "keep_ratios": [0.5, 1.0]},
+    "at2": {"iterations": 3, "ablations": 6, "folds": 3},
+    "effects": {},
     "dynamics": {"draws": 2, "context_ratios": [1.0, 0.5], "path": "in_sequence"},
     "faithfulness": {"n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
     "planted": {},

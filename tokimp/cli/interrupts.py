@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import NoReturn
 
@@ -17,13 +18,18 @@ class Interrupted(Exception):  # noqa: N818 - no mistake, but what the user want
     """Ctrl-C during a command. Click would make a blank line of a `KeyboardInterrupt` that reaches it."""
 
 
-def end_imports_at_once() -> None:
+def end_imports_at_once(*, debug: bool = False) -> None:
     """From now on end the process at once if Ctrl-C comes during an import; else raise `KeyboardInterrupt` as usual.
 
     An exception in the middle of an import is often lost or changed: Python prints and forgets one raised in a
     callback of its import locks, and extension modules turn it into errors of their own.
+
+    Parameters
+    ----------
+    debug
+        Whether to show where an import was, before the process ends.
     """
-    signal.signal(signal.SIGINT, _raise_outside_imports)
+    signal.signal(signal.SIGINT, _show_and_end_imports if debug else _raise_outside_imports)
 
 
 def end_at_once() -> None:
@@ -44,12 +50,26 @@ def _text() -> str:
 
 
 def _raise_outside_imports(number: int, frame: FrameType | None) -> None:
-    inner = frame
-    while inner is not None:
-        if inner.f_code.co_filename == "<frozen importlib._bootstrap>":
-            _end(number, frame)
-        inner = inner.f_back
+    if _is_import(frame):
+        _end(number, frame)
     raise KeyboardInterrupt
+
+
+def _show_and_end_imports(number: int, frame: FrameType | None) -> None:
+    if _is_import(frame):
+        sys.stderr.write("Traceback (most recent call last):\n")
+        traceback.print_stack(frame)
+        sys.stderr.flush()
+        _end(number, frame)
+    raise KeyboardInterrupt
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -13,8 +13,7 @@ def main() -> None:
     wrong. All but the first put one line on standard error.
     """
     debug = "--debug" in sys.argv[1:]
-    if not debug:
-        interrupts.end_imports_at_once()
+    interrupts.end_imports_at_once(debug=debug)
     try:
         status = _run(debug=debug)
     except KeyboardInterrupt:

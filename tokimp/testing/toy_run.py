@@ -11,6 +11,7 @@ from tokimp.chains.chain import CategorySpan, TokenizedChain
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.scorer import Scorer
+from tokimp.results.effects_node import add_effects, read_effects
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -47,7 +48,9 @@ def toy_run_chains(count: int = 6, length: int = 10) -> list[TokenizedChain]:
 
 
 def toy_run(chains: list[TokenizedChain], scorer: Scorer) -> xr.DataTree:
-    """Return the result of three estimators: ``in_sequence`` (it deletes), ``position`` and ``mine`` (random).
+    """Return the result of three estimators: ``in_sequence`` (it deletes), ``position`` and ``mine``.
+
+    Those of the last are random. It and ``position`` also say what units do to each other.
 
     Parameters
     ----------
@@ -58,13 +61,22 @@ def toy_run(chains: list[TokenizedChain], scorer: Scorer) -> xr.DataTree:
     """
     importances: dict[str, list[Importance]] = {
         "in_sequence": [_in_sequence(chain, scorer) for chain in chains],
-        "position": [Importance(np.arange(len(chain.units), dtype=np.float64)) for chain in chains],
-        "mine": [
-            Importance(np.random.default_rng([7, *chain.reasoning_ids]).normal(size=len(chain.units)))
-            for chain in chains
-        ],
+        "position": [_position(len(chain.units)) for chain in chains],
+        "mine": [_random(chain) for chain in chains],
     }
     return toy_result(importances, chains, scorer)
+
+
+def _position(n_units: int) -> Importance:
+    effects = np.triu(np.ones((n_units, n_units)), k=1)
+    return Importance(np.arange(n_units, dtype=np.float64), effects=effects, effects_on_answer=np.ones(n_units))
+
+
+def _random(chain: TokenizedChain) -> Importance:
+    generator, n_units = np.random.default_rng([7, *chain.reasoning_ids]), len(chain.units)
+    scores = generator.normal(size=n_units)
+    effects = np.triu(generator.normal(size=(n_units, n_units)), k=1)
+    return Importance(scores, effects=effects, effects_on_answer=generator.normal(size=n_units))
 
 
 def _in_sequence(chain: TokenizedChain, scorer: Scorer) -> Importance:
@@ -98,4 +110,7 @@ def without_cell(result: xr.DataTree, chain: int, label: str) -> xr.DataTree:
         dataset[name][row, tokens] = np.nan
     dataset["rank"][row, tokens] = -1
     dataset["seconds"][row, chain], dataset["tokens_forwarded"][row, chain] = np.nan, -1
-    return xr.DataTree(dataset)
+    left = xr.DataTree(dataset)
+    gone = (label, dataset["chain_id"].to_numpy()[chain])
+    add_effects(left, {key: effects for key, effects in read_effects(result).items() if key != gone})
+    return left

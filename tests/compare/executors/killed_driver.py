@@ -52,7 +52,7 @@ def survive(folder: Path, executor: str, kills: int, seed: int) -> dict[str, int
     kills
         How many processes are killed on the way.
     seed
-        Of the choice of whom and when.
+        Of the choice of which worker and when.
 
     Returns
     -------
@@ -79,7 +79,8 @@ def survive(folder: Path, executor: str, kills: int, seed: int) -> dict[str, int
                 wait -= line.endswith("False\n")  # a cell that was computed now
                 if wait or sum(killed.values()) >= kills:
                     continue
-                whom = draw.choice(["worker", "worker", "driver"])
+                # Two workers for every driver, whatever the moment at which each is killed.
+                whom = "worker" if killed["worker"] <= 2 * killed["driver"] else "driver"
                 victim = driver.pid if whom == "driver" else _a_worker(notes, draw)
                 if victim is not None:
                     os.kill(victim, signal.SIGKILL)
