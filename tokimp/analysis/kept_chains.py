@@ -27,6 +27,7 @@ from tokimp.storage.array_bytes import from_bytes, to_bytes
 from tokimp.storage.digests import json_digest
 from tokimp.storage.folder_lock import locked
 from tokimp.storage.record_log import RecordLog
+from tokimp.storage.write_errors import naming_what_is_written
 
 FOLDER = "analyses"
 _RANKED = ("importance", "rank", "loglik_joint", "loglik_answer", "loglik_reasoning")
@@ -74,7 +75,8 @@ class KeptChains:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with naming_what_is_written(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         self._held.enter_context(locked(self._folder, alone=True))
         self._records = RecordLog(self._folder)
         return self

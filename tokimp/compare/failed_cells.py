@@ -13,6 +13,7 @@ from tokimp.contracts.estimator import Importance
 from tokimp.contracts.executor import Failure
 from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
+from tokimp.storage.write_errors import naming_what_is_written
 
 FOLDER = "failures"
 """The folder, within that of a run, of the tracebacks of cells that failed."""
@@ -46,7 +47,8 @@ def record_failure(journal: Journal, chain: int, estimator: int, failure: Failur
         The chain's id and the estimator's label.
     """
     place = _traceback_file(journal, *cell)
-    place.parent.mkdir(exist_ok=True)
+    with naming_what_is_written(place.parent):
+        place.parent.mkdir(exist_ok=True)
     chain_id, label = cell
     text = f"chain {chain_id!r}, estimator {label!r}\n\n{failure.traceback or failure.error}\n"
     with replacing(place) as partial:

@@ -17,6 +17,7 @@ from tokimp.results.by_chain import chain_ids
 from tokimp.storage.differences import causes_of_difference
 from tokimp.storage.record_log import SUFFIX
 from tokimp.storage.run_folder import FORMAT, recorded_run, write_run
+from tokimp.storage.write_errors import naming_what_is_written
 
 
 def write_merged_run(folders: Sequence[Path], result: xr.DataTree, out: Path) -> str:
@@ -62,7 +63,8 @@ def write_merged_run(folders: Sequence[Path], result: xr.DataTree, out: Path) ->
         return "a result has other chains or estimators than its run"
     union["chains"].sort(key=lambda chain: places["chains"][chain["id"]])
     union["estimators"].sort(key=lambda estimator: places["estimators"][estimator["label"]])
-    (out / CELLS).mkdir()
+    with naming_what_is_written(out / CELLS):
+        (out / CELLS).mkdir()
     files = [path for folder in folders for path in sorted((folder / CELLS).glob(f"*{SUFFIX}"))]
     for number, path in enumerate(files, 1):
         shutil.copyfile(path, out / CELLS / f"{number}{SUFFIX}")

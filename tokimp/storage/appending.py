@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tokimp.storage.atomic import flush, flush_entries
@@ -38,8 +39,9 @@ def append(path: Path, content: bytes) -> int:
                 # A new file is durable once its folder is.
                 flush_entries(path.parent)
     except BaseException:
-        # Half of it in the middle would be damage, should this process go on to write.
-        if path.exists():
+        # Half of it in the middle would be damage, should this process go on to write. Where even that fails, readers
+        # leave the damaged part out.
+        with suppress(OSError):
             os.truncate(path, begin)
         raise
     return begin

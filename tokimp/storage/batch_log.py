@@ -11,6 +11,7 @@ from typing import Any
 from tokimp.storage.appending import append
 from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
+from tokimp.storage.write_errors import naming_what_is_written
 
 NAME = "batches.jsonl"
 
@@ -78,7 +79,8 @@ class BatchLog:
         content = self._path.read_bytes()
         whole, newline, torn = content.rpartition(b"\n")
         if torn:
-            os.truncate(self._path, len(whole) + len(newline))
+            with naming_what_is_written(self._path):
+                os.truncate(self._path, len(whole) + len(newline))
         lines = whole.split(b"\n") if newline else []
         # Lines that 0.1.0 wrote have no digest; a run is made by one version, so that all lines have one or none.
         has_digests = any(b'"digest": "' in line for line in lines)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokimp.storage.appending import append
+from tokimp.storage.write_errors import naming_what_is_written
 
 SUFFIX = ".records"
 
@@ -63,7 +64,8 @@ class RecordLog:
         for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path == self._path, path.name)):
             end = self._index(path)
             if writes and path == self._path and end < path.stat().st_size:
-                os.truncate(path, end)
+                with naming_what_is_written(path):
+                    os.truncate(path, end)
 
     def __contains__(self, key: str) -> bool:
         return key in self._places

@@ -15,6 +15,7 @@ from tokimp.storage.atomic import remove_partial, write_object
 from tokimp.storage.differences import differences
 from tokimp.storage.digests import file_digest
 from tokimp.storage.json_file import read_object
+from tokimp.storage.write_errors import naming_what_is_written
 
 PLAN = "plan.yaml"
 """The copy of a plan's file in the plan's folder."""
@@ -116,7 +117,8 @@ class Step(ABC):
         """Do the step unless it is done; before any work, ``step.json`` records what it is."""
         self.check()
         path = self.folder / "step.json"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with naming_what_is_written(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         # The plan's folder is locked, and a step is done by one process: what is half written was left by a kill.
         remove_partial(self.folder)
         if not path.exists():
