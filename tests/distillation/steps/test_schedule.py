@@ -69,12 +69,15 @@ class Sleeping(Broken):
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from tests.distillation.steps.test_schedule import PLAN, Sleeping
 from tokimp.distillation.steps.schedule import run_steps
 
 if __name__ == "__main__":
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run_steps([Sleeping(PLAN, Path(sys.argv[1]))], jobs=2, say=print)
     except KeyboardInterrupt:
