@@ -18,10 +18,11 @@ from tokimp.contracts.scorer_inside import Place
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.attention import chosen_layers
 from tokimp.models.backend import Backend
-from tokimp.models.batching import out_of_memory, single_sequence
+from tokimp.models.batching import single_sequence
 from tokimp.models.block import first_of, parent_of
 from tokimp.models.decoder import Decoder
 from tokimp.models.token_logprobs import TokenQueries, gather_logprobs
+from tokimp.models.trial import passes
 
 PLACES: tuple[str, ...] = get_args(Place)
 
@@ -111,29 +112,17 @@ def gives_activations(backend: Backend, ids: torch.Tensor) -> bool:
     def keep(place: str, layer: int, activation: torch.Tensor) -> None:
         seen[place, layer] = activation
 
-    try:
+    def all_are_seen() -> bool:
         with torch.enable_grad(), _watched(backend, PLACES, sorted(tried), keep) as run:
             logits = run(ids, use_cache=False)
             value = logits.float().log_softmax(dim=-1)[0, :, 0].sum()
             gradients = torch.autograd.grad(value, list(seen.values()))
-    # A model of another make fails with any of these.
-    except (
-        UnsupportedError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        if out_of_memory(error):
-            raise
-        return False
-    shape = (1, ids.shape[1])
-    fits = all(each.shape[:2] == shape or place == "attention" for (place, _), each in seen.items())
-    finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
-    return bool(tried) and len(seen) == len(PLACES) * len(tried) and fits and finite
+        shape = (1, ids.shape[1])
+        fits = all(each.shape[:2] == shape or place == "attention" for (place, _), each in seen.items())
+        finite = all(bool(gradient.isfinite().all()) for gradient in gradients)
+        return bool(tried) and len(seen) == len(PLACES) * len(tried) and fits and finite
+
+    return passes(all_are_seen)
 
 
 def _checked(decoder: Decoder, place: str, layers: Sequence[int] | None) -> list[int]:

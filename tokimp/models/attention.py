@@ -15,10 +15,11 @@ from tokimp.contracts.scorer_inside import AttentionWeights
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.attention_rows import SeenPositions, fault_in_rows, has_sink
 from tokimp.models.backend import Backend
-from tokimp.models.batching import out_of_memory, single_sequence
+from tokimp.models.batching import single_sequence
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.key_value_pool import new_cache
 from tokimp.models.inside_passes import show_attention
+from tokimp.models.trial import passes
 from tokimp.models.value_norms import MovedValues
 
 
@@ -126,24 +127,12 @@ def layers_with_attention(backend: Backend, ids: torch.Tensor) -> frozenset[int]
         if not fault_in_rows(heads, ids.shape[1], sink=has_sink(backend.attention_module(layer))):
             right.add(layer)
 
-    with torch.no_grad():
-        try:
+    def runs() -> bool:
+        with torch.no_grad():
             backend.forward_attention(ids, backend.attention_layers, visit, use_cache=False)
-        # A model with another kind of attention fails with any of these.
-        except (
-            UnsupportedError,
-            AttributeError,
-            IndexError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            if out_of_memory(error):
-                raise
-            return frozenset()
-    return frozenset(right)
+        return True
+
+    return frozenset(right) if passes(runs) else frozenset()
 
 
 def chosen_layers(decoder: Decoder, layers: Sequence[int] | None) -> list[int]:

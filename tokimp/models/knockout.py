@@ -17,12 +17,12 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import Ids, TokenizedChain
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer_inside import CutQueries
-from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.errors import ScorerError
 from tokimp.models.backend import Backend
-from tokimp.models.batching import out_of_memory, run_within_memory, split_list
+from tokimp.models.batching import run_within_memory, split_list
 from tokimp.models.inside_passes import logits_with_cuts
 from tokimp.models.token_logprobs import token_logprobs
-from tokimp.models.trial import differ
+from tokimp.models.trial import differ, passes
 
 if TYPE_CHECKING:
     from tokimp.models.decoder import Decoder
@@ -108,24 +108,10 @@ def honours_cuts(backend: Backend, ids: torch.Tensor) -> bool:
     other = ids.clone()
     other[0, hidden] = (ids[0, hidden] + size // 2).remainder(size)
     cut = pairs_to_cut(length, [[hidden], [], [hidden]]).to(ids.device)
-    with torch.no_grad():
-        try:
-            whole = backend.forward(ids, use_cache=False)[0]
-            later, uncut, changed = backend.forward_cut(torch.cat([ids, ids, other]), cut, use_cache=False)
-        # A model with another kind of attention fails with any of these.
-        except (
-            UnsupportedError,
-            AttributeError,
-            IndexError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            if out_of_memory(error):
-                raise
-            return False
+
+    def hides() -> bool:
+        whole = backend.forward(ids, use_cache=False)[0]
+        later, uncut, changed = backend.forward_cut(torch.cat([ids, ids, other]), cut, use_cache=False)
         later, changed = later[hidden + 1 :].float(), changed[hidden + 1 :].float()
         # In half precision, a mixture of experts may send other tokens to other experts, which is allowed for. A token
         # that is not hidden changes later logits by as much as their spread.
@@ -133,6 +119,9 @@ def honours_cuts(backend: Backend, ids: torch.Tensor) -> bool:
         tolerance = 2e-2 if itemsize == 2 else 1e-4
         spread = (later - later.mean(dim=-1, keepdim=True)).norm()
         return bool((changed - later).norm() <= tolerance * spread) and not differ(uncut, whole, itemsize)
+
+    with torch.no_grad():
+        return passes(hides)
 
 
 def score_knockouts(

@@ -15,11 +15,12 @@ from tokimp.contracts.layer_states import LayerStates
 from tokimp.errors import UnsupportedError
 from tokimp.models.attention import chosen_layers
 from tokimp.models.backend import Backend
-from tokimp.models.batching import out_of_memory, single_sequence
+from tokimp.models.batching import single_sequence
 from tokimp.models.block import Block
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.key_value_pool import new_cache
 from tokimp.models.inside_passes import show_attention
+from tokimp.models.trial import passes
 
 
 def read_states(
@@ -64,27 +65,13 @@ def gives_states(backend: Backend, ids: torch.Tensor) -> bool:
         if bool((own - states.after).norm() <= 1e-2 * states.after.norm()):
             seen.add(states.layer)
 
-    cache = new_cache()
-    with torch.no_grad():
-        try:
-            with _watched(backend, sorted(tried), cache, show) as visit:
-                backend.forward_attention(ids, frozenset(tried), visit, use_cache=True, past_key_values=cache)
-        # A model of another make fails with any of these.
-        except (
-            UnsupportedError,
-            AttributeError,
-            IndexError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-            StopIteration,
-            TypeError,
-            ValueError,
-        ) as error:
-            if out_of_memory(error):
-                raise
-            return False
-    return bool(tried) and seen == tried
+    def add_up() -> bool:
+        cache = new_cache()
+        with torch.no_grad(), _watched(backend, sorted(tried), cache, show) as visit:
+            backend.forward_attention(ids, frozenset(tried), visit, use_cache=True, past_key_values=cache)
+        return bool(tried) and seen == tried
+
+    return passes(add_up)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,17 @@ from tokimp.errors import UnsupportedError
 from tokimp.models.batching import out_of_memory
 from tokimp.models.placement import input_device
 
+# What the code of a model raises that was not written for what it is tried with.
+FOREIGN_FAILURES = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 _FEWEST, _MOST = 9, 64
 # Fields of a configuration that hold a length at which attention or a recurrence changes.
 _BORDERS = (
@@ -41,6 +53,27 @@ def trial_ids(model: Any) -> torch.Tensor:
     size, device = model.get_input_embeddings().weight.shape[0], input_device(model)
     # Neighbours in a vocabulary are often alike, so the ids are far apart.
     return (3 + 7 * torch.arange(length, device=device)).remainder(size)[None]
+
+
+def passes(trial: Callable[[], bool]) -> bool:
+    """Return what a trial of a model returns; false if it fails in a way that says the model is of another make.
+
+    Parameters
+    ----------
+    trial
+        Runs the model and says whether its numbers are right.
+
+    Raises
+    ------
+    Exception
+        What the trial raises where memory runs out, or what a model of another make does not raise.
+    """
+    try:
+        return trial()
+    except (UnsupportedError, *FOREIGN_FAILURES) as error:
+        if out_of_memory(error):
+            raise
+        return False
 
 
 def rounding_bytes(model: Any) -> int:
@@ -87,15 +120,7 @@ def check_predictions(name: str, model: Any) -> None:
             prefixes = [model(ids[:, :end], use_cache=False).logits for end in (length // 2 + 1, length - 1)]
             batch = model(torch.cat([ids.flip(1), ids]), use_cache=False).logits[1:]
         # Code of a model that was written for float32 fails in half precision with any of these.
-        except (
-            AttributeError,
-            IndexError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except FOREIGN_FAILURES as error:
             if out_of_memory(error):
                 raise
             advice = "; use dtype='float32'" if itemsize == 2 else ""

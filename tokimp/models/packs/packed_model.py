@@ -15,7 +15,7 @@ from tokimp.models.packs.sharing_copy import sharing_copy
 from tokimp.models.packs.transfer import to_device
 from tokimp.models.placement import computing_devices, input_device
 from tokimp.models.token_logprobs import token_logprobs
-from tokimp.models.trial import rounding_bytes
+from tokimp.models.trial import FOREIGN_FAILURES, rounding_bytes
 
 # Rotary embeddings whose factors depend on the longest position of a call, so on what else is in the pack.
 _ROTARY_BY_LENGTH = ("dynamic", "longrope")
@@ -183,15 +183,7 @@ def _refuse_by_trial(model: Any, packed: PackedModel) -> None:
             hidden = packed.hidden(pack, pool)
             found = packed._logits(hidden).float()
         # Whatever the architecture's own code does with a pack that it does not know.
-        except (
-            AttributeError,
-            IndexError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except FOREIGN_FAILURES as error:
             raise NotPackable(f"its layers cannot read packs ({' '.join(str(error).split())[:100]})") from error
         expected = torch.cat(
             [
