@@ -26,7 +26,7 @@ def head_features(chain: TokenizedChain, scorer: Scorer) -> FloatArray:
 
     The mean over the positions that answer tokens are predicted from of the sum over the unit's tokens.
     """
-    start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+    start, stop = chain.reasoning_span
 
     def reduce(layer: torch.Tensor) -> torch.Tensor:
         return layer[:, stop - 1 : len(chain) - 1, start:stop].float().mean(dim=1)

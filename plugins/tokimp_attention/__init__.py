@@ -155,7 +155,7 @@ def attention_received(weights: torch.Tensor, chain: TokenizedChain, query: str)
     query
         The positions, as for `Attention`.
     """
-    start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+    start, stop = chain.reasoning_span
     columns = weights[:, :, start:stop]
     if query == "answer":
         return columns[:, stop - 1 : len(chain) - 1].mean(dim=1)

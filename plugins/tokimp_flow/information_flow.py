@@ -83,7 +83,7 @@ class InformationFlow(ImportanceEstimator):
             If a parameter is not allowed.
         """
         self.validate_parameters()
-        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+        start, stop = chain.reasoning_span
         sinks = np.zeros(len(chain), dtype=np.float64)
         sinks[stop - 1 : len(chain) - 1] = 1
         scores = self._scores(chain, scorer, sinks)

@@ -78,7 +78,7 @@ class ValueZeroing(ImportanceEstimator):
             If a parameter is not allowed.
         """
         self.validate_parameters()
-        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+        start, stop = chain.reasoning_span
         groups = [[start + position for position in unit] for unit in chain.units]
         groups += [list(range(start)), list(range(stop, len(chain)))]
 

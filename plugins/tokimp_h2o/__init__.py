@@ -58,7 +58,7 @@ class H2O(ImportanceEstimator):
             If a parameter is not allowed.
         """
         self.validate_parameters()
-        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+        start, stop = chain.reasoning_span
 
         def received(weights: torch.Tensor) -> torch.Tensor:
             # Column k of the strict lower triangle has the weights that the positions after k give to k.

@@ -59,7 +59,7 @@ class KeyDiff(ImportanceEstimator):
             If a parameter is not allowed.
         """
         self.validate_parameters()
-        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+        start, stop = chain.reasoning_span
 
         def reduce(states: LayerStates) -> torch.Tensor:
             return rescale(key_difference(states.keys[:, :stop])[:, start:], self.scale).mean(dim=0)

@@ -94,7 +94,7 @@ class SnapKV(ImportanceEstimator):
             If a parameter is not allowed.
         """
         self.validate_parameters()
-        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+        start, stop = chain.reasoning_span
         rows = slice(max(start, stop - self.size), stop)
         if self.window == "answer":
             rows = slice(stop - 1, len(chain) - 1)

@@ -61,7 +61,7 @@ class TOVA(ImportanceEstimator):
             If a parameter is not allowed.
         """
         self.validate_parameters()
-        start, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+        start, stop = chain.reasoning_span
         row = stop - 1 if self.last == "reasoning" else len(chain) - 2
 
         def reduce(layer: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.chain import CategorySpan, Chain, TokenizedChain
 from tokimp.errors import ChainError
 
 GOOD: dict[str, Any] = {"id": "a", "question": "How many?", "reasoning": "So 7.", "answer": "7", "source": "f.jsonl:3"}
@@ -50,3 +50,10 @@ def test_a_category_lies_within_the_reasoning(start: int, end: int) -> None:
     """A labelled span that is empty, reversed or outside the reasoning is an error that shows it."""
     with pytest.raises(ChainError, match=rf"span {start}:{end} \('x'\) does not lie within"):
         Chain(**GOOD, category=(CategorySpan(start, end, "x"),))
+
+
+def test_the_reasoning_lies_between_prompt_and_answer() -> None:
+    """Its span cuts the reasoning's ids out of the whole sequence; the prompt is before, the answer after."""
+    chain = TokenizedChain(Chain(**GOOD), (7, 8, 9), (4, 5), (1,), ((0, 3), (3, 5)), ((0,), (1,)))
+    begin, end = chain.reasoning_span
+    assert (chain.input_ids[:begin], chain.input_ids[begin:end], chain.input_ids[end:]) == ((7, 8, 9), (4, 5), (1,))

@@ -134,6 +134,12 @@ class TokenizedChain:
         """Prompt, reasoning and answer, joined."""
         return self.prompt_ids + self.reasoning_ids + self.answer_ids
 
+    @property
+    def reasoning_span(self) -> tuple[int, int]:
+        """Where the reasoning begins in `input_ids`, and where the answer begins after it, in tokens."""
+        start = len(self.prompt_ids)
+        return start, start + len(self.reasoning_ids)
+
     def __len__(self) -> int:
         """Return the number of token positions of the whole sequence."""
         return len(self.prompt_ids) + len(self.reasoning_ids) + len(self.answer_ids)

@@ -71,7 +71,7 @@ def read_activation_gradients(
         value = objective.evaluate(spans).sum()
         gradients = torch.autograd.grad(value, tensors, allow_unused=True, materialize_grads=True)
     # Up to the answer both passes read the same; a change there changes both.
-    common = slice(len(chain.prompt_ids) + count)
+    common = slice(chain.reasoning_span[1])
     shared = (slice(None), common, common) if place == "attention" else (common,)
     by_layer: dict[int, FloatArray] = {}
     with torch.no_grad():

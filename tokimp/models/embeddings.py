@@ -67,7 +67,7 @@ def _objective_from_embeddings(
     decoder: Decoder, chain: TokenizedChain, objective: Objective, replacement: FloatArray | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the objective, [1], and the embeddings it was computed from, [reasoning token, d_model]."""
-    begin, end = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+    begin, end = chain.reasoning_span
     leaf: list[torch.Tensor] = []
 
     def substitute(embedded: torch.Tensor) -> torch.Tensor:

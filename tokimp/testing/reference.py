@@ -67,7 +67,7 @@ def reference_gradients(model: Any, chain: TokenizedChain) -> tuple[float, Float
     ids = torch.tensor([chain.input_ids])
     embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
     logprobs = model(inputs_embeds=embedded, use_cache=False).logits[0].double().log_softmax(dim=-1)
-    begin, end = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+    begin, end = chain.reasoning_span
     value = logprobs[range(begin - 1, len(chain) - 1), ids[0, begin:]].sum()
     (gradient,) = torch.autograd.grad(value, embedded)
     return value.item(), gradient[0, begin:end].numpy()

@@ -189,7 +189,7 @@ class AdditiveScorer(AdditiveInside):
         """Return the entropy of every reasoning and answer token: its surprisal and the size of what precedes it."""
         entropies = []
         for chain, spans in zip(chains, self.logprobs(chains), strict=True):
-            first, stop = len(chain.prompt_ids), len(chain.prompt_ids) + len(chain.reasoning_ids)
+            first, stop = chain.reasoning_span
             before = self.contribution(chain.input_ids).abs().numpy().astype(np.float32)[first - 1 : -1]
             surprisal = np.maximum(0, -np.concatenate([spans.reasoning, spans.answer]))
             reasoning, answer = np.split(surprisal + before, [stop - first])
