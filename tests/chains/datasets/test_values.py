@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
-from tokimp.chains.datasets import expressions
 from tokimp.chains.datasets.values import same_value
 
 COMMAS: list[tuple[str, str, bool | None]] = [
@@ -315,22 +312,7 @@ def test_letters_of_choices_are_compared_as_letters() -> None:
     assert same_value("B", "7", "choice") is None
 
 
-def test_expressions_are_compared_in_any_thread() -> None:
-    """The library's time limit needs the main thread; elsewhere there is none, and the verdict is the same."""
-    verdicts: list[bool | None] = []
-    thread = threading.Thread(target=lambda: verdicts.append(same_value(r"\frac{3}{4}", "0.75")))
-    thread.start()
-    thread.join()
-    assert verdicts == [True]
-
-
 @pytest.mark.parametrize(("one", "other"), [("1,000", "1,0"), ("2,005", "2, 5")])
 def test_thousands_are_no_list(one: str, other: str) -> None:
     """A number whose last three digits begin with zeros is not called the same as a list of two."""
     check(one, other, None)
-
-
-def test_an_expression_that_takes_too_long_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tower of powers that nobody can compute ends at the time limit, and is not known."""
-    monkeypatch.setattr(expressions, "_SECONDS", 1)
-    assert same_value("9^{9^{9^{8}}}", "2") is None
