@@ -6,13 +6,15 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tokimp.contracts.kinds import DESCRIPTIONS, KINDS, Kind, check_plugin, singular, target_of
 from tokimp.errors import PluginError, did_you_mean
@@ -78,33 +80,61 @@ def registering(kind: Kind, name: str | None) -> Callable[[C], C]:
     return register
 
 
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "(unknown package)"
+class _Offer(NamedTuple):
+    """What an entry point says: the distribution that offers a class, and ``module:attribute``."""
+
+    package: str
+    target: str
 
 
-def _entries(kind: Kind) -> dict[str, list[EntryPoint]]:
-    """Return the entry points of a kind by name; a name with several is claimed by several packages."""
-    offered: dict[str, list[EntryPoint]] = {}
+def _offers(kind: Kind) -> dict[str, list[_Offer]]:
+    """Return what installed packages offer of a kind, by name; a name with several is claimed by several packages.
+
+    Names are looked up thousands of times in a run, and reading the metadata of a hundred packages takes milliseconds.
+    So it is read again only where a package was installed, replaced or removed.
+    """
+    return _read_offers(kind, tuple(_installed()))
+
+
+def _installed() -> Iterator[tuple[str, int, int]]:
+    """Yield path, inode and time of change of every folder that packages or their metadata lie in."""
+    for place in sys.path:
+        # Not every entry of the path is a folder that is there.
+        with contextlib.suppress(OSError):
+            status = Path(place).stat()
+            yield place, status.st_ino, status.st_mtime_ns
+            with os.scandir(place or ".") as listed:
+                for entry in listed:
+                    # A file written into the folder of a package's metadata leaves the folder above as it was.
+                    if entry.name.endswith((".dist-info", ".egg-info")):
+                        status = entry.stat()
+                        yield entry.path, status.st_ino, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4 * len(KINDS))
+def _read_offers(kind: Kind, _: tuple[tuple[str, int, int], ...]) -> dict[str, list[_Offer]]:
+    """Return what the packages that are installed now offer of a kind, by name."""
+    offered: dict[str, list[_Offer]] = {}
     for entry in entry_points(group=DESCRIPTIONS[kind].group):
         offers = offered.setdefault(entry.name, [])
+        offer = _Offer(entry.dist.name if entry.dist is not None else "(unknown package)", entry.value)
         # A package installed twice (an editable install over a plain one) is met twice; it makes one claim.
-        if all((_package(entry), entry.value) != (_package(other), other.value) for other in offers):
-            offers.append(entry)
+        if offer not in offers:
+            offers.append(offer)
     return offered
 
 
 def names(kind: Kind) -> list[str]:
     """Return every name of a kind that can be asked for, sorted."""
-    return sorted({*_entries(kind), *registered[kind]})
+    return sorted({*_offers(kind), *registered[kind]})
 
 
-def _claims(kind: Kind, name: str) -> list[str]:
+def _claims(kind: Kind, name: str, offers: Sequence[_Offer]) -> list[str]:
     """Return who offers a name, as ``package (target)``; a class both registered and an entry point is one offer."""
-    offers = _entries(kind).get(name, [])
-    claims = [f"{_package(entry)} ({entry.value})" for entry in offers]
+    claims = [f"{offer.package} ({offer.target})" for offer in offers]
     if name in registered[kind]:
         target = target_of(registered[kind][name])
-        if target not in {entry.value for entry in offers}:
+        if target not in {offer.target for offer in offers}:
             claims.append(f"this process ({target})")
     return claims
 
@@ -119,8 +149,8 @@ def load(kind: Kind, name: str) -> Any:
         does not subclass the contract of its kind, does not say what it requires as a set of `Capability`, or has
         another name than it is offered under.
     """
-    offers = _entries(kind).get(name, [])
-    claims = _claims(kind, name)
+    offers = _offers(kind).get(name, [])
+    claims = _claims(kind, name, offers)
     if len(claims) > 1:
         raise PluginError(
             f"{singular(kind)} {name!r} is claimed by {' and '.join(claims)}; "
@@ -131,7 +161,7 @@ def load(kind: Kind, name: str) -> Any:
         check_plugin(kind, plugin, f"{singular(kind)} {name!r} of this process", offered_as=name)
         return plugin
     if offers:
-        return _load_target(kind, name, offers[0].value, _package(offers[0]))
+        return _load_target(kind, name, offers[0].target, offers[0].package)
     if _PLACE.fullmatch(name):
         return _load_target(kind, name, name, "")
     raise PluginError(
@@ -238,7 +268,7 @@ def _listed(kind: Kind, name: str, package: str, target: str) -> Plugin:
 def plugins(kind: Kind) -> list[Plugin]:
     """Return every plugin of a kind, loaded; one that fails to load carries its reason, and the rest goes on."""
     listed = [
-        _listed(kind, name, _package(entry), entry.value) for name, offers in _entries(kind).items() for entry in offers
+        _listed(kind, name, offer.package, offer.target) for name, offers in _offers(kind).items() for offer in offers
     ]
     offered = {(plugin.name, plugin.target) for plugin in listed}
     for name, plugin in registered[kind].items():
@@ -270,11 +300,10 @@ def plugin_identity(kind: Kind, plugin: Any) -> dict[str, str]:
     defined = type(plugin)
     # A scorer has no name of its own: it is offered under that of its backend.
     name = str(plugin.backend if kind == "scorers" else plugin.name)
-    for entry in _entries(kind).get(name, []):
-        package = _package(entry)
+    for package, target in _offers(kind).get(name, []):
         # A plugin that fails to load offers nothing, and so not this class.
         with contextlib.suppress(PluginError):
-            if _load_target(kind, name, entry.value, package) is defined:
+            if _load_target(kind, name, target, package) is defined:
                 return {"name": name, "distribution": package}
     identity = {"name": name, "distribution": "", "class": defined.__qualname__}
     content = _content_digests.get(defined.__module__)
