@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 
 from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
-from tokimp.results.by_chain import chain_ids, iterate, one_chain, pad, select
+from tokimp.results.by_chain import chain_ids, iterate, one_chain, pad, select, unit_texts
 from tokimp.results.schema import validate
 from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
 
 scores = st.lists(st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=6), min_size=1, max_size=5)
 
@@ -69,3 +72,13 @@ def test_unknown_chains_and_variables_are_named() -> None:
         select(result, "chain-0")
     with pytest.raises(SchemaError, match=r"no variable 'gold' along 'token'; there are category"):
         pad(result, "gold")
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8))
+def test_the_text_of_a_unit_goes_from_its_first_character_to_its_last(owners: list[int]) -> None:
+    """Against looking for each unit's tokens one by one; what lies between the parts of a unit belongs to its text."""
+    numbers = [list(dict.fromkeys(owners)).index(owner) for owner in owners]
+    units = tuple(tuple(at for at, number in enumerate(numbers) if number == unit) for unit in range(max(numbers) + 1))
+    chain = replace(toy_chain("abcdefgh"[: len(owners)], id="c"), units=units)
+    texts = unit_texts(one_chain(toy_result({"a": [np.arange(len(units), dtype=np.float64)]}, [chain]), "c"))
+    assert texts == ["abcdefgh"[unit[0] : unit[-1] + 1] for unit in units]

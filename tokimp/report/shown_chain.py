@@ -16,12 +16,11 @@ from rich.style import Style
 from rich.text import Text
 from scipy.stats import rankdata
 
-from tokimp.chains.arrays import FloatArray, IntArray
+from tokimp.chains.arrays import FloatArray
 from tokimp.report.visible_text import visible
 from tokimp.results.by_chain import chain_ids, one_chain, unit_scores
-from tokimp.results.effects import unit_texts
 from tokimp.results.selection import estimator_label
-from tokimp.results.views import pruned_text
+from tokimp.results.views import pruned_text, top_units
 
 _BLUE = (8, 81, 156)
 _STRONGEST = 0.88  # opacity of the most important unit
@@ -177,17 +176,10 @@ def show(
             for unit, rank in zip(units.tolist(), ranks[row].tolist(), strict=True)
         ]
         left = None if keep_ratio is None else pruned_text(result, chain, label, keep_ratio)
-        lanes.append(Lane(label, _shades(scores[row])[units], titles, _top(scores[row], ranks[row], part), left))
+        silent = np.isnan(scores[row]).any()
+        top = [] if silent else top_units(result, chain, label, _TOP)["text"].tolist()
+        lanes.append(Lane(label, _shades(scores[row])[units], titles, top, left))
     return ShownChain(chain, str(part["question"].item()), str(part["answer"].item()), texts, lanes)
-
-
-def _top(scores: FloatArray, ranks: IntArray, chain: xr.Dataset) -> list[str]:
-    """Return the texts of the units of the highest ranks; none where the estimator says nothing."""
-    if np.isnan(scores).any():
-        return []
-    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
-    texts = unit_texts(chain)
-    return [texts[unit] for unit in np.argsort(-ranks[firsts])[:_TOP]]
 
 
 def _shades(scores: FloatArray) -> FloatArray:

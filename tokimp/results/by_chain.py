@@ -62,6 +62,17 @@ def unit_scores(chain: xr.Dataset) -> FloatArray:
     return scores
 
 
+def unit_texts(chain: xr.Dataset) -> list[str]:
+    """Return the text of each unit of one chain of a result, [unit]: from its first character to its last."""
+    reasoning: str = chain["reasoning"].item()
+    owners = chain["unit"].to_numpy()
+    starts = np.full(int(owners.max()) + 1, len(reasoning))
+    ends = np.zeros_like(starts)
+    np.minimum.at(starts, owners, chain["token_start"].to_numpy())
+    np.maximum.at(ends, owners, chain["token_end"].to_numpy())
+    return [reasoning[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
 def select(tree: xr.DataTree, ids: Sequence[str]) -> xr.DataTree:
     """Return the result of some of the chains, in the order of `ids`.
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.errors import EstimatorError
-from tokimp.results.by_chain import one_chain
+from tokimp.results.by_chain import one_chain, unit_texts
 from tokimp.results.effects_node import read_effects
 from tokimp.results.effects_schema import effect_labels
 
@@ -61,12 +61,3 @@ def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
         name="effect",
         attrs={"units": "nats", "chain_id": chain_id, "estimator": estimator},
     )
-
-
-def unit_texts(chain: xr.Dataset) -> list[str]:
-    """Return the text of each unit of one chain of a result, [unit]."""
-    owners = chain["unit"].to_numpy()
-    starts, ends, reasoning = chain["token_start"].to_numpy(), chain["token_end"].to_numpy(), chain["reasoning"].item()
-    return [
-        reasoning[starts[owners == unit].min() : ends[owners == unit].max()] for unit in range(int(owners.max()) + 1)
-    ]

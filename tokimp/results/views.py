@@ -10,7 +10,7 @@ from tokimp.chains.arrays import IntArray
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import is_right
 from tokimp.errors import EstimatorError
-from tokimp.results.by_chain import one_chain
+from tokimp.results.by_chain import one_chain, unit_texts
 
 
 def chain_table(tree: xr.DataTree, chain_id: str) -> pd.DataFrame:
@@ -98,9 +98,7 @@ def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> 
     units = table.groupby("unit", as_index=False).agg(
         start=("start", "min"), end=("end", "max"), importance=("importance", "first"), rank=("rank", "first")
     )
-    reasoning = chain["reasoning"].item()
-    texts = [reasoning[start:end] for start, end in zip(units["start"], units["end"], strict=True)]
-    units.insert(1, "text", texts)
+    units.insert(1, "text", unit_texts(chain))
     return units.sort_values("rank", ascending=False).head(n).reset_index(drop=True)
 
 

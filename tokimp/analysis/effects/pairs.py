@@ -10,8 +10,7 @@ import xarray as xr
 
 from tokimp.analysis.effects.numbers import pairs_of
 from tokimp.chains.arrays import FloatArray
-from tokimp.results.by_chain import one_chain
-from tokimp.results.effects import unit_texts
+from tokimp.results.by_chain import one_chain, unit_texts
 from tokimp.results.effects_node import read_effects
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 from tokimp.report.explorer.numbers import plain_number, plain_numbers
 from tokimp.report.explorer.rankings import FarApart, pair_correlations, places
 from tokimp.results.analysis_nodes import node_names
-from tokimp.results.effects import unit_texts
+from tokimp.results.by_chain import unit_texts
 from tokimp.results.views import answer_is_right
 
 _FAR_APART_SHOWN = 10
