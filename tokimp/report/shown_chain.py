@@ -14,9 +14,9 @@ import xarray as xr
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
-from scipy.stats import rankdata
 
 from tokimp.chains.arrays import FloatArray
+from tokimp.report.places import unit_places
 from tokimp.report.visible_text import visible
 from tokimp.results.by_chain import chain_ids, one_chain, unit_scores
 from tokimp.results.selection import estimator_label
@@ -37,7 +37,8 @@ class Lane:
     label
         The estimator's label.
     shades
-        [token], from 0 (least important) to 1; units that tie share a shade. NaN where the estimator says nothing.
+        The place of each token's unit, [token], from 0 (least important) to 1; see
+        `tokimp.report.places.unit_places`. NaN where the estimator says nothing.
     titles
         [token]: the numbers of its unit.
     top
@@ -168,7 +169,7 @@ def show(
         texts.append(reasoning[covered:until])
         covered = until
     scores, units, ranks = unit_scores(part), part["unit"].to_numpy(), part["rank"].to_numpy()
-    lanes = []
+    places, lanes = unit_places(part), []
     for label in wanted:
         row = labels.index(label)
         titles = [
@@ -176,18 +177,10 @@ def show(
             for unit, rank in zip(units.tolist(), ranks[row].tolist(), strict=True)
         ]
         left = None if keep_ratio is None else pruned_text(result, chain, label, keep_ratio)
-        silent = np.isnan(scores[row]).any()
+        silent = np.isnan(places[row]).any()
         top = [] if silent else top_units(result, chain, label, _TOP)["text"].tolist()
-        lanes.append(Lane(label, _shades(scores[row])[units], titles, top, left))
+        lanes.append(Lane(label, places[row, units], titles, top, left))
     return ShownChain(chain, str(part["question"].item()), str(part["answer"].item()), texts, lanes)
-
-
-def _shades(scores: FloatArray) -> FloatArray:
-    """Return places of units from 0 to 1, [unit]; units that tie share one. NaN where the estimator says nothing."""
-    if np.isnan(scores).any():
-        return np.full(len(scores), np.nan)
-    placed: FloatArray = (rankdata(scores) - 1) / max(len(scores) - 1, 1)
-    return placed
 
 
 def _style(shade: float) -> str:

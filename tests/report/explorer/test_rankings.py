@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from tokimp.report.explorer.rankings import pair_correlations, places
+from tokimp.report.explorer.rankings import pair_correlations
+from tokimp.report.places import unit_places
 from tokimp.results.by_chain import one_chain
 from tokimp.testing.toy_result import toy_result
 
@@ -23,15 +24,9 @@ SCORES = st.integers(2, 7).flatmap(
 def test_correlations_are_spearmans(scores: list[list[int]]) -> None:
     """Each pair's number is scipy's Spearman correlation, ties and undefined cases included."""
     tree = toy_result({f"e{index}": [[float(score) for score in row]] for index, row in enumerate(scores)})
-    found = pair_correlations(places(one_chain(tree, "chain-0")))
+    found = pair_correlations(unit_places(one_chain(tree, "chain-0")))
     for value, (one, other) in zip(found, combinations(scores, 2), strict=True):
         if len(set(one)) == 1 or len(set(other)) == 1:
             assert np.isnan(value)
         else:
             assert value == pytest.approx(spearmanr(one, other).statistic, abs=1e-12)
-
-
-def test_places_go_from_0_to_1_and_ties_share_one() -> None:
-    """The least important unit is at 0, the most important at 1; units that tie share the mean of their places."""
-    tree = toy_result({"a": [[5.0, 1.0, 1.0]]})
-    assert places(one_chain(tree, "chain-0")).tolist() == [[1.0, 0.25, 0.25]]

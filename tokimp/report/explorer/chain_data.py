@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.report.explorer.numbers import plain_number, plain_numbers
+from tokimp.report.places import unit_places
 from tokimp.results.effects_node import ChainEffects, Key
 
 Node = xr.Dataset | None
@@ -38,6 +38,7 @@ def chain_data(
     offsets = _utf16_offsets(text["reasoning"])
     labels = chain["category"].to_numpy().astype(str)
     categories = [label for label in dict.fromkeys(labels.tolist()) if label]
+    places = unit_places(chain)
     return {
         "id": str(chain["chain_id"].item()),
         **text,
@@ -49,13 +50,15 @@ def chain_data(
         "category": [categories.index(label) if label else -1 for label in labels.tolist()],
         "fullAnswer": plain_number(chain["full_loglik_answer"].item()),
         "fullJoint": plain_number(chain["full_loglik_joint"].item()),
-        "lanes": [_lane(chain, row, effects) for row in range(chain.sizes["estimator"])],
+        "lanes": [_lane(chain, row, placed, effects) for row, placed in enumerate(places)],
         "faithfulness": None if faithfulness is None else _faithfulness(faithfulness.isel(chain=index)),
         "recovery": None if recovery is None else _recovery(recovery.isel(chain=index)),
     }
 
 
-def _lane(chain: xr.Dataset, row: int, effects: Mapping[Key, ChainEffects]) -> dict[str, Any] | None:
+def _lane(
+    chain: xr.Dataset, row: int, places: FloatArray, effects: Mapping[Key, ChainEffects]
+) -> dict[str, Any] | None:
     importance = chain["importance"].to_numpy()[row]
     if np.isnan(importance).all():
         return None
@@ -65,7 +68,7 @@ def _lane(chain: xr.Dataset, row: int, effects: Mapping[Key, ChainEffects]) -> d
         "importance": plain_numbers(importance[firsts]),
         "rank": rank.tolist(),
         # Rounded importances may tie where they do not; whole numbers are short, so mean places are doubled.
-        "doubledPlace": (2 * (rankdata(importance[firsts]) - 1)).astype(int).tolist(),
+        "doubledPlace": np.rint(2 * places * (len(places) - 1)).astype(int).tolist(),
         "trajectory": _trajectory(chain, row, firsts, rank),
         "effects": _effects(effects.get((str(chain["estimator"].to_numpy()[row]), str(chain["chain_id"].item())))),
     }

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import xarray as xr
-from scipy.stats import rankdata
 
 from tokimp.chains.arrays import FloatArray
-from tokimp.results.by_chain import unit_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +25,14 @@ class FarApart:
         return abs(self.places[0] - self.places[1])
 
 
-def places(chain: xr.Dataset) -> FloatArray:
-    """Return the places of a chain's units, [estimator, unit]: 0 the least important, 1 the most.
-
-    Units that tie share their mean place. Where an estimator says nothing, or there is one unit only, places are NaN.
-    """
-    scores = unit_scores(chain)
-    placed: FloatArray = np.full(scores.shape, np.nan)
-    says = ~np.isnan(scores).any(axis=1)
-    if scores.shape[1] > 1 and says.any():
-        placed[says] = (rankdata(scores[says], axis=1) - 1) / (scores.shape[1] - 1)
-    return placed
-
-
 def pair_correlations(placed: FloatArray) -> FloatArray:
     """Return the Spearman correlation of every two estimators, [pair]; NaN where it is not defined.
 
     Parameters
     ----------
     placed
-        Places, [estimator, unit]. Pairs are in the order (0, 1), (0, 2), ..., (1, 2), ...
+        Places of units, [estimator, unit], as `tokimp.report.places.unit_places` gives them. Pairs are in the order
+        (0, 1), (0, 2), ..., (1, 2), ...
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations = (

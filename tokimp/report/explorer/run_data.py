@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from tokimp.report.explorer.numbers import plain_number, plain_numbers
-from tokimp.report.explorer.rankings import FarApart, pair_correlations, places
+from tokimp.report.explorer.rankings import FarApart, pair_correlations
+from tokimp.report.places import unit_places
 from tokimp.results.analysis_nodes import node_names
 from tokimp.results.by_chain import unit_texts
 from tokimp.results.views import answer_is_right
@@ -75,7 +76,7 @@ class ChainsSummary:
 
     def add(self, chain: xr.Dataset) -> None:
         """Add the next chain, as `tokimp.results.by_chain.iterate` gives it."""
-        placed = places(chain)
+        placed = unit_places(chain)
         correlations = pair_correlations(placed)
         known = correlations[np.isfinite(correlations)]
         question = str(chain["question"].item())
