@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,20 @@ SMALL = "n_uniform=1,n_resamples=20"
 STEM = "faithfulness,n_uniform=1,n_resamples=20"
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the finished run lies that each test is given a copy of, once the first test has made it."""
+    return tmp_path_factory.mktemp("original") / "run"
+
+
 @pytest.fixture
-def folder(tokimp: Run, chains_file: Path, tmp_path: Path) -> Path:
-    """Return the folder of a finished run."""
-    done = tokimp("compare", chains_file, *COMPARE)
-    assert done.status == 0, done.err
+def folder(tokimp: Run, chains_file: Path, tmp_path: Path, original: Path) -> Path:
+    """Return the folder of a finished run, of the test's own."""
+    if not original.exists():
+        done = tokimp("compare", chains_file, *COMPARE)
+        assert done.status == 0, done.err
+        shutil.move(tmp_path / "run", original)
+    shutil.copytree(original, tmp_path / "run")
     return tmp_path / "run"
 
 

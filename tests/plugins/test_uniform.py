@@ -24,7 +24,8 @@ def scores(seed: int, chain_id: str, text: str = "abc") -> FloatArray:
 
 def test_every_order_is_equally_likely() -> None:
     """Over seeds the six orders of three units are equally frequent, and scores spread evenly over 0 to 1."""
-    drawn = np.array([scores(seed, "one") for seed in range(3000)])
+    chain, scorer = toy_chain("abc", id="one"), AdditiveScorer()
+    drawn = np.array([Uniform(seed).estimate(chain, scorer, Joint()).scores for seed in range(3000)])
     orders = Counter(tuple(row) for row in drawn.argsort(axis=1))
     assert set(orders) == set(permutations(range(3)))
     assert chisquare(list(orders.values())).pvalue > 0.01
