@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tokimp.chains.chain import Chain
 from tokimp.distillation.prune import ready_estimator, retokenization, write_pruned
 from tokimp.errors import ChainError
 from tokimp.testing.random_models import byte_tokenizer
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
 
 TINY = ti.load_scorer("tiny")
 
@@ -94,3 +97,12 @@ def test_a_ranking_reaches_the_lowest_ratio_unless_told_otherwise() -> None:
     # In a plan, to which ratios may be added, one ratio is cut from a ranking as several are.
     assert ready_estimator("llmlingua:model=x", [0.5], searches=False).parameters()["keep_ratio"] is None
     assert ready_estimator("greedy", [0.9, 0.5], searches=False).label == "greedy:keep_ratio=0.5"
+
+
+def test_what_is_written_names_the_estimator_by_its_label(tmp_path: Path) -> None:
+    """A plain name finds the estimator; the records and their numbers say with which parameters it ran."""
+    result = toy_result({"greedy:keep_ratio=0.5": [[1.0, 2.0]], "b": [[2.0, 1.0]]}, [toy_chain("xy")])
+    pruning = write_pruned(result, "greedy", 0.5, tmp_path / "short.jsonl")
+    (record,) = [json.loads(line) for line in (tmp_path / "short.jsonl").read_text("utf-8").splitlines()]
+    assert (record["reasoning"], record["estimator"]) == ("y", "greedy:keep_ratio=0.5")
+    assert pruning.estimator == record["estimator"]

@@ -53,9 +53,12 @@ def test_a_chain_of_one_unit_acts_on_its_answer_alone() -> None:
     assert matrix["on_answer"].item() == 4.0
 
 
-@pytest.mark.parametrize(("estimator", "message"), [("plain", "those that do are acts"), ("other", "'other' says")])
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [("plain", "those that do are acts"), ("other", "no estimator 'other' in the result; there are acts, plain")],
+)
 def test_an_estimator_without_effects_is_named(estimator: str, message: str) -> None:
-    """The message lists the estimators that have effects."""
+    """The message lists the estimators that have effects; or all, where there is no such estimator."""
     with pytest.raises(EstimatorError, match=message):
         ti.effects(result(), "three", estimator)
 

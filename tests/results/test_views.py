@@ -104,6 +104,14 @@ def test_units_that_were_never_ranked_are_not_pruned() -> None:
         pruned_text(result, "toy", "greedy", 0.25)
 
 
+def test_an_estimator_is_found_by_its_plain_name() -> None:
+    """``greedy`` stands for the only ``greedy:...``, in every view of one estimator."""
+    result = toy_result({"greedy:keep_ratio=0.5": [[3, 1, 2]], "b": [[1, 2, 3]]}, [toy_chain("abc")])
+    assert top_units(result, "toy", "greedy")["text"].tolist() == ["a", "c", "b"]
+    assert kept_positions(result, "toy", "greedy", 0.34).tolist() == [0]
+    assert pruned_text(result, "toy", "greedy", 0.67) == "ac"
+
+
 def test_what_is_not_there_is_named() -> None:
     """Unknown chains, estimators and ratios are errors that list what there is."""
     result = words()

@@ -22,6 +22,7 @@ from tokimp.chains.span_encoder import SpanEncoder
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load_estimator, parse_specification
 from tokimp.errors import ChainError
+from tokimp.results.selection import estimator_label
 from tokimp.results.views import kept_positions, pruned_text
 from tokimp.storage.atomic import write_records
 
@@ -119,7 +120,7 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
     result
         A result of `tokimp.compare`.
     estimator
-        The label of the estimator whose ranks decide.
+        The label or name of the estimator whose ranks decide; the records hold the label.
     keep_ratio
         Share of the units to keep; ``int(units * keep_ratio)`` stay. Ties of rank go from left to right.
 
@@ -131,11 +132,11 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
     kept_units : float
         Share of the chain's units that stay.
     """
-    dataset = result.to_dataset()
+    dataset, label = result.to_dataset(), estimator_label(result, estimator)
     for index, chain_id in enumerate(str(value) for value in dataset["chain_id"].values):
         own = dataset["chain_index"].values == index
         token_ids, units = dataset["token_id"].values[own], dataset["unit"].values[own]
-        kept = kept_positions(result, chain_id, estimator, keep_ratio)
+        kept = kept_positions(result, chain_id, label, keep_ratio)
         texts = {name: str(dataset[name].values[index]) for name in ("question", "reasoning", "answer", "gold")}
         optional = {
             name: text
@@ -145,11 +146,11 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
         record = {
             "id": chain_id,
             "question": texts["question"],
-            "reasoning": pruned_text(result, chain_id, estimator, keep_ratio),
+            "reasoning": pruned_text(result, chain_id, label, keep_ratio),
             "answer": texts["answer"],
             **({"gold": texts["gold"]} if texts["gold"] else {}),
             **optional,
-            "estimator": estimator,
+            "estimator": label,
             "keep_ratio": keep_ratio,
             "unit": str(result.attrs["unit"]),
             "kept_positions": [int(position) for position in kept],
@@ -203,7 +204,7 @@ def write_pruned(
     kept = [len(record["kept_token_ids"]) for record in records]
     shares = [count / record["full_length"] for count, record in zip(kept, records, strict=True)]
     return Pruning(
-        estimator=estimator,
+        estimator=records[0]["estimator"],
         keep_ratio=keep_ratio,
         chains=len(records),
         kept_share=float(np.mean(shares)),

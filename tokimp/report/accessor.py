@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from tokimp.results.by_chain import iterate, one_chain
-from tokimp.results.selection import Places, estimator_label, isel, sel
+from tokimp.results.selection import Places, isel, sel
 from tokimp.results.views import pruned_text, tidy_table
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class ResultAccessor:
         return tidy_table(self._result)
 
     def pruned_text(self, chain_id: str, estimator: str, keep_ratio: float) -> str:
-        """Return the reasoning text that is left of a chain (`tokimp.pruned_text`); `estimator` may be a plain name."""
-        return pruned_text(self._result, chain_id, estimator_label(self._result, estimator), keep_ratio)
+        """Return the reasoning text that is left of a chain (`tokimp.pruned_text`)."""
+        return pruned_text(self._result, chain_id, estimator, keep_ratio)
 
     def show(
         self,

@@ -9,6 +9,7 @@ from tokimp.errors import EstimatorError
 from tokimp.results.by_chain import one_chain, unit_texts
 from tokimp.results.effects_node import read_effects
 from tokimp.results.effects_schema import effect_labels
+from tokimp.results.selection import estimator_label
 
 
 def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
@@ -21,7 +22,7 @@ def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
     chain_id
         The id of the chain.
     estimator
-        The label of the estimator.
+        The label or name of the estimator, as for `tokimp.top_units`.
 
     Returns
     -------
@@ -39,11 +40,12 @@ def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
         If the estimator is not there, or says nothing about effects on the chain; the message lists those that do.
     """
     chain = one_chain(result, chain_id)
-    found = read_effects(result).get((estimator, chain_id))
+    label = estimator_label(result, estimator)
+    found = read_effects(result).get((label, chain_id))
     if found is None:
         known = effect_labels(result)
         raise EstimatorError(
-            f"the estimator {estimator!r} says nothing about effects of units on units in chain {chain_id!r}; "
+            f"the estimator {label!r} says nothing about effects of units on units in chain {chain_id!r}; "
             + (f"those that do are {', '.join(known)}" if known else "compare with leave_one_out:effects=true, say")
         )
     texts = unit_texts(chain)
@@ -59,5 +61,5 @@ def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
             "on_answer": ("source", found.on_answer),
         },
         name="effect",
-        attrs={"units": "nats", "chain_id": chain_id, "estimator": estimator},
+        attrs={"units": "nats", "chain_id": chain_id, "estimator": label},
     )

@@ -14,8 +14,15 @@ from tokimp.results.effects_node import add_effects, read_effects
 Places = int | Sequence[int] | slice
 
 
-def estimator_label(result: xr.DataTree, name: str) -> str:
+def estimator_label(result: xr.DataTree | xr.Dataset, name: str) -> str:
     """Return the label of the estimator that a name stands for: the label itself, or the only one of that estimator.
+
+    Parameters
+    ----------
+    result
+        A result, or one chain's part of it.
+    name
+        A label (``greedy:keep_ratio=0.7``), or what stands before the colon of just one.
 
     Raises
     ------

@@ -11,6 +11,7 @@ from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import is_right
 from tokimp.errors import EstimatorError
 from tokimp.results.by_chain import one_chain, unit_texts
+from tokimp.results.selection import estimator_label
 
 
 def chain_table(tree: xr.DataTree, chain_id: str) -> pd.DataFrame:
@@ -66,7 +67,8 @@ def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> 
     tree
         A result.
     chain_id, estimator
-        The id of the chain, and the label of the estimator whose importance counts.
+        The id of the chain, and the label or name of the estimator whose importance counts (``greedy`` for the only
+        ``greedy:keep_ratio=0.7``).
     n
         The number of units; a chain with fewer gives all it has.
 
@@ -80,7 +82,7 @@ def top_units(tree: xr.DataTree, chain_id: str, estimator: str, n: int = 10) -> 
     SchemaError
         If there is no such chain.
     EstimatorError
-        If there is no such estimator, it says nothing about the chain, or `n` is less than 1.
+        If there is no such estimator, several have the name, it says nothing about the chain, or `n` is less than 1.
     """
     if n < 1:
         raise EstimatorError(f"n={n} units cannot be shown; give at least 1")
@@ -112,7 +114,7 @@ def kept_positions(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio:
     tree
         A result.
     chain_id, estimator
-        The id of the chain, and the label of the estimator whose ranks count.
+        The id of the chain, and the label or name of the estimator whose ranks count, as for `top_units`.
     keep_ratio
         The share of units left, from 0 to 1.
 
@@ -126,8 +128,8 @@ def kept_positions(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio:
     SchemaError
         If there is no such chain.
     EstimatorError
-        If there is no such estimator, it says nothing about the chain, it deleted in sequence and stopped before this
-        ratio, or the ratio is not from 0 to 1.
+        If there is no such estimator, several have the name, it says nothing about the chain, it deleted in sequence
+        and stopped before this ratio, or the ratio is not from 0 to 1.
     """
     if not 0 <= keep_ratio <= 1:
         raise EstimatorError(f"keep_ratio={keep_ratio} is not a share; give a number from 0 to 1")
@@ -194,10 +196,8 @@ def answer_is_right(chain: xr.Dataset) -> bool | None:
 
 
 def _row(chain: xr.Dataset, estimator: str) -> int:
-    labels = chain["estimator"].to_numpy().tolist()
-    if estimator not in labels:
-        raise EstimatorError(f"there is no estimator {estimator!r} in the result; there are {', '.join(labels)}")
-    row = labels.index(estimator)
+    label = estimator_label(chain, estimator)
+    row = chain["estimator"].to_numpy().tolist().index(label)
     if np.isnan(chain["importance"].to_numpy()[row]).all():
         raise EstimatorError(f"the estimator {estimator!r} says nothing about chain {chain['chain_id'].item()!r}")
     return int(row)
