@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
+from transformers import AutoConfig, AutoTokenizer
 
 from tokimp.errors import ScorerError
 from tokimp.models import source as model_source
-from tokimp.models.loading import check_loadable
-from tokimp.models.source import asks_the_hub, line, not_loaded
+from tokimp.models.loading import check_loadable, load_model, load_tokenizer, recorded_context_length
+from tokimp.models.source import asks_the_hub, check_hub_reach, line, not_loaded
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
 
@@ -103,6 +105,30 @@ def test_the_hub_is_asked_whether_it_has_weights(
         with pytest.raises(ScorerError, match=said):
             check_loadable("owner/model")
     assert sorted(fetched.iterdir()) == before
+
+
+@pytest.mark.parametrize("load", [check_loadable, load_tokenizer, recorded_context_length, load_model])
+def test_a_hub_that_is_out_of_reach_is_said_once(
+    load: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no connection to the hub can be made, its client, which would try for minutes, is not used at all."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(model_source, "hub_is_out_of_reach", lambda: True)
+    for kind in (AutoConfig, AutoTokenizer):
+        monkeypatch.setattr(kind, "from_pretrained", lambda *_, **__: pytest.fail("the hub's client was used"))
+    with pytest.raises(ScorerError, match=r"no model folder or GGUF file 'nosuch/model' here; .*could not be reached"):
+        load("nosuch/model")
+
+
+def test_a_model_that_was_fetched_is_loaded_where_the_hub_is_out_of_reach(
+    fetched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the hub's cache needs no hub, so whether that can be reached is not asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(model_source, "hub_is_out_of_reach", lambda: pytest.fail("the hub was asked"))
+    check_hub_reach("owner/model")
+    check_hub_reach("tiny")
 
 
 @pytest.mark.parametrize("offline", [False, True])

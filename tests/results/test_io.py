@@ -41,9 +41,10 @@ def results(draw: st.DrawFn) -> xr.DataTree:
         scores = np.array(draw(st.lists(number, min_size=n, max_size=n)))
         if not draw(st.booleans()):
             return Importance(scores)
-        steps = np.array(draw(st.lists(number, min_size=n, max_size=n)))
+        likelihood = st.floats(max_value=0, allow_nan=False, allow_infinity=False)
+        steps = np.array(draw(st.lists(likelihood, min_size=n, max_size=n)))
         order = np.arange(n)
-        return Importance(order.astype(float), order, Trajectory(steps, steps, -steps), {"gap": draw(number)})
+        return Importance(order.astype(float), order, Trajectory(steps, steps, steps / 2), {"gap": draw(number)})
 
     labels = draw(st.lists(visible, min_size=1, max_size=2, unique=True))
     return toy_result({label: [importance(len(chain.units)) for chain in chains] for label in labels}, chains)
@@ -100,7 +101,8 @@ def test_analyses_are_saved_too(tmp_path: Path, suffix: str) -> None:
 def test_long_lists_of_skipped_records_fit(tmp_path: Path, suffix: str) -> None:
     """An attribute beyond the 64 kB that HDF5 keeps in a header comes back."""
     result = toy_result({"a": [[1.0]]})
-    result.attrs["skipped"] = json.dumps([{"where": f"f:{i}", "id": "é", "reason": "x" * 100} for i in range(2000)])
+    skipped = json.dumps([{"where": f"f:{i}", "id": "é", "reason": "x" * 100} for i in range(2000)])
+    result.attrs.update(skipped=skipped, skipped_count=2000)
     save(result, tmp_path / f"result.{suffix}")
     assert load(tmp_path / f"result.{suffix}").attrs["skipped"] == result.attrs["skipped"]
 

@@ -162,6 +162,15 @@ def test_the_document_lists_every_reserved_name() -> None:
         ("full_loglik_reasoning", np.nan),
         ("logprob", np.inf),
         ("full_loglik_answer", np.inf),
+        ("logprob", 0.5),
+        ("full_loglik_joint", 0.5),
+        ("full_loglik_answer", 3.0),
+        ("full_loglik_reasoning", 0.01),
+        ("loglik_joint", 0.5),
+        ("loglik_answer", np.inf),
+        ("seconds", -1.0),
+        ("seconds", np.inf),
+        ("full_seconds", -0.5),
     ],
 )
 def test_a_number_that_cannot_be_is_named(name: str, value: float) -> None:
@@ -170,3 +179,53 @@ def test_a_number_that_cannot_be_is_named(name: str, value: float) -> None:
     dataset[name].to_numpy().ravel()[0] = value
     with pytest.raises(SchemaError, match=f"'{name}' holds"):
         validate(xr.DataTree(dataset))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("seed", "x", "attribute 'seed' is 'x', not a whole number"),
+        ("seed", 1.5, "attribute 'seed' is 1.5, not a whole number"),
+        ("seed", True, "attribute 'seed' is True, not a whole number"),
+        ("skipped_count", -1, "attribute 'skipped_count' is -1, and 'skipped' lists 0"),
+        ("skipped", '["one"]', "attribute 'skipped_count' is 0, and 'skipped' lists 1"),
+        ("skipped", "{}", "attribute 'skipped' is not a JSON list"),
+        ("estimator_parameters", "x", "attribute 'estimator_parameters' is not a JSON object"),
+        ("objective", 3, "attribute 'objective' is 3, not text"),
+        ("dtype", 32, "attribute 'dtype' is 32, not text"),
+        ("model_id", np.array([1, 2]), "attribute 'model_id' is array([1, 2]), not text"),
+        ("created", "yesterday", "attribute 'created' is 'yesterday', not a time"),
+    ],
+)
+def test_an_attribute_that_cannot_be_is_named(name: str, value: object, problem: str) -> None:
+    """A seed that is no number, a name that is no text, a count of something else, and a time that is none."""
+    dataset = toy_result({"a": [[1.0, 2.0, 3.0]]}).to_dataset().assign_attrs({name: value})
+    with pytest.raises(SchemaError, match=re.escape(problem)):
+        validate(xr.DataTree(dataset))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("full_loglik_joint", "'full_loglik_joint' is not the sum of 'full_loglik_answer'"),
+        ("full_loglik_answer", "'full_loglik_joint' is not the sum of 'full_loglik_answer'"),
+        ("logprob", "'full_loglik_reasoning' is not the sum of 'logprob'"),
+    ],
+)
+def test_a_sum_that_is_none_is_named(name: str, problem: str) -> None:
+    """The likelihood of a chain is that of its parts; a change of 0.1 nats in one of them is seen."""
+    dataset = sequential().to_dataset().copy(deep=True)
+    dataset[name].to_numpy()[-1] -= 0.1
+    with pytest.raises(SchemaError, match=re.escape(problem)):
+        validate(xr.DataTree(dataset))
+
+
+def test_what_can_be_stays_valid() -> None:
+    """Tokens that the model rules out, unknown costs, sums in single precision and names of one's own are valid."""
+    dataset = sequential().to_dataset().copy(deep=True)
+    for name in ("logprob", "full_loglik_reasoning", "full_loglik_joint"):
+        dataset[name].to_numpy()[0] = -np.inf
+    dataset["seconds"].to_numpy()[0, 0] = np.nan
+    dataset["full_loglik_joint"].to_numpy()[1] += 1e-5
+    named = {"objective": "mine(k=3)", "dtype": "q4_k", "created": "2026-01-01T00:00:00+00:00; 2026-01-02T00:00:00"}
+    validate(xr.DataTree(dataset.assign_attrs(named, seed=np.int64(7))))

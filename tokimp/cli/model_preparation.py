@@ -35,7 +35,7 @@ def keep_to_one_thread(model: str) -> None:
 
 
 def _tell_of_the_hub(model: str, backend: str | None) -> None:
-    """Say on standard error that a model is looked for on the hub: it takes a while to find that there is none.
+    """Say on standard error that a model is looked for on the hub, which may take a while.
 
     Nothing is said of a model that is here or was fetched before, nor if `backend` is a scorer with models of its own.
     """
@@ -50,10 +50,7 @@ def _tell_of_the_hub(model: str, backend: str | None) -> None:
         # The code that loads the model says what is wrong with its name, or with the backend's.
         return
     if asks:
-        echo(
-            f"no folder or file {model!r} is here: looking for it on the hub (a minute or so, if that is out of reach)",
-            err=True,
-        )
+        echo(f"no folder or file {model!r} is here: looking for it on the hub", err=True)
 
 
 def _tell_of_a_conversion(model: str) -> None:

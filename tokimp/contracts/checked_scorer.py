@@ -19,6 +19,8 @@ Arguments = Mapping[str, Any]
 """What a method of a scorer was called with, by the names of the contract."""
 Problem = Callable[[Arguments, Any], str]
 """Says what is wrong with an answer; an empty text if nothing is."""
+# How far above 0 rounding may lift the log-probability of a token, in nats.
+_ROUNDING = 1e-3
 
 
 def _logprobs(asked: Arguments, answer: Any) -> str:
@@ -29,8 +31,11 @@ def _logprobs(asked: Arguments, answer: Any) -> str:
         if not isinstance(spans, SpanLogprobs):
             return f"a list with {described(spans)}; SpanLogprobs were expected"
         for span, ids in (("reasoning", chain.reasoning_ids), ("answer", chain.answer_ids)):
-            if problem := array_problem(getattr(spans, span), (len(ids),), "one number a token"):
+            numbers = getattr(spans, span)
+            if problem := array_problem(numbers, (len(ids),), "one number a token"):
                 return f"for the {span} of {chain.id!r} {problem}"
+            if (numbers > _ROUNDING).any():
+                return f"for the {span} of {chain.id!r} a log-probability of {numbers.max():.4g}; none is above 0"
     return ""
 
 

@@ -23,7 +23,7 @@ from tokimp.models.packs.sharing_copy import detached_copy
 from tokimp.models.placement import input_device, is_dispatched, main_device, read_device_map
 from tokimp.models.quantization import describe_quantization, read_quantization
 from tokimp.models.rotary_switch import RotarySwitch
-from tokimp.models.source import check_weights, gguf_not_loaded, line, locate, not_loaded
+from tokimp.models.source import check_hub_reach, check_weights, gguf_not_loaded, line, locate, not_loaded
 from tokimp.models.trial import check_predictions, trial_ids
 
 
@@ -231,6 +231,7 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
         If there is no such model, or its tokenizer cannot be loaded.
     """
     source, extra = locate(model)
+    check_hub_reach(model)
     loading = {"trust_remote_code": trust_remote_code, **extra}
     return _tokenizer(model, None, *in_place_of_gguf(model, source, loading, converted_texts))
 
@@ -266,6 +267,7 @@ def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
     """Load a model's configuration, and check that it is one of a decoder."""
     from transformers import AutoConfig  # noqa: PLC0415 - slow to import
 
+    check_hub_reach(name)
     try:
         config = AutoConfig.from_pretrained(source, **loading)
     # Readers of model files and the hub's client raise errors of many kinds for a missing, broken or unreachable model.

@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, constants, is_offline_mode, try_to_load_from_
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from tokimp.errors import ScorerError
+from tokimp.storage.hub_reach import hub_is_out_of_reach
 
 TINY = "tiny"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -94,6 +95,18 @@ def asks_the_hub(name: str) -> bool:
         return False
 
 
+def check_hub_reach(name: str) -> None:
+    """Check that the hub can be reached, if loading a model means a download.
+
+    Raises
+    ------
+    ScorerError
+        If the hub would have to be asked and no connection to it can be made, or as for `locate`.
+    """
+    if asks_the_hub(name) and hub_is_out_of_reach():
+        raise _not_here(name)
+
+
 def check_weights(name: str, source: str) -> None:
     """Check that a model has weights: in its folder, in the hub's cache, or in its repository on the hub.
 
@@ -161,16 +174,22 @@ def not_loaded(name: str, source: str, error: Exception) -> ScorerError:
             give = f"its model, {str(inner)!r}" if known else "the folder of a model, such as runs/taught/model"
             return ScorerError(f"cannot load a causal language model from {name!r}: no config.json in it; give {give}")
         return ScorerError(f"cannot load a causal language model from {name!r}, tried as folder: {line(error)}")
-    meant = f" (did you mean {TINY!r}?)" if get_close_matches(name.lower(), [TINY]) else ""
-    missing = f"there is no model folder or GGUF file {name!r} here{meant}"
     if not any(isinstance(cause, LocalEntryNotFoundError) for cause in _causes(error)):
-        return ScorerError(f"{missing}, and as a hub id it cannot be loaded: {line(error)}")
-    asked = f"the hub ({constants.ENDPOINT}) could not be reached"
-    if is_offline_mode():
-        asked = _OFFLINE
+        return ScorerError(f"{_missing(name)}, and as a hub id it cannot be loaded: {line(error)}")
+    return _not_here(name)
+
+
+def _missing(name: str) -> str:
+    meant = f" (did you mean {TINY!r}?)" if get_close_matches(name.lower(), [TINY]) else ""
+    return f"there is no model folder or GGUF file {name!r} here{meant}"
+
+
+def _not_here(name: str) -> ScorerError:
+    """Return the error to raise if a model is not here and the hub cannot say whether it has it."""
+    asked = _OFFLINE if is_offline_mode() else f"the hub ({constants.ENDPOINT}) could not be reached"
     return ScorerError(
-        f"{missing}; if it is meant as a hub id: it is not among what was fetched before, and {asked}. Mend the name, "
-        "or give the folder where the model is"
+        f"{_missing(name)}; if it is meant as a hub id: it is not among what was fetched before, and {asked}. Mend the "
+        "name, or give the folder where the model is"
     )
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.errors import SchemaError
 from tokimp.results.effects_schema import effects_problems
-from tokimp.storage.json_file import parse_json
+from tokimp.results.possible_values import attribute_problems, number_problems
 
 SCHEMA_VERSION = 1
 LOGLIKS = ("joint", "answer", "reasoning")
@@ -156,7 +156,11 @@ def validate(tree: xr.DataTree) -> None:
         dimensions and types are right.
     """
     dataset = tree.to_dataset()
-    problems = [*_shape_problems(dataset)] or [*_ragged_problems(dataset), *_value_problems(dataset)]
+    problems = [*_shape_problems(dataset)] or [
+        *attribute_problems(dataset.attrs, ATTRIBUTES),
+        *_ragged_problems(dataset),
+        *_value_problems(dataset),
+    ]
     problems = problems or list(effects_problems(tree))
     if problems:
         raise SchemaError("not a valid result (docs/schema.md):\n" + "\n".join(f"- {line}" for line in problems))
@@ -212,7 +216,7 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
     lengths = dataset["reasoning_length"].to_numpy()
     if (lengths < 1).any() or lengths.sum() != dataset.sizes["token"]:
         return
-    yield from _number_problems(dataset)
+    yield from number_problems(dataset)
     # As plain arrays: to look at each chain through xarray takes far longer than to look at its numbers.
     read = {str(name): variable.to_numpy() for name, variable in dataset.variables.items()}
     texts = zip(read["chain_id"].tolist(), read["reasoning"].tolist(), strict=True)
@@ -232,29 +236,6 @@ def _value_problems(dataset: xr.Dataset) -> Iterator[str]:
             yield from (f"{where}, {label!r}: {problem}" for problem in _cell_problems(numbers, firsts, owner))
             if STATUS in read and read[STATUS][row, index] and not np.isnan(numbers["importance"]).all():
                 yield f"{where}, {label!r}: {STATUS!r} says that it failed, but it has an importance"
-
-
-def _number_problems(dataset: xr.Dataset) -> Iterator[str]:
-    """Yield what no attribute or number can be: a length or an id below 0, a likelihood that is no number."""
-    for name, kind in (("skipped", list), ("estimator_parameters", dict)):
-        try:
-            is_right = isinstance(parse_json(str(dataset.attrs[name])), kind)
-        except ValueError:
-            is_right = False
-        if not is_right:
-            yield f"attribute {name!r} is not a JSON {'list' if kind is list else 'object'}"
-    for name in ("prompt_length", "answer_length", "token_id", "full_tokens_forwarded"):
-        if (dataset[name].to_numpy() < 0).any():
-            yield f"{name!r} holds a number below 0"
-    for name in ("logprob", *(f"full_loglik_{span}" for span in LOGLIKS)):
-        numbers = dataset[name].to_numpy()
-        if np.isnan(numbers).any():
-            yield f"{name!r} holds NaN"
-        # A token that the model rules out has minus infinity.
-        if np.isposinf(numbers).any():
-            yield f"{name!r} holds a likelihood that is infinite"
-    if (dataset["tokens_forwarded"].to_numpy() < -1).any():
-        yield "'tokens_forwarded' holds a number below -1"
 
 
 def _cell_problems(numbers: Mapping[str, npt.NDArray[Any]], firsts: IntArray, owner: IntArray) -> Iterator[str]:
