@@ -58,8 +58,12 @@ def load_recorded_scorer(
     """
     recorded = result.attrs
     check_recorded_model(result, model=model, backend=backend)
+    loading = _recorded_loading(result)
     if model is None and "quantization" not in options:
-        _refuse_to_quantise_unasked(result)
+        _refuse_to_quantise_unasked(loading)
+    # Numbers drawn in the place of weights run nothing and cost nothing, so a file may ask for them.
+    if model is None and "random_weights" in loading:
+        options = {"random_weights": loading["random_weights"], **options}
     name, backend = model or str(recorded["model_id"]), backend or str(recorded["backend"])
     try:
         return load_scorer(name, backend=backend, device=device, dtype=dtype or str(recorded["dtype"]), **options)
@@ -70,12 +74,19 @@ def load_recorded_scorer(
         ) from error
 
 
-def _refuse_to_quantise_unasked(result: xr.DataTree) -> None:
-    """Raise if a run's weights were quantised: what a file says is not done, and other weights give other numbers."""
+def _recorded_loading(result: xr.DataTree) -> dict[str, Any]:
+    """Return what else a run's model was loaded with; empty where nothing was."""
     try:
-        quantization = json.loads(str(result.attrs.get("loading", "{}"))).get("quantization")
-    except (ValueError, AttributeError) as error:
-        raise AnalysisError(f"the result's attribute 'loading' is {result.attrs['loading']!r}, not JSON") from error
+        return dict(json.loads(str(result.attrs.get("loading", "{}"))))
+    except (ValueError, TypeError) as error:
+        raise AnalysisError(
+            f"the result's attribute 'loading' is {result.attrs['loading']!r}, not a JSON object"
+        ) from error
+
+
+def _refuse_to_quantise_unasked(loading: dict[str, Any]) -> None:
+    """Raise if a run's weights were quantised: what a file says is not done, and other weights give other numbers."""
+    quantization = loading.get("quantization")
     if quantization:
         raise AnalysisError(
             "the run's model was quantised when it was loaded, and what only a file says is not done: ask for it "

@@ -68,6 +68,12 @@ DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
     metavar="I/N",
     help="Compare the I-th of N parts of the chains; tokimp merge puts the folders of all parts together.",
 )
+@click.option(
+    "--random-weights",
+    metavar="head[+N]|all",
+    help="A control: replace the model's head, the head and its N uppermost blocks, or all weights by random numbers "
+    "(all:seed=1 for other ones).",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: a name under runs/]")
 def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> None:
     """Rank the reasoning tokens of CHAINS by several methods, and say how far the methods agree.
@@ -123,7 +129,8 @@ def _default_folder(options: dict[str, Any]) -> Path:
     told = {
         name: value
         for name, value in options.items()
-        if name not in {"packed", "shard", "device_map", "offload_folder"} and (name, value) != ("quantization", None)
+        if name not in {"packed", "shard", "device_map", "offload_folder"}
+        and (name, value) not in [("quantization", None), ("random_weights", None)]
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     words = [re.sub(r"[^A-Za-z0-9.-]+", "-", Path(options[name]).name)[:40] for name in ("model", "chains")]

@@ -48,6 +48,7 @@ def run(
     device_map: str | None,
     offload_folder: Path | None,
     quantization: str | None,
+    random_weights: str | None = None,
     shard: str | None = None,
     executor: Executor | None = None,
     keep_going: bool = False,
@@ -70,6 +71,8 @@ def run(
         Where cells are computed; here by default.
     keep_going
         Whether cells that fail are left out.
+    random_weights
+        Which weights are replaced by random numbers (`tokimp.load_scorer`); none by default.
     packed
         Whether shortened chains are read in packs; ``None`` leaves it to the scorer.
     shard
@@ -116,7 +119,7 @@ def run(
     if look is not None:
         look(usable)
     reading = given(packed=packed, device_map=device_map, offload_folder=offload_folder, quantization=quantization)
-    options = {"trust_remote_code": trust_remote_code, **reading}
+    options = {"trust_remote_code": trust_remote_code, **reading, **given(random_weights=random_weights)}
     recipe = recipe_of(model, backend, device=device, dtype=dtype, tokenizer=None, options=options)
     assert recipe is not None  # noqa: S101 - what is typed is text
     scorer = load_recipe(recipe) if executor is None or executor.here else None

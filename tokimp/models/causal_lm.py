@@ -65,7 +65,7 @@ class CausalLMScorer(CausalLMInside):
         Whether shortened chains are laid end to end and read as one sequence, whatever their lengths
         (`tokimp.models.packs`), instead of in batches of equal lengths. ``"auto"``: on a GPU, where the architecture
         allows it. True where it does not is an error.
-    device_map, offload_folder, quantization
+    device_map, offload_folder, quantization, random_weights
         As for `tokimp.models.loading.load_scorer`.
 
     Attributes
@@ -99,6 +99,7 @@ class CausalLMScorer(CausalLMInside):
         device_map: str | Path | Mapping[str, Any] | None = None,
         offload_folder: str | Path | None = None,
         quantization: Any = None,
+        random_weights: str | None = None,
     ) -> None:
         loaded = load_model(
             model,
@@ -109,6 +110,7 @@ class CausalLMScorer(CausalLMInside):
             device_map=device_map,
             offload_folder=offload_folder,
             quantization=quantization,
+            random_weights=random_weights,
         )
         facts = ModelFacts.read(loaded)
         # The hooks that hold rotary factors to a sequence's own length are on the model that the backend wraps.

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokimp.errors import ScorerError
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
 
 def check_layers(name: str, config: Any) -> None:
@@ -52,7 +52,7 @@ def check_complete(name: str, config: Any, report: dict[str, Any]) -> None:
     config = config.get_text_config(decoder=True)
     # Layers behind the last that predict further tokens (MTP) are no part of the model.
     last = config.num_hidden_layers + (getattr(config, "num_nextn_predict_layers", None) or 0)
-    beyond = [key for key in unexpected if (layer := _LAYER.search(key)) and int(layer.group(1)) >= last]
+    beyond = [key for key in unexpected if (layer := LAYER.search(key)) and int(layer.group(1)) >= last]
     if beyond:
         raise ScorerError(
             f"the checkpoint {name!r} has more layers than its configuration says (num_hidden_layers: "

@@ -22,6 +22,7 @@ from tokimp.models.device import resolve_device, resolve_dtype
 from tokimp.models.packs.sharing_copy import detached_copy
 from tokimp.models.placement import input_device, is_dispatched, main_device, read_device_map
 from tokimp.models.quantization import describe_quantization, read_quantization
+from tokimp.models.random_weights import RandomWeights, randomize
 from tokimp.models.rotary_switch import RotarySwitch
 from tokimp.models.source import check_hub_reach, check_weights, gguf_not_loaded, line, locate, not_loaded
 from tokimp.models.trial import check_predictions, trial_ids
@@ -42,7 +43,8 @@ class LoadedModel:
     rotary
         Lets each sequence be read with the rotary factors of its own length.
     settings
-        What else it was loaded with, as results store it: ``device_map`` and ``quantization``, where they were given.
+        What else it was loaded with, as results store it: ``device_map``, ``quantization`` and ``random_weights``,
+        where they were given.
     """
 
     model: Any
@@ -64,6 +66,7 @@ def load_scorer(
     device_map: str | Path | Mapping[str, Any] | None = None,
     offload_folder: str | Path | None = None,
     quantization: Any = None,
+    random_weights: str | RandomWeights | None = None,
     **options: Any,
 ) -> Scorer:
     """Load a model and return its scorer.
@@ -92,6 +95,9 @@ def load_scorer(
     quantization
         How weights are quantised as they are loaded (`tokimp.models.quantization.read_quantization`). A checkpoint that
         is quantised already needs none.
+    random_weights
+        Which weights to replace by random numbers (`tokimp.models.random_weights.randomize`), for a control of methods:
+        ``head``, ``head+2`` (the head and the two uppermost blocks) or ``all``, and ``all:seed=1`` for other numbers.
     **options
         Further parameters of the scorer's class.
 
@@ -105,8 +111,9 @@ def load_scorer(
         If the model is not a decoder, or the backend does not know its architecture or cannot run what a device map
         spreads.
     """
-    # Scorers of other packages need not know these three.
+    # Scorers of other packages need not know these four.
     placed = {"device_map": device_map, "offload_folder": offload_folder, "quantization": quantization}
+    placed["random_weights"] = None if random_weights is None else str(RandomWeights.read(random_weights))
     options |= {name: value for name, value in placed.items() if value is not None}
     scorer_class = load("scorers", backend)
     try:
@@ -141,12 +148,13 @@ def load_model(
     device_map: str | Path | Mapping[str, Any] | None = None,
     offload_folder: str | Path | None = None,
     quantization: Any = None,
+    random_weights: str | RandomWeights | None = None,
 ) -> LoadedModel:
     """Load a decoder and its tokenizer.
 
     Parameters
     ----------
-    model, device, dtype, tokenizer, device_map, offload_folder, quantization
+    model, device, dtype, tokenizer, device_map, offload_folder, quantization, random_weights
         As for `load_scorer`.
     trust_remote_code
         Whether a hub repository may run its own Python code here. tokimp never turns this on by itself.
@@ -158,13 +166,14 @@ def load_model(
     UnsupportedError
         If the model is not a decoder.
     """
+    replaced = None if random_weights is None else RandomWeights.read(random_weights)
     if isinstance(model, torch.nn.Module):
         if device_map is not None or quantization is not None:
             raise ScorerError(
                 "a model object is loaded already, so neither device_map nor quantization changes it; give its name or "
                 "folder, or hand both to transformers' from_pretrained, which made the object"
             )
-        return _from_object(model, device, dtype, tokenizer)
+        return _from_object(model, device, dtype, tokenizer, replaced)
     if not isinstance(model, str | Path):
         raise ScorerError(f"a model is a name, a path or a transformers model object, not a {type(model).__name__}")
     place, placed, settings = _placed(device, device_map, offload_folder)
@@ -177,7 +186,7 @@ def load_model(
     weights = in_place_of_gguf(name, source, loading, partial(converted_weights, precision=precision))
     loaded = _load_pretrained(name, *weights, precision, placed)
     loaded_tokenizer = _tokenizer(name, tokenizer, *in_place_of_gguf(name, source, loading, converted_texts))
-    return _finished(loaded, loaded_tokenizer, name, place, settings)
+    return _finished(loaded, loaded_tokenizer, name, place, settings, replaced=replaced)
 
 
 def _placed(
@@ -335,7 +344,7 @@ def _tokenizer_advice(own_choice: Any, place: str) -> str:
     return "use a model that has one (in Python, pass tokenizer=)"
 
 
-def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedModel:
+def _from_object(model: Any, device: str, dtype: str, tokenizer: Any, replaced: RandomWeights | None) -> LoadedModel:
     name = getattr(getattr(model, "config", None), "_name_or_path", "") or type(model).__name__
     if not hasattr(model, "config") or not hasattr(model, "generate"):
         raise ScorerError(f"{type(model).__name__} is not a transformers model; pass an AutoModelForCausalLM")
@@ -353,18 +362,21 @@ def _from_object(model: Any, device: str, dtype: str, tokenizer: Any) -> LoadedM
     else:
         own = own.to(place)
         convert(own, resolve_dtype(dtype, place))
-    return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place)
+    return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place, {}, replaced=replaced)
 
 
 def _finished(
-    model: Any, tokenizer: Any, name: str, device: str, settings: Mapping[str, Any] | None = None
+    model: Any, tokenizer: Any, name: str, device: str, settings: Mapping[str, Any], *, replaced: RandomWeights | None
 ) -> LoadedModel:
     model.eval().requires_grad_(requires_grad=False)
+    if replaced is not None:
+        randomize(model, replaced, name)
+        settings = {**settings, "random_weights": str(replaced)}
     rotary = RotarySwitch(model, name)
     with rotary.sequences_of(trial_ids(model).shape[1]):
         check_predictions(name, model)
     dtype = str(model.dtype).removeprefix("torch.")
-    return LoadedModel(model, tokenizer, name, device, dtype, rotary, settings or {})
+    return LoadedModel(model, tokenizer, name, device, dtype, rotary, settings)
 
 
 def _check_decoder_config(name: str, config: Any) -> None:
