@@ -7,10 +7,11 @@ from contextlib import closing
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell import Cell, UnprunedLogprobs
-from tokimp.compare.cell_work import CellsOf, CellWork, Unpruned
+from tokimp.compare.cell_work import CellsOf, Unpruned
 from tokimp.compare.failed_cells import failed_cell, forget_failure, record_failure
 from tokimp.compare.journal import Journal
 from tokimp.compare.pace import Pace
+from tokimp.compare.scorer_work import ScorerWork, as_raised_here
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.executor import Executor, Failure, Outcome, Piece
 from tokimp.contracts.progress import Progress
@@ -55,7 +56,7 @@ class Cells:
     executor
         Where cells are computed.
     work
-        What it does.
+        Asks for cells (`tokimp.compare.cell_work.AskForCells`).
     journal
         Stores the cells; ``None`` for a run that is not stored.
     chains_at_once
@@ -71,7 +72,7 @@ class Cells:
         chains: Sequence[TokenizedChain],
         estimators: Sequence[ImportanceEstimator],
         executor: Executor,
-        work: CellWork,
+        work: ScorerWork,
         *,
         journal: Journal | None,
         chains_at_once: int = 1,
@@ -151,7 +152,7 @@ class Cells:
         asked: Unpruned | CellsOf = outcome.piece.payload
         if isinstance(asked, Unpruned):
             if outcome.failure is not None:
-                raise _as_raised_here(outcome.failure)
+                raise as_raised_here(outcome.failure)
             missing = [index for index in group if index not in self._unpruned]
             for index, logprobs in zip(missing, outcome.result, strict=True):
                 if self._journal:
@@ -171,7 +172,7 @@ class Cells:
                 forget_failure(self._journal, cell=(self._chains[index].id, self._labels[asked.estimator]))
             self._keep(index, asked.estimator, result, kept=False)
         if failures and not self._keep_going:
-            raise _as_raised_here(failures[0])
+            raise as_raised_here(failures[0])
 
     def _keep(self, index: int, column: int, cell: Cell, *, kept: bool) -> None:
         self._cells[index, column] = cell
@@ -183,10 +184,3 @@ class Cells:
             record_failure(self._journal, index, column, failure, cell=cell)
         self._cells[index, column] = failed_cell(self._chains[index], failure)
         self._pace.leave_out(index, column)
-
-
-def _as_raised_here(failure: Failure) -> Exception:
-    """Return what a piece raised; where it was raised elsewhere, with a note of where that was."""
-    if failure.error.__traceback__ is None and failure.traceback:
-        failure.error.add_note(f"raised in a worker:\n\n{failure.traceback}")
-    return failure.error

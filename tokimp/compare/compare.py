@@ -19,12 +19,13 @@ from tokimp.chains.template_clock import TEMPLATE_DATE
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.chains.units import token_categories
 from tokimp.compare.assembly import build_result
-from tokimp.compare.cell_work import CellWork
+from tokimp.compare.cell_work import AskForCells
 from tokimp.compare.cells import Cells, resolve_chains_at_once
 from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
 from tokimp.compare.drawn_answers import draw_by_model
 from tokimp.compare.journal import Journal
 from tokimp.compare.pending import PendingCells
+from tokimp.compare.scorer_work import ScorerWork
 from tokimp.compare.shard import read_shard
 from tokimp.compare.worker_scorer import WorkerScorer
 from tokimp.compare.wrong_answers import check_way
@@ -214,16 +215,10 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             )
         )
     memory = SubsetMemory() if subset_memory is None else subset_memory.of_model(fingerprint)
-    work = CellWork.for_executor(
-        loaded_executor,
-        scorer,
-        loaded,
-        loaded_objective,
-        fingerprint=fingerprint,
-        seed=seed,
-        # Side by side, what one chain finds there would change what the others are read with, and so their last bits.
-        subset_memory=memory if at_once == 1 else None,
-    )
+    # Side by side, what one chain finds there would change what the others are read with, and so their last bits.
+    shared = None if at_once != 1 else memory if loaded_executor.here else SubsetMemory()
+    ask = AskForCells(loaded, loaded_objective, seed, shared)
+    work = ScorerWork.for_executor(loaded_executor, scorer, ask, fingerprint=fingerprint)
     with contextlib.ExitStack() as stack:
         stack.enter_context(loaded_executor)
         journal = stack.enter_context(Journal(Path(out), identity)) if out is not None else None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 
 from tokimp.chains.chain import Chain, TokenizedChain
-from tokimp.compare.cell_work import CellWork, WrongAnswer
+from tokimp.compare.cell_work import WrongAnswer
 from tokimp.compare.journal import Journal
-from tokimp.contracts.executor import Executor, Piece, Workers
+from tokimp.compare.scorer_work import ScorerWork, results_of
+from tokimp.contracts.executor import Executor, Piece
 
 
 def draw_by_model(
     chains: Sequence[TokenizedChain],
     executor: Executor,
-    work: CellWork,
+    work: ScorerWork,
     journal: Journal | None,
     tokenize: Callable[[Chain], TokenizedChain],
 ) -> list[TokenizedChain]:
@@ -45,19 +45,11 @@ def draw_by_model(
         for index, answer in answers.items()
         if answer is None
     ]
-    with closing(executor.run(work, pieces, _unwatched)) as outcomes:
-        for outcome in outcomes:
-            if outcome.failure is not None:
-                raise outcome.failure.error
-            index = outcome.piece.index
-            answers[index] = outcome.result
-            if journal:
-                journal.store_wrong_answer(index, outcome.result)
+    for piece, answer in results_of(executor, work, pieces):
+        answers[piece.index] = answer
+        if journal:
+            journal.store_wrong_answer(piece.index, answer)
     return [
         chain if chain.chain.wrong_answer is not None else tokenize(replace(chain.chain, wrong_answer=answers[index]))
         for index, chain in enumerate(chains)
     ]
-
-
-def _unwatched(_workers: Workers) -> None:
-    """Tell nobody: what is drawn is no cell."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.executor import Executor, Piece, Work, Workers
+from tokimp.compare.scorer_work import ScorerWork, results_of
+from tokimp.contracts.executor import Executor, Piece
 from tokimp.contracts.registry import plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer, SpanLogprobs
 from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.errors import UnsupportedError
-from tokimp.models.kept_scorer import kept_scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +77,12 @@ def scorer_of_workers(executor: Executor, recipe: ScorerRecipe) -> WorkerScorer:
         If no worker could load it; the message says why.
     """
     pieces = [Piece(0, f"loading {recipe.model}", None)]
-    with closing(executor.run(Introduction(recipe), pieces, _unwatched)) as outcomes:
-        for outcome in outcomes:
-            if outcome.failure is not None:
-                raise outcome.failure.error
-            facts: ScorerFacts = outcome.result
+    ((_, facts),) = results_of(executor, ScorerWork(recipe, facts_of), pieces)
     return WorkerScorer(recipe, facts)
 
 
-class Introduction(Work):
-    """Loads a scorer, and says what it is.
-
-    Parameters
-    ----------
-    recipe
-        What to load.
-    """
-
-    def __init__(self, recipe: ScorerRecipe) -> None:
-        self._recipe = recipe
-        self.device = recipe.device
-
-    def prepare(self) -> Callable[[None], ScorerFacts]:
-        """Load the scorer."""
-        scorer = kept_scorer(self._recipe)
-        return lambda _: _facts_of(scorer)
-
-
-def _facts_of(scorer: Scorer) -> ScorerFacts:
+def facts_of(scorer: Scorer, _asked: None = None) -> ScorerFacts:
+    """Return what a scorer is, as the process that hands out work needs to know it."""
     names = ("tokenizer", "backend", "model_id", "device", "dtype", "context_length", "call_cost", "chains_at_once")
     attributes = {name: getattr(scorer, name) for name in (*names, "loading", "reads_alone") if hasattr(scorer, name)}
     # Enumerations of another version of the contract would not be known here; its own are.
@@ -117,7 +94,3 @@ def _facts_of(scorer: Scorer) -> ScorerFacts:
     # A mapping that cannot be written to cannot be pickled either.
     attributes |= {name: dict(value) for name, value in attributes.items() if isinstance(value, Mapping)}
     return ScorerFacts(attributes, fingerprint, plugin_identity("scorers", scorer))
-
-
-def _unwatched(_workers: Workers) -> None:
-    """Tell nobody: a model is loaded, no cell is done."""
