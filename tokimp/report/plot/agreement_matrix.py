@@ -1,0 +1,240 @@
+"""The agreement of every two estimators as one matrix: as it is below the diagonal, beyond position above it."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+from scipy.spatial.distance import squareform
+
+from tokimp.errors import SchemaError
+from tokimp.report.number_texts import chains_text, few_chains, number_text
+from tokimp.report.plot.fonts import drawable
+from tokimp.report.plot.style import (
+    COLUMN_MM,
+    INK,
+    LINE,
+    PAPER,
+    QUIET,
+    SILENT,
+    SMALL,
+    foot,
+    head,
+    message,
+    new_axes,
+    prepare,
+    root_figure,
+    run_text,
+    styled,
+)
+from tokimp.results.analysis_nodes import analysis_node
+
+MEASURES = {
+    "spearman": "Spearman correlation",
+    "kendall": "Kendall's tau-b",
+    "top_k_overlap": "share of the top k in common",
+    "rbo": "rank-biased overlap",
+}
+_CORRELATIONS = ("spearman", "kendall")
+# From these numbers of estimators on, cells have no room for an interval, and none for a number.
+_MOST_WITH_INTERVALS, _MOST_WITH_NUMBERS = 5, 13
+_ALIKE = 1e-9
+
+
+@styled
+def agreement(
+    result: xr.DataTree,
+    measure: str = "spearman",
+    ax: Axes | None = None,
+    *,
+    order: str = "similar",
+    node_name: str = "agreement",
+) -> Axes:
+    """Draw the mean agreement of every two estimators as a matrix.
+
+    Cells below the diagonal show the agreement as it is, cells above it the agreement with position partialled out. A
+    cell without colour is one whose interval includes what chance gives. Up to five estimators, cells hold the
+    intervals too.
+
+    Parameters
+    ----------
+    result
+        A result that ``tokimp.analyze(result, "agreement")`` has been run on.
+    measure
+        One of the measures stored there.
+    ax
+        Axes to draw on; by default those of a new figure, 85 mm wide.
+    order
+        ``similar`` puts estimators that agree beyond position beside each other; ``given`` keeps the result's order.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    SchemaError
+        If the agreement has not been computed, or has no such measure.
+    """
+    node = analysis_node(result, node_name)
+    measures = [str(name) for name in node["measure"].to_numpy()]
+    if measure not in measures:
+        raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")
+    cells = node.sel(measure=measure)
+    names = [str(name) for name in node["estimator"].to_numpy()]
+    used = int(cells["chains_used"].max())
+    axis = new_axes(ax, _height(names))
+    if used == 0 or len(names) < 2:
+        why = "two estimators are needed" if len(names) < 2 else "no chain is long enough to rank its units"
+        message(axis, f"No agreement to show: {why}.")
+    else:
+        places = _order(cells, len(names)) if order == "similar" else list(range(len(names)))
+        _draw_cells(axis, cells, places, used)
+        _name_rows(axis, [drawable(names[place])[0] for place in places])
+        if len(names) > _MOST_WITH_NUMBERS:
+            _add_scale(axis, MEASURES.get(measure, measure), measure in _CORRELATIONS)
+    head(
+        [axis],
+        ax,
+        f"Agreement: {MEASURES.get(measure, measure)}",
+        run_text(result),
+        chains_text(used, node.attrs["confidence"]),
+    )
+    foot([axis], ax, *_feet(cells, used), drawn=names)
+    return axis
+
+
+def untold(cells: xr.Dataset, chance: xr.DataArray) -> xr.DataArray:
+    """Return which means are not told from chance: their interval includes it, or there is none.
+
+    Values that are the same on all chains, such as those of two estimators that rank alike, have no interval. They are
+    told from chance if they differ from it.
+    """
+    told = (cells["low"] > chance) | (cells["high"] < chance)
+    alike = cells["low"].isnull() & (cells["value"].max("chain") - cells["value"].min("chain") < _ALIKE)
+    told |= alike & (abs(cells["mean"] - chance) > _ALIKE)
+    return cells["mean"].notnull() & ~told
+
+
+def chance_of(cells: xr.Dataset) -> xr.DataArray:
+    """Return the mean that chance gives, along ``partial``; a result of an older version had one for both."""
+    chance = cells["chance_mean"]
+    return chance if "partial" in chance.dims else chance.expand_dims(partial=cells["partial"])
+
+
+def _order(cells: xr.Dataset, n_names: int) -> list[int]:
+    """Return the places of the estimators, those that agree beyond position side by side."""
+    if n_names < 4:
+        return list(range(n_names))
+    mean = np.nan_to_num(cells["mean"].sel(partial=True).to_numpy(), nan=0.0)
+    distance = 1 - (mean + mean.T) / 2
+    np.fill_diagonal(distance, 0.0)
+    condensed = squareform(np.clip(distance, 0, None), checks=False)
+    tree = optimal_leaf_ordering(linkage(condensed, "average"), condensed)
+    return [int(place) for place in leaves_list(tree)]
+
+
+def _draw_cells(axis: Axes, cells: xr.Dataset, places: list[int], used: int) -> None:
+    """Draw the cells, those beyond position above the diagonal; what is not told from chance has no colour."""
+    n_names = len(places)
+    coloured = np.full((n_names, n_names), np.nan)
+    unclear = untold(cells, chance_of(cells))
+    for row, column in np.ndindex(n_names, n_names):
+        if row == column:
+            continue
+        where = {"partial": int(column > row), "estimator": places[row], "other": places[column]}
+        cell, is_unclear = cells.isel(where), bool(unclear.isel(where)) and not few_chains(used)
+        mean = float(cell["mean"])
+        if np.isnan(mean):
+            square = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=SILENT, linewidth=0)
+            axis.add_patch(square)
+            axis.text(column, row, "\u2013", ha="center", va="center", fontsize=SMALL, color=QUIET)
+            continue
+        coloured[row, column] = np.nan if is_unclear else mean
+        colour = QUIET if is_unclear else PAPER if abs(mean) > 0.62 else INK
+        text = _number(cell, n_names, is_unclear=is_unclear, has_interval=not few_chains(used))
+        size = SMALL if n_names <= 8 else 4.8
+        axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour, linespacing=1.3)
+    axis.imshow(np.ma.masked_invalid(coloured), cmap="RdBu_r", vmin=-1, vmax=1, zorder=0)
+    for border in np.arange(-0.5, n_names):
+        for draw_border in (axis.axhline, axis.axvline):
+            draw_border(border, color=LINE, linewidth=0.3)
+    prepare(axis, "")
+
+
+def _number(cell: xr.Dataset, n_names: int, *, is_unclear: bool, has_interval: bool) -> str:
+    """Return what a cell says: number and interval, number, or a sign alone, as there is room."""
+    mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
+    if n_names > _MOST_WITH_NUMBERS:
+        # In grey, red and blue look alike: a minus tells them apart where no number does.
+        return "\u00b7" if is_unclear else "\u2212" if mean < 0 else ""
+    if n_names > _MOST_WITH_INTERVALS:
+        return short_number(mean)
+    text = number_text(mean).replace("-", "\u2212")
+    return f"{text}\n{short_number(low)} to {short_number(high)}" if has_interval and np.isfinite(low) else text
+
+
+def short_number(value: float) -> str:
+    """Return a number between -1 and 1 with two decimals and without the zero before them.
+
+    Examples
+    --------
+    >>> short_number(0.471), short_number(-0.004), short_number(1.0)
+    ('.47', '0', '1')
+    """
+    rounded = round(value, 2)
+    if rounded in {-1.0, 0.0, 1.0}:
+        return f"{int(rounded)}".replace("-", "\u2212")
+    return f"{rounded:.2f}".replace("0.", ".").replace("-", "\u2212")
+
+
+def _name_rows(axis: Axes, names: list[str]) -> None:
+    axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+    axis.set_yticks(range(len(names)), names, parse_math=False)
+    axis.tick_params(length=0, labelsize=SMALL if len(names) <= 16 else 4.8)
+    for side in axis.spines.values():
+        side.set_visible(False)
+
+
+def _add_scale(axis: Axes, label: str, signed: bool) -> None:
+    figure = root_figure(axis)
+    bar = figure.colorbar(axis.images[0], ax=axis, shrink=0.6, aspect=32, pad=0.01, ticks=[-1, -0.5, 0, 0.5, 1])
+    bar.ax.set_ylim(-1 if signed else 0, 1)
+    bar.ax.tick_params(labelsize=SMALL, length=1.5, width=0.5)
+    bar.outline.set_visible(False)  # type: ignore[operator] # a spine
+    bar.set_label(label, fontsize=SMALL)
+
+
+def _feet(cells: xr.Dataset, used: int) -> list[str]:
+    if used == 0:
+        return []
+    feet = ["Below the diagonal: as it is. Above: position partialled out."]
+    chance = [short_number(float(value)) for value in chance_of(cells).to_numpy()]
+    by_chance = (
+        f"chance ({chance[0]}; beyond position {chance[1]})" if chance[0] != chance[1] else f"chance ({chance[0]})"
+    )
+    if few_chains(used):
+        feet.append("Too few chains to tell anything from chance.")
+    else:
+        feet.append(f"White: the interval includes {by_chance}.")
+    n_names = cells.sizes["estimator"]
+    if n_names > _MOST_WITH_NUMBERS:
+        feet.append("\u2212: below 0. The table has numbers and intervals.")
+    elif n_names > _MOST_WITH_INTERVALS:
+        feet.append("The table has the intervals.")
+    if bool(cells["mean"].isnull().any()):
+        feet.append("\u2013: no value, as where nothing is left beyond position.")
+    return feet
+
+
+def _height(names: list[str]) -> float:
+    """Return the height of a new figure in millimetres: the square beside its longest label, and what is around it."""
+    label = max(map(len, names), default=0) * SMALL * 0.54 * 25.4 / 72
+    scale = 13 if len(names) > _MOST_WITH_NUMBERS else 1
+    side = max(25, min(COLUMN_MM - label - scale - 3, 17 * len(names)))
+    return 24 + label + side

@@ -1,0 +1,160 @@
+"""Rows of marks with intervals: one row an estimator or pair, sorted, with what chance gives behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from tokimp.chains.arrays import FloatArray
+from tokimp.report.plot.fonts import drawable
+from tokimp.report.plot.style import BAND, INK, LINE, PAPER, QUIET, SMALL, prepare, root_figure
+
+ROW_MM = 4.0
+_LONGEST = 30  # characters of a label on one line
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """One mark in each row, with its interval.
+
+    Attributes
+    ----------
+    name
+        Its name in the legend; without one it is not in the legend.
+    mean
+        Places of the marks, [row]; NaN where there is none.
+    low, high
+        Ends of the intervals, [row]; NaN where there is none.
+    marker
+        As matplotlib names it.
+    filled
+        Whether the marks are filled. Marks that are not are told apart in print.
+    colours
+        [row]; black by default.
+    """
+
+    name: str
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    marker: str = "o"
+    filled: bool = True
+    colours: Sequence[str] | None = None
+
+
+def rows_height(labels: Sequence[str], n_marks: int = 1, extra_mm: float = 24) -> float:
+    """Return the height of a figure with these rows, in millimetres."""
+    lines = sum(1 + 0.6 * two_lines(label).count("\n") for label in labels)
+    return extra_mm + max(2.0, lines) * (ROW_MM + 1.2 * (n_marks - 1))
+
+
+def draw_rows(
+    axis: Axes,
+    labels: Sequence[str],
+    marks: Sequence[Marks],
+    xlabel: str,
+    *,
+    chance: float | tuple[float, float] | None = None,
+    empty: Sequence[str] | None = None,
+) -> None:
+    """Draw rows of marks with intervals.
+
+    Parameters
+    ----------
+    axis
+        The panel.
+    labels
+        Names of the rows, the first on top.
+    marks
+        The series, each with a mark in each row.
+    xlabel
+        What the marks show, with its unit and which side is better.
+    chance
+        What chance gives: a line, or a band from the lowest to the highest random order.
+    empty
+        What a row says that has no mark, [row]; *no value* by default.
+    """
+    prepare(axis, "x")
+    _draw_chance(axis, chance)
+    height = np.arange(len(labels), dtype=float)
+    for border in range(1, len(labels)):
+        axis.axhline(border - 0.5, color=LINE, linewidth=0.3, zorder=0)
+    for index, series in enumerate(marks):
+        y = height + (0.62 if len(marks) > 1 else 0.0) * ((index + 0.5) / len(marks) - 0.5)
+        colours = series.colours or [INK] * len(labels)
+        for row, colour in enumerate(colours):
+            if not np.isfinite(series.mean[row]):
+                continue
+            if np.isfinite(series.low[row]) and np.isfinite(series.high[row]):
+                ends = [series.low[row], series.high[row]]
+                axis.plot(ends, [y[row]] * 2, color=colour, linewidth=0.9, solid_capstyle="butt")
+            axis.plot(
+                series.mean[row],
+                y[row],
+                marker=series.marker,
+                color=colour,
+                markerfacecolor=colour if series.filled else PAPER,
+                markeredgewidth=0.8,
+                linestyle="none",
+            )
+        if series.name:
+            # A mark of no place, for the legend: black, since colours differ from row to row.
+            colour = INK if series.colours is not None else colours[0] if colours else INK
+            face = colour if series.filled else PAPER
+            axis.plot([], [], series.marker, color=colour, markerfacecolor=face, label=series.name)
+    _say_empty(axis, marks, empty or ["no value"] * len(labels))
+    axis.set_yticks(height, [two_lines(drawable(label)[0]) for label in labels], parse_math=False, linespacing=0.9)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.set_ylim(max(1, len(labels)) - 0.45, -0.55)
+    axis.set_xlabel(xlabel)
+    if any(series.name for series in marks) or isinstance(chance, tuple):
+        add_legend(axis)
+
+
+def add_legend(axis: Axes) -> None:
+    """Add the legend above the panel, where it covers nothing, in as many columns as fit."""
+    labels = axis.get_legend_handles_labels()[1]
+    room = root_figure(axis).get_figwidth() * 72 * 0.62  # the panel of rows is narrower than its figure
+    columns = max(1, min(3, len(labels), int(room / (14 + 0.56 * SMALL * max(map(len, labels), default=1)))))
+    axis.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        fontsize=SMALL,
+        frameon=False,
+        borderaxespad=0.2,
+        handletextpad=0.4,
+        handlelength=1.2,
+        columnspacing=1.0,
+    )
+
+
+def two_lines(label: str, longest: int = _LONGEST) -> str:
+    """Return a label that breaks where it is long: at its middle, after a slash, a colon, a comma or an underscore."""
+    if len(label) <= longest:
+        return label
+    breaks = [place for place in range(2, len(label)) if label[place - 1] in " :,/_="]
+    if not breaks:
+        return label
+    middle = min(breaks, key=lambda place: (label[place - 1] not in " /:,", abs(place - len(label) / 2)))
+    return f"{label[:middle].rstrip()}\n{label[middle:].lstrip()}"
+
+
+def _draw_chance(axis: Axes, chance: float | tuple[float, float] | None) -> None:
+    if isinstance(chance, tuple):
+        if np.isfinite(chance).all():
+            # An edge as well as a face, since a band of draws that hardly differ has no width.
+            axis.axvspan(*chance, facecolor=BAND, edgecolor="#b0b0b0", linewidth=0.6, zorder=0, label="random orders")
+    elif chance is not None:
+        axis.axvline(chance, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
+
+
+def _say_empty(axis: Axes, marks: Sequence[Marks], texts: Sequence[str]) -> None:
+    for row, text in enumerate(texts):
+        if not any(np.isfinite(series.mean[row]) for series in marks):
+            place = axis.get_yaxis_transform()
+            axis.text(0.02, row, text, transform=place, va="center", fontsize=SMALL, color=QUIET, style="italic")
