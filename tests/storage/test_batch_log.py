@@ -47,7 +47,7 @@ def test_a_torn_line_is_cut_off(tmp_path: Path, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b"\xff", b'{"responses": []}', b"3", b"", b"{}", b"[" * 100_000])
 def test_a_damaged_line_is_done_again(tmp_path: Path, line: bytes) -> None:
-    """A line in the middle that is no batch counts as missing; done again, the file has the bytes of before."""
+    """A line in the middle that is no batch counts as missing; done again, the file can have the bytes of before."""
     log = BatchLog(tmp_path)
     for text in ("one", "two", "three"):
         log.append({"responses": [[text]]})
@@ -59,10 +59,12 @@ def test_a_damaged_line_is_done_again(tmp_path: Path, line: bytes) -> None:
     assert [batch is None for batch in damaged.batches] == [False, True, False]
     assert [batch["responses"] for batch in damaged.whole] == [[["one"]], [["three"]]]
     damaged.store(1, {"responses": [["two"]]})
+    assert BatchLog(tmp_path).batches == log.batches
+    damaged.put_in_order()
     assert path.read_bytes() == whole
 
 
-def test_two_damaged_lines_keep_their_places(tmp_path: Path) -> None:
+def test_of_two_damaged_lines_each_is_done_again(tmp_path: Path) -> None:
     """After one of two damaged batches is done again, the other is still known to be missing."""
     log = BatchLog(tmp_path)
     for text in ("one", "two", "three"):
@@ -73,8 +75,27 @@ def test_two_damaged_lines_keep_their_places(tmp_path: Path) -> None:
     BatchLog(tmp_path).store(0, {"responses": [["one"]]})
     again = BatchLog(tmp_path)
     assert [batch is None for batch in again.batches] == [False, True, False]
+    again.put_in_order()
     again.store(1, {"responses": [["two"]]})
+    again.put_in_order()
     assert path.read_bytes() == whole
+
+
+@given(order=st.permutations(range(4)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+def test_batches_may_come_in_any_order(tmp_path: Path, order: list[int]) -> None:
+    """Each is kept as it comes, what is not there yet is missing, and put in order the file has the same bytes."""
+    path = tmp_path / NAME
+    contents = []
+    for numbers in (range(4), order):
+        path.unlink(missing_ok=True)
+        log = BatchLog(tmp_path)
+        for done, number in enumerate(numbers, start=1):
+            log.store(number, {"responses": [[str(number)]]})
+            assert [batch["batch"] for batch in BatchLog(tmp_path).whole] == sorted(list(numbers)[:done])
+        log.put_in_order()
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -100,13 +121,22 @@ def test_a_line_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert BatchLog(tmp_path).batches == [{"batch": 0, "responses": [["x"]]}]
 
 
-def test_a_batch_out_of_place_is_not_believed(tmp_path: Path) -> None:
-    """A line copied in from elsewhere counts as missing."""
+def test_a_batch_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    """The line that was written last counts; put in order, the file has one."""
     log = BatchLog(tmp_path)
-    log.append({"responses": []})
-    line = (tmp_path / NAME).read_bytes()
-    (tmp_path / NAME).write_bytes(line + line)
-    assert BatchLog(tmp_path).batches == [log.batches[0], None]
+    for text in ("first", "second"):
+        log.store(0, {"responses": [[text]]})
+    again = BatchLog(tmp_path)
+    assert [batch["responses"] for batch in again.batches if batch] == [[["second"]]]
+    again.put_in_order()
+    assert (tmp_path / NAME).read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.parametrize("number", [b"-1", b"true", b'"0"', b"1.0", b"99999999999"])
+def test_a_number_that_no_batch_has_is_not_believed(tmp_path: Path, number: bytes) -> None:
+    """A line of an earlier version, which has no digest, with such a number counts as missing."""
+    (tmp_path / NAME).write_bytes(b'{"batch": ' + number + b', "responses": []}\n')
+    assert BatchLog(tmp_path).batches == []
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

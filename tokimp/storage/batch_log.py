@@ -14,13 +14,14 @@ from tokimp.storage.digests import json_digest
 from tokimp.storage.write_errors import naming_what_is_written
 
 NAME = "batches.jsonl"
+_MOST_BATCHES = 10**7  # a larger number was damaged, and is not to take up memory
 
 
 class BatchLog:
-    """The batches that a run has finished, in order.
+    """The batches that a run has finished, by number.
 
-    Each line has a digest and is flushed to disk. If a crash has torn the last line, it is cut off. A torn or damaged
-    batch is done again; the batches after it are kept.
+    Each line has a number and a digest, and is flushed to disk. If a crash has torn the last line, it is cut off. A
+    batch that is torn, damaged or missing is done again; the others are kept. Batches may come in any order.
 
     Parameters
     ----------
@@ -31,16 +32,20 @@ class BatchLog:
     Attributes
     ----------
     batches
-        The finished batches, in order, each with its number under ``batch``; ``None`` in the place of a damaged one.
+        The batches by number, each with its number under ``batch``; ``None`` in the place of one that is not there.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self.batches: list[dict[str, Any] | None] = self._read() if self._path.exists() else []
+        self.batches: list[dict[str, Any] | None] = []
+        # Whether the file has just the batches, in their order.
+        self._is_in_order = True
+        if self._path.exists():
+            self._read()
 
     @property
     def whole(self) -> list[dict[str, Any]]:
-        """The finished batches that are not damaged."""
+        """The finished batches that are not damaged, by number."""
         return [batch for batch in self.batches if batch is not None]
 
     def append(self, batch: Mapping[str, Any]) -> None:
@@ -48,12 +53,12 @@ class BatchLog:
         self.store(len(self.batches), batch)
 
     def store(self, number: int, batch: Mapping[str, Any]) -> None:
-        """Store a batch: the next one, or one in the place of a damaged one; once this returns, it survives a kill.
+        """Store a batch; once this returns, it survives a kill.
 
         Parameters
         ----------
         number
-            The place of the batch, from 0 up to how many there are.
+            The number of the batch, from 0.
         batch
             What JSON can hold.
 
@@ -63,19 +68,23 @@ class BatchLog:
             If it cannot be written; the batches before it are kept.
         """
         numbered = {"batch": number, **batch}
-        if number < len(self.batches):
-            self.batches[number] = numbered
-            self._write_anew()
-            return
         append(self._path, _line(numbered))
-        self.batches.append(numbered)
+        self._is_in_order = self._is_in_order and number == len(self.batches)
+        self._put(number, numbered)
 
-    def _write_anew(self) -> None:
+    def put_in_order(self) -> None:
+        """Write the file anew if batches came out of order or were damaged: it then depends on the batches alone."""
+        if self._is_in_order:
+            return
         with replacing(self._path) as partial:
-            # A batch that is still damaged keeps its line, so that those after it keep their places.
-            partial.write_bytes(b"".join(b"{}\n" if batch is None else _line(batch) for batch in self.batches))
+            partial.write_bytes(b"".join(map(_line, self.whole)))
+        self._is_in_order = None not in self.batches
 
-    def _read(self) -> list[dict[str, Any] | None]:
+    def _put(self, number: int, batch: dict[str, Any]) -> None:
+        self.batches += [None] * (number + 1 - len(self.batches))
+        self.batches[number] = batch
+
+    def _read(self) -> None:
         content = self._path.read_bytes()
         whole, newline, torn = content.rpartition(b"\n")
         if torn:
@@ -84,19 +93,23 @@ class BatchLog:
         lines = whole.split(b"\n") if newline else []
         # Lines that 0.1.0 wrote have no digest; a run is made by one version, so that all lines have one or none.
         has_digests = any(b'"digest": "' in line for line in lines)
-        return [_batch(line, number, has_digest=has_digests) for number, line in enumerate(lines)]
+        for place, line in enumerate(lines):
+            batch = _batch(line, has_digest=has_digests)
+            self._is_in_order = self._is_in_order and batch is not None and batch["batch"] == place
+            if batch is not None:
+                self._put(batch["batch"], batch)
 
 
 def _line(batch: Mapping[str, Any]) -> bytes:
     return json.dumps({**batch, "digest": json_digest(batch)}, ensure_ascii=False).encode() + b"\n"
 
 
-def _batch(line: bytes, number: int, *, has_digest: bool) -> dict[str, Any] | None:
-    """Return the batch of a line; ``None`` if the line is damaged, or of another place."""
+def _batch(line: bytes, *, has_digest: bool) -> dict[str, Any] | None:
+    """Return the batch of a line; ``None`` if the line is damaged."""
     try:
         batch: dict[str, Any] = json.loads(line.decode())
         digest = batch.pop("digest", None)
-        is_whole = batch["batch"] == number and digest == (json_digest(batch) if has_digest else None)
+        number, is_whole = batch["batch"], digest == (json_digest(batch) if has_digest else None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return batch if is_whole else None
+    return batch if is_whole and type(number) is int and 0 <= number < _MOST_BATCHES else None
