@@ -57,3 +57,10 @@ def test_the_reasoning_lies_between_prompt_and_answer() -> None:
     chain = TokenizedChain(Chain(**GOOD), (7, 8, 9), (4, 5), (1,), ((0, 3), (3, 5)), ((0,), (1,)))
     begin, end = chain.reasoning_span
     assert (chain.input_ids[:begin], chain.input_ids[begin:end], chain.input_ids[end:]) == ((7, 8, 9), (4, 5), (1,))
+
+
+@pytest.mark.parametrize("kinds", [(), ("a", "b"), ("",)])
+def test_each_span_of_filler_has_one_kind(kinds: tuple[str, ...]) -> None:
+    """Kinds are one for each span, and none is empty."""
+    with pytest.raises(ChainError, match=r"there are 1 spans of filler"):
+        Chain("a", "q", "some text", "#### 1", filler=((0, 4),), filler_kinds=kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.sentences import sentence_starts
-from tokimp.chains.units import partition, token_categories
+from tokimp.chains.units import partition, token_categories, token_filler_kinds
 from tokimp.chains.words import word_starts
 
 
@@ -144,3 +145,11 @@ def test_categories_equal_a_count_by_character(
         ]
         most = max((count for count, _ in counts), default=0)
         assert category == (next(label for count, label in counts if count == most) if most else "")
+
+
+def test_a_token_of_filler_has_the_kind_of_the_span_that_covers_most_of_it() -> None:
+    """Tokens that are no filler have no kind, and neither has filler whose kinds are not told apart."""
+    chain = Chain("a", "q", "ab cd ef", "#### 1", filler=((0, 1), (1, 5)), filler_kinds=("one", "two"))
+    offsets = [(0, 2), (2, 5), (5, 8)]
+    assert token_filler_kinds(chain, offsets) == ("one", "two", "")
+    assert token_filler_kinds(replace(chain, filler_kinds=None), offsets) == ("", "", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tokimp.results.provenance import (
     plain_parameters,
     versions,
 )
+from tokimp.storage.digests import json_digest
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
 CHAIN = toy_chain("abc", id="one")
@@ -38,6 +39,16 @@ def test_every_text_of_a_chain_counts(field: str) -> None:
     changed = replace(CHAIN, chain=replace(CHAIN.chain, **{field: value}))
     assert chain_identity(changed)["text"] != chain_identity(CHAIN)["text"]
     assert chain_identity(changed)["tokens"] == chain_identity(CHAIN)["tokens"]
+
+
+def test_kinds_of_filler_count_where_a_chain_has_them() -> None:
+    """Chains whose filler has no kinds keep the digest that they had before there were any."""
+    plain = replace(CHAIN, chain=replace(CHAIN.chain, filler=((0, 1),)))
+    named = replace(CHAIN, chain=replace(CHAIN.chain, filler=((0, 1),), filler_kinds=("step",)))
+    text = {**asdict(plain.chain), "filler_kinds": ["x"]}
+    del text["source"], text["filler_kinds"]
+    assert chain_identity(plain)["text"] == json_digest(text)
+    assert chain_identity(named)["text"] != chain_identity(plain)["text"]
 
 
 @pytest.mark.parametrize("change", [{"prompt_ids": (9,)}, {"units": ((0, 1), (2,))}, {"wrong_answer_ids": (1,)}])

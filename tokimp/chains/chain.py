@@ -39,14 +39,17 @@ class Chain:
     filler
         Character spans ``(start, end)`` of the reasoning that are known to be of no use for the answer. Empty if it is
         known that there are none; ``None`` if nothing is known.
+    filler_kinds
+        What each span of `filler` is, such as ``unused_step`` (`tokimp.chains.datasets.planted_problems`); ``None`` if
+        they are not told apart.
     source
         Where the chain was read (``file:line``), for messages.
 
     Raises
     ------
     ChainError
-        If an id or text is not a string; if the id, the reasoning, the answer or the wrong answer is empty; or if a
-        span of a category or of filler lies outside the reasoning.
+        If an id or text is not a string; if the id, the reasoning, the answer or the wrong answer is empty; if a span
+        of a category or of filler lies outside the reasoning; or if there is not one kind for each span of filler.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Chain:
     category: tuple[CategorySpan, ...] = ()
     source: str = ""
     filler: tuple[tuple[int, int], ...] | None = None
+    filler_kinds: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for field in ("id", "question", "reasoning", "answer", "gold", "system", "wrong_answer"):
@@ -78,6 +82,13 @@ class Chain:
                 raise ChainError(
                     f"{self.where}: {what} does not lie within the reasoning, which has "
                     f"{len(self.reasoning)} characters"
+                )
+        if self.filler_kinds is not None:
+            n_spans = len(self.filler or ())
+            if len(self.filler_kinds) != n_spans or not all(k and isinstance(k, str) for k in self.filler_kinds):
+                raise ChainError(
+                    f"{self.where}: there are {n_spans} spans of filler, and their kinds are {self.filler_kinds!r}; "
+                    "name one for each"
                 )
 
     @property

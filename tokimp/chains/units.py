@@ -22,7 +22,7 @@ import numpy as np
 from tokimp.chains.arrays import IntArray
 from tokimp.chains.chain import Chain, TokenizedChain
 
-__all__ = ["Offsets", "partition", "token_categories", "token_filler", "token_units"]
+__all__ = ["Offsets", "partition", "token_categories", "token_filler", "token_filler_kinds", "token_units"]
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -114,6 +114,26 @@ def token_filler(chain: Chain, offsets: Offsets) -> tuple[float, ...]:
         visible = [place for place in range(start, end) if not chain.reasoning[place].isspace()]
         marks.append(float(2 * len(filler_places.intersection(visible)) > len(visible)))
     return tuple(marks)
+
+
+def token_filler_kinds(chain: Chain, offsets: Offsets) -> tuple[str, ...]:
+    """Return the kind of filler that each reasoning token is; empty for tokens that are none, or of no known kind.
+
+    A token has the kind of the span that covers most of its non-space characters, if it is filler at all
+    (`token_filler`).
+
+    Parameters
+    ----------
+    chain, offsets
+        As of `token_filler`.
+    """
+    if chain.filler_kinds is None:
+        return ("",) * len(offsets)
+    spans = [(set(range(*span)), kind) for span, kind in zip(chain.filler or (), chain.filler_kinds, strict=True)]
+    return tuple(
+        max(spans, key=lambda span: len(span[0].intersection(range(start, end))))[1] if mark == 1 else ""
+        for mark, (start, end) in zip(token_filler(chain, offsets), offsets, strict=True)
+    )
 
 
 def token_units(chain: TokenizedChain) -> IntArray:

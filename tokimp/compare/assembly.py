@@ -12,7 +12,7 @@ import xarray as xr
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
-from tokimp.chains.units import token_filler, token_units
+from tokimp.chains.units import token_filler, token_filler_kinds, token_units
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.contracts.estimator import Importance
 from tokimp.results.effects_node import ChainEffects, add_effects
@@ -120,6 +120,9 @@ def build_result(
     if any(text.filler is not None for text in texts):
         marks = np.array([mark for chain in chains for mark in token_filler(chain.chain, chain.reasoning_offsets)])
         variables["filler"] = (("token",), marks, {"long_name": "1 where the token is known to be of no use, else 0"})
+    if any(text.filler_kinds is not None for text in texts):
+        kinds = [kind for chain in chains for kind in token_filler_kinds(chain.chain, chain.reasoning_offsets)]
+        variables["filler_kind"] = (("token",), _texts(kinds), {"long_name": "kind of filler; empty where it is none"})
     places = [chain.answer_value for chain in chains]
     if any(place is not None for place in places):
         of_value = [

@@ -19,7 +19,7 @@ _COSTS = {"seconds", "tokens_forwarded", "full_seconds", "full_tokens_forwarded"
 _ABOUT_CHAINS = ("chain_id", "token_id", "unit", "estimator")
 _SAME_ATTRIBUTES = ("model_fingerprint", "objective", "unit")
 # Variables and attributes that tokimp itself writes, beside the reserved ones that every result has.
-_OWN_VARIABLES = {"filler", "estimator", STATUS}
+_OWN_VARIABLES = {"filler", "filler_kind", "estimator", STATUS}
 _WAIT = 600.0
 
 

@@ -102,9 +102,10 @@ def chain_identity(chain: TokenizedChain) -> dict[str, str]:
     text = asdict(chain.chain)
     # Where a chain was read does not change what is in it.
     del text["source"]
-    # The field `filler` came later: chains without it keep the digests they had.
-    if text["filler"] is None:
-        del text["filler"]
+    # These fields came later: chains without them keep the digests they had.
+    for later in ("filler", "filler_kinds"):
+        if text[later] is None:
+            del text[later]
     tokens = {
         "spans": [chain.prompt_ids, chain.reasoning_ids, chain.answer_ids, chain.wrong_answer_ids],
         "offsets": chain.reasoning_offsets,

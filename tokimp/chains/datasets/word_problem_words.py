@@ -75,6 +75,9 @@ ENDINGS = (
     ("How many {obj} are left?", "Therefore {v} {obj} are left."),
 )
 ENDING_TOGETHER = ("How many {obj} do they have in total?", "So they have {v} {obj} in total.")
+# Planted by `tokimp.chains.datasets.planted_problems`.
+DISTRACTORS = ("{S} likes the {obj}.", "{S} tells {F} of the {obj}.", "The {obj} of {S} are nice.")
+WRONG = "That is wrong."
 OPENINGS = ("{S} starts with {v} {obj}.", "{S} has {v} {obj} at first.")
 
 # Verbs that name an operation count as verbal math: "gives 3 to Anna" is a subtraction in words.
@@ -92,8 +95,8 @@ _LEXICON: dict[str, str] = {
     **dict.fromkeys("+-*/=", "symbolic_math"),
     **dict.fromkeys(".,", "grammar"),
 }
-_PIECE = re.compile(r"\d+|[A-Za-z]+|[^\sA-Za-z\d]")
-_SENTENCE = re.compile(r"[^\s.][^.]*\.")
+PIECE = re.compile(r"\d+|[A-Za-z]+|[^\sA-Za-z\d]")
+SENTENCE = re.compile(r"[^\s.][^.]*\.")
 
 
 def cut(text: str, spans: Iterable[Span]) -> str:
@@ -123,9 +126,9 @@ def annotate(reasoning: str) -> tuple[tuple[tuple[int, int, str], ...], tuple[Sp
     ValueError
         If the chain holds a word that these problems do not use.
     """
-    filler = tuple(match.span() for match in _SENTENCE.finditer(reasoning) if match.group() in _FILLER)
+    filler = tuple(match.span() for match in SENTENCE.finditer(reasoning) if match.group() in _FILLER)
     categories = []
-    for match in _PIECE.finditer(reasoning):
+    for match in PIECE.finditer(reasoning):
         start, end = match.span()
         if any(first <= start < last for first, last in filler):
             label = "meta_discourse"
