@@ -1,7 +1,7 @@
 from .analysis.run import analyze
 from .chains.arrays import FloatArray, IntArray
 from .chains.chain import CategorySpan, Chain, TokenizedChain
-from .chains.datasets import SkippedRecord, demo_chains, load_chains
+from .chains.datasets import FieldMap, SkippedRecord, demo_chains, load_chains, save_chains
 from .compare.compare import compare
 from .contracts.analysis import Analysis, AnalysisInput, Scoring
 from .contracts.categorizer import CATEGORIES, OTHER, Categorizer
@@ -74,6 +74,7 @@ from .models.backend import Backend
 from .models.causal_lm import CausalLMScorer
 from .models.loading import LoadedModel, load_scorer
 from .models.writing.load import load_engine
+from .report import plot
 from .report.explorer.view import view
 from .report.shown_chain import ShownChain, show
 from .results.analysis_nodes import analysis_node
@@ -90,10 +91,12 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     # chains
     "CategorySpan",
     "Chain",
+    "FieldMap",
     "SkippedRecord",
     "TokenizedChain",
     "demo_chains",
     "load_chains",
+    "save_chains",
     "tokenize_chain",
     # units
     "TextUnitSplitter",
@@ -160,6 +163,7 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     "unit_scores",
     "validate",
     "ShownChain",
+    "plot",
     "show",
     "view",
     # categories

@@ -20,6 +20,9 @@ COMMANDS = [
     LazyCommand(
         "evaluate", "tokimp.cli.evaluate:evaluate", "Count the questions of a task that a model answers right."
     ),
+    LazyCommand(
+        "import", "tokimp.cli.import_chains:import_chains", "Make chains of records of any layout, and show the first."
+    ),
     LazyCommand("merge", "tokimp.cli.merge:merge", "Put the results of several runs together."),
     LazyCommand("plugins", "tokimp.cli.plugins:plugins", "List all plugins, and why any of them failed to load."),
     LazyCommand("prune", "tokimp.cli.prune:prune", "Shorten the reasoning of chains to one or more keep ratios."),

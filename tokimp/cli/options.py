@@ -39,13 +39,18 @@ class NumberOrAuto(click.ParamType[int | str, Any]):
         return int(value)
 
 
-def _with_control_characters(
+def with_control_characters(text: str) -> str:
+    r"""Return a text in which ``\n`` and ``\t``, as a shell passes them on, are newlines and tabs."""
+    return text.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def _tags_with_control_characters(
     _context: click.Context, _option: click.Parameter, tags: tuple[str, str] | None
 ) -> tuple[str, str] | None:
-    r"""Return tags in which ``\n`` and ``\t``, as a shell passes them on, are newlines and tabs."""
+    """Return both tags, their control characters as such."""
     if tags is None:
         return None
-    opening, closing = (tag.replace("\\n", "\n").replace("\\t", "\t") for tag in tags)
+    opening, closing = map(with_control_characters, tags)
     return opening, closing
 
 
@@ -93,11 +98,24 @@ THINK_TAGS = click.option(
     "--think-tags",
     nargs=2,
     type=str,
-    callback=_with_control_characters,
+    callback=_tags_with_control_characters,
     metavar="OPENING CLOSING",
     help=r"Tags around the reasoning, with the white space around them: '<think>\n' '\n</think>\n\n'.  "
     "[default: the chat template's own]",
 )
+FORMAT = click.option(
+    "--format",
+    "record_format",
+    default="auto",
+    show_default=True,
+    type=click.Choice(FORMATS),
+    help="Format of the chains' records.",
+)
+_SPLIT_HELP = "Split of a hub dataset."
+SPLIT = click.option("--split", default="test", show_default=True, help=_SPLIT_HELP)
+HUB_SPLIT = click.option("--hub-split", default="test", show_default=True, help=_SPLIT_HELP)
+"""`SPLIT` for a command whose ``--split`` divides responses."""
+KEEP_CALCULATOR = click.option("--keep-calculator", is_flag=True, help="Keep GSM8K's calculator notes (<<2+3=5>>).")
 _SEED = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of all random numbers."
 )
@@ -141,16 +159,9 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
         "question, another number, or the model's own second choice.",
     ),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains."),
-    click.option(
-        "--format",
-        "record_format",
-        default="auto",
-        show_default=True,
-        type=click.Choice(FORMATS),
-        help="Format of the chains' records.",
-    ),
-    click.option("--split", default="test", show_default=True, help="Split of a hub dataset."),
-    click.option("--keep-calculator", is_flag=True, help="Keep GSM8K's calculator notes (<<2+3=5>>)."),
+    FORMAT,
+    SPLIT,
+    KEEP_CALCULATOR,
     click.option("--skip-bad", is_flag=True, help="Leave bad chains out and list them, instead of stopping."),
     click.option(
         "--chains-at-once",

@@ -117,7 +117,8 @@ def _split_solution(record: Record, chain_id: str, text: str, field: str) -> tup
     if not last.startswith(_SOLUTION_MARK) or not last.removeprefix(_SOLUTION_MARK).strip():
         raise record.error(
             chain_id,
-            f"{field!r} does not end in a line 'A: ' and an answer but in {last[-40:]!r}; leave it out (--skip-bad)",
+            f"{field!r} does not end in a line 'A: ' and an answer; it ends in {last[-40:]!r}; leave it out "
+            "(--skip-bad)",
         )
     return reasoning, last
 

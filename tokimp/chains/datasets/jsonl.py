@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.datasets.records import ChainFormat, Record
 from tokimp.chains.think_tags import inside_think_tags
+from tokimp.errors import ChainError
+from tokimp.storage.atomic import write_records
 
 
 class JsonlChains(ChainFormat):
@@ -57,6 +61,41 @@ class JsonlChains(ChainFormat):
             filler=filler,
             source=record.where,
         )
+
+
+def save_chains(chains: Sequence[Chain], path: str | PathLike[str]) -> None:
+    """Write chains as a JSONL file, which `tokimp.load_chains` reads as they were; an old file is replaced.
+
+    Where a chain was read (``Chain.source``) is not written.
+
+    Raises
+    ------
+    ChainError
+        If two chains have one id, or a reasoning has thinking tags around it, which would be taken off on reading.
+    StorageError
+        If the file cannot be written.
+    """
+    taken = set[str]()
+    for chain in chains:
+        if chain.id in taken:
+            raise ChainError(f"{chain.where}: another of the chains to write has this id; give each its own")
+        taken.add(chain.id)
+        if inside_think_tags(chain.reasoning) != (0, len(chain.reasoning)):
+            raise ChainError(f"{chain.where}: thinking tags stand around the reasoning; leave them out of it")
+    write_records(Path(path), [_fields_of(chain) for chain in chains])
+
+
+def _fields_of(chain: Chain) -> dict[str, Any]:
+    """Return what a line of the format holds of a chain; what the chain does not have is left out."""
+    fields: dict[str, Any] = {name: getattr(chain, name) for name in ("id", "question", "reasoning", "answer")}
+    for name in ("gold", "system", "wrong_answer"):
+        if (text := getattr(chain, name)) is not None:
+            fields[name] = text
+    if chain.category:
+        fields["category"] = [{"start": s.start, "end": s.end, "label": s.label} for s in chain.category]
+    if chain.filler is not None:
+        fields["filler"] = [{"start": start, "end": end} for start, end in chain.filler]
+    return fields
 
 
 def _within(first: int, last: int, start: int, end: int) -> tuple[tuple[int, int], ...]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from tokimp.chains.chain import Chain
 from tokimp.errors import ChainError
 
 # Two of 10,000 different records share an id of so many hexadecimal digits in one of 20,000 files.
-_ID_DIGITS = 10
+ID_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Record:
         """
         texts = [value.strip() if isinstance(value := self.fields.get(field), str) else "" for field in fields]
         digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
-        return f"{prefix}-{digest[:_ID_DIGITS]}"
+        return f"{prefix}-{digest[:ID_DIGITS]}"
 
     def text(self, field: str, chain_id: str) -> str:
         """Return a field that must be there and be text."""
@@ -133,104 +132,3 @@ def _not_text(value: object) -> str:
         return f"and is an object (with {', '.join(map(repr, list(value)[:5])) or 'no fields'}): write one text instead"
     shown = json.dumps(value, default=repr)[:60]
     return f"not {type(value).__name__}: write {shown} as a string"
-
-
-def _kind(value: object) -> str:
-    """Return what JSON calls a value that is no object."""
-    names = {type(None): "null", bool: "true or false", str: "a text", list: "a list"}
-    return names.get(type(value), "a number")
-
-
-# Files of other kinds, by their first bytes, with what makes a JSONL file of them.
-_KINDS = {
-    b"\x1f\x8b": ("compressed with gzip", "unpack it (gunzip)"),
-    b"BZh": ("compressed with bzip2", "unpack it (bunzip2)"),
-    b"\xfd7zXZ\x00": ("compressed with xz", "unpack it (unxz)"),
-    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it (unzstd)"),
-    b"PK\x03\x04": ("a zip archive", "unpack it (unzip)"),
-    b"PAR1": ("a Parquet file", "write it as JSONL (datasets.load_dataset, then to_json)"),
-    b"ARROW1": ("an Arrow file", "write it as JSONL (datasets.load_dataset, then to_json)"),
-    b"\x89HDF": ("an HDF5 or netCDF file", "give a file of chains; tokimp analyze and tokimp prune --run read results"),
-    b"SQLite format 3": ("an SQLite database", "write its rows as JSONL"),
-    b"\xff\xfe": ("UTF-16", "save it as UTF-8"),
-    b"\xfe\xff": ("UTF-16", "save it as UTF-8"),
-}
-
-
-def _check_kind(content: bytes, path: Path) -> None:
-    for mark, (kind, remedy) in _KINDS.items():
-        if content.startswith(mark):
-            raise ChainError(f"{path}: the file is {kind}, and JSONL in UTF-8 is read: {remedy}, and give that file")
-
-
-def read_records(path: Path, skips: Skips) -> Iterator[Record]:
-    """Yield the objects of a JSONL file, or of a file that is one JSON list of objects; empty lines are ignored.
-
-    Raises
-    ------
-    ChainError
-        If the file is missing, not a file or holds no record. For a line that is not UTF-8, not JSON, not an
-        object or has a key twice, unless `skips` takes it.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ChainError(f"{path}: the file cannot be read ({error.strerror}); check the path") from error
-    _check_kind(content, path)
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    # A list of one line may also be a line of JSONL that is wrong; both are read as a list.
-    if content.lstrip()[:1] == b"[":
-        yield from _records_of_list(content, path, skips)
-        return
-    lines = content.split(b"\n")
-    if not any(line.strip() for line in lines):
-        raise ChainError(f"{path}: the file is empty; it must hold one JSON object a line")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            yield Record(where, _parse(line, where))
-        except ChainError as error:
-            skips.take(error, where)
-
-
-def _records_of_list(content: bytes, path: Path, skips: Skips) -> Iterator[Record]:
-    """Yield the objects of a file that is one JSON list, as MMLU-Pro publishes models' outputs."""
-    values = _parsed(content, str(path), "the file must be one JSON list of objects, or one JSON object a line")
-    if not values:
-        raise ChainError(f"{path}: the list is empty; it must hold one object a chain")
-    for number, value in enumerate(values, start=1):
-        where = f"{path}[{number}]"
-        if isinstance(value, dict):
-            yield Record(where, value)
-        else:
-            error = ChainError(f"{where}: not a JSON object but {_kind(value)}; the list must hold objects")
-            skips.take(error, where)
-
-
-def _parse(line: bytes, where: str) -> dict[str, Any]:
-    value = _parsed(line, where, "each line must be one JSON object")
-    if not isinstance(value, dict):
-        raise ChainError(f"{where}: not a JSON object but {_kind(value)}; each line must be one object")
-    return value
-
-
-def _parsed(text: bytes, where: str, expected: str) -> Any:
-    def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in fields:
-                raise ChainError(f"{where}: the key {key!r} stands twice in one object; leave one out")
-            fields[key] = value
-        return fields
-
-    try:
-        return json.loads(text.decode(), object_pairs_hook=once_each)
-    except UnicodeDecodeError as error:
-        raise ChainError(f"{where}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ChainError(f"{where}: not JSON ({error}); {expected}") from error
-    # Python limits the digits of an integer that it reads, against inputs made to take long.
-    except ValueError as error:
-        raise ChainError(f"{where}: a number has more digits than can be read; write it as text") from error

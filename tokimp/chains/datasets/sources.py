@@ -1,4 +1,4 @@
-"""The sources of records: a JSONL file, a data set on the hub, or a data set known by name."""
+"""The sources of records: a file, a data set on the hub, or a data set known by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from os import PathLike
 from pathlib import Path
 
 from tokimp.chains.datasets.hub import hub_records, is_hub_id
-from tokimp.chains.datasets.records import Record, Skips, read_records
+from tokimp.chains.datasets.record_files import has_file_ending, read_records
+from tokimp.chains.datasets.records import Record, Skips
 from tokimp.errors import ChainError, closest
 
 _MATH_SUBJECTS = (
@@ -34,8 +35,8 @@ def source_records(
     Parameters
     ----------
     source
-        One of `NAMED`, the path of a JSONL file, or a hub id, ``owner/name`` or ``owner/name:configuration``. These
-        names come before files of the same name; an existing file comes before a hub id.
+        One of `NAMED`, the path of a file, or a hub id, ``owner/name`` or ``owner/name:configuration``. These names
+        come before files of the same name; an existing file comes before a hub id.
     split
         The split of a data set on the hub.
     skips
@@ -52,12 +53,12 @@ def source_records(
     if name in NAMED:
         return _named_records(NAMED[name], split)
     path = Path(source)
-    if name is not None and is_hub_id(name) and not path.exists() and path.suffix not in (".jsonl", ".json"):
+    if name is not None and is_hub_id(name) and not path.exists() and not has_file_ending(path):
         return hub_records(name, split)
     if name is not None and not path.exists():
         known = (*also, *NAMED)
         raise ChainError(
-            f"{source}: there is no such file{_meant(path, known)}; give the path of a JSONL file, a hub id "
+            f"{source}: there is no such file{_meant(path, known)}; give the path of a file of chains, a hub id "
             f"(owner/name), or one of {', '.join(known)}"
         )
     return read_records(path, skips)
@@ -71,7 +72,7 @@ def _meant(path: Path, names: Iterable[str]) -> str:
     if path.is_symlink():
         return ", since the link leads nowhere"
     try:
-        beside = [file.name for file in path.parent.iterdir() if file.suffix in {".jsonl", ".json"} and file.is_file()]
+        beside = [file.name for file in path.parent.iterdir() if has_file_ending(file) and file.is_file()]
     except OSError:
         beside = []
     places = {name: str(path.parent / name) for name in beside}
