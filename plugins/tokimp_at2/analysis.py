@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
-from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import CORRELATION, RESAMPLING, Resampling, mean_variables
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import Number, OneOf, Text, WholeNumber
@@ -66,7 +66,7 @@ class At2(Analysis):
     save
         File to write the weights to, fitted on all chains, for the estimator ``at2:path=FILE``.
     confidence, n_resamples, seed
-        Settings of the bootstrap intervals. The seed is also that of ablations and folds.
+        Settings of the intervals. The seed is that of ablations and folds.
     """
 
     name = "at2"
@@ -145,7 +145,7 @@ class At2(Analysis):
         return xr.Dataset(
             {
                 "correlation": (("model", "chain"), found, {"long_name": "Pearson's correlation, held out"}),
-                **mean_variables(("model",), found, resampling, "correlation_"),
+                **mean_variables(("model",), found, resampling, "correlation_", CORRELATION),
                 "chains_used": (("model",), (~np.isnan(found)).sum(axis=1)),
                 "weight": (("layer", "head"), weights, {"long_name": "weight of the head, fitted on all chains"}),
             },

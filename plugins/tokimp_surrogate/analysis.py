@@ -88,8 +88,8 @@ class Surrogate(Analysis):
         Name of the target whose perceptron is saved; if empty, the first ``importance``, else the first ``rank``, else
         the first ``deleted`` there is.
     confidence, n_resamples, seed
-        Settings of the bootstrap intervals, for which chains are resampled and the fitted models stay as they are. The
-        seed is also that of folds, weights and shuffles.
+        Settings of the intervals, which are over chains; the fitted models stay as they are. The seed is that of folds,
+        weights and shuffles.
     """
 
     name = "surrogate"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
 
 from tokimp.analysis.statistics.correlations import pooled_pearson
-from tokimp.analysis.statistics.intervals import Resampling, mean_interval
-from tokimp.analysis.statistics.pooled import percentile_interval
+from tokimp.analysis.statistics.intervals import Resampling, jackknife_interval, mean_interval
 from tokimp.analysis.statistics.rank_measures import is_constant, pearson
 from tokimp.chains.arrays import FloatArray
 from tokimp_surrogate.crossfit import Crossfit, Examples
@@ -41,7 +39,7 @@ def group_drops(
     permutations
         Number of shuffles of a group.
     resampling
-        How chains are resampled for the intervals; its seed is also that of the shuffles.
+        Its `confidence` is that of the intervals, its `seed` that of the shuffles.
     minimum_units
         Chains with fewer units have no correlation within.
 
@@ -64,10 +62,10 @@ def group_drops(
         ]
         pooled_drop = partial(_pooled_drop, pairs, shuffled_pairs[0])
         values[0, at, 0] = pooled_drop(np.ones((1, len(examples))))[0]
-        values[0, at, 1:] = percentile_interval(pooled_drop, len(examples), resampling)
+        values[0, at, 1:] = jackknife_interval(pooled_drop, len(examples), confidence=resampling.confidence)
         shuffled_within = [_within(shuffled, minimum_units, constant=0.0) for shuffled in shuffled_pairs[1]]
         drops = _within(pairs, minimum_units) - np.mean(shuffled_within, axis=0)
-        interval = mean_interval(drops, **asdict(resampling))
+        interval = mean_interval(drops, confidence=resampling.confidence)
         values[1, at] = interval.mean, interval.low, interval.high
     return values
 

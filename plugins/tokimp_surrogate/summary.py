@@ -11,8 +11,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
-from tokimp.analysis.statistics.intervals import Resampling
-from tokimp.analysis.statistics.pooled import pooled_ratio
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, Resampling
+from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.by_chain import token_slice
 from tokimp_surrogate.crossfit import MODELS, Crossfit, Examples
@@ -83,7 +83,9 @@ def summarise(
         for column, model in enumerate(MODELS):
             predictions = fit.predictions[model]
             _write_to_tokens(prediction[row, column], result, chains, predictions)
-            error, low, high = pooled_ratio(_squared_errors(chains, predictions), mean_errors, resampling)
+            error, low, high = pooled_ratio(
+                _squared_errors(chains, predictions), mean_errors, resampling, (0.0, np.inf)
+            )
             r_squared[row, column] = 1 - float(error), 1 - float(high), 1 - float(low)
             # The mean tells no units apart; its small differences between folds are no prediction.
             if model != "mean":
@@ -134,7 +136,7 @@ def summarise(
             "feature_kinds": ", ".join(KINDS),
             "confidence": resampling.confidence,
             "n_resamples": resampling.n_resamples,
-            "interval": "chains resampled, models as fitted: percentile (pooled), BCa of the mean (within)",
+            "interval": f"models as fitted; pooled: {INTERVAL_OF_POOLED}; within: {INTERVAL_OF_MEANS}",
         },
     )
 

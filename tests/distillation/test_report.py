@@ -69,15 +69,18 @@ def test_differences_are_told_from_the_better_side() -> None:
     pairs = pd.DataFrame(
         [
             {**NAMES, "keep_ratio": 0.5, "first": "a", "second": "b", "difference": -0.2, "low": -0.3, "high": -0.1}
-            | {"p_value": 0.0001, "p_holm": 0.002},
+            | {"p_value": 0.0001, "p_holm": 0.002, "test": "McNemar"},
             {**NAMES, "keep_ratio": 0.5, "first": "a", "second": "c", "difference": 0.01, "low": -0.1, "high": 0.1}
-            | {"p_value": 0.5, "p_holm": 1.0},
+            | {"p_value": 0.5, "p_holm": 1.0, "test": "McNemar"},
         ]
     )
     shown = text(difference_table(pairs))
     line = next(line for line in shown.splitlines() if "+0.200" in line)
     assert line.split() == ["s", "t", "t", "0.5", "b", "a", "+0.200", "[+0.100,+0.300]", "<0.001", "0.002"]
     assert "1 of 2 pairs" in shown
+    assert "about other questions for the same students" in shown
+    several = text(difference_table(pairs.assign(test="seeds and questions")))
+    assert "about other trainings and other questions" in several
     assert "none differ" not in shown
     none = text(difference_table(pairs[1:]))
     assert [line.strip() for line in none.splitlines() if "none differ" in line] == ["none differ"]

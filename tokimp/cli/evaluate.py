@@ -10,7 +10,6 @@ import click
 
 from tokimp.cli.lines import echo
 from tokimp.cli.options import task_options
-from tokimp.distillation.ask.share_interval import INTERVALS
 
 if TYPE_CHECKING:
     from tokimp.distillation.ask.evaluate import Evaluation
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 
 @click.command(epilog="For example: tokimp evaluate word_problems --limit 500 --out runs/student-before")
 @task_options(split="test")
-@click.option(
-    "--interval",
-    default="wilson",
-    show_default=True,
-    type=click.Choice(INTERVALS),
-    help="Method for the 95 % interval of the accuracy.",
-)
 @click.option(
     "--before",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -48,9 +40,9 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     from tokimp.cli.ask import ask
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.progress_bar import progress_bar
-    from tokimp.distillation.ask.ask import settings_of
     from tokimp.distillation.ask.evaluate import ANSWERS, EVALUATION, Evaluation, evaluation_of
     from tokimp.distillation.ask.evaluate import evaluate as evaluate_model
+    from tokimp.distillation.ask.settings import settings_of
     from tokimp.storage.batch_log import NAME as BATCHES
     from tokimp.storage.overwriting import refuse_foreign
 
@@ -61,7 +53,6 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
     refuse_foreign(out, made)
     asking = {name: options.pop(name) for name in ("max_new_tokens", "batch_questions")}
-    interval = options.pop("interval")
     laid_out = {name: options[name] for name in ("prompt_format", "think_tags")}
     origin = {name: options[name] for name in ("source", "split", "limit", "seed")}
     # A folder that holds no evaluation, or one of other questions, is said before the model is loaded.
@@ -76,7 +67,6 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
             before=before,
             origin=origin,
             progress=progress,
-            interval=interval,
             **asking,
             **laid_out,
         )

@@ -43,7 +43,11 @@ def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
             table.add_row(f"[dim]{_REFERENCES[row['kind']]}[/]", _point(row))
         unmatched = pruned[~pruned["matched"].astype(bool)]
         seeds = int(pruned["seeds"].max()) if len(pruned) else 1
-        table.caption = f"mean over {seeds} seeds, standard deviation over seeds" if seeds > 1 else "one seed"
+        table.caption = (
+            f"mean over {seeds} seeds ± standard deviation over seeds; 95 % interval for other seeds and questions"
+            if seeds > 1
+            else "one seed; 95 % interval for other questions to the same student, not for other trainings"
+        )
         if len(unmatched):
             table.caption += "; * its kept share is more than 1 % from the methods' mean: not at the same length"
         yield keep_words_whole(table)
@@ -105,7 +109,9 @@ def difference_table(differences: pd.DataFrame) -> Table:
         )
     if not len(shown):
         table.add_row("none differ")
-    table.caption = f"{len(shown)} of {len(differences)} pairs; intervals and p-values are about other questions"
+    several = len(differences) and (differences["test"] != "McNemar").all()
+    about = "other trainings and other questions" if several else "other questions for the same students"
+    table.caption = f"{len(shown)} of {len(differences)} pairs; intervals and p-values are about {about}"
     return keep_words_whole(table)
 
 
@@ -213,7 +219,9 @@ def _heading(names: dict[str, str]) -> str:
 def _point(row: Mapping[str, Any]) -> str:
     spread = "" if pd.isna(row["deviation"]) else f" ±{row['deviation']:.3f}"
     star = "" if bool(row["matched"]) else "*"
-    return f"{row['accuracy']:.3f}{spread}{star}"
+    # Folders of older versions have no interval of the mean over seeds.
+    ends = f" [dim]\\[{row['low']:.3f},{row['high']:.3f}][/]" if "low" in row and not pd.isna(row["low"]) else ""
+    return f"{row['accuracy']:.3f}{spread}{star}{ends}"
 
 
 def _text(value: object) -> str:

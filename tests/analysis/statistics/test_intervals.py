@@ -1,33 +1,85 @@
-"""Bootstrap intervals of means."""
+"""Intervals of means, shares, differences and pooled quantities: how often they cover, and where there are none."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
-from tokimp.analysis.statistics.intervals import Resampling, mean_interval, mean_variables
+from tokimp.analysis.statistics.intervals import (
+    CORRELATION,
+    MeanInterval,
+    Resampling,
+    jackknife_interval,
+    mean_interval,
+    mean_p_value,
+    mean_p_values,
+    mean_variables,
+    paired_share_interval,
+    share_interval,
+    share_variables,
+)
+from tokimp.chains.arrays import FloatArray
+
+VALUES = st.lists(st.floats(-10, 10), min_size=3, max_size=12).filter(lambda values: np.ptp(values) > 0.01)
+Draw = Callable[[np.random.Generator, int], FloatArray]
+SHAPES: dict[str, tuple[Draw, float]] = {
+    "normal": (lambda rng, n: rng.normal(1, 2, n), 1.0),
+    "uniform": (lambda rng, n: rng.uniform(0, 1, n), 0.5),
+    "exponential": (lambda rng, n: rng.exponential(1, n), 1.0),
+    "near a bound": (lambda rng, n: rng.beta(8, 1, n), 8 / 9),
+}
 
 
-def test_the_interval_covers_as_often_as_it_says() -> None:
-    """Over many samples of 30 values, about 9 in 10 of the 90 % intervals hold the true mean."""
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(200):
-        interval = mean_interval(rng.normal(1, 1, size=30), confidence=0.9, n_resamples=300)
-        held += interval.low <= 1 <= interval.high
-    assert 165 <= held <= 194
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("n", [5, 12, 60])
+def test_intervals_of_means_cover_as_often_as_they_say(shape: str, n: int) -> None:
+    """Of the 95 % intervals of few or many values, symmetric or skewed, 90 to 98 in a hundred hold the mean."""
+    draw, truth = SHAPES[shape]
+    rng = np.random.default_rng([n, len(shape)])
+    intervals = [mean_interval(draw(rng, n)) for _ in range(600)]
+    assert 0.9 <= np.mean([interval.low <= truth <= interval.high for interval in intervals]) <= 0.985
 
 
-def test_a_slow_twin_agrees() -> None:
-    """The interval of symmetric values lies where quantiles of means, resampled one by one, lie."""
-    values = np.concatenate([np.arange(10.0), -np.arange(10.0)])
-    rng = np.random.default_rng(1)
-    means = [np.mean([values[rng.integers(20)] for _ in range(20)]) for _ in range(4000)]
-    interval = mean_interval(values, n_resamples=4000)
-    assert interval.mean == 0
-    assert [interval.low, interval.high] == pytest.approx(np.quantile(means, [0.025, 0.975]).tolist(), abs=0.15)
+def test_symmetric_values_have_the_t_interval() -> None:
+    """Without skewness there is nothing to take out, and scipy's t interval and t test are left."""
+    values = np.array([-3.0, -1.0, 0.0, 1.0, 3.0]) + 0.25
+    expected = stats.t.interval(0.9, 4, values.mean(), values.std(ddof=1) / np.sqrt(5))
+    interval = mean_interval(values, confidence=0.9)
+    assert (interval.low, interval.high) == pytest.approx(expected)
+    assert mean_p_value(values, 1.0) == pytest.approx(stats.ttest_1samp(values, 1.0).pvalue)
+
+
+def test_the_interval_of_skewed_values_is_the_slow_inverse_of_the_transformation() -> None:
+    """Its ends are the means, found by search, at which Hall's transformed statistic has the quantiles of t."""
+    values = np.array([0.1, 0.2, 0.2, 0.5, 0.9, 2.5])
+    n, skewness = 6, stats.skew(values)
+
+    def transformed(mean: float) -> float:
+        t = (values.mean() - mean) / values.std(ddof=1)
+        return float(np.sqrt(n) * (t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / (6 * n)))
+
+    tried = np.linspace(-1, 6, 14_001)
+    distance = np.array([transformed(mean) for mean in tried])
+    quantile = stats.t.ppf(0.975, n - 1)
+    interval = mean_interval(values)
+    for end, wanted in ((interval.low, quantile), (interval.high, -quantile)):
+        assert end == pytest.approx(tried[np.abs(distance - wanted).argmin()], abs=6e-4)
+
+
+@given(VALUES)
+def test_the_p_value_belongs_to_the_interval(values: list[float]) -> None:
+    """At either end of an interval the p-value is one minus its confidence, and the mean lies between them."""
+    array = np.array(values)
+    interval = mean_interval(array, confidence=0.8)
+    assert interval.low < interval.high
+    for end in (interval.low, interval.high):
+        assert mean_p_value(array, end) == pytest.approx(0.2, abs=1e-6)
 
 
 def test_the_order_of_the_values_does_not_matter() -> None:
@@ -37,13 +89,11 @@ def test_the_order_of_the_values_does_not_matter() -> None:
     assert mean_interval(values) == mean_interval(turned)
 
 
-def test_the_seed_decides() -> None:
-    """The same seed gives the same interval, another one another, and the mean stays."""
-    values = np.random.default_rng(3).normal(size=12)
-    one, other = mean_interval(values, seed=1), mean_interval(values, seed=2)
-    assert mean_interval(values, seed=1) == one
-    assert (one.low, one.high) != (other.low, other.high)
-    assert one.mean == other.mean
+def test_an_interval_is_cut_where_its_mean_cannot_be() -> None:
+    """A correlation of chains near 1 has no interval beyond 1."""
+    values = np.array([0.99, 0.9, 0.98, 0.2])
+    assert mean_interval(values).high > 1
+    assert mean_interval(values, bounds=CORRELATION).high == 1
 
 
 @pytest.mark.parametrize(
@@ -51,10 +101,11 @@ def test_the_seed_decides() -> None:
     [([], np.nan), ([np.nan], np.nan), ([0.5], 0.5), ([0.1, 0.1, 0.1], 0.1), ([0.1, 0.1 + 1e-16], 0.1)],
 )
 def test_where_there_is_no_interval_it_is_nan(values: list[float], mean: float) -> None:
-    """No value, one value or equal values have no interval, and no warning says so."""
+    """No value, one value or equal values have no interval and no p-value, and no warning says so."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         interval = mean_interval(np.array(values))
+        assert np.isnan(mean_p_value(np.array(values)))
     assert interval.mean == pytest.approx(mean, nan_ok=True)
     assert np.isnan([interval.low, interval.high]).all()
 
@@ -66,14 +117,62 @@ def test_two_values_make_no_noise() -> None:
         assert mean_interval(np.array([0.0, 1.0])).mean == 0.5
 
 
+def test_wilsons_interval_is_the_formula() -> None:
+    """The interval of a share is Wilson's, worked out by hand; it has a width where all succeed, and none without."""
+    n, share, z = 200, 0.4, 1.959963984540054
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5 / (1 + z**2 / n)
+    found = share_interval(80, 200)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.4, middle - half, middle + half))
+    assert share_interval(9, 9).high == 1
+    assert share_interval(9, 9).low == pytest.approx(0.7008, abs=1e-4)
+    assert np.isnan(share_interval(0, 0).mean)
+
+
+@pytest.mark.parametrize(("first", "second", "n"), [(0.2, 0.05, 12), (0.02, 0.02, 30), (0.1, 0.3, 200)])
+def test_paired_differences_cover(first: float, second: float, n: int) -> None:
+    """Intervals of differences of two shares of the same questions hold the truth in at least 93 of a hundred cases."""
+    rng = np.random.default_rng(n)
+    drawn = rng.multinomial(n, [first, second, 1 - first - second], size=1000)
+    found = [paired_share_interval(int(a), int(b), n) for a, b, _ in drawn]
+    assert np.mean([interval.low <= first - second <= interval.high for interval in found]) >= 0.93
+
+
+def test_a_jackknife_of_a_mean_is_the_interval_of_the_mean() -> None:
+    """The pseudo-values of a mean are the values themselves, so its interval is theirs."""
+    values = np.random.default_rng(5).exponential(size=9)
+    found = jackknife_interval(lambda weights: weights @ values / weights.sum(axis=1), 9)
+    interval = mean_interval(values)
+    assert found == pytest.approx((interval.low, interval.high))
+
+
+def test_a_jackknife_needs_chains_that_differ() -> None:
+    """One chain, chains that change nothing, and a quantity that one chain alone makes have no interval."""
+    assert np.isnan(jackknife_interval(lambda weights: weights[:, 0], 1)).all()
+    assert np.isnan(jackknife_interval(lambda weights: np.full(len(weights), 0.5), 4)).all()
+    only_first = jackknife_interval(lambda weights: np.where(weights[:, 0] > 0, 0.5, np.nan), 4)
+    assert np.isnan(only_first).all()
+
+
 def test_variables_of_a_node_hold_the_interval_of_each_row() -> None:
-    """Means and ends are those of `mean_interval`, row by row, under the names and dimensions asked for."""
+    """Means, p-values and ends are those of each row, under the names and dimensions asked for."""
     values = np.random.default_rng(0).normal(size=(3, 9))
     values[1] = np.nan
-    resampling = Resampling(confidence=0.9, n_resamples=50, seed=3)
-    variables = mean_variables(("estimator",), values, resampling, "area_")
+    variables = mean_variables(("estimator",), values, Resampling(confidence=0.9), "area_")
     assert [dims for dims, *_ in variables.values()] == [("estimator",)] * 3
     for row, chains in enumerate(values):
-        interval = mean_interval(chains, confidence=0.9, n_resamples=50, seed=3)
+        interval = mean_interval(chains, confidence=0.9)
         for name in ("mean", "low", "high"):
             np.testing.assert_array_equal(variables[f"area_{name}"][1][row], getattr(interval, name))
+    nulls = np.array([0.0, 0.0, 0.5])
+    expected = [mean_p_value(row, null) for row, null in zip(values, nulls, strict=True)]
+    np.testing.assert_array_equal(mean_p_values(values, nulls), expected)
+
+
+def test_shares_of_chains_have_wilsons_interval() -> None:
+    """Of values that are 0, 1 or missing, the interval is Wilson's of those that are there."""
+    values = np.array([[1.0, 0.0, 1.0, np.nan], [1.0, 1.0, 1.0, 1.0], [np.nan] * 4])
+    found = share_variables(("keep_ratio",), values, Resampling())
+    expected: list[MeanInterval] = [share_interval(2, 3), share_interval(4, 4), share_interval(0, 0)]
+    for name in ("mean", "low", "high"):
+        np.testing.assert_array_equal(found[name][1], [getattr(interval, name) for interval in expected])

@@ -167,8 +167,6 @@ def test_a_damaged_evaluation_is_not_read(tmp_path: Path, damage: str) -> None:
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
-    """An unknown interval and a confidence out of range are refused by name."""
-    with pytest.raises(DistillationError, match="interval='exact' is not allowed; give wilson or bootstrap"):
-        evaluate(ScriptedEngine(), Sums(), QUESTIONS, tmp_path, interval="exact")  # type: ignore[arg-type] # see above
+    """A confidence out of range is refused by name."""
     with pytest.raises(DistillationError, match=r"confidence=95 is not allowed"):
         evaluate(ScriptedEngine(), Sums(), QUESTIONS, tmp_path, confidence=95)

@@ -145,7 +145,7 @@ evaluate: {max_new_tokens: 10}
             {"sample": {"longest_percentile": 0}},
             "sample.longest_percentile is 0; give a number above 0 and at most",
         ),
-        ({"evaluate": {"interval": "wilso"}}, "evaluate.interval is 'wilso'; give 'wilson' or 'bootstrap'"),
+        ({"evaluate": {"interval": "wilson"}}, "evaluate.interval is not a known key"),
         ({"evaluate": {"confidence": "x"}}, "evaluate.confidence is 'x'; give a number between 0 and 1"),
         ({"questions": {"seed": None}}, "questions.seed is None; give a whole number, 0 or more"),
         ({"untrained": "yes please"}, "untrained is 'yes please'; give true or false"),

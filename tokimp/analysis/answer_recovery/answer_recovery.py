@@ -20,7 +20,7 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling, share_variables
 from tokimp.chains.answer_value import find_answer_value
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
@@ -66,9 +66,9 @@ class AnswerRecovery(Analysis):
         The most tokens written. The default is 8 more than twice the tokens that the chain's own answer has after its
         opening.
     confidence, n_resamples
-        Settings of the bootstrap.
+        Settings of the intervals, which are Wilson's of a share of chains.
     seed
-        Seed of random orders, ties and bootstrap.
+        Seed of random orders, and ties.
     """
 
     name = "answer_recovery"
@@ -163,7 +163,7 @@ class AnswerRecovery(Analysis):
         return xr.Dataset(
             {
                 "recovered": ((*dims, "chain"), matches[:, :n]),
-                **mean_variables(dims, matches[:, :n], resampling),
+                **share_variables(dims, matches[:, :n], resampling),
                 "chains_used": (dims, (~np.isnan(matches[:, :n])).sum(axis=-1)),
                 "written": (("estimator", "keep_ratio", "chain"), texts[:n]),
                 "written_unpruned": ("chain", unpruned),
@@ -178,7 +178,11 @@ class AnswerRecovery(Analysis):
                 "keep_ratio": np.array(self.keep_ratios, dtype=np.float64),
                 "draw": np.arange(self.n_uniform),
             },
-            attrs={**asdict(resampling), "n_uniform": self.n_uniform, "interval": INTERVAL_OF_MEANS},
+            attrs={
+                **asdict(resampling),
+                "n_uniform": self.n_uniform,
+                "interval": "Wilson interval of the share of chains",
+            },
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:

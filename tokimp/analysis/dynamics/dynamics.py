@@ -14,7 +14,14 @@ from rich.table import Table
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.predictors import FROZEN, LOCAL, RANDOM, REFERENCES, predictor_names
 from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import (
+    CORRELATION,
+    INTERVAL_OF_MEANS,
+    RESAMPLING,
+    SHARE,
+    Resampling,
+    mean_variables,
+)
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
@@ -46,8 +53,8 @@ class Dynamics(Analysis):
     are left. A path that ends early says nothing about the units it did not delete. A chain has no value where fewer
     than k deletions follow, or where k is all that is left, which every prediction gets right.
 
-    This is the experiment of Singh and Hakkani-Tür (2026), section on ranking dynamics. Means are over chains, with BCa
-    bootstrap intervals, chains resampled. A chain about which the path's estimator says nothing is left out.
+    This is the experiment of Singh and Hakkani-Tür (2026), section on ranking dynamics. Means are over chains, with
+    their intervals. A chain about which the path's estimator says nothing is left out.
 
     Parameters
     ----------
@@ -60,7 +67,7 @@ class Dynamics(Analysis):
     draws
         Number of random orders of each chain.
     confidence, n_resamples, seed
-        Settings of the bootstrap; the seed is also that of the random orders.
+        Settings of the intervals; the seed is that of the random orders.
     """
 
     name = "dynamics"
@@ -153,7 +160,9 @@ class Dynamics(Analysis):
         parts: dict[str, Any] = {}
         for name, values in measured.items():
             parts[name] = ((*dims[name], "chain"), values)
-            parts |= mean_variables(dims[name], values, resampling, f"{name}_")
+            parts |= mean_variables(
+                dims[name], values, resampling, f"{name}_", SHARE if name == "overlap" else CORRELATION
+            )
             parts[f"{name}_chains"] = (dims[name], (~np.isnan(values)).sum(-1))
         return xr.Dataset(
             parts,

@@ -9,7 +9,14 @@ import numpy as np
 import xarray as xr
 
 from tokimp.analysis.effects.numbers import DISTANCES, distance_shares, passed_on, spearman_of_pairs
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import (
+    CORRELATION,
+    INTERVAL_OF_MEANS,
+    RESAMPLING,
+    SHARE,
+    Resampling,
+    mean_variables,
+)
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson
 from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
@@ -57,7 +64,7 @@ class Effects(Analysis):
     minimum_units
         Chains with fewer units have no correlations.
     confidence, n_resamples, seed
-        Settings of the bootstrap.
+        Settings of the intervals.
     """
 
     name = "effects"
@@ -121,14 +128,14 @@ class Effects(Analysis):
             {
                 **tokens,
                 "distance_share": ((*estimator, "distance", "chain"), shares),
-                **mean_variables((*estimator, "distance"), shares, resampling, "distance_share_"),
+                **mean_variables((*estimator, "distance"), shares, resampling, "distance_share_", SHARE),
                 "pair_share": (("distance",), _pair_shares(inputs.result)),
                 "mostly_through_others": ((*estimator, "chain"), mostly),
                 **mean_variables(estimator, mostly, resampling, "mostly_through_others_"),
                 "path_agreement": ((*estimator, "chain"), path),
-                **mean_variables(estimator, path, resampling, "path_agreement_"),
+                **mean_variables(estimator, path, resampling, "path_agreement_", CORRELATION),
                 "agreement": (("partial", *estimator, "other", "chain"), agreement),
-                **mean_variables(("partial", *estimator, "other"), agreement, resampling, "agreement_"),
+                **mean_variables(("partial", *estimator, "other"), agreement, resampling, "agreement_", CORRELATION),
                 "chains_used": (("partial", *estimator, "other"), (~np.isnan(agreement)).sum(axis=-1)),
             },
             coords={

@@ -69,8 +69,8 @@ class Faithfulness(Analysis):
     :math:`m(x) - m(r)`, low is good.
 
     Units that tie are deleted in random order. The value is NaN where an estimator says nothing about a chain, or
-    stopped deleting before a ratio. Means are over the chains that have a value, with BCa bootstrap intervals, chains
-    resampled.
+    stopped deleting before a ratio. Means are over the chains that have a value, with their intervals
+    (`tokimp.analysis.statistics.intervals.mean_interval`).
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ class Faithfulness(Analysis):
     replacement
         For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
     confidence, n_resamples
-        Settings of the bootstrap.
+        Settings of the intervals.
     seed
-        Seed of random orders, ties and bootstrap.
+        Seed of random orders, and ties.
     """
 
     name = "faithfulness"

@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from tokimp.analysis.planted.report import draw_planted, planted_table
 from tokimp.analysis.statistics.average_precision import average_precision, chance_average_precision
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
-from tokimp.analysis.statistics.pooled import pooled_ratio
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, SHARE, Resampling, mean_variables
+from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.sentences import sentence_starts
@@ -52,8 +52,7 @@ class Planted(Analysis):
     bands
         Number of stretches of a chain within which position counts as the same.
     confidence, n_resamples, seed
-        Settings of the bootstrap intervals: BCa of the mean over chains, and for ``within_bands`` percentile, chains
-        resampled.
+        Settings of the intervals: that of a mean over chains, and for ``within_bands`` that of a jackknife over chains.
     """
 
     name = "planted"
@@ -103,12 +102,12 @@ class Planted(Analysis):
                         values[1, level, row, index] = average_precision(-level_ranks, useless)
                         chance[:, level, index] = 0.5, chance_average_precision(len(useless), int(useless.sum()))
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
-        within = pooled_ratio(right, pairs, resampling)
+        within = pooled_ratio(right, pairs, resampling, SHARE)
         dims = ("measure", "level", "estimator")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "measure of a chain"}),
-                **mean_variables(dims, values, resampling),
+                **mean_variables(dims, values, resampling, bounds=SHARE),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
                 "prevalence": ("level", _mean_of_known(prevalence), {"long_name": "mean share of filler"}),
                 "chance": (
@@ -136,7 +135,7 @@ class Planted(Analysis):
             attrs={
                 "bands": self.bands,
                 **asdict(resampling),
-                "interval": f"{INTERVAL_OF_MEANS}; within_bands: percentile",
+                "interval": f"{INTERVAL_OF_MEANS}; within_bands: {INTERVAL_OF_POOLED}",
             },
         )
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.analysis.statistics.intervals import Resampling, mean_interval
-from tokimp.analysis.statistics.pooled import percentile_interval
+from tokimp.analysis.statistics.intervals import CORRELATION, Resampling, jackknife_interval, mean_interval
 from tokimp.analysis.statistics.rank_measures import (
     FEWEST_GIVEN_POSITION,
     is_constant,
@@ -54,9 +53,9 @@ def associate(
     """Return how strongly two quantities of units are correlated over several chains.
 
     - ``pooled``: the correlation over the units of all chains together. It depends strongly on differences in level
-      between chains. Its interval is a percentile bootstrap interval, whole chains resampled.
+      between chains. Its interval is that of a jackknife over chains, of Fisher's z.
     - ``within``: the mean over chains of the correlation within a chain. Differences in level play no part. Its
-      interval is a BCa interval of the mean.
+      interval is that of a mean (`tokimp.analysis.statistics.intervals.mean_interval`).
 
     To partial position out, each quantity is regressed within each chain on where the unit stands in the chain (least
     squares with an intercept), and the residuals are correlated. ``pooled`` correlates the residuals of all chains
@@ -71,7 +70,7 @@ def associate(
         The index of each of these units among all units of its chain: for each chain, [unit]. Where some units of a
         chain have no value, the others still stand where they stand.
     resampling
-        How chains are resampled.
+        Its `confidence` is that of the intervals.
     minimum_units
         Chains with fewer units have no correlation within. With position partialled out there is none of fewer than
         `tokimp.analysis.statistics.rank_measures.FEWEST_GIVEN_POSITION` units.
@@ -94,7 +93,7 @@ def associate(
         for partial in (0, 1):
             resampled = [(_values(a, places, partial), _values(b, places, partial)) for a, b, places in chains]
             values[measure, 0, partial] = _pooled(resampled, resampling, ranked=bool(measure))
-            interval = mean_interval(by_chain[measure, partial], **asdict(resampling))
+            interval = mean_interval(by_chain[measure, partial], confidence=resampling.confidence, bounds=CORRELATION)
             values[measure, 1, partial] = interval.mean, interval.low, interval.high
     return Association(values, by_chain)
 
@@ -154,7 +153,9 @@ def _pooled(
     if not pairs or any(is_constant(np.concatenate(side)) for side in zip(*pairs, strict=True)):
         return (np.nan,) * 3
     (value,) = statistic(pairs, np.ones((1, len(pairs)))).tolist()
-    low, high = percentile_interval(lambda weights: statistic(pairs, weights), len(pairs), resampling)
+    low, high = jackknife_interval(
+        lambda weights: statistic(pairs, weights), len(pairs), confidence=resampling.confidence, bounds=CORRELATION
+    )
     return value, low, high
 
 

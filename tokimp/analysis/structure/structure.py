@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
-from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling
-from tokimp.analysis.statistics.pooled import pooled_ratio
+from tokimp.analysis.statistics.intervals import RESAMPLING, SHARE, Resampling
+from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import normalised_ranks
 from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
 from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structure_table
@@ -51,8 +51,8 @@ class Structure(Analysis):
     Where it reached a ratio on no chain, ``share`` and ``excess`` are NaN. For ``mean_rank``, the units that it left
     share their mean rank.
 
-    Intervals are percentile bootstrap intervals, chains resampled. A chain about which an estimator says nothing does
-    not count for that estimator.
+    Intervals are those of a jackknife over chains (`tokimp.analysis.statistics.intervals.jackknife_interval`). A chain
+    about which an estimator says nothing does not count for that estimator.
 
     Parameters
     ----------
@@ -192,10 +192,10 @@ class Structure(Analysis):
         """
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         tokens = np.broadcast_to(totals[:, None, None, :], kept.shape)
-        share = pooled_ratio(kept, tokens, resampling)
+        share = pooled_ratio(kept, tokens, resampling, SHARE)
         comparable = np.broadcast_to(told[:, None], kept.shape)
         excess = pooled_ratio(kept - expected, comparable, resampling)
-        rank = pooled_ratio(rank_sums, np.broadcast_to(totals[:, None, :], rank_sums.shape), resampling)
+        rank = pooled_ratio(rank_sums, np.broadcast_to(totals[:, None, :], rank_sums.shape), resampling, SHARE)
         dims = ("estimator", "keep_ratio", "category")
         ends = ("", "_low", "_high")
         parts = {
@@ -217,7 +217,7 @@ class Structure(Analysis):
                 "categorizer": self.categorizer or "the chain file's categories",
                 "bands": self.bands,
                 **asdict(resampling),
-                "interval": "percentile bootstrap of pooled shares, chains resampled",
+                "interval": INTERVAL_OF_POOLED,
             },
         )
 

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tokimp.analysis.statistics.intervals import share_interval
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.think_tags import ThinkTags
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.progress import Progress
+from tokimp.contracts.registry import load_executor
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asker, Judged, PromptedQuestions, settings_of
+from tokimp.distillation.ask.ask import Asker
+from tokimp.distillation.ask.batches import Judged, PromptedQuestions
 from tokimp.distillation.ask.paired import PairedTest, paired_test
-from tokimp.distillation.ask.share_interval import INTERVALS, Interval, share_interval
+from tokimp.distillation.ask.settings import settings_of
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
@@ -104,9 +108,9 @@ class Evaluation:
             )
         return evaluation
 
-    def against(self, other: Evaluation, *, seed: int = 0) -> PairedTest:
+    def against(self, other: Evaluation) -> PairedTest:
         """Compare with another evaluation on the same questions: this one's accuracy minus the other's."""
-        return paired_test(self.right, other.right, confidence=self.confidence, seed=seed)
+        return paired_test(self.right, other.right, confidence=self.confidence)
 
 
 def evaluate(
@@ -118,11 +122,11 @@ def evaluate(
     prompt_format: PromptFormat = "auto",
     think_tags: ThinkTags | None = None,
     max_new_tokens: int | None = None,
-    interval: Interval = "wilson",
     confidence: float = 0.95,
     batch_questions: int = 256,
     before: str | Path | None = None,
     origin: Mapping[str, Any] | None = None,
+    executor: str | Executor = "local",
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Let a model answer questions, always with its most likely token, and count the right answers.
@@ -142,11 +146,10 @@ def evaluate(
         As for `tokimp.tokenize_chain`.
     max_new_tokens
         Most tokens in a response; the task's own number by default.
-    interval
-        ``wilson`` (Wilson 1927, Journal of the American Statistical Association 22) or ``bootstrap`` (questions
-        resampled). It and `confidence` may change from call to call in one folder.
     confidence
-        Confidence of the interval, between 0 and 1.
+        Confidence of the interval of the accuracy, which is Wilson's (1927, Journal of the American Statistical
+        Association 22) and is about other questions for the same student. It may change from call to call in one
+        folder.
     batch_questions
         Number of questions that are answered together, and stored together.
     before
@@ -155,6 +158,8 @@ def evaluate(
     origin
         Where the questions come from (``{"source": ..., "split": ..., "limit": ..., "seed": ...}``), for the
         message if `out` holds a run on other questions.
+    executor
+        Where batches are answered, as for `tokimp.distillation.ask.sample.sample`.
     progress
         Called after every batch.
 
@@ -167,10 +172,12 @@ def evaluate(
     ResumeError
         If `out` holds another run, or is in use.
     UnsupportedError
-        If the student does not generate.
+        If the student does not generate, or workers are to load one that was made of objects in memory.
+    ExecutorError
+        If no worker can be started, or a batch was lost with each worker that tried it.
     """
-    if interval not in INTERVALS:
-        raise DistillationError(f"interval={interval!r} is not allowed; give {' or '.join(INTERVALS)}")
+    running = load_executor(executor)
+    running.validate_parameters()
     if not 0 < confidence < 1:
         raise DistillationError(f"confidence={confidence} is not allowed; give a number between 0 and 1")
     settings = settings_of(task, max_new_tokens=max_new_tokens, batch_questions=batch_questions)
@@ -181,9 +188,9 @@ def evaluate(
     with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)
-        answers = [responses[0] for responses in asker.ask_all(prompted, log, progress, run=run)]
+        answers = [responses[0] for responses in asker.ask_all(prompted, log, progress, run=run, executor=running)]
         tokens = [asker.layout.count(answer.reasoning) if answer.parsed else None for answer in answers]
-        evaluation = _summary(asker, prompted, answers, tokens, interval=interval, confidence=confidence, log=log)
+        evaluation = _summary(asker, prompted, answers, tokens, confidence=confidence, log=log)
         write_records(out / ANSWERS, map(_record, prompted, answers, tokens))
         content = dataclasses.asdict(evaluation)
         del content["right"]  # it is in the answers
@@ -218,22 +225,21 @@ def _summary(
     answers: Sequence[Judged],
     tokens: Sequence[int | None],
     *,
-    interval: Interval,
     confidence: float,
     log: BatchLog,
 ) -> Evaluation:
     right = [answer.right is True for answer in answers]
-    low, high = share_interval(right, interval=interval, confidence=confidence)
+    share = share_interval(sum(right), len(right), confidence=confidence)
     counted = [count for count in tokens if count is not None]
     return Evaluation(
         task=asker.task.label,
         model_id=asker.model.model_id,
         fingerprint=asker.model.fingerprint(),
         n=len(prompted),
-        accuracy=sum(right) / len(right),
-        low=low,
-        high=high,
-        interval=interval,
+        accuracy=share.mean,
+        low=share.low,
+        high=share.high,
+        interval="wilson",
         confidence=confidence,
         unparsed=sum(not answer.parsed for answer in answers) / len(answers),
         reasoning_tokens=sum(counted) / len(counted) if counted else None,

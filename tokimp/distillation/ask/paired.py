@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
-from tokimp.analysis.statistics.intervals import MeanInterval, mean_interval
-from tokimp.chains.arrays import FloatArray
+from tokimp.analysis.statistics.intervals import paired_share_interval
 from tokimp.errors import DistillationError
 
 
@@ -22,7 +20,8 @@ class PairedTest:
     difference
         Accuracy of the first minus that of the second, between -1 and 1.
     low, high
-        Bounds of its bootstrap interval over questions; the difference itself where it is the same on every question.
+        Bounds of its interval over questions (`tokimp.analysis.statistics.intervals.paired_share_interval`). They are
+        about other questions for the same two models, not about other trainings.
     p_value
         p-value of McNemar's test, exact and two-sided. It is about the questions that only one of the models answers
         right: how likely they would be divided so unevenly if both models were equally good. 1 without such questions.
@@ -41,90 +40,16 @@ class PairedTest:
     only_second: int
 
 
-def difference_interval(
-    differences: FloatArray, *, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0
-) -> MeanInterval:
-    """Return the mean of the questions' differences with its bootstrap interval.
-
-    Where all differences are equal, the bootstrap has no spread, and the interval is the mean itself.
-
-    Parameters
-    ----------
-    differences
-        [question]
-    confidence, n_resamples, seed
-        As for `tokimp.analysis.statistics.intervals.mean_interval`.
-
-    Examples
-    --------
-    >>> interval = difference_interval(np.array([0.5, 0.5, 0.5]))
-    >>> interval.mean, interval.low, interval.high
-    (0.5, 0.5, 0.5)
-    """
-    interval = mean_interval(differences, confidence=confidence, n_resamples=n_resamples, seed=seed)
-    if np.isfinite([interval.low, interval.high]).all():
-        return interval
-    mean = float(differences.mean())
-    return replace(interval, mean=mean, low=mean, high=mean)
-
-
-def sign_flip_p_value(differences: FloatArray, *, seed: int = 0, n_resamples: int = 20_000) -> float:
-    """Return the two-sided p-value of a permutation test that the sign of each difference is arbitrary.
-
-    Differences of 0 do not count. All ways to flip the signs of the others are tried, if there are at most
-    `n_resamples`; the p-value is then exact and no lower than 2 / 2^n, for n differences. Otherwise `n_resamples` ways
-    are drawn, and since the data's own signs count among them (Phipson and Smyth 2010, equation 2), the p-value is no
-    lower than 1 / (1 + `n_resamples`).
-
-    Parameters
-    ----------
-    differences
-        [pair]
-    seed, n_resamples
-        Seed and number of the ways that are drawn.
-
-    Examples
-    --------
-    >>> sign_flip_p_value(np.array([1.0, 1.0, 1.0, 1.0, 0.0]))
-    0.125
-    """
-    nonzero = differences[differences != 0]
-    # One difference alone is as far from 0 with either sign, and scipy takes no fewer than two.
-    if len(nonzero) < 2:
-        return 1.0
-    test = stats.permutation_test(
-        (nonzero,),
-        _distance_from_zero,
-        permutation_type="samples",
-        n_resamples=n_resamples,
-        # About as fast as it gets: fewer cost calls, more do not fit the processor's caches.
-        batch=1000,
-        # More extreme is farther from 0, on either side.
-        alternative="greater",
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    )
-    return float(test.pvalue)
-
-
-def _distance_from_zero(differences: FloatArray, axis: int) -> FloatArray:
-    """Return absolute sums, rounded: sums that differ only by the order of their terms are to be equal."""
-    rounded: FloatArray = np.abs(differences.sum(axis=axis)).round(9)
-    return rounded
-
-
 def paired_test(
     right_a: Mapping[str, bool],
     right_b: Mapping[str, bool],
     *,
     confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
 ) -> PairedTest:
     """Compare two models question by question.
 
-    The p-value is that of McNemar (1947, Psychometrika 12), from the exact binomial distribution; the bootstrap
-    interval is that of `tokimp.analysis.statistics.intervals.mean_interval`.
+    The p-value is that of McNemar (1947, Psychometrika 12), from the exact binomial distribution; the interval is that
+    of `tokimp.analysis.statistics.intervals.paired_share_interval`.
 
     Parameters
     ----------
@@ -132,8 +57,6 @@ def paired_test(
         Whether each question, by its id, was answered right; the same questions.
     confidence
         Confidence of the interval, between 0 and 1.
-    n_resamples, seed
-        Number of resamples of the bootstrap, and its seed.
 
     Raises
     ------
@@ -156,17 +79,16 @@ def paired_test(
         )
     if not right_a:
         raise DistillationError("there is no question to compare on")
-    ids = sorted(right_a)
-    differences = np.array([float(right_a[name]) - float(right_b[name]) for name in ids])
-    first, second = int((differences > 0).sum()), int((differences < 0).sum())
-    interval = difference_interval(differences, confidence=confidence, n_resamples=n_resamples, seed=seed)
+    first = sum(right_a[name] and not right_b[name] for name in right_a)
+    second = sum(right_b[name] and not right_a[name] for name in right_a)
+    interval = paired_share_interval(first, second, len(right_a), confidence=confidence)
     p_value = float(stats.binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
     return PairedTest(
         difference=interval.mean,
         low=interval.low,
         high=interval.high,
         p_value=p_value,
-        n=len(ids),
+        n=len(right_a),
         only_first=first,
         only_second=second,
     )

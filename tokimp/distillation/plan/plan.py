@@ -19,7 +19,6 @@ from tokimp.contracts.constraints import Number, Optional, Text, WholeNumber
 from tokimp.contracts.registry import load_estimator, load_objective, load_task, load_trainer, load_unit
 from tokimp.contracts.train_settings import Count, CountOrNone, Seed, TagsOrNone, TrainSettings, Truth
 from tokimp.distillation.ask.sample import sample as sample_chains
-from tokimp.distillation.ask.share_interval import Interval
 from tokimp.distillation.plan.models import ModelSpec, NameOfAFolder, folder_name, usable
 from tokimp.distillation.plan.reader import read_plan_file
 from tokimp.errors import PlanError, TokimpError
@@ -159,7 +158,6 @@ class EvaluateArguments(TypedDict, total=False):
     prompt_format: PromptFormat
     think_tags: TagsOrNone
     max_new_tokens: CountOrNone
-    interval: Interval
     confidence: Annotated[float, Allowed(Number(above=0, below=1))]
     batch_questions: Count
 

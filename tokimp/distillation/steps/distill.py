@@ -19,7 +19,7 @@ from tokimp.distillation.report import draw_curves
 from tokimp.distillation.steps.cell_steps import CellStep, steps
 from tokimp.distillation.steps.chain_steps import Sampling
 from tokimp.distillation.steps.check_models import check_models
-from tokimp.distillation.steps.results import cell_table, curve_table, method_differences
+from tokimp.distillation.steps.results import cell_table, curve_table, method_differences, right_answers
 from tokimp.distillation.steps.schedule import run_steps
 from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
@@ -194,7 +194,8 @@ def gather(plan: Plan, out: str | Path) -> Distillation:
     missing = tuple(cell.name for cell in cells(plan) if not CellStep(plan, folder, cell).finished())
     if not len(table):
         return Distillation(table, table, table, missing)
-    return Distillation(table, curve_table(table), method_differences(plan, folder, table), missing)
+    right = right_answers(plan, folder, table)
+    return Distillation(table, curve_table(table, right), method_differences(table, right), missing)
 
 
 def _write(results: Distillation, folder: Path) -> None:

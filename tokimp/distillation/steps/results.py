@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokimp.distillation.ask.paired import difference_interval, paired_test, sign_flip_p_value
+from tokimp.analysis.statistics.crossed import crossed_interval, crossed_p_value
+from tokimp.analysis.statistics.intervals import share_interval
+from tokimp.chains.arrays import FloatArray
+from tokimp.distillation.ask.paired import paired_test
 from tokimp.distillation.plan.grid import cells
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.cell_steps import CellStep
@@ -61,17 +65,28 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def curve_table(table: pd.DataFrame) -> pd.DataFrame:
+def right_answers(plan: Plan, out: Path, table: pd.DataFrame) -> dict[str, Mapping[str, bool]]:
+    """Return which questions each finished cell's student answers right, by the cell's name and the question's id."""
+    cell_of = {cell.name: cell for cell in cells(plan)}
+    names = table["cell"] if len(table) else []
+    return {name: CellStep(plan, out, cell_of[name]).evaluation().right for name in names}
+
+
+def curve_table(table: pd.DataFrame, right: Mapping[str, Mapping[str, bool]]) -> pd.DataFrame:
     """Return one row for each point of a curve: a method at a keep ratio, or a reference, over seeds.
 
     ``accuracy`` is the mean over seeds, ``lowest`` and ``highest`` the extremes, ``deviation`` the standard deviation
-    (missing with one seed). ``matched``: the method's kept share is within `MATCHED` of the mean of all methods at the
-    ratio; ``off_target``: its difference from the ratio itself.
+    (missing with one seed). ``low`` to ``high`` is its 95 % interval. With several seeds it counts that other trainings
+    and other questions would have given another accuracy (`tokimp.analysis.statistics.crossed.crossed_interval`). With
+    one seed it is Wilson's, about other questions for the same student. ``matched``: the method's kept share is within
+    `MATCHED` of the mean of all methods at the ratio; ``off_target``: its difference from the ratio itself.
 
     Parameters
     ----------
     table
         What `cell_table` returns.
+    right
+        What `right_answers` returns.
     """
     keys = [*GROUP, "kind", "method", "estimator", "objective", "keep_ratio"]
     grouped = table.groupby(keys, dropna=False, sort=False)
@@ -90,7 +105,10 @@ def curve_table(table: pd.DataFrame) -> pd.DataFrame:
         changed_chains=("changed_chains", "first"),
         changed_tokens=("changed_tokens", "first"),
         chains=("chains", "first"),
+        cells=("cell", tuple),
     ).reset_index()
+    ends = [_accuracy_ends([right[name] for name in names]) for names in curves.pop("cells")]
+    curves["low"], curves["high"] = zip(*ends, strict=True)
     pruned = curves["kind"] == "pruned"
     usual = curves[pruned].groupby([*GROUP, "keep_ratio"])["kept_share"].transform("mean")
     curves["matched"] = (curves["kept_share"] - usual).abs() <= MATCHED
@@ -99,23 +117,22 @@ def curve_table(table: pd.DataFrame) -> pd.DataFrame:
     return curves
 
 
-def method_differences(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def method_differences(table: pd.DataFrame, right: Mapping[str, Mapping[str, bool]]) -> pd.DataFrame:
     """Compare every two methods at every keep ratio on the same questions.
 
-    A question's score is the share of seeds whose student answers it right; only seeds that both methods have count.
-    ``difference`` is the first method's mean score minus the second's, ``low`` and ``high`` its bootstrap interval over
-    questions. ``p_value`` is that of McNemar's exact test with one seed, and of sign flips with several: an interval or
-    p-value is about other questions, not about other seeds. ``p_holm`` is corrected by Holm (1979, Scandinavian Journal
-    of Statistics 6) for all pairs of methods at one keep ratio.
+    ``difference`` is the first method's accuracy minus the second's, over the seeds that both have. With several seeds
+    a training is random as well as the questions. So ``low``, ``high`` and ``p_value`` count both, and say where the
+    difference would be with other trainings and other questions (`tokimp.analysis.statistics.crossed`). With one seed
+    they are about other questions for these two students alone: the p-value is that of McNemar's exact test. ``test``
+    says which it is. ``p_holm`` is corrected by Holm (1979, Scandinavian Journal of Statistics 6) for all pairs of
+    methods at one keep ratio. Differences of several seeds that are the same on every question have no interval.
 
     Parameters
     ----------
-    plan, out
-        The plan and its folder.
     table
         What `cell_table` returns.
-    seed
-        Seed of the bootstrap and of the sign flips.
+    right
+        What `right_answers` returns.
 
     Returns
     -------
@@ -123,8 +140,6 @@ def method_differences(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int 
         A row a pair of methods at a keep ratio.
     """
     pruned = table[table["kind"] == "pruned"]
-    cell_of = {cell.name: cell for cell in cells(plan)}
-    right = {name: CellStep(plan, out, cell_of[name]).evaluation().right for name in pruned["cell"]}
     rows: list[dict[str, Any]] = []
     for key, at_ratio in pruned.groupby([*GROUP, "keep_ratio"], sort=False):
         methods = list(dict.fromkeys(at_ratio["method"]))
@@ -134,17 +149,17 @@ def method_differences(plan: Plan, out: Path, table: pd.DataFrame, *, seed: int 
             shared = sorted(set(runs[0].index) & set(runs[1].index))
             if shared:
                 pairs = [(right[runs[0][shared_seed]], right[runs[1][shared_seed]]) for shared_seed in shared]
-                tests.append({"first": first, "second": second, "seeds": len(shared), **_test(pairs, seed)})
+                tests.append({"first": first, "second": second, "seeds": len(shared), **_test(pairs)})
         corrected = holm([test["p_value"] for test in tests])
         for test, p_holm in zip(tests, corrected, strict=True):
             rows.append({**dict(zip([*GROUP, "keep_ratio"], key, strict=True)), **test, "p_holm": p_holm})
     return pd.DataFrame(rows)
 
 
-def _test(pairs: list[tuple[Any, Any]], seed: int) -> dict[str, Any]:
+def _test(pairs: Sequence[tuple[Mapping[str, bool], Mapping[str, bool]]]) -> dict[str, Any]:
     """Return difference, interval and p-value of answers to the same questions, [seed] of (first, second)."""
     if len(pairs) == 1:
-        test = paired_test(*pairs[0], seed=seed)
+        test = paired_test(*pairs[0])
         return {
             "difference": test.difference,
             "low": test.low,
@@ -153,18 +168,35 @@ def _test(pairs: list[tuple[Any, Any]], seed: int) -> dict[str, Any]:
             "n": test.n,
             "test": "McNemar",
         }
-    ids = sorted(pairs[0][0])
-    scores = [np.array([[float(right[name]) for name in ids] for right in pair]) for pair in pairs]
-    differences = np.mean(scores, axis=0)[0] - np.mean(scores, axis=0)[1]
-    interval = difference_interval(differences, seed=seed)
+    first, second = (_scores([pair[side] for pair in pairs]) for side in (0, 1))
+    differences = first - second
+    interval = crossed_interval(differences)
+    p_value = crossed_p_value(differences)
     return {
         "difference": interval.mean,
         "low": interval.low,
         "high": interval.high,
-        "p_value": sign_flip_p_value(differences, seed=seed),
-        "n": len(ids),
-        "test": "sign flips",
+        # Without any spread there is nothing that a difference could be measured against.
+        "p_value": 1.0 if np.isnan(p_value) else p_value,
+        "n": differences.shape[1],
+        "test": "seeds and questions",
     }
+
+
+def _accuracy_ends(right: Sequence[Mapping[str, bool]]) -> tuple[float, float]:
+    """Return the ends of the interval of an accuracy over seeds, from each seed's right answers."""
+    scores = _scores(right)
+    if len(scores) == 1 or scores.shape[1] < 2:
+        share = share_interval(int(scores[0].sum()), scores.shape[1])
+        return share.low, share.high
+    interval = crossed_interval(scores)
+    return max(0.0, interval.low), min(1.0, interval.high)
+
+
+def _scores(right: Sequence[Mapping[str, bool]]) -> FloatArray:
+    """Return 1 for a right answer, else 0, [seed, question], questions in the order of their ids."""
+    ids = sorted(right[0])
+    return np.array([[float(answers[name]) for name in ids] for answers in right])
 
 
 def holm(p_values: list[float]) -> list[float]:
