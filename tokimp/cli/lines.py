@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokimp.report.visible_text import visible
+from tokimp.chains.visible_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

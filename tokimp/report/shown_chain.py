@@ -16,8 +16,9 @@ from rich.style import Style
 from rich.text import Text
 
 from tokimp.chains.arrays import FloatArray
+from tokimp.chains.token_texts import token_texts
+from tokimp.chains.visible_text import visible
 from tokimp.report.places import unit_places
-from tokimp.report.visible_text import visible
 from tokimp.results.by_chain import chain_ids, one_chain, unit_scores
 from tokimp.results.selection import estimator_label
 from tokimp.results.views import pruned_text, top_units
@@ -161,13 +162,7 @@ def show(
     labels = [str(label) for label in part["estimator"].to_numpy()]
     names = labels if estimators is None else [estimators] if isinstance(estimators, str) else list(estimators)
     wanted = [estimator_label(result, name) for name in names]
-    reasoning, covered, texts = str(part["reasoning"].item()), 0, []
-    ends = part["token_end"].to_numpy()
-    for token, end in enumerate(ends):
-        # A character split over several tokens belongs to the first; what no token covers, to the next.
-        until = len(reasoning) if token == len(ends) - 1 else max(covered, int(end))
-        texts.append(reasoning[covered:until])
-        covered = until
+    texts = token_texts(str(part["reasoning"].item()), part["token_end"].to_numpy().tolist())
     scores, units, ranks = unit_scores(part), part["unit"].to_numpy(), part["rank"].to_numpy()
     places, lanes = unit_places(part), []
     for label in wanted:

@@ -14,7 +14,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from tokimp.report.visible_text import visible
+from tokimp.chains.visible_text import visible
 
 
 class TerminalConsole(Console):

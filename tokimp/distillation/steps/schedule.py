@@ -17,10 +17,10 @@ from multiprocessing import resource_tracker
 
 import torch
 
+from tokimp.chains.visible_text import visible
 from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, TokimpError
 from tokimp.models.quiet_libraries import quiet_libraries
-from tokimp.report.visible_text import visible
 
 _QUIET = True
 """Whether this process, as a worker, leaves out tracebacks and what libraries write; set when it starts."""

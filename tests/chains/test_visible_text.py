@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tokimp.cli
-from tokimp.report.visible_text import visible
+from tokimp.chains.visible_text import visible
 
 
 @pytest.mark.parametrize(
