@@ -15,7 +15,7 @@ from tokimp.models.writing.load import Engine, load_engine
 if TYPE_CHECKING:
     from tokimp.chains.prompt_format import PromptFormat
     from tokimp.contracts.task import Question, Task
-    from tokimp.distillation.ask.ask import AskSettings
+    from tokimp.distillation.ask.settings import AskSettings
     from tokimp.models.writing.engine import WritingEngine
 
 

@@ -70,9 +70,9 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     from tokimp.cli.ask import ask
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.progress_bar import progress_bar
-    from tokimp.distillation.ask.ask import settings_of
     from tokimp.distillation.ask.sample import CHAINS, DROPPED, REPORT, UNSPLIT, WRONG
     from tokimp.distillation.ask.sample import sample as sample_chains
+    from tokimp.distillation.ask.settings import settings_of
     from tokimp.storage.batch_log import NAME as BATCHES
     from tokimp.storage.overwriting import refuse_foreign
 

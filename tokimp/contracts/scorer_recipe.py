@@ -16,7 +16,9 @@ class ScorerRecipe:
     Attributes
     ----------
     model, backend, device, dtype, tokenizer, options
-        As of `tokimp.load_scorer`.
+        As of `tokimp.load_scorer`; the backend of a model that only writes is its engine.
+    only_writes
+        Whether it is loaded with `tokimp.models.writing.load.load_engine`.
     """
 
     model: str
@@ -25,12 +27,22 @@ class ScorerRecipe:
     dtype: str = "auto"
     tokenizer: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    only_writes: bool = False
 
 
 def recipe_of(
-    model: Any, backend: str, *, device: str, dtype: str, tokenizer: Any, options: Mapping[str, Any]
+    model: Any,
+    backend: str,
+    *,
+    device: str,
+    dtype: str,
+    tokenizer: Any,
+    options: Mapping[str, Any],
+    only_writes: bool = False,
 ) -> ScorerRecipe | None:
     """Return the recipe that arguments of `tokimp.load_scorer` make; ``None`` if one of them is an object in memory.
+
+    With `only_writes` they are those of `tokimp.models.writing.load.load_engine`.
 
     >>> recipe_of("tiny", "nnsight", device="cpu", dtype="auto", tokenizer=None, options={}).backend
     'nnsight'
@@ -45,4 +57,5 @@ def recipe_of(
         json.dumps(plain)
     except (TypeError, ValueError):
         return None
-    return ScorerRecipe(str(model), backend, device, dtype, None if tokenizer is None else str(tokenizer), plain)
+    name = None if tokenizer is None else str(tokenizer)
+    return ScorerRecipe(str(model), backend, device, dtype, name, plain, only_writes)

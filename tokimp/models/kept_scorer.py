@@ -7,6 +7,7 @@ from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.errors import ExecutorError, UnsupportedError
 from tokimp.models.batching import release_memory
 from tokimp.models.loading import load_recipe
+from tokimp.models.writing.load import load_engine_recipe
 
 _kept: list[tuple[ScorerRecipe, Scorer]] = []
 
@@ -29,10 +30,8 @@ def kept_scorer(recipe: ScorerRecipe, fingerprint: str = "") -> Scorer:
         As `tokimp.load_scorer`, if it cannot be loaded.
     """
     if not _kept or _kept[0][0] != recipe:
-        # Two models at once may not fit.
-        _kept.clear()
-        release_memory()
-        _kept.append((recipe, load_recipe(recipe)))
+        forget_kept_scorer()
+        _kept.append((recipe, load_engine_recipe(recipe) if recipe.only_writes else load_recipe(recipe)))
     scorer = _kept[0][1]
     if fingerprint and scorer.fingerprint() != fingerprint:
         raise ExecutorError(
@@ -41,6 +40,12 @@ def kept_scorer(recipe: ScorerRecipe, fingerprint: str = "") -> Scorer:
             "files, or use the executor local"
         )
     return scorer
+
+
+def forget_kept_scorer() -> None:
+    """Let go of the scorer that is kept, before another model is loaded: two at once may not fit."""
+    _kept.clear()
+    release_memory()
 
 
 def recipe_for_workers(scorer: Scorer) -> ScorerRecipe:

@@ -10,7 +10,8 @@ import pytest
 from tests.distillation.scripted import ScriptedEngine, Sums
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.contracts.task import Question
-from tokimp.distillation.ask.ask import Asker, AskSettings
+from tokimp.distillation.ask.ask import Asker
+from tokimp.distillation.ask.settings import AskSettings
 from tokimp.errors import ContextLengthError, DistillationError, TaskError, UnsupportedError
 from tokimp.storage.batch_log import BatchLog
 from tokimp.testing import AdditiveScorer

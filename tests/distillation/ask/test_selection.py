@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokimp.contracts.task import Question
-from tokimp.distillation.ask.ask import Judged
+from tokimp.distillation.ask.batches import Judged
 from tokimp.distillation.ask.layout import Layout
 from tokimp.distillation.ask.selection import LengthFilter, select
 from tokimp.errors import DistillationError

@@ -1,117 +1,34 @@
-"""Put a task's questions to a model, batch by batch: each finished batch is on disk before the next starts."""
+"""Put a task's questions to a model, batch by batch: each finished batch is on disk before the next is stored."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
+from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.chains.chain import Ids
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.think_tags import ThinkTags
-from tokimp.contracts.checked_task import rightness
+from tokimp.compare.scorer_work import ScorerWork, results_of
 from tokimp.contracts.context_length import check_prompt_fits
+from tokimp.contracts.executor import Executor, Piece, Workers
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.registry import plugin_identity
+from tokimp.contracts.registry import load_executor, plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task
+from tokimp.distillation.ask.batches import Batch, Judged, PromptedQuestions, WriteBatch, Written, judge
 from tokimp.distillation.ask.layout import Layout
-from tokimp.errors import ContextLengthError, DistillationError, TaskError, TokenizationError, UnsupportedError
+from tokimp.distillation.ask.settings import AskSettings
+from tokimp.errors import ContextLengthError, DistillationError, TokenizationError, UnsupportedError
 from tokimp.results.provenance import model_identity, plain_parameters, versions
 from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.digests import json_digest
 from tokimp.storage.run_folder import RunFolder
-
-PromptedQuestions = Sequence[tuple[Question, Ids]]
-"""Questions, each with its prompt."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskSettings:
-    """The settings with which questions are put to a model.
-
-    Attributes
-    ----------
-    n
-        Responses to a question, at most.
-    per_round
-        How many of them are written at a time. Once a question has a right response, it is not asked again.
-    temperature, seed, max_new_tokens
-        As for `tokimp.contracts.scorer.Scorer.generate`.
-    batch_questions
-        Number of questions in a batch. The responses of a batch are written together, and stored together.
-    """
-
-    n: int = 1
-    per_round: int = 1
-    temperature: float = 0.0
-    seed: int = 0
-    max_new_tokens: int = 256
-    batch_questions: int = 64
-
-    def check(self) -> None:
-        """Raise `DistillationError` if a value is not allowed."""
-        whole = {"n": self.n, "max_new_tokens": self.max_new_tokens, "batch_questions": self.batch_questions}
-        for name, value in whole.items():
-            if value < 1:
-                raise DistillationError(f"{name}={value} is not allowed; give a whole number from 1 on")
-        if not 1 <= self.per_round <= self.n:
-            raise DistillationError(f"per_round={self.per_round} is not allowed; give a number from 1 to n={self.n}")
-        if self.temperature < 0:
-            raise DistillationError(f"temperature={self.temperature} is not allowed; give 0 or more")
-        if self.n > 1 and self.temperature == 0:
-            raise DistillationError(
-                f"at temperature 0 all {self.n} responses are one and the same; give n=1, or a temperature above 0"
-            )
-
-
-def settings_of(
-    task: Task,
-    *,
-    n: int = 1,
-    per_round: int | None = None,
-    temperature: float = 0.0,
-    seed: int = 0,
-    max_new_tokens: int | None = None,
-    batch_questions: int = 64,
-) -> AskSettings:
-    """Return settings in which a task's own number of tokens, and all responses in one round, are the defaults."""
-    return AskSettings(
-        n=n,
-        per_round=n if per_round is None else per_round,
-        temperature=temperature,
-        seed=seed,
-        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
-        batch_questions=batch_questions,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A response, divided and judged by its task.
-
-    Attributes
-    ----------
-    response
-        The text that the model wrote.
-    reasoning, answer
-        The parts of the response; both are empty if the task finds no answer in it.
-    parsed
-        Whether the task found an answer.
-    right
-        Whether that answer is the right one; ``None`` if the task does not know.
-    """
-
-    response: str
-    reasoning: str
-    answer: str
-    parsed: bool
-    right: bool | None
 
 
 class Asker:
@@ -213,11 +130,12 @@ class Asker:
         progress: Callable[[Progress], None] | None = None,
         *,
         run: RunFolder | None = None,
+        executor: Executor | None = None,
     ) -> list[list[Judged]]:
         """Let the model respond to every question, except those whose responses are in the log.
 
         Batches and their seeds depend on the questions and the settings alone, so that a run that was killed and
-        continued has the same responses as one that was not.
+        continued, or was done by several workers, has the same responses as one that was not.
 
         Parameters
         ----------
@@ -229,116 +147,118 @@ class Asker:
             Called after every batch.
         run
             The folder of the run, if it is to record the number of threads that batches are computed with.
+        executor
+            Where the model is asked; here by default.
 
         Returns
         -------
         list of list of Judged
             [question][response]
-        """
-        judged: list[list[Judged]] = []
-        start, written = time.perf_counter(), 0
-        for index, begin in enumerate(range(0, len(prompted), self._settings.batch_questions)):
-            batch = prompted[begin : begin + self._settings.batch_questions]
-            stored = log.batches[index] if index < len(log.batches) else None
-            kept = stored is not None and self._is_whole(stored, batch)
-            if stored is not None and kept:
-                judged += [
-                    [self.judge(question, response) for response in responses]
-                    for (question, _), responses in zip(batch, stored["responses"], strict=True)
-                ]
-            else:
-                if run:
-                    run.note_threads(torch.get_num_threads())
-                tokens_before = self.model.tokens_forwarded
-                texts: list[list[str]] = [[] for _ in batch]
-                try:
-                    judged += self._ask(batch, index, texts)
-                # The responses were written before the task failed, and they cost the most. They are stored if
-                # the batch is whole: each question has all its responses.
-                except TaskError:
-                    if all(len(responses) == self._settings.n for responses in texts):
-                        log.store(index, self._batch(batch, texts, tokens_before))
-                    raise
-                log.store(index, self._batch(batch, texts, tokens_before))
-                written += len(batch)
-            if progress:
-                seconds = time.perf_counter() - start
-                progress(
-                    Progress(
-                        done=len(judged),
-                        total=len(prompted),
-                        chain_id=batch[-1][0].id,
-                        estimator=self.model.model_id,
-                        kept=kept,
-                        tokens_forwarded=self.model.tokens_forwarded,
-                        seconds_left=seconds / written * (len(prompted) - len(judged)) if written else None,
-                    )
-                )
-        return judged
-
-    def _batch(self, batch: PromptedQuestions, responses: list[list[str]], tokens_before: int) -> dict[str, Any]:
-        """Return a batch as the log stores it: what the model wrote, not how the task judges it."""
-        return {
-            "ids": [question.id for question, _ in batch],
-            "tokens_forwarded": self.model.tokens_forwarded - tokens_before,
-            "responses": responses,
-        }
-
-    def _is_whole(self, stored: dict[str, Any], batch: PromptedQuestions) -> bool:
-        """Whether a stored batch has everything that `_batch` puts into it; it is done again otherwise."""
-        responses = stored.get("responses")
-        return (
-            stored.get("ids") == [question.id for question, _ in batch]
-            and isinstance(stored.get("tokens_forwarded"), int)
-            and isinstance(responses, list)
-            and len(responses) == len(batch)
-            and all(
-                isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)
-                for texts in responses
-            )
-        )
-
-    def _ask(self, batch: PromptedQuestions, index: int, written: list[list[str]]) -> list[list[Judged]]:
-        """Return the judged responses to one batch, in rounds: a question with a right one is not asked again.
-
-        The texts of the model are added to `written`, [question][response], before they are judged.
-        """
-        settings = self._settings
-        judged: list[list[Judged]] = [[] for _ in batch]
-        for number, done in enumerate(range(0, settings.n, settings.per_round)):
-            places = [place for place, so_far in enumerate(judged) if not any(response.right for response in so_far)]
-            if not places:
-                break
-            digest_of_round = hashlib.sha256(f"{settings.seed} {index} {number}".encode()).digest()
-            texts = self.model.generate(
-                [batch[place][1] for place in places],
-                max_new_tokens=settings.max_new_tokens,
-                n=min(settings.per_round, settings.n - done),
-                temperature=settings.temperature,
-                seed=int.from_bytes(digest_of_round[:4], "big"),
-            )
-            for place, responses in zip(places, texts, strict=True):
-                written[place] += responses
-            for place, responses in zip(places, texts, strict=True):
-                judged[place] += [self.judge(batch[place][0], response) for response in responses]
-        return judged
-
-    def judge(self, question: Question, response: str) -> Judged:
-        """Divide a response into reasoning and answer, and compare the answer with the right one.
 
         Raises
         ------
         TaskError
-            If the task's own code fails on the response.
+            If the task fails on a response. What was written is stored before.
+        ExecutorError
+            If no worker can be started, or a batch was lost with each worker that tried it.
         """
-        try:
-            parts = self.layout.divide(self.task, question, response)
-            if parts is None:
-                return Judged(response, "", "", parsed=False, right=False)
-            return Judged(response, *parts, parsed=True, right=rightness(self.task, parts[1], question.gold))
-        # A task may be a stranger's code; its error must say which response it failed on.
-        except (Exception, SystemExit) as error:
-            raise TaskError(
-                f"question {question.id!r}: the task {self.task.name!r} failed on the response {response[-80:]!r} "
-                f"({type(error).__name__}: {error}); mend its split or is_right"
-            ) from error
+        executor = executor or load_executor("local")
+        batches = self._batches(prompted)
+        judged: dict[int, list[list[Judged]]] = {}
+        pace = _Pace(len(prompted), self.model.model_id, progress)
+        pieces = []
+        for batch in batches:
+            stored = log.batches[batch.index] if batch.index < len(log.batches) else None
+            if stored is not None and _is_whole(stored, batch):
+                judged[batch.index] = self._judge(batch, stored["responses"])
+                pace.add(batch, stored["tokens_forwarded"], kept=True)
+                continue
+            name = f"the batch from question {batch.questions[0][0].id!r} on"
+            pieces.append(Piece(batch.index, name, batch, weight=float(len(batch.questions))))
+        write = WriteBatch(self.task, self.layout, self._settings)
+        work = ScorerWork.for_executor(executor, self.model, write, fingerprint=known_fingerprint(self.model))
+        with executor:
+            for piece, written in results_of(executor, work, pieces, pace.watch):
+                batch = piece.payload
+                if run:
+                    run.note_threads(torch.get_num_threads())
+                # The responses cost the most: they are stored before the task, which may fail, judges them.
+                log.store(batch.index, _stored(batch, written))
+                judged[batch.index] = self._judge(batch, written.responses)
+                pace.add(batch, written.tokens_forwarded, kept=False)
+        log.put_in_order()
+        return [responses for batch in batches for responses in judged[batch.index]]
+
+    def _batches(self, prompted: PromptedQuestions) -> list[Batch]:
+        size = self._settings.batch_questions
+        begins = range(0, len(prompted), size)
+        return [Batch(index, prompted[begin : begin + size]) for index, begin in enumerate(begins)]
+
+    def _judge(self, batch: Batch, responses: Sequence[Sequence[str]]) -> list[list[Judged]]:
+        """Return the judged responses to a batch, [question][response]."""
+        return [
+            [judge(self.task, self.layout, question, response) for response in texts]
+            for (question, _), texts in zip(batch.questions, responses, strict=True)
+        ]
+
+
+def _stored(batch: Batch, written: Written) -> dict[str, Any]:
+    """Return a batch as the log stores it: what the model wrote, not how the task judges it."""
+    return {
+        "ids": [question.id for question, _ in batch.questions],
+        "tokens_forwarded": written.tokens_forwarded,
+        "responses": written.responses,
+    }
+
+
+def _is_whole(stored: dict[str, Any], batch: Batch) -> bool:
+    """Whether a stored batch has everything that `_stored` puts into it; it is done again otherwise."""
+    responses = stored.get("responses")
+    return (
+        stored.get("ids") == [question.id for question, _ in batch.questions]
+        and isinstance(stored.get("tokens_forwarded"), int)
+        and isinstance(responses, list)
+        and len(responses) == len(batch.questions)
+        and all(
+            isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts) for texts in responses
+        )
+    )
+
+
+class _Pace:
+    """Tells how many questions are answered, and how long the rest will take."""
+
+    def __init__(self, total: int, model: str, progress: Callable[[Progress], None] | None) -> None:
+        self._total, self._model, self._progress = total, model, progress
+        self._workers = Workers(alive=0)
+        self._done = self._now = self._positions = self._positions_now = 0
+        self._began = time.perf_counter()
+
+    def watch(self, workers: Workers) -> None:
+        """Take note of how many workers there are."""
+        self._workers = workers
+
+    def add(self, batch: Batch, tokens_forwarded: int, *, kept: bool) -> None:
+        """Count a batch."""
+        self._done += len(batch.questions)
+        self._positions += tokens_forwarded
+        if not kept:
+            self._now += len(batch.questions)
+            self._positions_now += tokens_forwarded
+        if self._progress is None:
+            return
+        seconds = time.perf_counter() - self._began
+        self._progress(
+            Progress(
+                done=self._done,
+                total=self._total,
+                chain_id=batch.questions[-1][0].id,
+                estimator=self._model,
+                kept=kept,
+                tokens_forwarded=self._positions,
+                seconds_left=seconds / self._now * (self._total - self._done) if self._now else None,
+                workers=self._workers.alive,
+                lost=self._workers.lost,
+                positions_per_second=self._positions_now / max(1e-9, seconds),
+            )
+        )

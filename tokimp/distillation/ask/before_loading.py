@@ -10,7 +10,8 @@ from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asker, AskSettings
+from tokimp.distillation.ask.ask import Asker
+from tokimp.distillation.ask.settings import AskSettings
 from tokimp.errors import ScorerError
 from tokimp.models.loading import load_tokenizer, recorded_context_length
 

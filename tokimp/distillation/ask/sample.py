@@ -11,11 +11,14 @@ from typing import Any, Self
 from tokimp.chains.datasets import SkippedRecord
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.think_tags import ThinkTags
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.progress import Progress
+from tokimp.contracts.registry import load_executor
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
-from tokimp.distillation.ask.ask import Asker, settings_of
+from tokimp.distillation.ask.ask import Asker
 from tokimp.distillation.ask.selection import LengthFilter, Selection, select
+from tokimp.distillation.ask.settings import settings_of
 from tokimp.errors import DistillationError
 from tokimp.storage.atomic import remove_partial, write_object, write_records
 from tokimp.storage.batch_log import NAME, BatchLog
@@ -123,6 +126,7 @@ def sample(
     batch_questions: int = 64,
     skipped: list[SkippedRecord] | None = None,
     origin: Mapping[str, Any] | None = None,
+    executor: str | Executor = "local",
     progress: Callable[[Progress], None] | None = None,
 ) -> SampleReport:
     """Let a teacher write chains, and keep the first right one of each question.
@@ -159,6 +163,10 @@ def sample(
         Without it, they are an error.
     origin
         As for `tokimp.distillation.ask.evaluate.evaluate`.
+    executor
+        Where batches are written: a name with parameters where it has some (``processes:workers=2``), or an instance.
+        The chains are the same everywhere, on the same kind of device. Except for ``local``, workers load the teacher
+        themselves.
     progress
         Called after every batch.
 
@@ -172,8 +180,12 @@ def sample(
     ResumeError
         If `out` holds another run, or is in use.
     UnsupportedError
-        If the teacher does not generate.
+        If the teacher does not generate, or workers are to load one that was made of objects in memory.
+    ExecutorError
+        If no worker can be started, or a batch was lost with each worker that tried it.
     """
+    running = load_executor(executor)
+    running.validate_parameters()
     lengths = LengthFilter(min_characters, longest_percentile)
     lengths.check()
     settings = settings_of(
@@ -191,7 +203,7 @@ def sample(
     with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)
-        judged = asker.ask_all(prompted, log, progress, run=run)
+        judged = asker.ask_all(prompted, log, progress, run=run, executor=running)
         selection = select([question for question, _ in prompted], judged, asker.layout, lengths)
         report = SampleReport(
             task=task.label,

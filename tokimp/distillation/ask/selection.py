@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tokimp.contracts.task import Question
-from tokimp.distillation.ask.ask import Judged
+from tokimp.distillation.ask.batches import Judged
 from tokimp.distillation.ask.layout import Layout
 from tokimp.errors import DistillationError
 from tokimp.results.schema import unstorable

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from tokimp.contracts.scorer_recipe import ScorerRecipe, recipe_of
 from tokimp.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -13,7 +14,15 @@ Engine = Literal["transformers", "vllm"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 
-def load_engine(model: Any, engine: Engine = "transformers", **options: Any) -> WritingEngine:
+def load_engine(
+    model: Any,
+    engine: Engine = "transformers",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    tokenizer: Any = None,
+    **options: Any,
+) -> WritingEngine:
     """Load a model that writes text and gives no other numbers.
 
     Parameters
@@ -22,8 +31,10 @@ def load_engine(model: Any, engine: Engine = "transformers", **options: Any) -> 
         A hub id, a folder, a GGUF file, a transformers model object, or ``"tiny"``. vLLM takes a hub id or a folder.
     engine
         ``transformers``, or ``vllm``, which has to be installed.
+    device, dtype, tokenizer
+        As of `tokimp.load_scorer`. vLLM takes no tokenizer.
     **options
-        Parameters of `TransformersEngine` or `VllmEngine`: ``device``, ``dtype``, ...
+        Further parameters of `TransformersEngine` or `VllmEngine`.
 
     Raises
     ------
@@ -32,13 +43,35 @@ def load_engine(model: Any, engine: Engine = "transformers", **options: Any) -> 
     UnsupportedError
         If there is no such engine, vLLM is not installed, or the engine cannot run this model.
     """
-    # Each engine is imported when it is asked for: transformers is slow to import, and vLLM may not be installed.
+    shared = {"device": device, "dtype": dtype, **({} if tokenizer is None else {"tokenizer": tokenizer})}
+    loaded = _engine_class(engine)(model, **shared, **options)
+    loaded.recipe = recipe_of(
+        model, engine, device=device, dtype=dtype, tokenizer=tokenizer, options=options, only_writes=True
+    )
+    return loaded
+
+
+def load_engine_recipe(recipe: ScorerRecipe) -> WritingEngine:
+    """Load the engine that a recipe describes; see `load_engine` for what is raised."""
+    return load_engine(
+        recipe.model,
+        cast("Engine", recipe.backend),
+        device=recipe.device,
+        dtype=recipe.dtype,
+        tokenizer=recipe.tokenizer,
+        **recipe.options,
+    )
+
+
+def _engine_class(engine: str) -> Any:
+    """Return the class of an engine."""
+    # Each is imported when it is asked for: transformers is slow to import, and vLLM may not be installed.
     if engine == "transformers":
         from tokimp.models.writing.transformers_engine import TransformersEngine  # noqa: PLC0415 - as said above
 
-        return TransformersEngine(model, **options)
+        return TransformersEngine
     if engine == "vllm":
         from tokimp.models.writing.vllm_engine import VllmEngine  # noqa: PLC0415 - as said above
 
-        return VllmEngine(model, **options)
+        return VllmEngine
     raise UnsupportedError(f"there is no engine {engine!r}; engines are {', '.join(ENGINES)}")
