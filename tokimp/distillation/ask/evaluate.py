@@ -12,9 +12,7 @@ from tokimp.analysis.statistics.intervals import share_interval
 from tokimp.chains.prompt_format import PromptFormat
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.contracts.executor import Executor
-from tokimp.contracts.executor import Executor
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.registry import load_executor
 from tokimp.contracts.registry import load_executor
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
@@ -160,8 +158,6 @@ def evaluate(
     origin
         Where the questions come from (``{"source": ..., "split": ..., "limit": ..., "seed": ...}``), for the
         message if `out` holds a run on other questions.
-    executor
-        Where batches are answered, as for `tokimp.distillation.ask.sample.sample`.
     executor
         Where batches are answered, as for `tokimp.distillation.ask.sample.sample`.
     progress
