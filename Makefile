@@ -4,6 +4,7 @@
 # make check     set up, then lint, types and import walls only
 # make coverage  set up, then test and show which lines no test ran
 # make format    set up, then let ruff fix and format
+# make docs      set up, then build the documentation site into build/site, running the gallery; any warning is an error
 # make clean     remove what these targets made
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
@@ -13,13 +14,14 @@ BIN := $(VENV)/bin
 # pyproject.toml (a new entry point, for example) only installs the project again.
 PINNED := $(VENV)/pinned-$(shell { cat constraints.txt; pwd; } | cksum | cut -d' ' -f1)
 READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml Makefile; pwd; } | cksum | cut -d' ' -f1)
+READY_FOR_DOCS := $(READY)-docs
 
 # What is set or installed on the machine must not reach the environment.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT
 unexport PYTEST_ADDOPTS PYTEST_PLUGINS MYPYPATH RUFF_CONFIG COVERAGE_FILE COVERAGE_RCFILE
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test test-slow check coverage format clean setup
+.PHONY: demo test test-slow check coverage docs format clean setup
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -36,6 +38,11 @@ $(READY): $(PINNED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --no-build-isolation --editable '.[dev]'
 	@rm -f $(VENV)/ready-*
+	@touch $@
+
+$(READY_FOR_DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --no-build-isolation --editable '.[dev,docs]'
 	@touch $@
 
 demo: setup
@@ -62,9 +69,13 @@ test-slow: setup
 coverage: setup
 	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-report=html
 
+docs: $(READY_FOR_DOCS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
+	@echo "The site is in build/site/index.html."
+
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov runs build/site docs/gallery docs/reference

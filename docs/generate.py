@@ -47,35 +47,51 @@ def command_line() -> str:
 
 
 def interface() -> str:
-    """Return the text of ``api.md``: every public name, in the groups of ``__all__`` in ``tokimp/__init__.pyi``."""
-    stub = Path(tokimp.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
-    listed = stub[stub.index("__all__") :]
+    """Return the text of ``api.md``: every public name, in its group."""
     lines = [API_HEADER]
-    for comment, name in re.findall(r"^    # (.+)$|^    \"(\w+)\",$", listed, flags=re.MULTILINE):
-        if comment:
-            lines.append(f"\n## {comment.capitalize()}\n")
-        elif not name.startswith("_"):
-            lines.append(f"- `tokimp.{name}{_parameters(getattr(tokimp, name))}`: {_summary(name, stub)}")
+    for group, names in public_names().items():
+        lines.append(f"\n## {group}\n")
+        lines += [f"- `tokimp.{name}{_parameters(getattr(tokimp, name))}`: {summary(name)}" for name in names]
     return "\n".join(lines) + "\n"
 
 
-def _summary(name: str, stub: str) -> str:
+def public_names() -> dict[str, list[str]]:
+    """Return the public names by group, as the comments in ``__all__`` of ``tokimp/__init__.pyi`` divide them."""
+    stub = _stub()
+    listed = stub[stub.index("__all__") :]
+    groups: dict[str, list[str]] = {}
+    for comment, name in re.findall(r"^    # (.+)$|^    \"(\w+)\",$", listed, flags=re.MULTILINE):
+        if comment:
+            groups[comment.capitalize()] = latest = []
+        elif not name.startswith("_"):
+            latest.append(name)
+    return groups
+
+
+def _stub() -> str:
+    return Path(tokimp.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+
+
+def summary(name: str) -> str:
     """Return the first paragraph of a public name's docstring, on one line.
 
     The docstring of a constant, such as a type of arrays, stands below it in the module that the stub takes it from.
     """
     public = getattr(tokimp, name)
-    if inspect.isclass(public) or inspect.isfunction(public):
-        text = inspect.getdoc(public) or ""
-    else:
-        text = _docstring_of_constant(name, stub)
+    is_constant = not (inspect.isclass(public) or inspect.isfunction(public) or inspect.ismodule(public))
+    text = _docstring_of_constant(name) if is_constant else _first(public)
     if not text:
         raise ValueError(f"tokimp.{name} has no docstring; write one where it is defined")
     return " ".join(text.split("\n\n", maxsplit=1)[0].split())
 
 
-def _docstring_of_constant(name: str, stub: str) -> str:
-    for imported in ast.parse(stub).body:
+def _first(public: Any) -> str:
+    """Return the first paragraph of the docstring of a class, function or module, on one line."""
+    return " ".join((inspect.getdoc(public) or "").split("\n\n", maxsplit=1)[0].split())
+
+
+def _docstring_of_constant(name: str) -> str:
+    for imported in ast.parse(_stub()).body:
         if isinstance(imported, ast.ImportFrom) and name in {alias.name for alias in imported.names}:
             module = importlib.import_module(f"tokimp.{imported.module}")
             for statement, below in pairwise(ast.parse(inspect.getsource(module)).body):

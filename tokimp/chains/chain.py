@@ -120,7 +120,7 @@ class TokenizedChain:
         The wrong answer as ids, formatted as the answer is; ``None`` where the chain has none.
     answer_value
         The first of the answer's tokens that holds a part of the value, and the one after the last, as indices into
-        `answer_ids`; ``None`` where the answer gives no value. What is before it opens the value (``#### ``); what is
+        `answer_ids`; ``None`` where the answer gives no value. What is before it opens the value (``####``); what is
         after it closes the answer and the turn.
     """
 
