@@ -31,6 +31,7 @@ from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 LETTERS = "abcdefgh"
 OTHER = "OTHER"  # stands for another result's file
 FEW: dict[str, Any] = {"n_resamples": 10}
+CHANCE: dict[str, Any] = {"n_uniform": 2, "replacement": ".", "measure": "answer"}
 PARAMETERS: dict[str, dict[str, Any]] = {
     "agreement": FEW,
     "agreement_within": {**FEW, "minimum_units": 3},
@@ -40,6 +41,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
     "effects": {**FEW, "strongest": 2},
     "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
+    "naopc": {**CHANCE, "exact_units": 4, "beam": 1},
     "planted": FEW,
     "structure": {**FEW, "keep_ratios": [0.5]},
     "surrogate": {

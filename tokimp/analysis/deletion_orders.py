@@ -49,11 +49,21 @@ class DeletionOrder:
         return tuple(sorted(units.tolist()))
 
 
-def deletion_orders(chain: xr.Dataset, seed: int) -> list[DeletionOrder | None]:
+def deletion_orders(chain: xr.Dataset, seed: int, *, by_size: bool = False) -> list[DeletionOrder | None]:
     """Return each estimator's order of one chain's units, [estimator]; ``None`` if it says nothing about the chain.
 
     Units that tie are put in random order, from a seed made of `seed`, the chain's id and the estimator's label. The
     rule of ``rank``, the leftmost first, would give an estimator that knows nothing the merits of position.
+
+    Parameters
+    ----------
+    chain
+        One chain's part of a result, as `tokimp.results.by_chain.iterate` gives it.
+    seed
+        Seed of the order of ties.
+    by_size
+        Whether to order by the absolute importance: the units that matter least, in whichever direction, first. An
+        estimator that deletes in sequence and stopped early keeps its sequence.
     """
     chain_id = str(chain["chain_id"].item())
     orders: list[DeletionOrder | None] = []
@@ -63,7 +73,8 @@ def deletion_orders(chain: xr.Dataset, seed: int) -> list[DeletionOrder | None]:
         if np.isnan(scores).any():
             orders.append(None)
             continue
-        orders.append(DeletionOrder(_ascending(scores, _generator(seed, chain_id, str(label))), ranked))
+        sizes = np.abs(scores) if by_size and ranked == len(scores) else scores
+        orders.append(DeletionOrder(_ascending(sizes, _generator(seed, chain_id, str(label))), ranked))
     return orders
 
 
