@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
-from tokimp.analysis.planted.report import draw_planted, planted_table
+from tokimp.analysis.planted.kinds import kind_variables
+from tokimp.analysis.planted.levels import group_means, majority, sentences
+from tokimp.analysis.planted.report import draw_planted, has_kinds, kind_table, planted_table
 from tokimp.analysis.statistics.average_precision import average_precision, chance_average_precision
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, SHARE, Resampling, mean_variables
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray, IntArray
-from tokimp.chains.sentences import sentence_starts
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
@@ -46,6 +47,10 @@ class Planted(Analysis):
 
     Position is a confound: filler may stand where a method gives low importance for other reasons. ``within_bands`` is
     the AUROC of pairs of units in the same of `bands` equal stretches of a chain, with pairs added up over chains.
+
+    Where spans say of what kind they are (`tokimp.chains.datasets.planted_problems`), ``kind_value`` has both measures
+    for each kind: its units against those that are no planted text. ``kind_band_mean`` has them by where the text
+    stands in its chain.
 
     Parameters
     ----------
@@ -84,17 +89,17 @@ class Planted(Analysis):
         chance = np.full((len(MEASURES), len(LEVELS), n_chains), np.nan)
         right, pairs = np.full((2, n_chains, n_estimators), np.nan)
         for index, (_, chain) in enumerate(iterate(result)):
-            is_filler = _majority(chain["filler"].to_numpy(), chain["unit"].to_numpy())
+            is_filler = majority(chain["filler"].to_numpy(), chain["unit"].to_numpy())
             if np.isnan(is_filler).any():
                 continue
-            sentences = _sentences(chain)
+            in_sentence = sentences(chain)
             band = np.arange(len(is_filler), dtype=np.int64) * self.bands // len(is_filler)
             for row, scores in enumerate(unit_scores(chain)):
                 if np.isnan(scores).any():
                     continue
                 ranks = mean_ranks(scores)
                 right[index, row], pairs[index, row] = _pairs_within(ranks, is_filler, band)
-                by_level = ((ranks, is_filler), (_means(ranks, sentences), _majority(is_filler, sentences)))
+                by_level = ((ranks, is_filler), (group_means(ranks, in_sentence), majority(is_filler, in_sentence)))
                 for level, (level_ranks, useless) in enumerate(by_level):
                     if 0 < useless.sum() < len(useless):
                         prevalence[level, index] = useless.mean()
@@ -126,6 +131,7 @@ class Planted(Analysis):
                     for end, part in zip(("", "_low", "_high"), within, strict=True)
                 },
                 "pairs_within_bands": ("estimator", np.nansum(pairs, axis=0).astype(np.int64)),
+                **kind_variables(result, self.bands, self.confidence),
             },
             coords={
                 "measure": np.array(MEASURES, dtype=object),
@@ -140,8 +146,10 @@ class Planted(Analysis):
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return AUROC and average precision of every estimator."""
-        return [planted_table(result, node_name=stored_name(result, self))]
+        """Return AUROC and average precision of every estimator, and AUROC by kind where there are several."""
+        name = stored_name(result, self)
+        tables = [planted_table(result, node_name=name)]
+        return tables + ([kind_table(result, node_name=name)] if has_kinds(result, node_name=name) else [])
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the AUROC of every estimator, by unit, by sentence, and within stretches."""
@@ -153,29 +161,6 @@ def _mean_of_known(values: FloatArray) -> FloatArray:
     count = (~np.isnan(values)).sum(-1)
     means: FloatArray = np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)
     return means
-
-
-def _majority(marks: FloatArray, groups: IntArray) -> FloatArray:
-    """Return 1 for each group of which more than half is marked, else 0, [group]; NaN where a mark is NaN."""
-    means = _means(marks, groups)
-    majority: FloatArray = np.where(np.isnan(means), np.nan, (means > 0.5).astype(float))
-    return majority
-
-
-def _means(values: FloatArray, groups: IntArray) -> FloatArray:
-    """Return the mean of the values in each group, [group], where `groups` numbers them from 0 without gaps."""
-    means: FloatArray = np.bincount(groups, weights=values) / np.bincount(groups)
-    return means
-
-
-def _sentences(chain: xr.Dataset) -> IntArray:
-    """Return the sentence in which each unit of a chain begins, numbered from 0 without gaps, [unit]."""
-    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
-    starts = sentence_starts(str(chain["reasoning"].item()))
-    # A token may cover the space before its word, and so begin in the sentence that precedes its word.
-    ends = chain["token_end"].to_numpy()[firsts] - 1
-    _, numbers = np.unique(np.searchsorted(starts, ends, side="right"), return_inverse=True)
-    return numbers.astype(np.int64)
 
 
 def _pairs_within(ranks: FloatArray, marks: FloatArray, band: IntArray) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.report.figure_style import COLOURS, MARKERS, PAPER
-from tokimp.report.number_texts import few_chains, interval_of, mean_text, number_text
+from tokimp.report.number_texts import few_chains, interval_of, interval_text, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -64,6 +64,60 @@ def _chance_text(node: xr.Dataset, measure: str, level: str) -> str:
     if "chance" in node:
         return number_text(float(node["chance"].sel(measure=measure, level=level).mean()))
     return "0.50" if measure == "auroc" else "-"
+
+
+def has_kinds(result: xr.DataTree, *, node_name: str = "planted") -> bool:
+    """Return whether the analysis tells several kinds of planted text apart; one of an older tokimp does not."""
+    node = analysis_node(result, node_name)
+    return "kind" in node and node.sizes["kind"] > 1
+
+
+def kind_table(result: xr.DataTree, *, node_name: str = "planted") -> Table:
+    """Return a table of AUROC by sentence and by unit for each kind of planted text.
+
+    The last line says how often the model gives the answer more than half of its probability, on chains with the kind:
+    what a model does not understand, no method can tell from it.
+
+    Parameters
+    ----------
+    result, node_name
+        As of `planted_table`; the node has kinds (`has_kinds`).
+    """
+    node = analysis_node(result, node_name)
+    unit = str(result.attrs["unit"])
+    levels = ["unit"] if unit == "sentence" else ["unit", "sentence"]
+    table = new_table("Planted text by kind: AUROC against what is not planted (0.5 is chance)")
+    table.add_column("estimator")
+    columns = [(str(kind), level) for kind in node["kind"].to_numpy() for level in levels]
+    for kind, level in columns:
+        table.add_column(f"{kind.replace('_', ' ')}, {unit if level == 'unit' else level}s", justify="right")
+    for label in node["estimator"].to_numpy():
+        row = node.sel(estimator=label, measure="auroc")
+        cells = []
+        for kind, level in columns:
+            cell = row.sel(kind=kind, level=level)
+            numbers = (float(cell[f"kind_{name}"]) for name in ("mean", "low", "high"))
+            cells.append(interval_text(*numbers, int(cell["kind_chains_used"])))
+        table.add_row(escape(str(label)), *cells)
+    table.add_section()
+    solved = solved_by_kind(result, node)
+    table.add_row("[dim]P(answer) > 1/2[/]", *(solved[kind] for kind, _ in columns))
+    return keep_words_whole(table)
+
+
+def solved_by_kind(result: xr.DataTree, node: xr.Dataset) -> dict[str, str]:
+    """Return on how many of the chains with each kind the model gives the answer's value more than half: ``48 of 50``.
+
+    It is then the answer that the model would write. A dash stands where answers give no value.
+    """
+    if "full_loglik_answer_value" not in result:
+        return dict.fromkeys(map(str, node["kind"].to_numpy()), "-")
+    logprobs = result["full_loglik_answer_value"].to_numpy()
+    shares = {}
+    for kind in node["kind"].to_numpy():
+        known = (node["kind_band"].sel(kind=kind).to_numpy() >= 0) & ~np.isnan(logprobs)
+        shares[str(kind)] = f"{int((logprobs[known] > np.log(0.5)).sum())} of {int(known.sum())}"
+    return shares
 
 
 def draw_planted(result: xr.DataTree, *, node_name: str = "planted") -> Figure:

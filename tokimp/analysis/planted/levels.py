@@ -1,0 +1,32 @@
+"""Units and sentences of a chain: marks and ranks of tokens or units, gathered by what they belong to."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from tokimp.chains.arrays import FloatArray, IntArray
+from tokimp.chains.sentences import sentence_starts
+
+
+def majority(marks: FloatArray, groups: IntArray) -> FloatArray:
+    """Return 1 for each group of which more than half is marked, else 0, [group]; NaN where a mark is NaN."""
+    means = group_means(marks, groups)
+    marked: FloatArray = np.where(np.isnan(means), np.nan, (means > 0.5).astype(float))
+    return marked
+
+
+def group_means(values: FloatArray, groups: IntArray) -> FloatArray:
+    """Return the mean of the values in each group, [group], where `groups` numbers them from 0 without gaps."""
+    means: FloatArray = np.bincount(groups, weights=values) / np.bincount(groups)
+    return means
+
+
+def sentences(chain: xr.Dataset) -> IntArray:
+    """Return the sentence in which each unit of a chain begins, numbered from 0 without gaps, [unit]."""
+    _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
+    starts = sentence_starts(str(chain["reasoning"].item()))
+    # A token may cover the space before its word, and so begin in the sentence that precedes its word.
+    ends = chain["token_end"].to_numpy()[firsts] - 1
+    _, numbers = np.unique(np.searchsorted(starts, ends, side="right"), return_inverse=True)
+    return numbers.astype(np.int64)
