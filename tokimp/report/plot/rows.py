@@ -59,6 +59,7 @@ def draw_rows(
     *,
     chance: float | tuple[float, float] | None = None,
     empty: Sequence[str] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> None:
     """Draw rows of marks with intervals.
 
@@ -76,6 +77,8 @@ def draw_rows(
         What chance gives: a line, or a band from the lowest to the highest random order.
     empty
         What a row says that has no mark, [row]; *no value* by default.
+    limits
+        The least and the greatest value that there can be; the axis is never longer.
     """
     prepare(axis, "x")
     _draw_chance(axis, chance)
@@ -106,11 +109,15 @@ def draw_rows(
             face = colour if series.filled else PAPER
             axis.plot([], [], series.marker, color=colour, markerfacecolor=face, label=series.name)
     _say_empty(axis, marks, empty or ["no value"] * len(labels))
-    axis.set_yticks(height, [two_lines(drawable(label)[0]) for label in labels], parse_math=False, linespacing=0.9)
+    axis.set_yticks(height, [two_lines(drawable(label)[0]) for label in labels], parse_math=False, linespacing=1.0)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(max(1, len(labels)) - 0.45, -0.55)
     axis.set_xlabel(xlabel)
+    if limits:
+        room = 0.02 * (limits[1] - limits[0])
+        left, right = axis.get_xlim()
+        axis.set_xlim(max(left, limits[0] - room), min(right, limits[1] + room))
     if any(series.name for series in marks) or isinstance(chance, tuple):
         add_legend(axis)
 

@@ -1,0 +1,257 @@
+"""Agreement as rows of marks with intervals: pairs of estimators, groups of units, and one estimator in two results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from tokimp.report.estimator_looks import HUES, MARKERS, look_of
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, few_chains
+from tokimp.report.plot.agreement_matrix import MEASURES, chance_of
+from tokimp.report.plot.rows import Marks, draw_rows, rows_height
+from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
+from tokimp.results.analysis_nodes import analysis_node
+
+MOST_PAIRS = 15
+"""A figure of more rows than these is not read."""
+_BEYOND = {False: "as it is", True: "position partialled out"}
+Pair = tuple[str, str]
+
+
+@styled
+def agreement_pairs(
+    result: xr.DataTree,
+    measure: str = "spearman",
+    ax: Axes | None = None,
+    *,
+    most: int = MOST_PAIRS,
+    node_name: str = "agreement",
+) -> Axes:
+    """Draw the pairs of estimators that agree or disagree most beyond position, with intervals, in their order.
+
+    Parameters
+    ----------
+    result
+        A result that ``tokimp.analyze(result, "agreement")`` has been run on.
+    measure
+        One of the measures stored there.
+    ax
+        Axes to draw on; by default those of a new figure, 85 mm wide.
+    most
+        How many pairs are drawn at most: those furthest from chance.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    SchemaError
+        If the agreement has not been computed.
+    """
+    node = analysis_node(result, node_name).sel(measure=measure)
+    known = _pairs_with_value(node)
+    beyond = node.sel(partial=True)
+    chance = float(chance_of(node).sel(partial=True))
+    distances = [abs(_mean(beyond, pair) - chance) for pair in known]
+    chosen = sorted(np.argsort([-np.nan_to_num(distance, nan=-1.0) for distance in distances], kind="stable")[:most])
+    pairs = _by_mean(beyond, [known[place] for place in chosen])
+    axis = new_axes(ax, rows_height(_names(pairs), 2, 30))
+    marks = [
+        _marks(node.sel(partial=partial), pairs, _BEYOND[partial], marker="o" if partial else "D", filled=partial)
+        for partial in (False, True)
+    ]
+    used = int(node["chains_used"].max())
+    if pairs:
+        draw_rows(axis, _names(pairs), marks, MEASURES.get(measure, measure), chance=chance, limits=(-1, 1))
+    else:
+        message(axis, "No pair has a value: chains are too short, or there is one estimator.")
+    head([axis], ax, f"Agreement of pairs: {MEASURES.get(measure, measure)}", run_text(result), _chains(node, used))
+    left_out = f"The {len(pairs)} of {len(known)} pairs furthest from chance." if len(pairs) < len(known) else ""
+    foot([axis], ax, "Dashed line: chance, position partialled out.", left_out, drawn=_names(pairs))
+    return axis
+
+
+@styled
+def agreement_within(
+    result: xr.DataTree,
+    ax: Axes | None = None,
+    *,
+    partial: bool = True,
+    most: int = MOST_PAIRS,
+    node_name: str = "agreement_within",
+) -> Axes:
+    """Draw the mean correlation of pairs of estimators in each group: a row a pair, a mark with its interval a group.
+
+    If there are more pairs than `most`, those whose groups differ most are drawn: the range of the groups' means
+    over enough chains for an interval decides. Pairs with fewer than two such groups come after those. With a single
+    group, the pairs that correlate most,
+    with either sign, are drawn. The pair that correlates most is on top.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    ax
+        Axes to draw on; by default those of a new figure, 85 mm wide.
+    partial
+        Whether position is partialled out.
+    most
+        How many pairs are drawn at most.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    node = analysis_node(result, node_name)
+    shown = node.sel(partial=partial)
+    known = _pairs_with_value(shown)
+    pairs = _by_mean(shown, _pairs_that_differ(shown, known)[:most])
+    groups = [str(group) for group in node["group"].to_numpy()]
+    axis = new_axes(ax, rows_height(_names(pairs), len(groups), 34))
+    marks = [
+        _marks(
+            shown.sel(group=group), pairs, group, marker=MARKERS[place % len(MARKERS)], colour=HUES[place % len(HUES)]
+        )
+        for place, group in enumerate(groups)
+    ]
+    used = int(node["chains_used"].max())
+    if pairs:
+        draw_rows(axis, _names(pairs), marks, "Spearman correlation", chance=0.0, limits=(-1, 1))
+    else:
+        message(axis, f"No pair has a value with {_BEYOND[partial]}." if partial else "No pair has a value.")
+    head([axis], ax, f"Agreement by {node.attrs['by']}, {_BEYOND[partial]}", run_text(result), _chains(node, used))
+    if len(pairs) < len(known):
+        which = "whose groups differ most" if len(groups) > 1 else "that correlate most, with either sign"
+        foot([axis], ax, f"The {len(pairs)} of {len(known)} pairs {which}.", drawn=[*_names(pairs), *groups])
+    else:
+        foot([axis], ax, drawn=[*_names(pairs), *groups])
+    return axis
+
+
+@styled
+def agreement_between(result: xr.DataTree, ax: Axes | None = None, *, node_name: str = "agreement_between") -> Axes:
+    """Draw each estimator's mean correlation with itself in the other result: a row an estimator, with its interval.
+
+    Hollow marks show it as it is, filled ones with position partialled out. The estimator that stays most alike is on
+    top.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    ax
+        Axes to draw on; by default those of a new figure, 85 mm wide.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    node = analysis_node(result, node_name)
+    names = [str(label) for label in node["common"].to_numpy()]
+    heights = np.nan_to_num(node["mean"].sel(partial=True).to_numpy(), nan=-2.0)
+    labels = [names[place] for place in np.argsort(-heights, kind="stable")]
+    axis = new_axes(ax, rows_height(labels, 2, 34))
+    marks = []
+    for partial in (False, True):
+        rows = [node.sel(partial=partial, common=label) for label in labels]
+        colours = [look_of(label).colour for label in labels]
+        marker = "o" if partial else "D"
+        mean, low, high = _three(rows)
+        marks.append(Marks(_BEYOND[partial], mean, low, high, marker=marker, filled=partial, colours=colours))
+    draw_rows(axis, labels, marks, "Spearman correlation with the other result", chance=0.0, limits=(-1, 1))
+    used = int(node["chains_used"].max())
+    head([axis], ax, "Agreement with another result", run_text(result), _other_text(node), _chains(node, used))
+    foot([axis], ax, "Only hollow: nothing is left beyond position." if _some_missing(node) else "", drawn=labels)
+    return axis
+
+
+def _some_missing(node: xr.Dataset) -> bool:
+    mean = node["mean"]
+    return bool((mean.sel(partial=False).notnull() & mean.sel(partial=True).isnull()).any())
+
+
+def _other_text(node: xr.Dataset) -> str:
+    """Return the other result's name, and the recorded differences from it."""
+    difference = str(node.attrs["difference"])
+    return f"{node.attrs['other']}, " + (
+        "from which nothing that is recorded differs" if difference == "none" else f"which differs in {difference}"
+    )
+
+
+def _pairs_with_value(node: xr.Dataset) -> list[Pair]:
+    """Return the pairs that have a value on some chain, in the result's order."""
+    names = [str(name) for name in node["estimator"].to_numpy()]
+    counts = node["chains_used"]
+    counts = counts.max([dim for dim in counts.dims if dim not in {"estimator", "other"}])
+    used = counts.transpose("estimator", "other").to_numpy()
+    return [(names[one], names[other]) for one, other in combinations(range(len(names)), 2) if used[one, other]]
+
+
+def _pairs_that_differ(node: xr.Dataset, pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs, those first whose groups differ most; with a single group, those that correlate most."""
+    keys = []
+    for one, other in pairs:
+        pair = node.sel(estimator=one, other=other)
+        mean, used = pair["mean"].to_numpy(), pair["chains_used"].to_numpy()
+        known = mean[np.isfinite(mean) & (used >= FEWEST_FOR_AN_INTERVAL)]
+        span = float(np.ptp(known)) if len(known) > 1 else 0.0
+        keys.append((-(len(known) > 1), -span, -float(np.abs(known).max(initial=0.0))))
+    return [pairs[place] for place in sorted(range(len(pairs)), key=keys.__getitem__)]
+
+
+def _by_mean(node: xr.Dataset, pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs, the one with the greatest mean first; over groups, the mean of the groups' means."""
+    return sorted(pairs, key=lambda pair: -np.nan_to_num(_mean(node, pair), nan=-2.0))
+
+
+def _mean(node: xr.Dataset, pair: Pair) -> float:
+    values = node["mean"].sel(estimator=pair[0], other=pair[1]).to_numpy()
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _marks(
+    node: xr.Dataset, pairs: Sequence[Pair], name: str, *, marker: str, filled: bool = True, colour: str = INK
+) -> Marks:
+    rows = [node.sel(estimator=one, other=other) for one, other in pairs]
+    mean, low, high = _three(rows)
+    return Marks(name, mean, low, high, marker=marker, filled=filled, colours=[colour] * len(rows))
+
+
+def _three(rows: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return means and ends of intervals, [row]; no interval where it would be over too few chains."""
+    mean, low, high = (np.array([float(row[name]) for row in rows]) for name in ("mean", "low", "high"))
+    few = np.array([few_chains(int(row["chains_used"])) for row in rows], dtype=bool)
+    return mean, np.where(few, np.nan, low), np.where(few, np.nan, high)
+
+
+def _names(pairs: Sequence[Pair]) -> list[str]:
+    return [f"{one} / {other}" for one, other in pairs]
+
+
+def _chains(node: xr.Dataset, used: int) -> str:
+    return chains_text(used, node.attrs["confidence"])
