@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tokimp.chains.chain import Chain
+from tokimp.chains.datasets import load_chains
+from tokimp.chains.datasets.jsonl import save_chains
 from tokimp.chains.datasets.planted_problems import KINDS, planted_problems
 from tokimp.chains.datasets.word_problem_words import cut
 from tokimp.chains.datasets.word_problems import split_of
+from tokimp.errors import ChainError
 
 STEP = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 
@@ -47,6 +53,7 @@ def test_kinds_take_turns_one_a_chain() -> None:
 def test_the_same_seed_gives_the_same_chains() -> None:
     """Chains follow from the seed, and fewer are the first of more."""
     assert planted_problems(8, seed=2) == planted_problems(8, seed=2)
+    assert planted_problems(5, seed=2) == planted_problems(8, seed=2)[:5]
     assert planted_problems(8, seed=2) != planted_problems(8, seed=3)
 
 
@@ -121,6 +128,26 @@ def test_questions_are_of_the_split() -> None:
     """The problems are of the split that was asked for: the embedded model saw none of the test problems."""
     for kind in ("repeated_step", "distractor", "corrected_number"):
         assert {split_of(chain.question) for chain, _ in of_kind(kind, 8)} == {"test"}
+
+
+def test_the_name_word_problems_gives_them_and_a_file_keeps_them(tmp_path: Path) -> None:
+    """`load_chains` makes them by name; written to a file and read again, they are the same, kinds included."""
+    chains = load_chains("word_problems", limit=6)
+    assert chains == planted_problems(6)
+    save_chains(chains, tmp_path / "chains.jsonl")
+    assert [replace(chain, source="") for chain in load_chains(tmp_path / "chains.jsonl")] == chains
+
+
+def test_kinds_in_a_file_follow_the_reasoning_into_its_tags(tmp_path: Path) -> None:
+    """Spans outside thinking tags go with their kinds, and a span without a kind is filler."""
+    fields = {"id": "a", "question": "q", "answer": "1", "reasoning": "<think>ab cd</think>"}
+    spans = [{"start": 0, "end": 5, "kind": "tag"}, {"start": 7, "end": 9, "kind": "step"}, {"start": 10, "end": 12}]
+    (tmp_path / "chains.jsonl").write_text(json.dumps({**fields, "filler": spans}), encoding="utf-8")
+    (chain,) = load_chains(tmp_path / "chains.jsonl")
+    assert (chain.filler, chain.filler_kinds) == (((0, 2), (3, 5)), ("step", "filler"))
+    (tmp_path / "bad.jsonl").write_text(json.dumps({**fields, "filler": [{**spans[1], "kind": 3}]}), encoding="utf-8")
+    with pytest.raises(ChainError, match=r"filler\[0\]: 'kind'"):
+        load_chains(tmp_path / "bad.jsonl")
 
 
 def test_unknown_kinds_are_refused() -> None:

@@ -14,6 +14,7 @@ from tokimp.chains.datasets.field_map import FieldMap, MappedFields
 from tokimp.chains.datasets.gsm8k import Gsm8k, Gsm8kSolutions
 from tokimp.chains.datasets.jsonl import JsonlChains, save_chains
 from tokimp.chains.datasets.mmlu_pro import MmluPro
+from tokimp.chains.datasets.planted_problems import planted_problems
 from tokimp.chains.datasets.records import ChainFormat, Record, SkippedRecord, Skips
 from tokimp.chains.datasets.sources import source_records
 from tokimp.errors import ChainError
@@ -24,6 +25,8 @@ _FORMATS: dict[str, ChainFormat] = {
     reader.name: reader for reader in (JsonlChains(), Gsm8k(), Gsm8kSolutions(), MmluPro())
 }
 FORMATS: tuple[str, ...] = ("auto", *_FORMATS)
+WORD_PROBLEMS = "word_problems"
+_PROBLEMS = 200
 # The number of records that are looked at to recognise the format.
 _LOOKED_AT = 100
 
@@ -43,8 +46,9 @@ def load_chains(
     Parameters
     ----------
     source
-        ``"demo"`` (the embedded chains), ``"gsm8k"`` or ``"mmlu_pro"`` (from the hub), the path of a file (JSONL, one
-        JSON list, ``.csv``, ``.tsv`` or Parquet, each also compressed with gzip, bzip2 or xz), or a hub id,
+        ``"demo"`` (the embedded chains), ``"word_problems"`` (200 problems, or `limit`, with planted text:
+        `tokimp.chains.datasets.planted_problems`), ``"gsm8k"`` or ``"mmlu_pro"`` (from the hub), the path of a file
+        (JSONL, one JSON list, ``.csv``, ``.tsv`` or Parquet, each also compressed with gzip, bzip2 or xz), or a hub id,
         ``owner/name`` or ``owner/name:configuration``. These names come before files of the same name (write
         ``./gsm8k``); an existing file comes before a hub id.
     format
@@ -78,8 +82,10 @@ def load_chains(
     places = None if fields is None else FieldMap.of(fields)
     if source == "demo" and places is None:
         return demo_chains(limit)
+    if source == WORD_PROBLEMS and places is None:
+        return planted_problems(limit or _PROBLEMS)
     skips = Skips(skipped)
-    records = source_records(source, split, skips, also=("demo",))
+    records = source_records(source, split, skips, also=("demo", WORD_PROBLEMS))
     if places is not None:
         reader: ChainFormat = MappedFields(places)
     elif format == "auto":

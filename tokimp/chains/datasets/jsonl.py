@@ -19,10 +19,10 @@ class JsonlChains(ChainFormat):
 
     Fields that may be missing are the texts ``gold``, ``system`` and ``wrong_answer``; ``category``, a list of
     ``{"start": 0, "end": 3, "label": "symbolic_math"}`` over the characters of the reasoning; and ``filler``, a list of
-    ``{"start": 0, "end": 14}`` that marks text known to be of no use for the answer. Thinking tags around the whole
-    reasoning (``<think>...</think>``) are taken off, with the white space beside them: a prompt format writes the
-    model's own. Spans count characters of the field as it is written, tags included. Other texts are kept as they are,
-    and other fields are ignored.
+    ``{"start": 0, "end": 14}`` that marks text known to be of no use for the answer, each with a ``kind`` if kinds are
+    to be told apart. Thinking tags around the whole reasoning (``<think>...</think>``) are taken off, with the white
+    space beside them: a prompt format writes the model's own. Spans count characters of the field as it is written,
+    tags included. Other texts are kept as they are, and other fields are ignored.
     """
 
     name = "jsonl"
@@ -40,7 +40,8 @@ class JsonlChains(ChainFormat):
         """Return the record's chain."""
         chain_id = record.text("id", self.chain_id(record, part))
         written = record.text("reasoning", chain_id)
-        category, filler = _category(record, chain_id), _filler(record, chain_id)
+        category = _category(record, chain_id)
+        filler, kinds = _filler(record, chain_id)
         start, end = inside_think_tags(written)
         if (start, end) != (0, len(written)):
             category = tuple(
@@ -48,7 +49,9 @@ class JsonlChains(ChainFormat):
                 for span in category
                 for inner in _within(span.start, span.end, start, end)
             )
-            filler = filler and tuple(inner for span in filler for inner in _within(*span, start, end))
+            inside = [[*_within(*span, start, end)] for span in filler or ()]
+            kinds = kinds and tuple(kind for spans, kind in zip(inside, kinds, strict=True) for _ in spans)
+            filler = filler and tuple(span for spans in inside for span in spans)
         return Chain(
             id=chain_id,
             question=record.text("question", chain_id),
@@ -59,6 +62,7 @@ class JsonlChains(ChainFormat):
             wrong_answer=record.optional_text("wrong_answer", chain_id),
             category=category,
             filler=filler,
+            filler_kinds=kinds,
             source=record.where,
         )
 
@@ -95,6 +99,8 @@ def _fields_of(chain: Chain) -> dict[str, Any]:
         fields["category"] = [{"start": s.start, "end": s.end, "label": s.label} for s in chain.category]
     if chain.filler is not None:
         fields["filler"] = [{"start": start, "end": end} for start, end in chain.filler]
+        for span, kind in zip(fields["filler"], chain.filler_kinds or (), strict=False):
+            span["kind"] = kind
     return fields
 
 
@@ -114,9 +120,17 @@ def _category(record: Record, chain_id: str) -> tuple[CategorySpan, ...]:
     )
 
 
-def _filler(record: Record, chain_id: str) -> tuple[tuple[int, int], ...] | None:
+def _filler(record: Record, chain_id: str) -> tuple[tuple[tuple[int, int], ...] | None, tuple[str, ...] | None]:
+    """Return the spans of filler, and their kinds if one has any; a span without one is of the kind ``filler``."""
     spans = _spans(record, chain_id, "filler", ("start", "end"))
-    return None if spans is None else tuple((span["start"], span["end"]) for span in spans)
+    if spans is None:
+        return None, None
+    kinds = [
+        record.checked_text(span.get("kind", "filler"), f"filler[{position}]: 'kind'", chain_id)
+        for position, span in enumerate(spans)
+    ]
+    has_kinds = any("kind" in span for span in spans)
+    return tuple((span["start"], span["end"]) for span in spans), tuple(kinds) if has_kinds else None
 
 
 def _spans(record: Record, chain_id: str, field: str, parts: tuple[str, ...]) -> list[dict[str, Any]] | None:
