@@ -27,6 +27,7 @@ COMMANDS = [
     LazyCommand("plugins", "tokimp.cli.plugins:plugins", "List all plugins, and why any of them failed to load."),
     LazyCommand("prune", "tokimp.cli.prune:prune", "Shorten the reasoning of chains to one or more keep ratios."),
     LazyCommand("sample", "tokimp.cli.sample:sample", "Let a teacher write chains; keep the right ones."),
+    LazyCommand("show", "tokimp.cli.show:show", "Print chains as they will be tokenised, with units and categories."),
     LazyCommand("train", "tokimp.cli.train:train", "Fine-tune a student on chains."),
     LazyCommand("view", "tokimp.cli.view:view", "Make a page in which a comparison's chains can be read."),
 ]
