@@ -134,3 +134,24 @@ def measure(
         null_q95=float(np.quantile(np.abs(null), _QUANTILE)),
         p=(1 + as_large) / (1 + reshuffles),
     )
+
+
+def split_half(counts: IntArray, statistic: Statistic, generator: np.random.Generator, halvings: int = 1000) -> float:
+    """Return the mean size of a statistic between two random halves of one sample of answers.
+
+    Both halves are of one distribution, so this is noise and nothing else; for halves of N answers it is what two
+    samples of N differ by. It looks at one sample alone, where the permutation null pools two that may differ.
+
+    Parameters
+    ----------
+    counts
+        How often each answer was given, [answer].
+    statistic
+        The number to compute.
+    generator
+        What the sample is halved with.
+    halvings
+        How often. Of an odd number of answers, one more is in the second half.
+    """
+    drawn = generator.multivariate_hypergeometric(counts, int(counts.sum()) // 2, size=halvings)
+    return float(np.abs(statistic(drawn, counts - drawn)).mean())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.stats import false_discovery_control
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
-from tokimp.contracts.constraints import Number, OneOf, Text, WholeNumber
+from tokimp.contracts.constraints import Number, OneOf, Text, TrueOrFalse, WholeNumber
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Capability, Scorer
@@ -27,46 +26,14 @@ from tokimp_resample.noise_floor import (
     kl_divergence,
     measure,
     share_difference,
+    split_half,
 )
 from tokimp_resample.sampled import SAMPLING_CONSTRAINTS, expected_positions, unanswered_share, written_after
 from tokimp_resample.similarity import WORDS, check_encoder, first_unit, similarities, unit_texts
+from tokimp_resample.unit_effects import share_gained, units_held
+from tokimp_resample.unit_values import UnitValues
 
 _FALSE_DISCOVERIES = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class UnitValues:
-    """What `Resample` measured of each unit; NaN where a unit has no value, because too few continuations tell.
-
-    Attributes
-    ----------
-    value
-        The quantity of `kind` and `measure`, [unit].
-    null_mean, null_q95, p
-        Its permutation null: the mean, the 95 % point of its size, and the p-value, [unit].
-    is_discovery
-        Whether it differs from noise, at a false discovery rate of 5 % over the units that have a value
-        (Benjamini and Hochberg), [unit].
-    compared
-        The sizes of the two groups of continuations that are compared, [unit, 2].
-    different
-        The share of continuations whose first unit is not similar to the chain's own, [unit]; NaN for the resampling
-        kind, which does not look.
-    repeated
-        One minus the share of different texts among the first units that were written, [unit]; NaN as above.
-    unanswered
-        The share of all continuations that end without an answer.
-    """
-
-    value: FloatArray
-    null_mean: FloatArray
-    null_q95: FloatArray
-    p: FloatArray
-    is_discovery: npt.NDArray[np.bool_]
-    compared: IntArray
-    different: FloatArray
-    repeated: FloatArray
-    unanswered: float
 
 
 class Resample(ImportanceEstimator):
@@ -103,6 +70,11 @@ class Resample(ImportanceEstimator):
     chain are pooled. The accuracy of the counterfactual kind has the opposite sign, so that higher is more important.
     Units are similar by their words, unless an encoder is named. 20 continuations are written where they write 100, of
     at most twice the tokens that the chain has left where they allow 16,384. Beginnings are cut by position.
+
+    `effects` are shares, not nats. ``effect(i, j)`` is how much larger the share of continuations that hold a unit
+    similar to unit j is once unit i is given (the authors' step attribution); on the answer it is how much larger the
+    share of those is that end with the chain's own answer. Continuations without unit i are all of those before it, or
+    for the counterfactual kind those that begin otherwise. The authors' script takes a threshold of 0.7 here.
 
     Parameters
     ----------
@@ -144,6 +116,9 @@ class Resample(ImportanceEstimator):
         Any whole number. The texts after a beginning depend on it, the chain's id and the beginning alone.
     folder
         A folder that keeps the continuations; memory keeps those of the last 256 chains otherwise.
+    effects
+        Whether to give also what each unit does to each later one and to the answer (`tokimp.effects`). It takes no
+        further continuations, and units that are found in text: words or sentences, not tokens.
     """
 
     name = "resample"
@@ -158,6 +133,7 @@ class Resample(ImportanceEstimator):
         "last_unit": OneOf("zero", "answer"),
         "least": WholeNumber(1),
         "reshuffles": WholeNumber(1),
+        "effects": TrueOrFalse(),
         **SAMPLING_CONSTRAINTS,
     }
 
@@ -180,6 +156,7 @@ class Resample(ImportanceEstimator):
         max_new_tokens: int | None = None,
         folder: str | None = None,
         seed: int = 0,
+        effects: bool = False,
     ) -> None:
         self.kind = kind
         self.measure = measure
@@ -197,6 +174,12 @@ class Resample(ImportanceEstimator):
         self.max_new_tokens = max_new_tokens
         self.folder = folder
         self.seed = seed
+        self.effects = effects
+
+    @property
+    def gives_effects(self) -> bool:
+        """Whether effects were asked for."""
+        return self.effects
 
     def validate_parameters(self) -> None:
         """Raise `EstimatorError` if a parameter is not allowed, or an encoder is not installed."""
@@ -213,9 +196,11 @@ class Resample(ImportanceEstimator):
 
         The diagnostics: ``discoveries``, the units that differ from noise at a false discovery rate of 5 %;
         ``p_min``, the smallest p-value; ``null_mean`` and ``null_q95``, means over units of the null's mean and 95 %
-        point; ``without_value``, the units that score 0 because there is nothing to compare; ``unanswered``, the
-        share of continuations without an answer; and, for the counterfactual kind, ``different`` and ``repeated``,
-        means over units (see `UnitValues`).
+        point; ``split_half``, the mean over units of how far two random halves of the continuations before a unit
+        differ, which is noise; ``without_value``, the units that score 0 because there is nothing to compare;
+        ``unanswered``, the share of continuations without an answer; and, for the counterfactual kind, ``different``
+        and ``repeated``, means over units (see `UnitValues`). With effects, ``effect_noise`` is the mean standard error
+        of an effect.
 
         Raises
         ------
@@ -223,7 +208,9 @@ class Resample(ImportanceEstimator):
             If a parameter is not allowed, or successes are asked for and the chain has no gold answer.
         """
         del objective
-        units = self.measure_units(chain, scorer)
+        self.validate_parameters()
+        written = self._written(chain, scorer)
+        units = self._measure(chain, written)
         has_value = ~np.isnan(units.value)
         scores = np.where(has_value, self._reported(units), 0.0)
         diagnostics = {
@@ -231,32 +218,38 @@ class Resample(ImportanceEstimator):
             "p_min": float(np.min(units.p[has_value], initial=1.0)),
             "null_mean": _mean(units.null_mean),
             "null_q95": _mean(units.null_q95),
+            "split_half": _mean(units.split_half),
             "without_value": float(np.count_nonzero(~has_value)),
             "unanswered": units.unanswered,
         }
         if self.kind == "counterfactual":
             diagnostics |= {"different": _mean(units.different), "repeated": _mean(units.repeated)}
-        return Importance(scores, diagnostics=diagnostics)
+        if not self.effects:
+            return Importance(scores, diagnostics=diagnostics)
+        between, on_answer, noise = self._effects(chain, written)
+        return Importance(
+            scores, diagnostics=diagnostics | {"effect_noise": noise}, effects=between, effects_on_answer=on_answer
+        )
 
     def measure_units(self, chain: TokenizedChain, scorer: Scorer) -> UnitValues:
         """Return the value of each unit, its permutation null and what it was made of."""
         self.validate_parameters()
-        sampling = Sampling(self.rollouts, self.temperature, self.top_p, self.max_new_tokens, self.seed)
-        written = written_after(self._beginnings(chain), chain, scorer, sampling, self.folder)
+        return self._measure(chain, self._written(chain, scorer))
+
+    def _measure(self, chain: TokenizedChain, written: Sequence[Sequence[WrittenText]]) -> UnitValues:
         labels, n_labels = self._labels(chain, written)
         n_units, own = len(chain.units), unit_texts(chain)
-        numbers = np.full((6, n_units), np.nan)
+        numbers = np.full((7, n_units), np.nan)
         compared = np.zeros((n_units, 2), dtype=np.int64)
         statistic = self._statistic()
         for unit in range(len(written) - 1):
             first, second = labels[unit], labels[unit + 1]
+            if len(first) // 2 >= self.least:
+                halving = seeded_generator(self.seed, chain.id, f"halves before unit {unit}")
+                counts = np.bincount(first, minlength=n_labels)
+                numbers[6, unit] = split_half(counts, statistic, halving, self.reshuffles)
             if self.kind == "counterfactual":
-                firsts = {
-                    text: first_unit(text, chain, own[unit]).strip()
-                    for text in {text.reasoning for text in written[unit]}
-                }
-                begun = [firsts[text.reasoning] for text in written[unit]]
-                is_similar = similarities(begun, own[unit].strip(), self.similarity) >= self.threshold
+                begun, is_similar = self._begun(chain, written[unit], own[unit])
                 if self.measure != "accuracy":
                     second = np.concatenate([second, first[is_similar]])
                 first = first[~is_similar]
@@ -269,7 +262,7 @@ class Resample(ImportanceEstimator):
             generator = seeded_generator(self.seed, chain.id, f"reshuffles of unit {unit}")
             found: Measured = measure(before, after, statistic, generator, self.reshuffles)
             numbers[:4, unit] = found.value, found.null_mean, found.null_q95, found.p
-        value, null_mean, null_q95, p, different, repeated = numbers
+        value, null_mean, null_q95, p, different, repeated, halves = numbers
         return UnitValues(
             value,
             null_mean,
@@ -279,8 +272,41 @@ class Resample(ImportanceEstimator):
             compared=compared,
             different=different,
             repeated=repeated,
+            split_half=halves,
             unanswered=unanswered_share(written),
         )
+
+    def _effects(
+        self, chain: TokenizedChain, written: Sequence[Sequence[WrittenText]]
+    ) -> tuple[FloatArray, FloatArray, float]:
+        """Return effects between units, [unit, unit], on the answer, [unit], and the mean standard error of both."""
+        own = unit_texts(chain)
+        held = units_held(written, chain, own, self.similarity, self.threshold)
+        ends = [successes([text.value for text in after], chain.chain, "answer").astype(bool) for after in written]
+        n_units = len(own)
+        # The last column is the answer.
+        effects, errors = np.zeros((2, n_units, n_units + 1))
+        for unit in range(len(written) - 1):
+            without, given = (np.column_stack([held[place], ends[place]]) for place in (unit, unit + 1))
+            if self.kind == "counterfactual":
+                without = without[~self._begun(chain, written[unit], own[unit])[1]]
+            if min(len(without), len(given)) >= self.least:
+                effects[unit], errors[unit] = share_gained(without, given)
+        later = np.triu(np.ones((n_units, n_units + 1), dtype=bool), k=1)
+        effects *= later
+        return effects[:, :-1], effects[:, -1], float(errors[later].mean())
+
+    def _begun(
+        self, chain: TokenizedChain, after: Sequence[WrittenText], own: str
+    ) -> tuple[list[str], npt.NDArray[np.bool_]]:
+        """Return the first unit of each continuation, and whether it is similar to the chain's own, [rollout]."""
+        firsts = {text: first_unit(text, chain, own).strip() for text in {text.reasoning for text in after}}
+        begun = [firsts[text.reasoning] for text in after]
+        return begun, similarities(begun, own.strip(), self.similarity) >= self.threshold
+
+    def _written(self, chain: TokenizedChain, scorer: Scorer) -> list[list[WrittenText]]:
+        sampling = Sampling(self.rollouts, self.temperature, self.top_p, self.max_new_tokens, self.seed)
+        return written_after(self._beginnings(chain), chain, scorer, sampling, self.folder)
 
     def _beginnings(self, chain: TokenizedChain) -> list[tuple[int, ...]]:
         found = beginnings(chain)

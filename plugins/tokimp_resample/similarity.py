@@ -41,14 +41,19 @@ def similarities(written: Sequence[str], own: str, encoder: str = WORDS) -> Floa
     [1.0, 0.86, 0.0]
     """
     different = list(dict.fromkeys(written))
-    cosine = _by_words(different, own) if encoder == WORDS else _by_encoder(different, own, encoder)
-    of = dict(zip(different, cosine, strict=True))
+    of = dict(zip(different, similarity_matrix(different, [own], encoder)[:, 0].tolist(), strict=True))
     return np.array([of[text] for text in written], dtype=np.float64)
 
 
-def _by_words(written: Sequence[str], own: str) -> list[float]:
-    one = _counts(own)
-    return [_cosine(_counts(text), one) for text in written]
+def similarity_matrix(written: Sequence[str], own: Sequence[str], encoder: str = WORDS) -> FloatArray:
+    """Return the cosine of each written unit with each of the chain's own, [written, own]; see `similarities`."""
+    if encoder == WORDS:
+        counted = [_counts(text) for text in own]
+        rows = [[_cosine(counts, other) for other in counted] for counts in map(_counts, written)]
+        return np.array(rows, dtype=np.float64).reshape(len(written), len(own))
+    vectors = np.asarray(_encoder(encoder).encode([*own, *written], normalize_embeddings=True), dtype=np.float64)
+    matrix: FloatArray = vectors[len(own) :] @ vectors[: len(own)].T
+    return matrix
 
 
 def _counts(text: str) -> Counter[str]:
@@ -61,11 +66,6 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
     product = sum(count * other[word] for word, count in one.items())
     sizes = sum(count**2 for count in one.values()) * sum(count**2 for count in other.values())
     return float(product / np.sqrt(sizes))
-
-
-def _by_encoder(written: Sequence[str], own: str, encoder: str) -> list[float]:
-    vectors = np.asarray(_encoder(encoder).encode([own, *written], normalize_embeddings=True), dtype=np.float64)
-    return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
 
 
 @lru_cache(maxsize=1)

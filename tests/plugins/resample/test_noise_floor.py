@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom
-from tokimp_resample.noise_floor import js_divergence, kl_divergence, measure, share_difference
+from tokimp_resample.noise_floor import js_divergence, kl_divergence, measure, share_difference, split_half
 
 COUNTS = arrays(np.int64, 5, elements=st.integers(0, 30)).filter(lambda counts: counts.sum() > 0)
 
@@ -116,3 +116,14 @@ def test_a_difference_is_found() -> None:
         assert found.p == pytest.approx(1 / 1001)
         assert abs(found.value) > found.null_q95
     assert share_difference(first, second) == pytest.approx(-0.3)
+
+
+def test_halves_of_one_sample_differ_by_noise_alone() -> None:
+    """The mean over all ways to halve a small sample, by enumeration; of one answer, halves do not differ at all."""
+    sample = [0, 0, 0, 0, 1, 1, 1, 2]
+    counts = np.bincount(sample)
+    found = split_half(counts, kl_divergence, np.random.default_rng(0), 20_000)
+    halves = [np.bincount([sample[place] for place in chosen], minlength=3) for chosen in combinations(range(8), 4)]
+    expected = np.mean([kl_divergence(half, counts - half) for half in halves])
+    assert found == pytest.approx(expected, rel=0.02)
+    assert split_half(np.array([9, 0]), kl_divergence, np.random.default_rng(0)) == 0
