@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.constraints import Number, OneOf, Optional, WholeNumber
+from tokimp.contracts.constraints import Number, OneOf, Optional, TrueOrFalse, WholeNumber
+from tokimp.contracts.effects import unit_effects
 from tokimp.contracts.estimator import Importance, ImportanceEstimator, Trajectory
 from tokimp.contracts.objective import Objective, Span
+from tokimp.contracts.operators import Delete
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.unit_deletions import score_kept
 from tokimp.errors import EstimatorError
@@ -73,6 +77,9 @@ class GreedyPruning(ImportanceEstimator):
         stores what they show: ``diagnostic_audited_steps`` is their number, ``diagnostic_audit_agreement`` the share of
         them at which ``fast`` would have deleted the same unit, and ``diagnostic_audit_loss`` how much lower, on
         average, the objective would have been after the choice of ``fast`` (nats).
+    effects
+        Whether to give also what each unit does to each later one and to the answer (`tokimp.effects`) on the full
+        chain, which is what the first step looks at: the effects of leave-one-out. It takes a pass for each unit.
 
     Examples
     --------
@@ -95,6 +102,7 @@ class GreedyPruning(ImportanceEstimator):
         "beam": Optional(WholeNumber(1)),
         "horizon": Optional(WholeNumber(0)),
         "audit": WholeNumber(0),
+        "effects": TrueOrFalse(),
     }
 
     def __init__(
@@ -106,6 +114,7 @@ class GreedyPruning(ImportanceEstimator):
         beam: int | None = None,
         horizon: int | None = None,
         audit: int = 4,
+        effects: bool = False,
     ) -> None:
         self.keep_ratio = keep_ratio
         self.strategy = strategy
@@ -113,6 +122,12 @@ class GreedyPruning(ImportanceEstimator):
         self.beam = beam
         self.horizon = horizon
         self.audit = audit
+        self.effects = effects
+
+    @property
+    def gives_effects(self) -> bool:
+        """Whether effects were asked for."""
+        return self.effects
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return the step that deletes each unit, [unit], with the order of deletions and the trajectory.
@@ -128,7 +143,11 @@ class GreedyPruning(ImportanceEstimator):
             order=np.full(len(chain.units), -1),
             trajectory=Trajectory(joint=nothing, answer=nothing, reasoning=nothing),
         )
-        return self.continue_from(unpruned, chain, scorer, objective)
+        pruned = self.continue_from(unpruned, chain, scorer, objective)
+        if not self.effects:
+            return pruned
+        between, on_answer = unit_effects(scorer, chain, Delete())
+        return replace(pruned, effects=between, effects_on_answer=on_answer)
 
     def continue_from(
         self, importance: Importance, chain: TokenizedChain, scorer: Scorer, objective: Objective
