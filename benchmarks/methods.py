@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from methods_report import print_report
@@ -56,21 +55,11 @@ ONE_PASS_A_UNIT = [
     "attention_knockout",
     "value_zeroing",
     "suppression",
-    "context_cite",
-    "shapley",
 ]
 FITTED = ("at2", "surrogate")
-GREEDY = ["greedy"]
-# Compared with what the model goes on to write, where that is done for some of the chains only.
-BESIDE_WRITTEN = [
-    "position",
-    "attention",
-    "information_flow",
-    "leave_one_out",
-    "attention_knockout",
-    "shapley",
-    "greedy",
-]
+# These are asked about the first --few chains alone, greedy by token only.
+DEAR = {"sentence": ["context_cite", "shapley"], "token": ["greedy", "context_cite", "shapley"]}
+GREEDY = ("greedy",)
 
 
 @dataclass(frozen=True)
@@ -108,42 +97,44 @@ def written_methods(arguments: argparse.Namespace) -> list[str]:
 
 
 def plan(arguments: argparse.Namespace) -> list[Run]:
-    """Return the runs, with sentences before tokens, which take many times as long."""
+    """Return the runs: all chains by what is cheap, and a few by everything; sentences before tokens."""
     written = tuple(written_methods(arguments)) if arguments.rollouts else ()
+    few = min(arguments.few, arguments.limit)
     runs = []
     for unit in sorted(arguments.unit):
         for objective in OBJECTIVES:
             fitted = tuple(f"{name}:path={fitted_file(arguments, name, unit, objective)}" for name in FITTED)
-            stages = [tuple(ONE_PASS), (*fitted, *ONE_PASS_A_UNIT), tuple(GREEDY)]
-            if unit == "sentence" and written:
-                stages.append(written)
-            stages = [tuple(name for name in stage if name.split(":")[0] not in arguments.without) for stage in stages]
-            runs.append(Run(f"{unit}-{objective}", unit, objective, arguments.limit, tuple(stages)))
-    if "token" in arguments.unit and written and arguments.written_tokens:
-        few = min(arguments.written_tokens, arguments.limit)
-        runs.append(Run("token-written", "token", "answer", few, ((*BESIDE_WRITTEN, *written),)))
+            cheap = [tuple(ONE_PASS), (*fitted, *ONE_PASS_A_UNIT), *([GREEDY] if unit == "sentence" else [])]
+            dear = [tuple(DEAR[unit]), written]
+            name = f"{unit}-{objective}"
+            if few < arguments.limit:
+                runs.append(Run(name, unit, objective, arguments.limit, _wanted(arguments, cheap)))
+                name += "-few"
+            runs.append(Run(name, unit, objective, few, _wanted(arguments, [*cheap, *dear])))
     return runs
 
 
+def _wanted(arguments: argparse.Namespace, stages: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(name for name in stage if name.split(":")[0] not in arguments.without) for stage in stages)
+
+
 def fitted_file(arguments: argparse.Namespace, name: str, unit: str, objective: str) -> Path:
-    """Return where what an estimator is fitted to is kept."""
-    return Path(arguments.out / f"fit-{unit}-{objective}" / f"{name}.safetensors")
+    """Return where what an estimator is fitted to is kept; `at2` is fitted to the answer's log-odds in every run."""
+    return Path(arguments.out / f"fit-{unit}-{'answer' if name == 'at2' else objective}" / f"{name}.safetensors")
 
 
 def fit(arguments: argparse.Namespace, chains: Sequence[ti.Chain], scorer: ti.Scorer, run: Run) -> None:
     """Fit the weights of `at2` and the regression of `surrogate` on chains that are not ranked."""
-    missing = [name for name in FITTED if not fitted_file(arguments, name, run.unit, run.objective).exists()]
-    if not missing:
-        return
-    folder = arguments.out / f"fit-{run.unit}-{run.objective}"
-    result = ti.compare(chains, scorer, ["leave_one_out"], objective=run.objective, unit=run.unit, out=folder)
-    for name in missing:
-        parameters: dict[str, Any] = {"save": str(fitted_file(arguments, name, run.unit, run.objective))}
-        if name == "surrogate":
-            parameters["minimum_units"] = 3
-        analysis = ti.load_analysis(name, **parameters)
-        result = ti.analyze(result, analysis, scorer=scorer if analysis.requires else None)
-        print(f"fitted {name} for {run.name}", flush=True)
+    for name in FITTED:
+        file = fitted_file(arguments, name, run.unit, run.objective)
+        if file.exists():
+            continue
+        objective = file.parent.name.rpartition("-")[2]
+        result = ti.compare(chains, scorer, ["leave_one_out"], objective=objective, unit=run.unit, out=file.parent)
+        parameters = {"minimum_units": 3} if name == "surrogate" else {}
+        analysis = ti.load_analysis(name, save=str(file), **parameters)
+        ti.analyze(result, analysis, scorer=scorer if analysis.requires else None)
+        print(f"fitted {name} for {file.parent.name}", flush=True)
 
 
 def analyse(run: Run, folder: Path, chains: Sequence[ti.Chain], scorer: ti.Scorer) -> None:
@@ -221,7 +212,7 @@ def main() -> None:
     parser.add_argument("--unit", action="append", choices=("token", "sentence"), help="both by default")
     parser.add_argument("--rollouts", type=int, default=20, help="continuations of each beginning; 0 leaves them out")
     parser.add_argument("--temperature", type=float, default=0.6, help="of the continuations")
-    parser.add_argument("--written-tokens", type=int, default=20, help="chains that are continued after each token")
+    parser.add_argument("--few", type=int, default=40, help="chains that are ranked by the dear estimators too")
     parser.add_argument("--without", action="append", default=[], help="name of an estimator to leave out")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further stage after so long")
     parser.add_argument("--threads", type=int, default=1)
