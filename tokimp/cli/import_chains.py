@@ -91,7 +91,8 @@ def import_chains(
     Say which field holds what, or name a --format that tokimp knows; nothing is guessed. A FIELD is a dotted path:
     doc.question, messages.0.content, messages.role=assistant.content, or steps.*.text with --join.
 
-    The first three chains are shown. Records that make no chain are left out, and counted by reason with their lines.
+    The first three chains are shown and, with --gold, whether their answers are right. Records that make no chain are
+    left out, and counted by reason with their lines.
     """
     from tokimp.chains.datasets import FieldMap, load_chains, save_chains
     from tokimp.cli.inputs import protect_inputs
@@ -152,12 +153,7 @@ def _show_first(chains: list[Chain]) -> None:
             if (text := getattr(chain, name)) is not None:
                 echo(_labelled(name, text))
         if chain.gold is not None:
-            words = {
-                True: "right",
-                False: "wrong",
-                None: "not known: it can be neither shown to be gold nor told from it",
-            }
-            echo(_labelled("", f"(whether the answer is right: {words[is_right(chain)]})"))
+            echo(_labelled("right", {True: "yes", False: "no", None: "not known"}[is_right(chain)]))
         echo("")
 
 
