@@ -38,6 +38,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "agreement_between": {**FEW, "other": OTHER},
     "at2": {**FEW, "iterations": 3, "ablations": 6, "folds": 3},
     "answer_recovery": {**FEW, "n_uniform": 2, "keep_ratios": [0.5, 1.0]},
+    "cpr_cmd": {**CHANCE, "shares": [0.0, 0.5, 1.0]},
     "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
     "effects": {**FEW, "strongest": 2},
     "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},

@@ -50,15 +50,16 @@ class ChainOrders:
         return tuple(None if is_partial(order) else order for order in self.rows)
 
 
-def chain_orders(stored: xr.Dataset, n_uniform: int, seed: int) -> ChainOrders:
+def chain_orders(stored: xr.Dataset, n_uniform: int, seed: int, *, by_size: bool = False) -> ChainOrders:
     """Return the orders of a chain, as `tokimp.results.by_chain.iterate` gives it.
 
-    Random orders and ties come from a seed made of `seed` and the chain's id, as for the analysis ``faithfulness``:
-    neither the order of the chains nor that of the estimators matters.
+    With `by_size`, estimators order units by their absolute importance. Random orders and ties come from a seed made of
+    `seed` and the chain's id, as for the analysis ``faithfulness``: neither the order of the chains nor that of the
+    estimators matters.
     """
     n_units = int(stored["unit"].max()) + 1
     return ChainOrders(
-        tuple(deletion_orders(stored, seed)),
+        tuple(deletion_orders(stored, seed, by_size=by_size)),
         DeletionOrder(np.arange(n_units), n_units),
         tuple(uniform_orders(str(stored["chain_id"].item()), n_units, n_uniform, seed)),
     )

@@ -1,0 +1,269 @@
+"""Whether the most important units alone do what the whole reasoning does for the answer, over all chains together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, AnswerScores
+from tokimp.analysis.against_chance.operators import (
+    SEVERAL_OPERATORS,
+    USUAL_OPERATORS,
+    RequiredByOperators,
+    make_operators,
+)
+from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
+from tokimp.analysis.cpr_cmd.recovery import AREAS, Recovery
+from tokimp.analysis.cpr_cmd.report import cpr_cmd_tables, draw_cpr_cmd
+from tokimp.analysis.deletion_orders import kept_count
+from tokimp.analysis.faithfulness.versions import VersionTables
+from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import ListOf, Number
+from tokimp.contracts.scorer import Scorer
+from tokimp.results.analysis_nodes import stored_name
+from tokimp.results.by_chain import iterate
+
+SHARES = tuple(round(0.05 * step, 2) for step in range(21))
+BETTER = {"cpr": "high", "cmd": "low"}
+NO_HELP = "the reasoning does not raise the mean of the measure enough"
+
+
+class CprCmd(Analysis):
+    r"""How much of what the reasoning does for the answer the most important units do alone (CPR and CMD of MIB).
+
+    The measure m of the answer is averaged over the chains first: with all reasoning (N), with none of it (0), and with
+    the share k of the most important units (C(k)). The recovery curve is
+
+    .. math:: f(k) = \frac{m(C_k) - m(0)}{m(N) - m(0)}.
+
+    - ``cpr``: the area :math:`\int f(k) dk`; high is good. It asks whether the important units do well, and may exceed
+      1, since fewer units can do better than all. Units are ranked by importance.
+    - ``cmd``: :math:`\int |1 - f(k)| dk`; low is good. It asks whether the important units behave like the whole
+      reasoning. Units are ranked by absolute importance, since a unit that the reasoning does worse with is part of how
+      it behaves.
+
+    They are the integrated circuit performance ratio and model distance of Mueller et al., "MIB: A Mechanistic
+    Interpretability Benchmark" (arXiv 2504.13151; repository hannamw/MIB-circuit-track, b759df3), with units in place
+    of edges and operators in place of counterfactual patching. Areas are trapezoids over `shares`. ``int(n * k)`` units
+    of n stay; in a chain of few units neighbouring shares coincide.
+
+    The ratio is one of means, not the mean of the chains' ratios, which would blow up where the reasoning matters
+    little. So there is no number for a single chain. Intervals leave out each chain in turn (jackknife). They are NaN
+    where the reasoning no longer raises the measure without some chain.
+
+    Parameters
+    ----------
+    shares
+        Shares of units kept, ascending, at least two.
+    operators
+        How units are taken away: some of ``delete``, ``knockout`` and ``mask``.
+    replacement
+        For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
+    measure
+        What of the answer is measured: ``answer`` (nats), ``answer_per_token``, ``answer_probability`` or
+        ``answer_token_probability`` (the geometric mean over its tokens).
+    narrowest
+        The smallest mean difference between all reasoning and none at which there is a ratio, in the measure's unit.
+    n_uniform
+        Number of random orders of each chain; at least 1.
+    confidence
+        Confidence of the intervals over chains.
+    seed
+        Seed of random orders and ties.
+    """
+
+    name = "cpr_cmd"
+    requires = RequiredByOperators(*USUAL_OPERATORS)
+    constraints = {
+        "shares": ListOf(Number(0, 1), fewest=2, ascending=True),
+        **SEVERAL_OPERATORS,
+        "measure": ANSWER_MEASURE,
+        "narrowest": Number(0),
+        **REFERENCES,
+    }
+
+    def __init__(
+        self,
+        *,
+        shares: Sequence[float] = SHARES,
+        operators: Sequence[str] = USUAL_OPERATORS,
+        replacement: str | int = "eos",
+        measure: str = "answer",
+        narrowest: float = 0.01,
+        n_uniform: int = 5,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> None:
+        self.shares = shares
+        self.operators = operators
+        self.replacement = replacement
+        self.measure = measure
+        self.narrowest = narrowest
+        self.n_uniform = n_uniform
+        self.confidence = confidence
+        self.seed = seed
+
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/cpr_cmd``, as ``docs/schema.md`` describes it."""
+        scoring = inputs.scoring
+        found, all_orders = [], []
+        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
+            by_area = {
+                "cpr": chain_orders(stored, self.n_uniform, self.seed),
+                "cmd": chain_orders(stored, self.n_uniform, self.seed, by_size=True),
+            }
+
+            def kept(chain: TokenizedChain = chain, orders: dict[str, ChainOrders] = by_area) -> dict[str, FloatArray]:
+                return self._kept(scoring.scorer, chain, orders)
+
+            found.append(inputs.keep(index, kept))
+            all_orders.append(by_area["cpr"])
+            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
+        arrays = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("kept", "empty", "full")}
+        return self._node(inputs.result, arrays, all_orders)
+
+    def _kept(self, scorer: Scorer, chain: TokenizedChain, by_area: dict[str, ChainOrders]) -> dict[str, FloatArray]:
+        """Return the measure with units kept, [operator, area, row, share], and with none and all, [operator]."""
+        counts = [kept_count(len(chain.units), share) for share in self.shares]
+        tables = VersionTables()
+        tables.add("empty", ())
+        tables.add("full", tuple(range(len(chain.units))))
+        rows = [
+            [
+                [None if order is None else order.most_important(count) for count in counts]
+                for order in orders.whole_rows
+            ]
+            for orders in (by_area[area] for area in AREAS)
+        ]
+        tables.add("kept", rows)
+        numbers = [
+            AnswerScores(scorer, chain, operator, self.measure).score(list(tables.versions))
+            for operator in make_operators(self.operators, self.replacement)
+        ]
+        return tables.fill(np.stack(numbers))
+
+    def _node(
+        self, result: xr.DataTree, arrays: dict[str, FloatArray], all_orders: Sequence[ChainOrders]
+    ) -> xr.Dataset:
+        """Return the node from the arrays of `_kept`, stacked along a last dimension, the chains."""
+        kept, n_estimators = arrays["kept"], result.sizes["estimator"]
+        estimators = [orders.estimators for orders in all_orders]
+        is_silent = np.array([[order is None for order in row] for row in estimators]).T
+        stopped = np.array([[is_partial(order) for order in row] for row in estimators]).T
+        shape = (len(self.operators), len(AREAS), n_estimators)
+        numbers = {name: np.full(shape, np.nan) for name in _NUMBERS}
+        draws = np.full((*shape, self.n_uniform), np.nan)
+        curves = np.full((*shape, len(self.shares)), np.nan)
+        used, helpless = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        shares = np.array(self.shares, dtype=np.float64)
+        for where in np.ndindex(*shape):
+            operator, area, row = where
+            known = ~(is_silent[row] | stopped[row])
+            recovery = Recovery(shares, arrays["empty"][operator, known], arrays["full"][operator, known])
+            if not known.any() or (recovery.full - recovery.empty).mean() < max(self.narrowest, 1e-12):
+                helpless[where] = known.sum()
+                continue
+            used[where] = known.sum()
+            rows = kept[operator, area][:, :, known]
+            own, position, uniform = rows[row], rows[n_estimators], rows[n_estimators + 1 :]
+            for name, number in self._compare(recovery, AREAS[area], own, position, uniform).items():
+                numbers[name][where] = number
+            together = np.ones((1, int(known.sum())))
+            draws[where] = [recovery.areas(draw, together)[area, 0] for draw in uniform]
+            curves[where] = recovery.curve(own, together)[0]
+        everything = self._of_all_chains(arrays, shares, n_estimators)
+        dims = ("operator", "area", "estimator")
+        return xr.Dataset(
+            {
+                **{name: (dims, values) for name, values in numbers.items()},
+                "chains_used": (dims, used),
+                "uniform_mean": (dims, draws.mean(axis=-1)),
+                "uniform_low": (dims, draws.min(axis=-1)),
+                "uniform_high": (dims, draws.max(axis=-1)),
+                "curve": ((*dims, "share"), curves),
+                **everything,
+                "kept": ((*dims, "share", "chain"), kept[:, :, :n_estimators]),
+                "empty": (("operator", "chain"), arrays["empty"]),
+                "full": (("operator", "chain"), arrays["full"]),
+                "chains_absent": ("estimator", is_silent.sum(axis=-1)),
+                "undefined": (
+                    ("reason", *dims),
+                    np.stack([np.broadcast_to((stopped & ~is_silent).sum(axis=-1), shape), helpless]),
+                ),
+            },
+            coords={
+                "operator": np.array(self.operators, dtype=object),
+                "area": np.array(AREAS, dtype=object),
+                "better": ("area", np.array([BETTER[area] for area in AREAS], dtype=object)),
+                "estimator": result["estimator"].variable,
+                "share": shares,
+                "reason": np.array([STOPPED, NO_HELP], dtype=object),
+                "draw": np.arange(self.n_uniform),
+            },
+            attrs={
+                "confidence": self.confidence,
+                "interval": INTERVAL_OF_POOLED,
+                "measure": self.measure,
+            },
+        )
+
+    def _compare(
+        self, recovery: Recovery, area: str, own: FloatArray, position: FloatArray, uniform: FloatArray
+    ) -> dict[str, float]:
+        """Return one estimator's area and its differences from both references, with the ends of their intervals."""
+        value, above_uniform = recovery.compare(area, own, list(uniform), self.confidence)
+        _, above_position = recovery.compare(area, own, [position], self.confidence)
+        found = {"": value, "above_uniform_": above_uniform, "above_position_": above_position}
+        numbers = {
+            f"{prefix}{end}": getattr(interval, end)
+            for prefix, interval in found.items()
+            for end in ("mean", "low", "high")
+        }
+        return numbers | {"position_mean": value.mean - above_position.mean}
+
+    def _of_all_chains(self, arrays: dict[str, FloatArray], shares: FloatArray, n_estimators: int) -> dict[str, Any]:
+        """Return areas and curves of position and of random orders, over all chains."""
+        n_chains = arrays["full"].shape[-1]
+        together = np.ones((1, n_chains))
+        n_rows = 1 + self.n_uniform
+        areas = np.full((len(self.operators), len(AREAS), n_rows), np.nan)
+        curves = np.full((len(self.operators), n_rows, len(shares)), np.nan)
+        for operator in range(len(self.operators)):
+            recovery = Recovery(shares, arrays["empty"][operator], arrays["full"][operator])
+            if (recovery.full - recovery.empty).mean() < max(self.narrowest, 1e-12):
+                continue
+            for index in range(n_rows):
+                # Random orders and position are the same for both areas.
+                kept = arrays["kept"][operator, 0, n_estimators + index]
+                areas[operator, :, index] = recovery.areas(kept, together)[:, 0]
+                curves[operator, index] = recovery.curve(kept, together)[0]
+        return {
+            "position_value": (("operator", "area"), areas[..., 0]),
+            "uniform_value": (("operator", "area", "draw"), areas[..., 1:]),
+            "position_curve": (("operator", "share"), curves[:, 0]),
+            "uniform_curve": (("operator", "draw", "share"), curves[:, 1:]),
+        }
+
+    def tables(self, result: xr.DataTree) -> list[Table]:
+        """Return one table for each operator: both areas, beside random orders and position."""
+        return cpr_cmd_tables(result, node_name=stored_name(result, self))
+
+    def figure(self, result: xr.DataTree) -> Figure:
+        """Return the recovery curves of every estimator by each operator, beside random orders and position."""
+        return draw_cpr_cmd(result, node_name=stored_name(result, self))
+
+
+_NUMBERS = (
+    *("mean", "low", "high"),
+    *("above_uniform_mean", "above_uniform_low", "above_uniform_high"),
+    *("above_position_mean", "above_position_low", "above_position_high"),
+    "position_mean",
+)
