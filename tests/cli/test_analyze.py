@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import xarray as xr
 import tokimp as ti
 from tests.cli.conftest import Run
 from tests.storage.lost_records import lose_last_record
+from tokimp.analysis.kept_chains import KeptChains
 from tokimp.models.loading import load_model
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -169,3 +172,52 @@ def test_compare_given_again_keeps_what_was_added(tokimp: Run, folder: Path, cha
     again = ti.load(folder / "results.nc")
     np.testing.assert_array_equal(again["mine"], result["mine"])
     assert again["analysis/agreement"].to_dataset().identical(result["analysis/agreement"].to_dataset())
+
+
+def test_workers_ask_the_model_and_what_they_found_lies_beside_the_file_until_it_is_written(
+    tokimp: Run, folder: Path
+) -> None:
+    """With --out the run is left alone: what is kept meanwhile is beside the file, and goes once the file has it."""
+    here = tokimp("analyze", "run", f"faithfulness:{SMALL}", "--out", "here.nc")
+    there = tokimp(
+        "analyze", "run", f"faithfulness:{SMALL}", "--out", "there.nc", "--executor", "processes", "--workers", "2"
+    )
+    assert (here.status, there.status) == (0, 0), here.err + there.err
+    one, other = (analysis_node(ti.load(folder.parent / name), "faithfulness") for name in ("here.nc", "there.nc"))
+    xr.testing.assert_identical(one.assign_attrs(seconds=0), other.assign_attrs(seconds=0))
+    assert not (folder / "analyses").exists()
+    assert not list(folder.parent.glob("*.kept"))
+
+
+def test_a_killed_analysis_into_a_file_goes_on(tokimp: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped at the second chain, the first one is kept beside the file, and is not asked about again."""
+    monkeypatch.setattr("tokimp.analysis.kept_chains.KeptChains.store", _stop_after(1))
+    assert tokimp("analyze", "run", f"faithfulness:{SMALL}", "--out", "file.nc").status != 0
+    assert not (folder.parent / "file.nc").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parent)
+    done = tokimp("analyze", "run", f"faithfulness:{SMALL}", "--out", "file.nc")
+    assert done.status == 0, done.err
+    # The line of the second chain is the first one: the first chain was there.
+    assert "analysing: 2 of 3 done" in done.err
+    assert "analysing: 1 of 3 done" not in done.err
+
+
+def _stop_after(count: int) -> Callable[..., None]:
+    """Return what stores a number of answers, and then stops as Ctrl-C does."""
+    stored, store = [0], KeptChains.store
+
+    def stop(self: KeptChains, *arguments: Any) -> None:
+        if stored[0] == count:
+            raise KeyboardInterrupt
+        stored[0] += 1
+        store(self, *arguments)
+
+    return stop
+
+
+def test_workers_are_for_analyses_that_ask_a_model(tokimp: Run, folder: Path) -> None:
+    """Agreement gives workers nothing to do, and says so."""
+    refused = tokimp("analyze", "run", "agreement", "--executor", "processes")
+    assert refused.status == 2
+    assert "asks no model; leave out --executor" in refused.err

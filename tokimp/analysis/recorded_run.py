@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,13 @@ from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.encoding import encode_chain
 from tokimp.chains.think_tags import ThinkTags
 from tokimp.chains.units import token_units
+from tokimp.compare.worker_scorer import scorer_of_workers
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.kinds import Kind, singular
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.registry import load_objective, names, parse_specification
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.scorer import Capability, Scorer, SpanLogprobs
+from tokimp.contracts.scorer_recipe import recipe_of
 from tokimp.errors import AnalysisError, TokenizationError, TokimpError, UnsupportedError
 from tokimp.models.loading import load_scorer
 from tokimp.models.source import TINY
@@ -36,6 +39,7 @@ def load_recorded_scorer(
     backend: str | None = None,
     device: str = "auto",
     dtype: str | None = None,
+    executor: Executor | None = None,
     **options: Any,
 ) -> Scorer:
     """Load the model of a result under the name, backend and precision that the run recorded.
@@ -48,6 +52,8 @@ def load_recorded_scorer(
         Used in place of the recorded ones.
     device
         Device to load the model onto. The recorded one is not used, since this machine may lack it.
+    executor
+        Whose workers load it, entered; what is returned then only stands for it. By default it is loaded here.
     options
         Further parameters of `tokimp.load_scorer`.
 
@@ -65,8 +71,13 @@ def load_recorded_scorer(
     if model is None and "random_weights" in loading:
         options = {"random_weights": loading["random_weights"], **options}
     name, backend = model or str(recorded["model_id"]), backend or str(recorded["backend"])
+    dtype = dtype or str(recorded["dtype"])
     try:
-        return load_scorer(name, backend=backend, device=device, dtype=dtype or str(recorded["dtype"]), **options)
+        if executor is not None and not executor.here:
+            recipe = recipe_of(name, backend, device=device, dtype=dtype, tokenizer=None, options=options)
+            if recipe is not None:
+                return scorer_of_workers(executor, recipe)
+        return load_scorer(name, backend=backend, device=device, dtype=dtype, **options)
     except TokimpError as error:
         raise AnalysisError(
             f"the run's model {name!r} on {backend!r} cannot be loaded: {error}; name where it is now (--model; in "
@@ -242,11 +253,23 @@ def check_chains(result: xr.DataTree, chains: Sequence[TokenizedChain]) -> None:
             )
 
 
-def check_same_model(result: xr.DataTree, scorer: Scorer, chains: Sequence[TokenizedChain]) -> None:
+def check_same_model(
+    result: xr.DataTree,
+    scorer: Scorer,
+    chains: Sequence[TokenizedChain],
+    logprobs_of: Callable[[TokenizedChain], SpanLogprobs] | None = None,
+) -> None:
     """Raise `AnalysisError` unless a scorer is the model of a result, and gives the numbers that the result recorded.
 
     Fingerprints are compared where both are known. The first chain is also scored, since a fingerprint does not cover
     the text of the prompt.
+
+    Parameters
+    ----------
+    result, scorer, chains
+        The result, and what is to be that of its run.
+    logprobs_of
+        Scores a chain, where the scorer itself is in workers.
     """
     recorded, own = str(result.attrs["model_fingerprint"]), known_fingerprint(scorer)
     if recorded and own and recorded != own:
@@ -255,7 +278,7 @@ def check_same_model(result: xr.DataTree, scorer: Scorer, chains: Sequence[Token
             f"({result.attrs['dtype']}): weights, configuration or precision differ; give the run's model, or, to ask "
             "another one on purpose, name it (--model) or pass same_model=False"
         )
-    (logprobs,) = scorer.logprobs(chains[:1])
+    logprobs = scorer.logprobs(chains[:1])[0] if logprobs_of is None else logprobs_of(chains[0])
     recorded_logprobs = one_chain(result, chains[0].id)["logprob"].to_numpy()
     distance = float(np.abs(logprobs.reasoning.astype(np.float64) - recorded_logprobs).mean())
     if not distance <= logprob_tolerance(scorer.dtype):

@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import xarray as xr
 
+from tokimp.analysis.elsewhere import Elsewhere, InMemory, logprobs_of
 from tokimp.analysis.kept_chains import KeptChains
 from tokimp.analysis.recorded_run import (
     check_capabilities,
@@ -23,12 +25,14 @@ from tokimp.analysis.recorded_run import (
     recorded_objective,
 )
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.worker_scorer import WorkerScorer
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
 from tokimp.contracts.checked_analysis import node_of
 from tokimp.contracts.checked_scorer import CheckedScorer
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.registry import load_analysis, load_objective
+from tokimp.contracts.registry import load_analysis, load_executor, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import AnalysisError
@@ -47,6 +51,7 @@ def analyze(
     same_model: bool = True,
     subset_memory: SubsetMemory | None = None,
     folder: str | Path | None = None,
+    executor: str | Executor = "local",
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> xr.DataTree:
@@ -82,6 +87,10 @@ def analyze(
         The folder of the run. What an analysis that asks the model finds out of each chain is kept there, so that the
         same call goes on after a kill, and asks about new chains only once the run has grown. It needs a model with a
         fingerprint.
+    executor
+        Where chains are asked about, for analyses that ask a model: a name with parameters where it has some
+        (``processes:workers=2``), or an instance. The numbers are the same bits everywhere, on the same kind of device
+        and with the same number of threads. Except for ``local``, workers load the model themselves.
     progress
         Called after every chain by analyses that ask the model.
     options
@@ -100,24 +109,47 @@ def analyze(
         If a chain lacks what the objective reads.
     UnsupportedError
         If the scorer lacks a capability that the analysis requires.
+    ExecutorError
+        If no worker can be started, what they need cannot be sent to them, or a chain was lost with each worker that
+        was asked about it.
     ResumeError
         If another process is computing the same analysis in `folder`.
     """
     analysis = load_analysis(name, **options)
     analysis.validate_parameters()
+    running = load_executor(executor)
+    running.validate_parameters()
     validate(result)
-    scoring = None
-    if analysis.requires:
-        to_preserve = recorded_objective(result) if objective is None else load_objective(objective)
-        to_preserve.validate_parameters()
-        scoring = _prepare_scoring(
-            result, analysis, to_preserve, scorer, chains, same_model=same_model, subset_memory=subset_memory
-        )
     with ExitStack() as held:
-        store = None
-        if folder is not None and scoring is not None and known_fingerprint(scoring.scorer):
-            store = held.enter_context(KeptChains(Path(folder), analysis, result, scoring))
-        node = _compute(analysis, AnalysisInput(result, scoring, progress, store))
+        is_elsewhere = analysis.takes_long and not running.here
+        if is_elsewhere:
+            held.enter_context(running)
+        scoring, store, own = None, None, scorer
+        if analysis.requires:
+            to_preserve = recorded_objective(result) if objective is None else load_objective(objective)
+            to_preserve.validate_parameters()
+            own = _own_scorer(result, scorer, running)
+            scoring = _prepare_scoring(
+                result,
+                analysis,
+                to_preserve,
+                own,
+                chains,
+                executor=running,
+                same_model=same_model,
+                subset_memory=subset_memory,
+            )
+            if folder is not None and known_fingerprint(own):
+                store = held.enter_context(KeptChains(Path(folder), analysis, result, scoring))
+        if is_elsewhere:
+            fingerprint = "" if own is None else known_fingerprint(own)
+            kept = store or InMemory()
+            elsewhere = Elsewhere(analysis, result, scoring, progress, running, own, fingerprint, kept)
+            node, inputs = elsewhere.compute()
+        else:
+            inputs = AnalysisInput(result, scoring, progress, store)
+            node = node_of(analysis, inputs)
+        node = node.assign_attrs({**_attributes(analysis, inputs, scoring), **node.attrs})
     analyzed = _named_by_settings(result.copy(), analysis)
     try:
         analyzed[f"analysis/{node_name(analysis)}"] = xr.DataTree(node)
@@ -143,21 +175,27 @@ def _named_by_settings(result: xr.DataTree, analysis: Analysis) -> xr.DataTree:
     return result
 
 
+def _own_scorer(result: xr.DataTree, scorer: Scorer | None, executor: Executor) -> Scorer:
+    """Return the scorer that is given, or that of the run."""
+    if scorer is None:
+        return load_recorded_scorer(result, executor=executor)
+    if not isinstance(scorer, Scorer):
+        raise AnalysisError(f"the scorer is a {type(scorer).__name__}; give what tokimp.load_scorer(...) returns")
+    return scorer
+
+
 def _prepare_scoring(
     result: xr.DataTree,
     analysis: Analysis,
     objective: Objective,
-    scorer: Scorer | None,
+    scorer: Scorer,
     chains: Sequence[TokenizedChain] | None,
     *,
+    executor: Executor,
     same_model: bool,
     subset_memory: SubsetMemory | None,
 ) -> Scoring:
-    """Return model, chains and objective for an analysis, loaded where they are not given, and checked."""
-    if scorer is None:
-        scorer = load_recorded_scorer(result)
-    elif not isinstance(scorer, Scorer):
-        raise AnalysisError(f"the scorer is a {type(scorer).__name__}; give what tokimp.load_scorer(...) returns")
+    """Return model, chains and objective for an analysis, made again where they are not given, and checked."""
     check_capabilities(scorer, analysis.requires, analysis.name)
     if chains is None:
         chains = rebuild_chains(result, scorer.tokenizer)
@@ -166,28 +204,27 @@ def _prepare_scoring(
     for chain in chains:
         objective.check(chain)
     if same_model:
-        check_same_model(result, scorer, chains)
+        is_here = not isinstance(scorer, WorkerScorer)
+        check_same_model(result, scorer, chains, None if is_here else partial(logprobs_of, executor, scorer))
     memory = SubsetMemory() if subset_memory is None else subset_memory.of_model(known_fingerprint(scorer))
     return Scoring(CheckedScorer(scorer, memory), tuple(chains), objective)
 
 
-def _compute(analysis: Analysis, inputs: AnalysisInput) -> xr.Dataset:
-    """Return the analysis's node, with attributes that say how and with what it was computed."""
-    started = time.perf_counter()
-    scorer = inputs.scoring.scorer if analysis.requires else None
-    forwarded_at_start = scorer.tokens_forwarded if scorer is not None else 0
-    node = node_of(analysis, inputs)
+def _attributes(analysis: Analysis, inputs: AnalysisInput, scoring: Scoring | None) -> dict[str, Any]:
+    """Return the attributes that say how, with what and at which cost an analysis's node was computed."""
     attributes: dict[str, Any] = {"parameters": json.dumps(plain_parameters(analysis.parameters()))}
-    if scorer is not None:
-        attributes |= {f"{name}_version": number for name, number in versions(scorer).items()}
-        attributes |= {
-            "model_id": scorer.model_id,
-            "model_fingerprint": known_fingerprint(scorer),
-            "backend": scorer.backend,
-            "dtype": scorer.dtype,
-            "device": scorer.device,
-            "threads": threads_text([torch.get_num_threads()]),
-            "seconds": time.perf_counter() - started + inputs.kept_seconds,
-            "tokens_forwarded": scorer.tokens_forwarded - forwarded_at_start + inputs.kept_tokens_forwarded,
-        }
-    return node.assign_attrs({**attributes, **node.attrs})
+    if scoring is None:
+        return attributes
+    scorer = scoring.scorer
+    return {
+        **attributes,
+        **{f"{name}_version": number for name, number in versions(scorer).items()},
+        "model_id": scorer.model_id,
+        "model_fingerprint": known_fingerprint(scorer),
+        "backend": scorer.backend,
+        "dtype": scorer.dtype,
+        "device": scorer.device,
+        "threads": threads_text([torch.get_num_threads()]),
+        "seconds": time.perf_counter() - inputs.started + inputs.kept_seconds,
+        "tokens_forwarded": scorer.tokens_forwarded - inputs.forwarded_at_start + inputs.kept_tokens_forwarded,
+    }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.executor_options import OPTIONS as WORKER_OPTIONS
+from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo, figure_files, save_figure
 from tokimp.cli.options import (
     DEVICE,
-    PACKED,
     PLACEMENT,
+    READING,
     SPECIFICATION,
     TRUST_REMOTE_CODE,
     given,
     placement_options,
+    reading_options,
     typed,
 )
 from tokimp.cli.plugin_name import ANALYSIS, BACKEND
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tokimp.contracts.analysis import Analysis
+    from tokimp.contracts.executor import Executor
+    from tokimp.contracts.progress import Progress
 
 
 @click.command(epilog="tokimp plugins lists the analyses; docs/analyses.md says what each one means.")
@@ -38,7 +45,8 @@ if TYPE_CHECKING:
 @click.option("--dtype", help="auto, float32, bfloat16, float16.  [default: the run's]")
 @placement_options
 @TRUST_REMOTE_CODE
-@PACKED
+@reading_options
+@executor_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -50,11 +58,12 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
 
     RUN is the folder of a tokimp compare, or a result file. Some analyses ask the model again. They load it as the run
     did, make the chains again from the result, and stop if either is no longer the same. In the folder of a run, what
-    they find out of each chain is kept: after a kill the same command goes on. Several analyses of one run may be at
-    work at once.
+    they find out of each chain is kept: after a kill the same command goes on (with --out, in a folder beside FILE
+    until that is written). Several analyses of one run may be at work at once.
     """
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.finished_run import result_file
+    from tokimp.cli.progress_bar import progress_bar
     from tokimp.contracts.checked_analysis import figure_of
     from tokimp.contracts.registry import load_analysis
     from tokimp.results.analysis_nodes import node_name
@@ -66,28 +75,42 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
     stem = node if path.stem == "results" else f"{path.stem}-{node}"
     _check_place(path, named=out is not None)
     _protect_inputs(analysis, name, source=source, out=out, figures=figure_files(path.parent, stem), **options)
+    executor = executor_of(options)
     result = load(source)
     if out is not None:
         _check_same_numbers(result, out)
-    if not analysis.requires:
-        _refuse_model_options(analysis)
-        analyzed = run_analysis(result, analysis)
-    else:
-        # With --out the run is left as it is.
-        folder = source.parent if out is None and (source.parent / "run.json").exists() else None
-        analyzed = _ask_model(result, analysis, folder, **options)
+    kept = _folder_of_kept_chains(source, out)
+    with progress_bar("analysing") as progress:
+        if analysis.requires:
+            analyzed = _ask_model(result, analysis, kept, executor=executor, progress=progress, **options)
+        else:
+            _refuse_model_options(analysis)
+            analyzed = run_analysis(result, analysis, executor=executor, progress=progress)
     # What was computed is shown before it is written: writing may fail, or wait for another process.
     try:
         _print(analyzed, analysis)
     finally:
         # A table that fails is no reason to lose the numbers.
         add_analysis(analyzed, node, path)
+    if out is not None and kept is not None:
+        # The file has it all now.
+        shutil.rmtree(kept, ignore_errors=True)
     echo(f"\nresult: {path} (/analysis/{node})")
     figure = figure_of(analysis, analyzed)
     if figure is None:
         return
     for drawn in save_figure(figure, path.parent, stem):
         echo(f"figure: {drawn}")
+
+
+def _folder_of_kept_chains(source: Path, out: Path | None) -> Path | None:
+    """Return the folder in which an analysis keeps what it finds out of each chain; ``None`` for a result file alone.
+
+    With --out the run is left as it is, and the folder stands beside the file until that is written.
+    """
+    if out is not None:
+        return out.with_name(f"{out.name}.kept")
+    return source.parent if (source.parent / "run.json").exists() else None
 
 
 def _check_place(path: Path, *, named: bool) -> None:
@@ -150,25 +173,33 @@ def _check_same_numbers(result: xr.DataTree, out: Path) -> None:
 
 
 def _ask_model(
-    result: xr.DataTree, analysis: Analysis, folder: Path | None, *, model: str | None, **options: Any
+    result: xr.DataTree,
+    analysis: Analysis,
+    folder: Path | None,
+    *,
+    executor: Executor,
+    progress: Callable[[Progress], None],
+    model: str | None,
+    **options: Any,
 ) -> xr.DataTree:
     """Run an analysis that asks a model: the run's own, or the one that was named."""
     from tokimp.analysis.recorded_run import check_recorded_model, load_recorded_scorer
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.model_preparation import prepare_model
-    from tokimp.cli.progress_bar import progress_bar
 
     check_recorded_model(result, model=model, backend=options["backend"])
     prepare_model(model or str(result.attrs["model_id"]), options["backend"] or str(result.attrs["backend"]))
     if not options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         del options["trust_remote_code"]
-    reading = given(**{name: options.pop(name) for name in {"packed", *PLACEMENT}})
-    scorer = load_recorded_scorer(result, model=model, **options, **reading)
+    reading = given(**{name: options.pop(name) for name in READING | PLACEMENT})
     # A recorded model may have to be named because the file alone is not trusted; it is still to be the same one.
     own = model in {None, result.attrs["model_id"]} and (model is None or not (options["backend"] or options["dtype"]))
-    with progress_bar("analysing") as progress:
-        return run_analysis(result, analysis, scorer=scorer, same_model=own, folder=folder, progress=progress)
+    with executor:
+        scorer = load_recorded_scorer(result, model=model, executor=executor, **options, **reading)
+        return run_analysis(
+            result, analysis, scorer=scorer, same_model=own, folder=folder, executor=executor, progress=progress
+        )
 
 
 def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:
@@ -204,6 +235,8 @@ def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
 
 
 def _refuse_model_options(analysis: Analysis) -> None:
-    """Raise if a model is named for an analysis that asks none."""
-    if options := typed({"model", "backend", "device", "dtype", "trust_remote_code", "packed", *PLACEMENT}):
+    """Raise if a model is named for an analysis that asks none, or workers for one that gives them nothing to do."""
+    of_workers = set() if analysis.takes_long else WORKER_OPTIONS
+    names = {"model", "backend", "device", "dtype", "trust_remote_code", *READING, *PLACEMENT, *of_workers}
+    if options := typed(names):
         raise click.UsageError(f"the analysis {analysis.name!r} asks no model; leave out {', '.join(options)}")

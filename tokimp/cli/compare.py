@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.cli.cost import cost_check, cost_options
-from tokimp.cli.executor_options import executor_of, executor_options
+from tokimp.cli.executor_options import KEEP_GOING, executor_of, executor_options
 from tokimp.cli.lines import echo
-from tokimp.cli.options import PACKED, SPECIFICATION, run_options
+from tokimp.cli.options import READING, SPECIFICATION, reading_options, run_options
 from tokimp.cli.plugin_name import ESTIMATOR
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ DEFAULT_ESTIMATORS = ("greedy", "leave_one_out", "attention", "gradient")
 
 @click.command(epilog="Without arguments: four methods on the embedded chains with the embedded model.")
 @run_options
-@PACKED
+@reading_options
 @executor_options
+@KEEP_GOING
 @cost_options
 @click.option(
     "--estimator",
@@ -129,7 +130,7 @@ def _default_folder(options: dict[str, Any]) -> Path:
     told = {
         name: value
         for name, value in options.items()
-        if name not in {"packed", "shard", "device_map", "offload_folder"}
+        if name not in {*READING, "shard", "device_map", "offload_folder"}
         and (name, value) not in [("quantization", None), ("random_weights", None)]
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import task_options
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="For example: tokimp evaluate word_problems --limit 500 --out runs/student-before")
 @task_options(split="test")
+@executor_options
 @click.option(
     "--before",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -57,8 +59,10 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     origin = {name: options[name] for name in ("source", "split", "limit", "seed")}
     # A folder that holds no evaluation, or one of other questions, is said before the model is loaded.
     look = None if before is None else partial(evaluation_of, folder=before)
-    task, questions, student = ask(settings=partial(settings_of, **asking), look=look, **options)
-    with progress_bar("evaluating") as progress:
+    executor = executor_of(options)
+    with executor, progress_bar("evaluating") as progress:
+        settings = partial(settings_of, **asking)
+        task, questions, student = ask(settings=settings, look=look, executor=executor, **options)
         evaluation = evaluate_model(
             student,
             task,
@@ -66,6 +70,7 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
             out,
             before=before,
             origin=origin,
+            executor=executor,
             progress=progress,
             **asking,
             **laid_out,

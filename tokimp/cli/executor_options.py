@@ -1,4 +1,4 @@
-"""The options that say where cells are computed, and what becomes of those that fail."""
+"""The options that say where the pieces of a command's work are done, and what becomes of those that fail."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ _PARAMETERS = {
 }
 
 
+OPTIONS = frozenset({"executor", *_PARAMETERS})
+"""The names of the options that `executor_options` gives a command."""
+
+KEEP_GOING = click.option(
+    "--keep-going",
+    is_flag=True,
+    help="Leave out a cell that fails and go on; the exit status is 3, and the same command tries it again.",
+)
+
+
 def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that `executor_of` reads."""
     decorators = (
@@ -31,7 +41,7 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             type=EXECUTOR,
             metavar=SPECIFICATION,
-            help="Where cells are computed: local (here), processes, ray, submitit, ...; the numbers are the same.",
+            help="Where the model is asked: local (here), processes, ray, submitit, ...; the numbers are the same.",
         ),
         click.option(
             "--workers",
@@ -43,7 +53,7 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cell-timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="End a worker that takes longer for a cell, and try the cell again.  [default: no limit]",
+            help="End a worker that takes longer for a cell (a chain, a batch), and try it again.  [default: no limit]",
         ),
         click.option(
             "--retries",
@@ -52,11 +62,6 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="How often a cell is tried again whose worker died or took too long.  [default: 2]",
         ),
         click.option("--ray-address", metavar="ADDRESS", help="The Ray cluster.  [default: one on this machine]"),
-        click.option(
-            "--keep-going",
-            is_flag=True,
-            help="Leave out a cell that fails and go on; the exit status is 3, and the same command tries it again.",
-        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)
@@ -65,8 +70,6 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def executor_of(options: dict[str, Any]) -> Executor:
     """Take the options of an executor out of those of a command, and return the executor that they name.
-
-    ``keep_going`` stays among the options.
 
     Raises
     ------

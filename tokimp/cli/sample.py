@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo, echo_left_out
 from tokimp.cli.options import task_options
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="For example: tokimp sample word_problems --limit 200 --n 4 --out runs/teacher")
 @task_options(split="train")
+@executor_options
 @click.option("--n", default=10, show_default=True, type=click.IntRange(min=1), help="Responses to each question.")
 @click.option(
     "--temperature",
@@ -80,13 +82,15 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     read = {"SOURCE": options["source"], "--model": options["model"]}
     protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
     refuse_foreign(out, made)
+    executor = executor_of(options)
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
     lengths = {name: options.pop(name) for name in ("min_characters", "longest_percentile")}
     names = ("n", "temperature", "per_round", "max_new_tokens", "batch_questions")
     asking = {"seed": options["seed"], **{name: options.pop(name) for name in names}}
     laid_out = {name: options[name] for name in ("prompt_format", "think_tags")}
-    task, questions, teacher = ask(settings=partial(settings_of, **asking), skip_bad=skip_bad, **options)
-    with progress_bar("sampling") as progress:
+    with executor, progress_bar("sampling") as progress:
+        settings = partial(settings_of, **asking)
+        task, questions, teacher = ask(settings=settings, skip_bad=skip_bad, executor=executor, **options)
         report = sample_chains(
             task,
             questions,
@@ -95,6 +99,7 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
             skipped=skipped,
             # The seed is among the settings: the sampling itself uses it.
             origin={name: options[name] for name in ("source", "split", "limit")},
+            executor=executor,
             progress=progress,
             **asking,
             **lengths,

@@ -91,7 +91,11 @@ class AnalysisInput:
     result
         The result.
     kept_seconds, kept_tokens_forwarded
-        What it cost, in earlier calls, to find out what was kept and is not computed again.
+        What it cost, in earlier calls or by workers, to find out what was kept and is not computed again.
+    started
+        When the analysis was begun, as `time.perf_counter` tells it.
+    forwarded_at_start
+        Token positions that the scorer had passed through its model then.
     """
 
     def __init__(
@@ -108,7 +112,7 @@ class AnalysisInput:
         self.kept_seconds, self.kept_tokens_forwarded = 0.0, 0
         self._scoring = scoring
         self._progress = progress
-        self._started = time.perf_counter()
+        self.started, self.forwarded_at_start = time.perf_counter(), self._tokens_forwarded()
 
     @property
     def scoring(self) -> Scoring:
@@ -128,8 +132,10 @@ class AnalysisInput:
     ) -> Mapping[str, npt.NDArray[Any]]:
         """Return what `compute` finds out of a chain, computed once even if the analysis is killed and called again.
 
-        Everything that it depends on beside the result, the model and the analysis's parameters is to be said in
-        `what`.
+        With an executor that has workers, they compute it: an analysis that gives all that takes long to `keep`, in a
+        loop over chains, uses them without further ado. A worker runs the analysis on the result of the chain alone,
+        without other analyses, up to this very question. So what is found out may depend on this chain, what the result
+        says of it, the model and the analysis's parameters. What else it depends on is to be said in `what`.
 
         Parameters
         ----------
@@ -145,16 +151,18 @@ class AnalysisInput:
         found = self._store.get(chain, what)
         self._last_was_kept = found is not None
         if found is None:
-            scorer, began = self.scoring.scorer, time.perf_counter()
-            forwarded_at_start = scorer.tokens_forwarded
+            began, forwarded_at_start = time.perf_counter(), self._tokens_forwarded()
             arrays = compute()
-            found = Found(arrays, time.perf_counter() - began, scorer.tokens_forwarded - forwarded_at_start)
+            found = Found(arrays, time.perf_counter() - began, self._tokens_forwarded() - forwarded_at_start)
             self._store.store(chain, what, found)
         else:
             self._kept_chains.add(chain)
             self.kept_seconds += found.seconds
             self.kept_tokens_forwarded += found.tokens_forwarded
         return found.arrays
+
+    def _tokens_forwarded(self) -> int:
+        return 0 if self._scoring is None else self._scoring.scorer.tokens_forwarded
 
     def report(self, done: int, total: int, chain_id: str, what: str) -> None:
         """Tell the caller how far the analysis has come.
@@ -170,7 +178,7 @@ class AnalysisInput:
         """
         if self._progress is None:
             return
-        seconds = time.perf_counter() - self._started
+        seconds = time.perf_counter() - self.started
         computed = done - len(self._kept_chains)
         self._progress(
             Progress(
@@ -179,7 +187,7 @@ class AnalysisInput:
                 chain_id=chain_id,
                 estimator=what,
                 kept=self._last_was_kept,
-                tokens_forwarded=self._scoring.scorer.tokens_forwarded if self._scoring else 0,
+                tokens_forwarded=self._tokens_forwarded(),
                 seconds_left=seconds / computed * (total - done) if computed > 0 else None,
             )
         )
@@ -228,6 +236,11 @@ class Analysis(Parameterized, ABC):
         Its dimensions ``chain``, ``token`` and ``estimator`` are those of the result; it may have others of its own.
         The result stays as it is. An estimator that says nothing about a chain has NaN there.
         """
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether `compute` gives to `AnalysisInput.keep` what takes long; by default if it requires a scorer."""
+        return bool(self.requires)
 
     def writes(self) -> Sequence[Path]:
         """Return the files that `compute` writes besides; none by default. A command refuses those that it reads."""
