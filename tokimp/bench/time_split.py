@@ -16,7 +16,7 @@ from tokimp.bench.matmul import synchronize
 from tokimp.models import decoder as decoder_module
 from tokimp.models.decoder import Decoder
 from tokimp.models.deletion.key_value_pool import GatheredLayer, KeyValuePool
-from tokimp.models.packs import packed_model
+from tokimp.models.packs import compiling, packed_model
 from tokimp.models.packs.packed_model import PackedModel
 
 
@@ -30,7 +30,7 @@ class TimeSplit:
         The model's layers without attention and copies: matrix products, norms, and Python between them.
     attention
         The attention functions of the layers. In architectures whose attention does not follow transformers' attention
-        interface, attention counts as trunk.
+        interface, attention counts as trunk; so does that of whole sequences where the blocks of packs are compiled.
     copies
         Copies of stored keys and values into rows, and of new ones into storage.
     projection
@@ -64,6 +64,7 @@ _TIMED: tuple[tuple[Any, str, str], ...] = (
     (GatheredLayer, "update", "copies"),
     (DynamicLayer, "update", "copies"),
     (packed_model._PoolCache, "update", "copies"),
+    (compiling, "store_and_attend", "attention"),
 )
 
 
@@ -90,9 +91,9 @@ def time_split(decoder: Decoder) -> Iterator[TimeSplit]:
     with ExitStack() as replaced:
         for owner, name, part in _TIMED:
             replaced.enter_context(_replaced(owner, name, clock.timed(part, getattr(owner, name))))
-        replaced.enter_context(
-            _replaced(AttentionInterface, "get_interface", clock.timing_attention(AttentionInterface.get_interface))
-        )
+        if decoder.packed is None or not decoder.packed.compiled:  # compiled blocks have looked it up already
+            find = clock.timing_attention(AttentionInterface.get_interface)
+            replaced.enter_context(_replaced(AttentionInterface, "get_interface", find))
         if decoder._plain is not None:
             head = decoder._plain.get_output_embeddings()
             replaced.enter_context(_replaced(head, "forward", clock.timed("projection", head.forward)))

@@ -13,7 +13,7 @@ import click
 
 from tokimp.bench.reuse_modes import FAST, Reading, ReuseMode, estimator_for
 from tokimp.cli.lines import echo, echo_left_out, save_figure
-from tokimp.cli.options import PLACEMENT, SPECIFICATION, given, run_options
+from tokimp.cli.options import COMPILED, PLACEMENT, SPECIFICATION, given, run_options
 from tokimp.cli.plugin_name import PluginName
 from tokimp.errors import ChainError, UnsupportedError
 
@@ -72,6 +72,7 @@ class Lengths(click.ParamType[tuple[int, ...], str]):
     default=None,
     help="Measure each way in batches and, beside them, in packs; or in batches alone.  [default: as the device reads]",
 )
+@COMPILED
 @click.option(
     "--keep-ratio",
     default=0.0,
@@ -98,6 +99,7 @@ def bench(
     ways: tuple[str, ...],
     fast: str,
     packed: bool | None,
+    compiled: bool | None,
     chains_at_once: Any,
     keep_ratio: float,
     budget: float,
@@ -131,7 +133,7 @@ def bench(
     at_once = 1 if chains_at_once == "auto" else int(chains_at_once)
     chosen = _chains(ids, options, at_once)
     prepare_model(options["model"], options["backend"])
-    scorer = _scorer(options, packed)
+    scorer = _scorer(options, packed, compiled)
     if at_once > 1 and not scorer.decoder.reads_packs:
         raise UnsupportedError(
             f"--chains-at-once measures packs, and {scorer.model_id} is read in {scorer.batching}; add --packed"
@@ -239,12 +241,12 @@ def _chains(ids: Sequence[str], options: dict[str, Any], at_once: int) -> list[C
     return chosen
 
 
-def _scorer(options: dict[str, Any], packed: bool | None) -> CausalLMScorer:
+def _scorer(options: dict[str, Any], packed: bool | None, compiled: bool | None) -> CausalLMScorer:
     from tokimp.models.causal_lm import CausalLMScorer
     from tokimp.models.loading import load_scorer
 
     names = ("backend", "device", "dtype", "trust_remote_code")
-    reading = given(packed=packed, **{name: options[name] for name in PLACEMENT})
+    reading = given(packed=packed, compiled=compiled, **{name: options[name] for name in PLACEMENT})
     scorer = load_scorer(options["model"], **{name: options[name] for name in names}, **reading)
     if not isinstance(scorer, CausalLMScorer):
         raise UnsupportedError(

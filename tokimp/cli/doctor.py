@@ -13,11 +13,12 @@ from tokimp.cli.options import (
     DEVICE,
     DTYPE,
     MODEL_HELP,
-    PACKED,
     PLACEMENT,
+    READING,
     TRUST_REMOTE_CODE,
     given,
     placement_options,
+    reading_options,
     typed,
 )
 from tokimp.cli.plugin_name import BACKEND
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @DTYPE
 @placement_options
 @TRUST_REMOTE_CODE
-@PACKED
+@reading_options
 def doctor(model: str | None, **options: Any) -> None:
     """Print versions and devices, and say what is missing; exit status 1 if anything is.
 
@@ -76,7 +77,7 @@ def doctor(model: str | None, **options: Any) -> None:
     console.print(f"\nmodel hub: {offline if is_offline_mode() else 'asked when a hub id is given'}")
     console.print(f"cache folder: {_cache_line()}")
     if model is None:
-        if unused := typed({"backend", "device", "dtype", "trust_remote_code", "packed", *PLACEMENT}):
+        if unused := typed({"backend", "device", "dtype", "trust_remote_code", *READING, *PLACEMENT}):
             raise click.UsageError(f"{', '.join(unused)} says how a model is loaded; name one with --model")
     else:
         console.print()

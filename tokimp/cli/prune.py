@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.cli.lines import echo, echo_left_out
-from tokimp.cli.options import PACKED, SPECIFICATION, run_options, typed
+from tokimp.cli.options import SPECIFICATION, reading_options, run_options, typed
 from tokimp.cli.plugin_name import ESTIMATOR
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @run_options
-@PACKED
+@reading_options
 @click.option(
     "--estimator",
     metavar=SPECIFICATION,

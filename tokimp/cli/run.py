@@ -45,6 +45,7 @@ def run(
     skip_bad: bool,
     chains_at_once: Any,
     packed: bool | None,
+    compiled: bool | None,
     device_map: str | None,
     offload_folder: Path | None,
     quantization: str | None,
@@ -75,6 +76,8 @@ def run(
         Which weights are replaced by random numbers (`tokimp.load_scorer`); none by default.
     packed
         Whether shortened chains are read in packs; ``None`` leaves it to the scorer.
+    compiled
+        Whether the blocks of a model that reads packs are compiled.
     shard
         Which part of the chains to rank, ``2/8`` say; all of them by default.
     before_work
@@ -118,7 +121,13 @@ def run(
     )
     if look is not None:
         look(usable)
-    reading = given(packed=packed, device_map=device_map, offload_folder=offload_folder, quantization=quantization)
+    reading = given(
+        packed=packed,
+        compiled=compiled,
+        device_map=device_map,
+        offload_folder=offload_folder,
+        quantization=quantization,
+    )
     options = {"trust_remote_code": trust_remote_code, **reading, **given(random_weights=random_weights)}
     recipe = recipe_of(model, backend, device=device, dtype=dtype, tokenizer=None, options=options)
     assert recipe is not None  # noqa: S101 - what is typed is text

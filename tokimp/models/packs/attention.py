@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import AttentionInterface
+from transformers.cache_utils import Cache
 
 from tokimp.chains.arrays import IntArray
 from tokimp.models.deletion.plan import cheapest_groups
@@ -37,6 +38,9 @@ class PackLayout:
     ----------
     pack, device
         What is read, and where.
+    storage
+        Stores what a layer computes and returns what its rows attend to, for an attention that does so itself
+        (`tokimp.models.packs.compiling`).
 
     Attributes
     ----------
@@ -44,13 +48,31 @@ class PackLayout:
         The sliding window that each layer asked for, in their order.
     """
 
-    def __init__(self, pack: Pack, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, pack: Pack, device: torch.device, storage: Cache | None = None) -> None:
+        self._device, self._storage = device, storage
         self._queries, self._keys = np.diff(pack.row_starts), np.diff(pack.key_starts)
         self._starts = pack.row_starts[:-1], pack.key_starts[:-1]
         self.most_queries, self.most_keys = int(self._queries.max()), int(self._keys.max())
         self._borders = pack.row_starts, pack.key_starts
         self.windows: list[int | None] = []
+
+    def stored(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store the keys and values of the next layer, and return those of all rows.
+
+        Parameters
+        ----------
+        keys, values
+            What the layer computes, [1, head, position, dimension].
+
+        Returns
+        -------
+        torch.Tensor, torch.Tensor
+            Rows laid end to end, [1, head, key, dimension].
+        """
+        if self._storage is None:
+            raise RuntimeError("this pack's keys and values are stored by its cache")
+        found: tuple[torch.Tensor, torch.Tensor] = self._storage.update(keys, values, len(self.windows))
+        return found
 
     @functools.cached_property
     def borders(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from transformers.cache_utils import Cache
 
 from tokimp.models.deletion.key_value_pool import KeyValuePool
 from tokimp.models.packs.attention import ATTENTION, PackLayout
+from tokimp.models.packs.compiling import COMPILED_ATTENTION, PassingCache, compile_blocks, compiler_settings
 from tokimp.models.packs.pack import Pack, PackRow
 from tokimp.models.packs.sharing_copy import sharing_copy
 from tokimp.models.packs.transfer import to_device
@@ -50,38 +52,59 @@ class PackedModel:
     ----------
     model
         A transformers model. It is left as it is: packs are read by a copy that shares its weights.
+    compiled
+        Whether its blocks are compiled (`tokimp.models.packs.compiling`).
 
     Attributes
     ----------
     windows
         The sliding window that each layer asked for when the last pack was read, in their order.
+    compiled
+        Whether its blocks are compiled.
 
     Raises
     ------
     NotPackable
         If the architecture's attention, cache or output is not one that a pack can express.
+    NotCompilable
+        If packs can be read, but not by compiled blocks.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, compiled: bool = False) -> None:
         _refuse_by_name(model)
         self.windows: list[int | None] = []
+        self.compiled = False
         self._model = sharing_copy(model, ATTENTION)
         self._trunk = _trunk(self._model)
         _refuse_by_trial(model, self)
+        if compiled:
+            self._compile(model)
+
+    def _compile(self, model: Any) -> None:
+        self.compiled = True
+        try:
+            compile_blocks(self._trunk, model.config.get_text_config(decoder=True).num_hidden_layers)
+            self._model.set_attn_implementation(COMPILED_ATTENTION)
+            _refuse_by_trial(model, self)
+        # Whatever the compiler says.
+        except (NotPackable, *FOREIGN_FAILURES) as reason:
+            raise NotCompilable(" ".join(str(reason).split())[:200]) from reason
 
     def hidden(self, pack: Pack, pool: KeyValuePool) -> torch.Tensor:
         """Pass a pack through the trunk, and its keys and values into the pool; return its states, [scored, width]."""
         device = input_device(self._model)
         arrays = (pack.ids, pack.positions, pack.scored, pack.new_slots, pack.key_slots)
         ids, positions, scored, new_slots, key_slots = to_device(arrays, device)
-        layout = PackLayout(pack, device)
-        output = self._trunk(
-            input_ids=ids[None],
-            position_ids=positions[None],
-            past_key_values=_PoolCache(pool, new_slots, key_slots),
-            use_cache=True,
-            pack_layout=layout,
-        )
+        storage = _PoolCache(pool, new_slots, key_slots)
+        layout = PackLayout(pack, device, storage if self.compiled else None)
+        with compiler_settings() if self.compiled else nullcontext():
+            output = self._trunk(
+                input_ids=ids[None],
+                position_ids=positions[None],
+                past_key_values=PassingCache() if self.compiled else storage,
+                use_cache=True,
+                pack_layout=layout,
+            )
         self.windows = layout.windows
         states: torch.Tensor = output.last_hidden_state[0]
         return states if len(scored) == len(states) else states[scored]
@@ -130,6 +153,10 @@ class PackedModel:
 
 class NotPackable(Exception):  # noqa: N818 - a reason, caught where the path is chosen, never shown as an error
     """The reason why a model cannot read packs."""
+
+
+class NotCompilable(Exception):  # noqa: N818 - a reason, as above
+    """The reason why the blocks of a model that reads packs cannot be compiled."""
 
 
 class _Output(dict[str, Any]):
