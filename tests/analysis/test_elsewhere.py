@@ -16,8 +16,10 @@ import tokimp as ti
 from tests.compare.executors.byte_scorer import chains, scorer
 from tokimp.analysis.elsewhere import InMemory
 from tokimp.analysis.kept_chains import FOLDER
+from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.compare.executors.processes import ProcessesExecutor
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Found
+from tokimp.contracts.categorizer import Categorizer
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
@@ -159,6 +161,35 @@ def test_a_run_by_its_recorded_model_is_loaded_by_workers_alone(executor: Proces
     settings = {"keep_ratios": [0.0, 0.5], "n_uniform": 1, "n_resamples": 20}
     there = node_of(ti.analyze(run, "answer_recovery", executor=executor, **settings))
     here = node_of(ti.analyze(run, "answer_recovery", **settings))
+    assert_same(here, there)
+
+
+class Counting(Categorizer):
+    """Calls every letter the same, and leaves a file for each chain that it is asked about, and for each model."""
+
+    name = "counting"
+
+    def __init__(self, folder: str = "") -> None:
+        self.folder = folder
+        self._is_loaded = False
+
+    def categorize(self, chain: Chain) -> tuple[CategorySpan, ...]:
+        """Return one span."""
+        if not self._is_loaded:
+            (Path(self.folder) / f"loaded by {os.getpid()}").open("x").close()
+            self._is_loaded = True
+        (Path(self.folder) / f"{chain.id} by {os.getpid()}").touch()
+        return (CategorySpan(0, len(chain.reasoning), "entity_name"),)
+
+
+def test_categorizers_are_asked_by_workers_too(executor: ProcessesExecutor, run: xr.DataTree, tmp_path: Path) -> None:
+    """A categorizer may be a model: each worker loads it once and is asked chain by chain; the labels are the same."""
+    specification = f"tests.analysis.test_elsewhere:Counting:folder={tmp_path}"
+    there = node_of(ti.analyze(run, "structure", executor=executor, categorizer=specification, n_resamples=20))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert len({name for name in names if name.startswith("c")}) == 7
+    assert not any(name.endswith(f"by {os.getpid()}") for name in names)
+    here = node_of(ti.analyze(run, "structure", categorizer=specification, n_resamples=20))
     assert_same(here, there)
 
 
