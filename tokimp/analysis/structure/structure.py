@@ -20,6 +20,7 @@ from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structu
 from tokimp.analysis.token_labels import Labels, token_labels
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.categorizer import Categorizer
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
@@ -90,6 +91,20 @@ class Structure(Analysis):
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
+        self._loaded: tuple[str, Categorizer] | None = None
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether a categorizer is asked: it may be a model."""
+        return bool(self.categorizer)
+
+    def _categorizer(self) -> Categorizer | None:
+        """Return the categorizer, loaded once: a worker is asked about one chain after the other."""
+        if not self.categorizer:
+            return None
+        if self._loaded is None or self._loaded[0] != self.categorizer:
+            self._loaded = self.categorizer, load_categorizer(self.categorizer)
+        return self._loaded[1]
 
     def validate_parameters(self) -> None:
         """Raise `AnalysisError` for a value that is not allowed, and `PluginError` for an unknown categorizer."""
@@ -106,7 +121,7 @@ class Structure(Analysis):
             If no token has a category, or a category has the name that stands for none.
         """
         result = inputs.result
-        labels = token_labels(result, load_categorizer(self.categorizer) if self.categorizer else None, self.name)
+        labels = token_labels(result, self._categorizer(), self.name, inputs.keep)
         if UNLABELLED in labels:
             raise AnalysisError(
                 f"{self.name}: a category is called {UNLABELLED!r}, which stands for tokens without any; "
