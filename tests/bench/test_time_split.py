@@ -128,7 +128,7 @@ def test_on_a_gpu_time_counts_where_the_work_was_launched(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=gpu.perf_counter))
     timed = ((Work, "layer", "trunk"), (Work, "attention", "attention"), (Work, "project", "projection"))
     monkeypatch.setattr(module, "_TIMED", timed)
-    decoder: Any = SimpleNamespace(device="cuda:0", _plain=None)
+    decoder: Any = SimpleNamespace(device="cuda:0", _plain=None, packed=None)
     gpu.launch(8.0)  # begun before the measurement, so no part of it
     with time_split(decoder) as split:
         work = Work()
