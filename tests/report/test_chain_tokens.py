@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from tokimp.chains.chain import CategorySpan, Chain
+from tokimp.chains.display import token_counts
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.models.loading import load_tokenizer
-from tokimp.report.chain_tokens import chain_tokens, token_counts, token_table
+from tokimp.report.chain_tokens import chain_tokens, token_table
 
 CHAIN = Chain("a", "How many?", "So 3+4=7.\nIt is 7.", "#### 7", category=(CategorySpan(3, 8, "symbolic_math"),))
 

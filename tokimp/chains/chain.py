@@ -96,6 +96,18 @@ class Chain:
         """The chain's id and, where known, the file and line it was read from."""
         return f"{self.source}: chain {self.id!r}" if self.source else f"chain {self.id!r}"
 
+    def __repr__(self) -> str:
+        """Show the chain on one line, long texts cut."""
+        from tokimp.chains.display import chain_line  # noqa: PLC0415 - it reads chains
+
+        return chain_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return the chain as a notebook shows it, its text escaped."""
+        from tokimp.chains.display import chain_html  # noqa: PLC0415 - as above
+
+        return chain_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenizedChain:
@@ -154,3 +166,15 @@ class TokenizedChain:
     def __len__(self) -> int:
         """Return the number of token positions of the whole sequence."""
         return len(self.prompt_ids) + len(self.reasoning_ids) + len(self.answer_ids)
+
+    def __repr__(self) -> str:
+        """Show on one line how many tokens and units the chain has."""
+        from tokimp.chains.display import tokenized_chain_line  # noqa: PLC0415 - it reads chains
+
+        return tokenized_chain_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return the chain as a notebook shows it: its tokens, units and categories, its text escaped."""
+        from tokimp.chains.display import tokenized_chain_html  # noqa: PLC0415 - as above
+
+        return tokenized_chain_html(self)

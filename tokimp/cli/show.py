@@ -72,12 +72,13 @@ def show(
     tokenizer of the model is loaded.
     """
     from tokimp.chains.datasets import SkippedRecord, load_chains
+    from tokimp.chains.display import token_counts
     from tokimp.cli.lines import echo, echo_left_out
     from tokimp.contracts.categorizer import categorize_chains
     from tokimp.contracts.registry import load_categorizer
     from tokimp.contracts.tokenization import tokenize_chain
     from tokimp.models.loading import load_tokenizer
-    from tokimp.report.chain_tokens import chain_tokens, token_counts, token_table
+    from tokimp.report.chain_tokens import chain_tokens, token_table
     from tokimp.report.terminal import TerminalConsole, console_for, print_whole
 
     skipped: list[SkippedRecord] | None = [] if skip_bad else None

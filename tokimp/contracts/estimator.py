@@ -58,6 +58,18 @@ class Importance:
     effects: FloatArray | None = None
     effects_on_answer: FloatArray | None = None
 
+    def __repr__(self) -> str:
+        """Show on one line how many units there are, and the range of their scores."""
+        from tokimp.contracts.display import importance_line  # noqa: PLC0415 - it reads importances
+
+        return importance_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it: the most important units, and the diagnostics."""
+        from tokimp.contracts.display import importance_html  # noqa: PLC0415 - as above
+
+        return importance_html(self)
+
 
 class ImportanceEstimator(Parameterized, ABC):
     """Ranks the units of a chain; the one class a new method subclasses.

@@ -108,6 +108,12 @@ class Parameterized:
         shown = [f"{name}={getattr(self, name)!r}" if hasattr(self, name) else f"{name}=..." for name in names]
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it: what it does, its parameters, and what they mean."""
+        from tokimp.contracts.display import plugin_html  # noqa: PLC0415 - it reads parameters
+
+        return plugin_html(self)
+
 
 def parameter_text(value: Any) -> str:
     """Write a parameter's value as `tokimp.contracts.specification.parse_specification` reads it."""

@@ -163,6 +163,18 @@ class Scorer(ScorerInside, ABC):
     reads_alone: bool = False
     recipe: ScorerRecipe | None = None
 
+    def __repr__(self) -> str:
+        """Show the model, and where its numbers come from."""
+        from tokimp.contracts.display import scorer_line  # noqa: PLC0415 - it reads scorers
+
+        return scorer_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return the scorer as a notebook shows it."""
+        from tokimp.contracts.display import scorer_html  # noqa: PLC0415 - as above
+
+        return scorer_html(self)
+
     def fingerprint(self) -> str:
         """Return a digest of everything in the scorer that changes its numbers: weights, configuration, precision."""
         raise UnsupportedError(f"{type(self).__name__} cannot tell one model from another, so runs cannot be continued")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.display import token_counts
 from tokimp.chains.span_encoder import SpanEncoder
 from tokimp.chains.token_texts import token_texts
 from tokimp.chains.units import token_categories, token_units
@@ -85,15 +86,6 @@ def token_table(chain: TokenizedChain) -> Table:
 
 def _texts(chain: TokenizedChain) -> list[str]:
     return token_texts(chain.chain.reasoning, [end for _, end in chain.reasoning_offsets])
-
-
-def token_counts(chain: TokenizedChain) -> str:
-    """Return a chain's numbers of tokens and units, the kind of its units, and its prompt format, on one line."""
-    tokens = (len(chain.prompt_ids), len(chain.reasoning_ids), len(chain.answer_ids))
-    return (
-        "{} prompt + {} reasoning + {} answer tokens; ".format(*tokens)
-        + f"{len(chain.units)} unit{'s' * (len(chain.units) > 1)} ({chain.unit}); prompt format {chain.prompt_format}"
-    )
 
 
 def _decoded(ids: Sequence[int], encoder: SpanEncoder) -> list[str]:
