@@ -1,8 +1,8 @@
-"""Table and figure of the answer recovery, read off their cells and artists."""
+"""Table of the answer recovery, read off their cells and artists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import StringIO
 
 import numpy as np
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tokimp as ti
-from tokimp.analysis.answer_recovery.report import answer_recovery_table, draw_answer_recovery
+from tokimp.analysis.answer_recovery.report import answer_recovery_table
 from tokimp.errors import SchemaError
 from tokimp.report.terminal import print_whole
 from tokimp.testing.toy_result import toy_result
@@ -52,8 +52,8 @@ def test_few_chains_have_no_intervals() -> None:
     assert "intervals are" in str(answer_recovery_table(recovered(chain=[1, 0, 1, 0, 1])).caption)
 
 
-def test_recovery_is_printed_by_keep_ratio_and_drawn_for_each_reference_that_is_known() -> None:
-    """The table has one column a ratio; a reference without any chain has no panel, and nothing to coincide with."""
+def test_recovery_is_printed_by_keep_ratio() -> None:
+    """The table has one column a ratio; a reference without any chain has nothing to coincide with."""
     scorer = ti.load_scorer("tiny")
     result = ti.compare(ti.demo_chains(limit=2), scorer, ["position"])
     dataset = result.to_dataset()
@@ -63,27 +63,22 @@ def test_recovery_is_printed_by_keep_ratio_and_drawn_for_each_reference_that_is_
     )
     text = printed(answer_recovery_table(tree))
     assert next(part for part in text.splitlines() if "position" in part).split()[-1] == "1.00"
-    figure = draw_answer_recovery(tree)
-    assert [axis.get_title() for axis in figure.axes] == ["the chain's answer\n= the model's answer unpruned"]
     assert len(ti.load_analysis("answer_recovery").tables(tree)) == 1
     assert "the same numbers hold for the model's own unpruned;" in " ".join(text.split())
     assert "the same" not in str(answer_recovery_table(tree, "gold").caption)
 
 
-def test_references_that_coincide_are_printed_and_drawn_once() -> None:
+def test_references_that_coincide_are_printed_once() -> None:
     """What is the same chain by chain stands once with all its names; equal means alone are no coincidence."""
     analysis = ti.load_analysis("answer_recovery")
     tree = recovered(chain=[1, 0], unpruned=[1, 0], gold=[1, 0])
     (table,) = analysis.tables(tree)
     assert "the same numbers hold for the model's own unpruned and the right answer" in str(table.caption)
-    (axis,) = draw_answer_recovery(tree).axes
-    assert axis.get_title() == "the chain's answer\n= the model's answer unpruned\n= the right answer"
     tree = recovered(chain=[1, 0], unpruned=[0, 1], gold=[0, 1])
     first, second = analysis.tables(tree)
     assert "the same" not in str(first.caption)
     assert "share of chains that give the right answer" in str(second.title)
     assert "the same numbers hold for the model's own unpruned;" in str(second.caption)
-    assert len(draw_answer_recovery(tree).axes) == 2
 
 
 def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
@@ -97,21 +92,7 @@ def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
     assert "a dash" not in str(answer_recovery_table(recovered(chain=[1, 0])).caption)
 
 
-@pytest.mark.parametrize("show", [draw_answer_recovery, answer_recovery_table])
-def test_what_has_not_been_analysed_is_refused(show: Callable[[xr.DataTree], object]) -> None:
+def test_what_has_not_been_analysed_is_refused() -> None:
     """The error says which analysis to run."""
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze"):
-        show(toy_result({"a": [[1.0, 2.0]]}))
-
-
-def test_a_legend_of_long_labels_fits_into_a_narrow_figure() -> None:
-    """Columns that a single panel has no room for go below one another; nothing is cut off."""
-    node = recovered(chain=[1, 0])["analysis/answer_recovery"].to_dataset()
-    labels = [f"greedy:keep_ratio=0.{place},cache_memory=0.25" for place in range(4)]
-    wide = xr.concat([node.assign_coords(estimator=[label]) for label in labels], "estimator", data_vars="minimal")
-    figure = draw_answer_recovery(xr.DataTree.from_dict({"/": xr.Dataset(), "/analysis/answer_recovery": wide}))
-    figure.canvas.draw()
-    (legend,) = figure.legends
-    extent = legend.get_window_extent()
-    assert extent.x0 >= 0
-    assert extent.x1 <= figure.bbox.x1
+        answer_recovery_table(toy_result({"a": [[1.0, 2.0]]}))

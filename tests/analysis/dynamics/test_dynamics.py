@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
 
 import tokimp as ti
 from tokimp.analysis.dynamics.dynamics import Dynamics
-from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
-from tokimp.analysis.faithfulness.report import draw_faithfulness
-from tokimp.analysis.structure.report import draw_structure
-from tokimp.chains.chain import CategorySpan, TokenizedChain
+from tokimp.analysis.dynamics.report import dynamics_table
+from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import AnalysisInput, Scoring
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Answer
 from tokimp.errors import AnalysisError
-from tokimp.report.figure_style import line_look
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
@@ -130,11 +124,11 @@ def test_table_and_figure_show_every_prediction() -> None:
     assert [column.header for column in table.columns] == ["context ratio", "local", "frozen", "random"]
     figure = analysis.figure(result)
     assert figure is not None
-    assert len(figure.axes) == 3
+    assert len(figure.axes) == 2  # random orders are a line in each panel
 
 
 def test_an_estimator_may_be_labelled_as_a_reference_is() -> None:
-    """Its prediction has a name of its own, its own numbers and its own look; the reference keeps its name."""
+    """Its prediction has a name of its own and its own numbers; the reference keeps its name."""
     chains = [toy_chain("hacebdgf")]
     scores: dict[str, list[Any]] = {
         "greedy": pruned(chains),
@@ -152,53 +146,10 @@ def test_an_estimator_may_be_labelled_as_a_reference_is() -> None:
         np.testing.assert_array_equal(node["overlap"].sel(predictor=name), plain["overlap"].sel(predictor=other))
     result["analysis/dynamics"] = xr.DataTree(node)
     assert [column.header for column in dynamics_table(result).columns][4:] == own
-    assert len(looks(draw_dynamics(result).axes[0])) == 6
-
-
-def test_an_estimator_looks_the_same_in_every_figure_of_a_result() -> None:
-    """Colour, marker and dashes are the same over context ratios, of categories kept and on faithfulness curves."""
-    whole = toy_chain("hacebdgf")
-    spans = tuple(CategorySpan(place, place + 1, "mg"[place % 2]) for place in range(8))
-    chains = [replace(whole, chain=replace(whole.chain, category=spans))]
-    scores = [range(8)]
-    result = toy_result({"a": scores, "greedy": pruned(chains), "b": scores, "c": scores}, chains, SCORER)
-    result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains))
-    result = ti.analyze(result, "structure", n_resamples=20)
-    result = ti.analyze(result, "faithfulness", scorer=SCORER, chains=chains, n_uniform=1, n_resamples=20)
-    dynamic, structural = (looks(draw(result).axes[0]) for draw in (draw_dynamics, draw_structure))
-    faithful = looks(draw_faithfulness(result).axes[0])
-    assert list(structural) == list(faithful) == ["a", "greedy", "b", "c"]
-    assert len(set(structural.values())) == 4
-    assert structural == faithful
-    # The path predicts itself: it has no line there, and the lines after it keep their looks.
-    assert {label: dynamic[label] for label in "abc"} == {label: structural[label] for label in "abc"}
-
-
-def looks(axis: Axes) -> dict[str, tuple[object, object, object]]:
-    """Return colour, marker and dashes of each labelled line, error bars included."""
-    labelled = {str(line.get_label()): line for line in axis.get_lines()}
-    bars = {str(bar.get_label()): bar.lines[0] for bar in axis.containers if isinstance(bar, ErrorbarContainer)}
-    found = {label: line for label, line in (labelled | bars).items() if not label.startswith("_")}
-    return {label: (line.get_color(), line.get_marker(), line.get_linestyle()) for label, line in found.items()}
-
-
-def test_predictions_that_are_no_estimators_look_like_nobody() -> None:
-    """An estimator's place in the result decides, though the path is no line; the other predictions are apart."""
-    chains = [toy_chain("hacebdgf")]
-    result = toy_result({"a": [range(8)], "greedy": pruned(chains), "b": [range(8)]}, chains)
-    result["analysis/dynamics"] = xr.DataTree(dynamics(result, chains))
-    found = looks(draw_dynamics(result).axes[0])
-    assert list(found) == ["local", "frozen", "random", "a", "b"]
-    of_estimators = [tuple(line_look(place).values()) for place in range(32)]
-    assert [found["a"], found["b"]] == [of_estimators[0], of_estimators[2]]
-    for name in ("local", "frozen", "random"):
-        assert found[name][0] not in {colour for colour, _, _ in of_estimators}
-        assert found[name][1] not in {marker for _, marker, _ in of_estimators}
-    assert len(set(found.values())) == 5
 
 
 def test_a_path_that_ends_early_is_said_to_where_values_are_missing() -> None:
-    """The table's foot explains its dashes, and the empty panel says why it is empty; a whole path needs no word."""
+    """The table's foot explains its dashes, and the empty figure says why it is empty; a whole path needs no word."""
     chains = [toy_chain("hacebdgf")]
     for ratio, missing in ((0.5, True), (0.0, False)):
         result = toy_result({"greedy": pruned(chains, keep_ratio=ratio)}, chains)
@@ -206,8 +157,8 @@ def test_a_path_that_ends_early_is_said_to_where_values_are_missing() -> None:
         said = str(dynamics_table(result, 1).caption)
         assert ("a dash in all columns: too little of the path follows" in said) == missing
         assert "alone" not in said
-        last = draw_dynamics(result).axes[-1]
-        assert [text.get_text() for text in last.texts] == ["none: no path goes to the end"] * missing
+        panels = ti.plot.dynamics(result, k=None)
+        assert [text.get_text() for text in panels[0].texts] == ["No path goes to the end."] * missing
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,17 @@
-"""Table and figure of the faithfulness, read off their cells and artists."""
+"""Table of the faithfulness, read off their cells and artists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from io import StringIO
-from pathlib import Path
 
-import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
 import tokimp as ti
-from tokimp.analysis.faithfulness.report import curve_table, draw_faithfulness, faithfulness_table
+from tokimp.analysis.faithfulness.report import curve_table, faithfulness_table
 from tokimp.errors import SchemaError
 from tokimp.report.terminal import print_whole
 from tokimp.results.analysis_nodes import analysis_node
@@ -37,33 +34,6 @@ def faithful(n_chains: int = 6) -> xr.DataTree:
     rising = [list(range(len(chain.units))) for chain in chains]
     result = toy_result({"true": rising, "b[x]_$1$": [row[::-1] for row in rising]}, chains, scorer)
     return ti.analyze(result, "faithfulness", scorer=scorer, chains=chains, n_uniform=2, n_resamples=50)
-
-
-def line(axis: Axes, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of an estimator's line."""
-    (container,) = [found for found in axis.containers if found.get_label() == label]
-    data = container.lines[0]  # type: ignore[attr-defined] # of an error bar container
-    return np.asarray(data.get_xdata()), np.asarray(data.get_ydata())
-
-
-def test_the_lines_are_the_means_and_the_band_holds_the_random_orders(tmp_path: Path) -> None:
-    """Two rows of two panels; every line is what the result holds, and saving works as PNG and SVG."""
-    tree = faithful()
-    node = analysis_node(tree, "faithfulness")
-    figure = draw_faithfulness(tree)
-    assert len(figure.axes) == 4
-    for axis, (measure, curve) in zip(
-        figure.axes, [(m, c) for m in ("answer", "joint_per_token") for c in node["curve"].to_numpy()], strict=True
-    ):
-        for label in ("true", "b[x]_$1$"):
-            ratios, means = line(axis, label)
-            np.testing.assert_array_equal(ratios, node["keep_ratio"])
-            np.testing.assert_array_equal(means, node["mean"].sel(measure=measure, curve=curve, estimator=label))
-        low, high = axis.collections[0].get_datalim(axis.transData).intervaly
-        assert low == pytest.approx(float(node["uniform_low"].sel(measure=measure).min()))
-        assert high == pytest.approx(float(node["uniform_high"].sel(measure=measure).max()))
-    for suffix in ("png", "svg"):
-        figure.savefig(tmp_path / f"curves.{suffix}")
 
 
 def test_the_faithfulness_table_has_areas_drops_and_the_random_orders() -> None:
@@ -98,15 +68,13 @@ def test_joint_likelihoods_are_shown_at_single_keep_ratios() -> None:
 
 
 def test_few_chains_have_no_intervals() -> None:
-    """Under five chains the means stand alone, and the titles of table and figure promise no more."""
+    """Under five chains the means stand alone, and the title promises no more."""
     few, many = faithful(2), faithful(5)
     text = printed(faithfulness_table(few))
     row = next(part for part in text.splitlines() if "true" in part)
     assert "[" not in row
     assert str(faithfulness_table(few).title).endswith("(mean over chains)")
     assert str(faithfulness_table(many).title).endswith("(mean, 95% interval over chains)")
-    assert draw_faithfulness(few).get_suptitle() == "objective joint, by token; 2 chains, too few for intervals"
-    assert draw_faithfulness(many).get_suptitle() == "objective joint, by token; 5 chains, 95% intervals"
 
 
 def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
@@ -136,14 +104,8 @@ def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
     assert "did not delete" not in str(faithfulness_table(reached).caption)
 
 
-@pytest.mark.parametrize("show", [curve_table, draw_faithfulness, faithfulness_table])
+@pytest.mark.parametrize("show", [curve_table, faithfulness_table])
 def test_what_has_not_been_analysed_is_refused(show: Callable[[xr.DataTree], object]) -> None:
     """The error says which analysis to run."""
     with pytest.raises(SchemaError, match=r"run tokimp\.analyze"):
         show(toy_result({"a": [[1.0, 2.0]]}))
-
-
-def test_an_unknown_measure_is_refused_by_name() -> None:
-    """The message lists the measures there are."""
-    with pytest.raises(SchemaError, match="no measure 'beauty'; it has answer"):
-        draw_faithfulness(faithful(2), measures=["beauty"])

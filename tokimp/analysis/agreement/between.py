@@ -6,21 +6,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.between_report import agreement_between_table, draw_agreement_between
+from tokimp.analysis.agreement.between_report import agreement_between_table
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.io import load
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 # Attributes in which the two results may differ; those that do are named.
 _COMPARED = ("model_id", "objective", "backend", "dtype", "prompt_format", "seed", "device", "scorer")
@@ -125,7 +129,7 @@ class AgreementBetween(Analysis):
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the mean correlation of every estimator that both results have."""
-        return draw_agreement_between(result, node_name=stored_name(result, self))
+        return plot.root_figure(plot.agreement_between(result, node_name=stored_name(result, self)))
 
 
 def _differences(result: xr.DataTree, other: xr.DataTree, labels: Sequence[str]) -> list[str]:

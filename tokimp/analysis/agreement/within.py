@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.within_report import agreement_within_table, draw_agreement_within
+from tokimp.analysis.agreement.within_report import agreement_within_table
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
@@ -20,9 +20,13 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import OneOf, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.views import answer_is_right
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 KINDS = ("category", "position", "correctness")
 
@@ -177,7 +181,7 @@ class AgreementWithin(Analysis):
         """Return the mean correlation of pairs in every group; nothing for one estimator."""
         if result.sizes["estimator"] < 2:
             return None
-        return draw_agreement_within(result, node_name=stored_name(result, self))
+        return plot.root_figure(plot.agreement_within(result, node_name=stored_name(result, self)))
 
 
 def _correlations(ranks: list[FloatArray]) -> FloatArray:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.answer_recovery.report import answer_recovery_table, coinciding_references, draw_answer_recovery
+from tokimp.analysis.answer_recovery.report import answer_recovery_table, coinciding_references
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     Units,
@@ -30,8 +30,12 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, Optional, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 REFERENCES = ("chain", "unpruned", "gold")
 Texts = npt.NDArray[np.object_]
@@ -195,7 +199,7 @@ class AnswerRecovery(Analysis):
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the shares over the keep ratio, with the band of random orders."""
-        return draw_answer_recovery(result, node_name=stored_name(result, self))
+        return plot.answer_recovery(result, node_name=stored_name(result, self)).figure
 
 
 @dataclass(frozen=True, slots=True)

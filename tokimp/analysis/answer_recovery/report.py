@@ -1,67 +1,18 @@
-"""Table and figure of the answer recovery."""
+"""Table of the answer recovery."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.curves import draw_lines, stopped_early
-from tokimp.report.figure_style import PAPER, finish
-from tokimp.report.number_texts import chains_text, few_chains, number_text
+from tokimp.report.answer_references import coinciding_references
+from tokimp.report.early_stops import stopped_early
+from tokimp.report.number_texts import few_chains, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
-
-
-def draw_answer_recovery(result: xr.DataTree, *, node_name: str = "answer_recovery") -> Figure:
-    """Draw the share of chains for which the model still gives an answer, over the keep ratio.
-
-    Each reference has a panel. References for which every number is the same have one panel that names them all.
-
-    Parameters
-    ----------
-    result
-        A result that the analysis has been run on.
-    node_name
-        Name of the node (`tokimp.results.analysis_nodes.node_name`).
-
-    Raises
-    ------
-    SchemaError
-        If the analysis has not been run.
-    """
-    node = analysis_node(result, node_name)
-    panels = coinciding_references(node)
-    titles = {"chain": "the chain's answer", "unpruned": "the model's answer unpruned", "gold": "the right answer"}
-    figure = Figure(figsize=(1 + 3.8 * len(panels), 4.3), facecolor=PAPER, layout="constrained")
-    row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for axis, names in zip(row, panels, strict=True):
-        draw_lines(axis, node.sel(reference=names[0]))
-        axis.set_title("\n= ".join(titles.get(name, name) for name in names), fontsize=9)
-        axis.set_ylim(-0.03, 1.03)
-    row[0].set_ylabel("share of chains that give", fontsize=9)
-    finish(figure, row[0], chains_text(node.sizes["chain"], node.attrs["confidence"]))
-    return figure
-
-
-def coinciding_references(node: xr.Dataset) -> list[list[str]]:
-    """Return the references that any chain has, in groups of those that give the same numbers on all chains."""
-    shares = node[["recovered", "uniform_recovered"]]
-    groups: list[list[str]] = []
-    for name in map(str, node["reference"].to_numpy()):
-        if not int(node["chains_used"].sel(reference=name).max()):
-            continue
-        own = shares.sel(reference=name, drop=True)
-        for group in groups:
-            if own.equals(shares.sel(reference=group[0], drop=True)):
-                group.append(name)
-                break
-        else:
-            groups.append([name])
-    return groups
 
 
 def answer_recovery_table(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.predictors import FROZEN, LOCAL, RANDOM, REFERENCES, predictor_names
-from tokimp.analysis.dynamics.report import draw_dynamics, dynamics_table
+from tokimp.analysis.dynamics.report import dynamics_table
 from tokimp.analysis.statistics.intervals import (
     CORRELATION,
     INTERVAL_OF_MEANS,
@@ -29,8 +28,12 @@ from tokimp.contracts.constraints import ListOf, Number, Text, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.contracts.unit_deletions import score_unit_deletions
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 CONTEXT_RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
@@ -175,8 +178,8 @@ class Dynamics(Analysis):
         return [dynamics_table(result, node_name=stored_name(result, self))]
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return the overlap for each k, and the correlation, over the context ratio."""
-        return draw_dynamics(result, node_name=stored_name(result, self))
+        """Return the share of the next five deletions predicted over the context ratio, a panel for each prediction."""
+        return plot.dynamics(result, node_name=stored_name(result, self)).figure
 
 
 def _path_order(chain: xr.Dataset, scores: FloatArray) -> FloatArray | None:

@@ -22,6 +22,7 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import chain_ids, iterate
 from tokimp.results.effects_node import ChainEffects, read_effects
@@ -179,9 +180,7 @@ class Effects(Analysis):
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the effects of one chain as matrices, and how far effects reach in all."""
-        from tokimp.analysis.effects.report import draw_effects  # noqa: PLC0415 - slow to import
-
-        return draw_effects(result, node_name=stored_name(result, self))
+        return plot.effects_figure(result, node_name=stored_name(result, self))
 
 
 def _of_units(effects: ChainEffects | None, n_units: int) -> dict[str, FloatArray]:

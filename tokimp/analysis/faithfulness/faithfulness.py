@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 from scipy.integrate import trapezoid
 
@@ -21,7 +20,7 @@ from tokimp.analysis.deletion_orders import (
     uniform_orders,
 )
 from tokimp.analysis.faithfulness.measures import Measures
-from tokimp.analysis.faithfulness.report import curve_table, draw_faithfulness, faithfulness_table
+from tokimp.analysis.faithfulness.report import curve_table, faithfulness_table
 from tokimp.analysis.faithfulness.versions import VersionTables
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.chains.arrays import FloatArray
@@ -30,8 +29,12 @@ from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.operators import OPERATOR_CONSTRAINTS, RequiredByOperator, make_operator
 from tokimp.contracts.scorer import Capability
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 CURVES = ("least_first", "most_first")
 # The bins of DeYoung et al. (2020), section 4.2.
@@ -224,8 +227,8 @@ class Faithfulness(Analysis):
         return [faithfulness_table(result, "answer", node_name=name), curve_table(result, node_name=name)]
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return both curves of every estimator with the band of random orders, on the answer and per token."""
-        return draw_faithfulness(result, node_name=stored_name(result, self))
+        """Return the areas and both curves of every estimator on the answer, with the band of random orders."""
+        return plot.faithfulness_figure(result, node_name=stored_name(result, self))
 
 
 def _most_important(order: DeletionOrder | None, count: int) -> Units | None:

@@ -1,4 +1,4 @@
-"""Table and figure of the faithfulness: curves, areas, comprehensiveness and sufficiency."""
+"""Tables of the faithfulness: curves, areas, comprehensiveness and sufficiency."""
 
 from __future__ import annotations
 
@@ -6,26 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.errors import SchemaError
-from tokimp.report.curves import draw_lines, stopped_early
-from tokimp.report.figure_style import PAPER, finish
-from tokimp.report.number_texts import chains_text, interval_of, mean_text, number_text
+from tokimp.report.early_stops import stopped_early
+from tokimp.report.number_texts import interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
-
-_TITLES = {"least_first": "least important first (insertion curve)", "most_first": "most important first (deletion)"}
-
-_AXES = {
-    "answer": "log P(answer | prompt, kept), nats",
-    "answer_probability": "P(answer | prompt, kept)",
-    "answer_per_token": "log P(answer | prompt, kept), nats a token",
-    "joint": "log P(kept, answer | prompt), nats\n(compare at one keep ratio only)",
-    "joint_per_token": "log P(kept, answer | prompt), nats a token\n(compare at one keep ratio only)",
-}
 
 _MEASURES = {
     "answer": "log-likelihood of the answer, nats",
@@ -34,49 +21,6 @@ _MEASURES = {
     "joint": "log-likelihood of what is kept and the answer, nats",
     "joint_per_token": "log-likelihood of what is kept and the answer, nats a token",
 }
-
-
-def draw_faithfulness(
-    result: xr.DataTree, measures: Sequence[str] = ("answer", "joint_per_token"), *, node_name: str = "faithfulness"
-) -> Figure:
-    """Draw both curves of every estimator: means over chains with their intervals.
-
-    The grey band spans the means of the random orders, from the lowest to the highest draw.
-
-    Parameters
-    ----------
-    result
-        A result with the node ``/analysis/faithfulness``.
-    measures
-        The measures to draw; each has a row of the figure.
-    node_name
-        Name of the node (`tokimp.results.analysis_nodes.node_name`).
-
-    Raises
-    ------
-    SchemaError
-        If the analysis has not been run, or has no such measure.
-    """
-    node = analysis_node(result, node_name)
-    known = [str(name) for name in node["measure"].to_numpy()]
-    unknown = [measure for measure in measures if measure not in known]
-    if unknown:
-        raise SchemaError(f"the faithfulness has no measure {unknown[0]!r}; it has {', '.join(known)}")
-    curves = [str(name) for name in node["curve"].to_numpy()]
-    size = (10.0, 3.6 * len(measures) + 0.9)
-    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
-    grid = figure.subplots(len(measures), len(curves), squeeze=False, sharey="row")
-    for row, measure in zip(grid, measures, strict=True):
-        for axis, curve in zip(row, curves, strict=True):
-            draw_lines(axis, node.sel(measure=measure, curve=curve))
-            axis.set_title(_TITLES.get(curve, curve), fontsize=9)
-        label = _AXES.get(measure, measure)
-        row[0].set_ylabel(label.split("\n")[0] if "operator" in node.attrs else label, fontsize=9)
-    run = f"objective {result.attrs['objective']}, by {result.attrs['unit']}"
-    if "operator" in node.attrs:
-        run += f", taken away{_operator_text(node)}"
-    finish(figure, grid[0][0], f"{run}; {chains_text(node.sizes['chain'], node.attrs['confidence'])}")
-    return figure
 
 
 def _ratios_of_all(value: xr.DataArray) -> str:

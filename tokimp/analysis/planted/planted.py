@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from tokimp.analysis.planted.kinds import kind_variables
 from tokimp.analysis.planted.levels import group_means, majority, sentences
-from tokimp.analysis.planted.report import draw_planted, has_kinds, kind_table, planted_table
+from tokimp.analysis.planted.report import has_kinds, kind_table, planted_table
 from tokimp.analysis.statistics.average_precision import average_precision, chance_average_precision
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, SHARE, Resampling, mean_variables
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
@@ -22,8 +22,12 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 LEVELS = ("unit", "sentence")
 MEASURES = ("auroc", "average_precision")
@@ -153,7 +157,7 @@ class Planted(Analysis):
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the AUROC of every estimator, by unit, by sentence, and within stretches."""
-        return draw_planted(result, node_name=stored_name(result, self))
+        return plot.root_figure(plot.planted(result, node_name=stored_name(result, self)))
 
 
 def _mean_of_known(values: FloatArray) -> FloatArray:

@@ -1,15 +1,13 @@
-"""Table and figure of the planted filler: how well estimators rank it lowest."""
+"""Tables of the planted filler: how well estimators rank it lowest."""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.report.figure_style import COLOURS, MARKERS, PAPER
-from tokimp.report.number_texts import few_chains, interval_of, interval_text, mean_text, number_text
+from tokimp.report.number_texts import interval_of, interval_text, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -118,40 +116,3 @@ def solved_by_kind(result: xr.DataTree, node: xr.Dataset) -> dict[str, str]:
         known = (node["kind_band"].sel(kind=kind).to_numpy() >= 0) & ~np.isnan(logprobs)
         shares[str(kind)] = f"{int((logprobs[known] > np.log(0.5)).sum())} of {int(known.sum())}"
     return shares
-
-
-def draw_planted(result: xr.DataTree, *, node_name: str = "planted") -> Figure:
-    """Draw each estimator's AUROC with its interval, by unit, by sentence, and within stretches of position.
-
-    Parameters
-    ----------
-    result, node_name
-        As of `planted_table`.
-
-    Raises
-    ------
-    SchemaError
-        If the analysis has not been run.
-    """
-    node = analysis_node(result, node_name)
-    labels = [str(label) for label in node["estimator"].to_numpy()]
-    figure = Figure(figsize=(7.5, 1.4 + 0.45 * len(labels)), facecolor=PAPER, layout="constrained")
-    axis = figure.subplots()
-    auroc = node.sel(measure="auroc")
-    series = [
-        (f"by {result.attrs['unit']}", [auroc.sel(level="unit")[name].to_numpy() for name in ("mean", "low", "high")]),
-        ("by sentence", [auroc.sel(level="sentence")[name].to_numpy() for name in ("mean", "low", "high")]),
-        ("within stretches", [node[f"within_bands{end}"].to_numpy() for end in ("", "_low", "_high")]),
-    ]
-    for index, (name, (mean, low, high)) in enumerate(series):
-        spread = np.clip(np.stack([mean - low, high - mean]), 0, None)
-        spread[:, [few_chains(int(count)) for count in node["chains_used"].max(("measure", "level"))]] = np.nan
-        height = np.arange(len(labels)) + 0.22 * (index - 1)
-        axis.errorbar(mean, height, xerr=spread, fmt=MARKERS[index], color=COLOURS[index], label=name, capsize=2)
-    axis.axvline(0.5, color="#7a7a7a", linestyle="--", linewidth=1)
-    axis.set_yticks(range(len(labels)), labels, parse_math=False)
-    axis.invert_yaxis()
-    axis.set_xlabel("AUROC: filler below the rest (0.5 is chance)")
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
-    return figure

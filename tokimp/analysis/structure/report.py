@@ -1,16 +1,13 @@
-"""Table and figure of the structure: the share that is kept of each category of tokens."""
+"""Table of the structure: the share that is kept of each category of tokens."""
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
 from tokimp.errors import SchemaError
-from tokimp.report.figure_style import BAND, PAPER, finish, line_look
-from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, interval_of
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -102,57 +99,3 @@ def _stopped_before(node: xr.Dataset, label: str) -> bool:
     """Return whether there is a keep ratio that an estimator reaches on none of the chains that it covers."""
     cell = node.sel(estimator=label)
     return bool(int(cell["chains_used"]) and (cell["share"].isnull().all("category")).any())
-
-
-def draw_structure(result: xr.DataTree, *, node_name: str = "structure") -> Figure:
-    """Draw the share of each category kept over the keep ratio: one panel a category, one line an estimator.
-
-    The grey band is what deletion at random keeps.
-
-    Parameters
-    ----------
-    result
-        A result that the analysis has been run on.
-    node_name
-        Name of the node (`tokimp.results.analysis_nodes.node_name`).
-
-    Raises
-    ------
-    SchemaError
-        If the analysis has not been run, or an older version ran it.
-    """
-    node = _structure_node(result, node_name)
-    categories = [str(category) for category in node["category"].to_numpy()]
-    columns = min(4, len(categories))
-    rows = -(-len(categories) // columns)
-    figure = Figure(figsize=(3.3 * columns + 0.4, 2.9 * rows + 1), facecolor=PAPER, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    ratios = node["keep_ratio"].to_numpy()
-    for axis, category in zip(axes, categories, strict=False):
-        cell = node.sel(category=category)
-        axis.fill_between(
-            ratios, cell["uniform_low"].to_numpy(), cell["uniform_high"].to_numpy(), color=BAND, label="at random"
-        )
-        for index, label in enumerate(node["estimator"].to_numpy()):
-            line = cell.sel(estimator=label)
-            look = line_look(index)
-            axis.plot(ratios, line["share"].to_numpy(), **look, markersize=3, label=str(label))
-            enough = np.minimum(int(cell["chains_with"]), line["chains_reached"].to_numpy()) >= FEWEST_FOR_AN_INTERVAL
-            low, high = (np.where(enough, line[f"share_{end}"].to_numpy(), np.nan) for end in ("low", "high"))
-            axis.fill_between(ratios, low, high, color=look["color"], alpha=0.15, linewidth=0)
-        axis.set_title(f"{category} ({int(cell['tokens'])} tokens)", fontsize=9, parse_math=False)
-        axis.grid(alpha=0.3)
-        axis.tick_params(labelsize=8)
-        axis.set_xlabel("keep ratio", fontsize=9)
-    axes[0].invert_xaxis()
-    for place in range(len(categories), len(axes)):
-        axes[place].set_visible(False)
-        # Only the lowest panel of a column has numbers on its axis; that is now the panel above.
-        axes[place - columns].tick_params(labelbottom=True)
-    figure.supylabel("share kept", fontsize=9)
-    used = chains_text(int(node["chains_used"].max()), node.attrs["confidence"])
-    note = f"share of each category kept; {node.attrs['categorizer']}; {used}"
-    if any(_stopped_before(node, str(label)) for label in node["estimator"].to_numpy()):
-        note += "\na line ends where its estimator stopped deleting"
-    finish(figure, axes[0], note)
-    return figure

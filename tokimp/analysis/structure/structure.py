@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
@@ -16,7 +15,7 @@ from tokimp.analysis.statistics.intervals import RESAMPLING, SHARE, Resampling
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import normalised_ranks
 from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
-from tokimp.analysis.structure.report import UNLABELLED, draw_structure, structure_table
+from tokimp.analysis.structure.report import UNLABELLED, structure_table
 from tokimp.analysis.token_labels import Labels, token_labels
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
@@ -24,8 +23,12 @@ from tokimp.contracts.categorizer import Categorizer
 from tokimp.contracts.constraints import ListOf, Number, WholeNumber
 from tokimp.contracts.registry import load_categorizer
 from tokimp.errors import AnalysisError
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, token_slice, unit_scores
+
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
 
 
 class Structure(Analysis):
@@ -241,8 +244,8 @@ class Structure(Analysis):
         return [structure_table(result, node_name=stored_name(result, self))]
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return the share kept over the keep ratio, one panel a category."""
-        return draw_structure(result, node_name=stored_name(result, self))
+        """Return how much more of each category is kept than position explains, at half of the units."""
+        return plot.root_figure(plot.structure(result, node_name=stored_name(result, self)))
 
 
 def kept_probability(scores: FloatArray, count: int) -> FloatArray:

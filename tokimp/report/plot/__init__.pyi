@@ -8,6 +8,7 @@ from .faithfulness_panels import faithfulness, faithfulness_curves, faithfulness
 from .planted_rows import planted
 from .recovery_panels import answer_recovery
 from .structure_bubbles import structure
+from .style import root_figure
 
 __all__ = [
     "agreement",
@@ -25,5 +26,6 @@ __all__ = [
     "faithfulness_curves",
     "faithfulness_figure",
     "planted",
+    "root_figure",
     "structure",
 ]

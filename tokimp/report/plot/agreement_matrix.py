@@ -10,6 +10,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 from tokimp.errors import SchemaError
+from tokimp.report.agreement_texts import CORRELATIONS, MEASURES
 from tokimp.report.number_texts import chains_text, few_chains, number_text
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.style import (
@@ -31,13 +32,6 @@ from tokimp.report.plot.style import (
 )
 from tokimp.results.analysis_nodes import analysis_node
 
-MEASURES = {
-    "spearman": "Spearman correlation",
-    "kendall": "Kendall's tau-b",
-    "top_k_overlap": "share of the top k in common",
-    "rbo": "rank-biased overlap",
-}
-_CORRELATIONS = ("spearman", "kendall")
 # From these numbers of estimators on, cells have no room for an interval, and none for a number.
 _MOST_WITH_INTERVALS, _MOST_WITH_NUMBERS = 5, 13
 _ALIKE = 1e-9
@@ -97,7 +91,7 @@ def agreement(
         _draw_cells(axis, cells, places, used)
         _name_rows(axis, [drawable(names[place])[0] for place in places])
         if len(names) > _MOST_WITH_NUMBERS:
-            _add_scale(axis, MEASURES.get(measure, measure), measure in _CORRELATIONS)
+            _add_scale(axis, MEASURES.get(measure, measure), measure in CORRELATIONS)
     head(
         [axis],
         ax,

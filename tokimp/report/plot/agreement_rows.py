@@ -9,16 +9,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from tokimp.report.agreement_texts import MEASURES, WITH_POSITION, other_result_text
 from tokimp.report.estimator_looks import HUES, MARKERS, look_of
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, few_chains
-from tokimp.report.plot.agreement_matrix import MEASURES, chance_of
+from tokimp.report.plot.agreement_matrix import chance_of
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
 
 MOST_PAIRS = 15
 """A figure of more rows than these is not read."""
-_BEYOND = {False: "as it is", True: "position partialled out"}
 Pair = tuple[str, str]
 
 
@@ -65,7 +65,7 @@ def agreement_pairs(
     pairs = _by_mean(beyond, [known[place] for place in chosen])
     axis = new_axes(ax, rows_height(_names(pairs), 2, 30))
     marks = [
-        _marks(node.sel(partial=partial), pairs, _BEYOND[partial], marker="o" if partial else "D", filled=partial)
+        _marks(node.sel(partial=partial), pairs, WITH_POSITION[partial], marker="o" if partial else "D", filled=partial)
         for partial in (False, True)
     ]
     used = int(node["chains_used"].max())
@@ -134,8 +134,10 @@ def agreement_within(
     if pairs:
         draw_rows(axis, _names(pairs), marks, "Spearman correlation", chance=0.0, limits=(-1, 1))
     else:
-        message(axis, f"No pair has a value with {_BEYOND[partial]}." if partial else "No pair has a value.")
-    head([axis], ax, f"Agreement by {node.attrs['by']}, {_BEYOND[partial]}", run_text(result), _chains(node, used))
+        message(axis, f"No pair has a value with {WITH_POSITION[partial]}." if partial else "No pair has a value.")
+    head(
+        [axis], ax, f"Agreement by {node.attrs['by']}, {WITH_POSITION[partial]}", run_text(result), _chains(node, used)
+    )
     if len(pairs) < len(known):
         which = "whose groups differ most" if len(groups) > 1 else "that correlate most, with either sign"
         foot([axis], ax, f"The {len(pairs)} of {len(known)} pairs {which}.", drawn=[*_names(pairs), *groups])
@@ -181,10 +183,10 @@ def agreement_between(result: xr.DataTree, ax: Axes | None = None, *, node_name:
         colours = [look_of(label).colour for label in labels]
         marker = "o" if partial else "D"
         mean, low, high = _three(rows)
-        marks.append(Marks(_BEYOND[partial], mean, low, high, marker=marker, filled=partial, colours=colours))
+        marks.append(Marks(WITH_POSITION[partial], mean, low, high, marker=marker, filled=partial, colours=colours))
     draw_rows(axis, labels, marks, "Spearman correlation with the other result", chance=0.0, limits=(-1, 1))
     used = int(node["chains_used"].max())
-    head([axis], ax, "Agreement with another result", run_text(result), _other_text(node), _chains(node, used))
+    head([axis], ax, "Agreement with another result", run_text(result), other_result_text(node), _chains(node, used))
     foot([axis], ax, "Only hollow: nothing is left beyond position." if _some_missing(node) else "", drawn=labels)
     return axis
 
@@ -192,14 +194,6 @@ def agreement_between(result: xr.DataTree, ax: Axes | None = None, *, node_name:
 def _some_missing(node: xr.Dataset) -> bool:
     mean = node["mean"]
     return bool((mean.sel(partial=False).notnull() & mean.sel(partial=True).isnull()).any())
-
-
-def _other_text(node: xr.Dataset) -> str:
-    """Return the other result's name, and the recorded differences from it."""
-    difference = str(node.attrs["difference"])
-    return f"{node.attrs['other']}, " + (
-        "from which nothing that is recorded differs" if difference == "none" else f"which differs in {difference}"
-    )
 
 
 def _pairs_with_value(node: xr.Dataset) -> list[Pair]:

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 
+from tokimp.errors import EstimatorError
 from tokimp.report.estimator_looks import look_of
 from tokimp.report.number_texts import chains_text, few_chains
 from tokimp.report.plot.fonts import drawable
@@ -66,11 +67,15 @@ def effects(
     SchemaError
         If there is no such chain.
     EstimatorError
-        If the estimator says nothing about effects.
+        If the estimator, or every one, says nothing about effects.
     """
     labels = effect_labels(result)
+    if not labels:
+        raise EstimatorError(
+            "no estimator of the result says what units do to each other; compare with leave_one_out:effects=true, say"
+        )
     chain_id = _shown_chain(result, labels) if chain_id is None else chain_id
-    matrix = effects_of(result, chain_id, labels[0] if estimator is None and labels else estimator or "")
+    matrix = effects_of(result, chain_id, labels[0] if estimator is None else estimator)
     axis = new_axes(ax, _MATRIX_MM + 18)
     _draw_matrix(axis, matrix)
     head([axis], ax, f"Effects by {matrix.attrs['estimator']}", run_text(result), f"chain {chain_id}")

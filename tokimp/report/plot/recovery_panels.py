@@ -79,10 +79,18 @@ def answer_recovery(
         feet = [
             "Line: the most important units are kept. Grey: random orders, from the lowest to the highest draw.",
             f"The same numbers hold for {same}." if same else "",
+            _others_text(whole, alike),
             "A line ends where its estimator stopped deleting." if _some_stopped(node) else "",
         ]
         foot(panels, None, *feet, drawn=labels)
     return panels
+
+
+def _others_text(whole: xr.Dataset, alike: list[str]) -> str:
+    """Return the sentence that names references with other numbers; empty without any."""
+    others = [names[0] for names in coinciding_references(whole) if not set(names) & set(alike)]
+    asked = " and ".join(f"reference={name!r}" for name in others)
+    return f"Other numbers: {asked}." if others else ""
 
 
 def _some_stopped(node: xr.Dataset) -> bool:

@@ -18,7 +18,6 @@ from tokimp.report.plot.style import (
     SMALL,
     foot,
     head,
-    message,
     new_axes,
     prepare,
     run_text,
@@ -73,8 +72,7 @@ def structure(
     labels = [str(node["estimator"].to_numpy()[row]) for row in rows]
     axis = new_axes(ax, 62 + ROW_MM * max(2, len(rows)))
     largest = _draw_marks(axis, at, rows, columns)
-    if np.isfinite(largest):
-        _name_rows(axis, node, labels, columns)
+    _name_rows(axis, node, labels, columns)
     used = int(node["chains_used"].max())
     ratio, source = float(at["keep_ratio"]), str(node.attrs["categorizer"])
     title = f"Structure: share kept beyond position, keep ratio {ratio:g}"
@@ -84,7 +82,7 @@ def structure(
         if np.isfinite(largest)
         else "",
         "Hollow: the interval includes 0." if used >= FEWEST_FOR_AN_INTERVAL else "",
-        "\u00d7: not known." if bool(at["excess"].isnull().any()) else "",
+        "\u00d7: not known: no units that differ." if bool(at["excess"].isnull().any()) else "",
         "Bars: tokens of the category.",
     ]
     foot([axis], ax, *feet, drawn=[*labels, *map(str, node["category"].to_numpy())])
@@ -105,10 +103,8 @@ def _draw_marks(axis: Axes, at: xr.Dataset, rows: list[int], columns: list[int])
         for end in ("low", "high")
     )
     counts = at["excess_chains"].transpose("estimator", "category").to_numpy()[np.ix_(rows, columns)]
-    if not np.isfinite(excess).any():
-        message(axis, "Nothing is known beyond position: no stretch has units that differ in their category.")
-        return float("nan")
-    largest = float(np.nanmax(np.abs(excess))) or 1.0
+    known = np.abs(excess[np.isfinite(excess)])
+    largest = float(known.max(initial=0.0)) or 1.0
     for row, column in np.ndindex(*excess.shape):
         value = excess[row, column]
         if not np.isfinite(value):
@@ -125,7 +121,7 @@ def _draw_marks(axis: Axes, at: xr.Dataset, rows: list[int], columns: list[int])
             markerfacecolor=colour if told else PAPER,
             markeredgewidth=0.6,
         )
-    return largest
+    return float(known.max()) if known.size else float("nan")
 
 
 def _name_rows(axis: Axes, node: xr.Dataset, labels: list[str], columns: list[int]) -> None:
