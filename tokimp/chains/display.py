@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.chains.token_texts import token_texts
@@ -90,20 +90,19 @@ def escaped(text: str) -> str:
     return html.escape(visible(text))
 
 
-def html_table(rows: list[tuple[str, ...]], headings: tuple[str, ...] = ()) -> str:
+def html_table(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...] = ()) -> str:
     """Return rows of HTML as a table whose text is at the left; cells must be escaped already."""
-    head = (
-        f"<tr>{''.join(f'<th style="text-align:left">{heading}</th>' for heading in headings)}</tr>" if headings else ""
-    )
+    head = "".join(f'<th style="text-align:left">{heading}</th>' for heading in headings)
+    head = head and f"<tr>{head}</tr>"
     body = "".join(f"<tr>{''.join(f'<td {_TEXT}>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{head}{body}</table>"
 
 
-def _page(heading: str, detail: str, rows: list[tuple[str, str]], tints: dict[str, str]) -> str:
+def _page(heading: str, detail: str, rows: Sequence[tuple[str, str]], tints: dict[str, str]) -> str:
     legend = " ".join(_tinted(label, tint, label) for label, tint in tints.items())
     small = f"<small>{legend}</small>" if legend else ""
     title = f"<p><b>{escaped(heading)}</b> <small>{escaped(detail)}</small></p>"
-    return f'<div class="tokimp">{title}{html_table([*rows])}{small}</div>'
+    return f'<div class="tokimp">{title}{html_table(rows)}{small}</div>'
 
 
 def _category_tints(labels: Iterable[str]) -> dict[str, str]:

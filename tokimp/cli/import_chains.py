@@ -9,7 +9,7 @@ import click
 
 from tokimp.chains.datasets.response_splits import RESPONSE_SPLITS
 from tokimp.cli.lines import echo
-from tokimp.cli.options import FORMAT, HUB_SPLIT, KEEP_CALCULATOR, with_control_characters
+from tokimp.cli.options import FORMAT, HUB_SPLIT, KEEP_CALCULATOR, Decorator, with_control_characters
 
 if TYPE_CHECKING:
     from tokimp.chains.chain import Chain
@@ -22,7 +22,7 @@ _TEXTS = ("system", "question", "reasoning", "answer", "gold", "wrong_answer")
 _FIELDS = (*_TEXTS, "id", "each", "join", "split", "pattern")
 
 
-def _field(name: str, purpose: str) -> Any:
+def _field(name: str, purpose: str) -> Decorator:
     return click.option(f"--{name.replace('_', '-')}", name, metavar="FIELD", help=purpose)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,7 +93,7 @@ def _model(scorer: Scorer) -> str:
     return str(getattr(scorer, "model_id", "..."))
 
 
-def _block(heading: str, detail: str, rows: list[tuple[str, ...]], headings: tuple[str, ...] = ()) -> str:
+def _block(heading: str, detail: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...] = ()) -> str:
     cells = [tuple(map(escaped, row)) for row in rows]
     shown = f"<p>{escaped(detail)}</p>" if detail else ""
     table = html_table(cells, headings) if cells else ""

@@ -46,11 +46,11 @@ def separated_records(content: bytes, path: Path, skips: Skips, separator: str) 
         if len(row) == len(header):
             yield Record(where, {name: value or None for name, value in zip(header, row, strict=True)})
         else:
-            error = ChainError(
+            wrong_length = ChainError(
                 f"{where}: the row has {len(row)} values, and there are {len(header)} columns; put quotation marks "
                 f"around values that hold {separator!r} or line breaks"
             )
-            skips.take(error, where)
+            skips.take(wrong_length, where)
 
 
 def _rows(text: str, path: Path, separator: str) -> list[tuple[int, list[str]]]:
