@@ -1,4 +1,4 @@
-"""The agreement of every two estimators as one matrix: as it is below the diagonal, beyond position above it."""
+"""The agreement of every two estimators as one matrix: as it is below the diagonal, beyond place above it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from scipy.spatial.distance import squareform
 
 from tokimp.errors import SchemaError
 from tokimp.report.agreement_texts import CORRELATIONS, MEASURES
-from tokimp.report.number_texts import chains_text, few_chains, number_text
+from tokimp.report.number_texts import chains_text, number_text
+from tokimp.report.plot.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.style import (
     COLUMN_MM,
@@ -34,7 +35,6 @@ from tokimp.results.analysis_nodes import analysis_node
 
 # From these numbers of estimators on, cells have no room for an interval, and none for a number.
 _MOST_WITH_INTERVALS, _MOST_WITH_NUMBERS = 5, 13
-_ALIKE = 1e-9
 
 
 @styled
@@ -48,9 +48,9 @@ def agreement(
 ) -> Axes:
     """Draw the mean agreement of every two estimators as a matrix.
 
-    Cells below the diagonal show the agreement as it is, cells above it the agreement with position partialled out. A
-    cell without colour is one whose interval includes what chance gives. Up to five estimators, cells hold the
-    intervals too.
+    Cells below the diagonal show the agreement as it is, cells above it the agreement beyond place: less what place
+    alone gives. Where that is not known, as in an older result, they show it with position partialled out. A cell
+    without colour is not told from chance. Up to five estimators, cells hold the intervals too.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def agreement(
     ax
         Axes to draw on; by default those of a new figure, 85 mm wide.
     order
-        ``similar`` puts estimators that agree beyond position beside each other; ``given`` keeps the result's order.
+        ``similar`` puts estimators that agree beyond place beside each other; ``given`` keeps the result's order.
     node_name
         Name of the node (`tokimp.results.analysis_nodes.node_name`).
 
@@ -81,14 +81,15 @@ def agreement(
         raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")
     cells = node.sel(measure=measure)
     names = [str(name) for name in node["estimator"].to_numpy()]
-    used = int(cells["chains_used"].max())
+    as_it_is, beyond = agreement_means(cells)
     axis = new_axes(ax, _height(names))
-    if used == 0 or len(names) < 2:
+    is_empty = as_it_is.n_chains == 0 or len(names) < 2
+    if is_empty:
         why = "two estimators are needed" if len(names) < 2 else "no chain is long enough to rank its units"
         message(axis, f"No agreement to show: {why}.")
     else:
-        places = _order(cells, len(names)) if order == "similar" else list(range(len(names)))
-        _draw_cells(axis, cells, places, used)
+        places = _order(beyond) if order == "similar" else list(range(len(names)))
+        _draw_cells(axis, as_it_is, beyond, places)
         _name_rows(axis, [drawable(names[place])[0] for place in places])
         if len(names) > _MOST_WITH_NUMBERS:
             _add_scale(axis, MEASURES.get(measure, measure), measure in CORRELATIONS)
@@ -97,35 +98,17 @@ def agreement(
         ax,
         f"Agreement: {MEASURES.get(measure, measure)}",
         run_text(result),
-        chains_text(used, node.attrs["confidence"]),
+        chains_text(as_it_is.n_chains, node.attrs["confidence"]),
     )
-    foot([axis], ax, *_feet(cells, used), drawn=names)
+    foot([axis], ax, *([] if is_empty else _feet(as_it_is, beyond)), drawn=names)
     return axis
 
 
-def untold(cells: xr.Dataset, chance: xr.DataArray) -> xr.DataArray:
-    """Return which means are not told from chance: their interval includes it, or there is none.
-
-    Values that are the same on all chains, such as those of two estimators that rank alike, have no interval. They are
-    told from chance if they differ from it.
-    """
-    told = (cells["low"] > chance) | (cells["high"] < chance)
-    alike = cells["low"].isnull() & (cells["value"].max("chain") - cells["value"].min("chain") < _ALIKE)
-    told |= alike & (abs(cells["mean"] - chance) > _ALIKE)
-    return cells["mean"].notnull() & ~told
-
-
-def chance_of(cells: xr.Dataset) -> xr.DataArray:
-    """Return the mean that chance gives, along ``partial``; a result of an older version had one for both."""
-    chance = cells["chance_mean"]
-    return chance if "partial" in chance.dims else chance.expand_dims(partial=cells["partial"])
-
-
-def _order(cells: xr.Dataset, n_names: int) -> list[int]:
-    """Return the places of the estimators, those that agree beyond position side by side."""
-    if n_names < 4:
-        return list(range(n_names))
-    mean = np.nan_to_num(cells["mean"].sel(partial=True).to_numpy(), nan=0.0)
+def _order(means: Means) -> list[int]:
+    """Return the places of the estimators, those that agree most side by side."""
+    if len(means.mean) < 4:
+        return list(range(len(means.mean)))
+    mean = np.nan_to_num(means.mean, nan=0.0)
     distance = 1 - (mean + mean.T) / 2
     np.fill_diagonal(distance, 0.0)
     condensed = squareform(np.clip(distance, 0, None), checks=False)
@@ -133,25 +116,24 @@ def _order(cells: xr.Dataset, n_names: int) -> list[int]:
     return [int(place) for place in leaves_list(tree)]
 
 
-def _draw_cells(axis: Axes, cells: xr.Dataset, places: list[int], used: int) -> None:
-    """Draw the cells, those beyond position above the diagonal; what is not told from chance has no colour."""
+def _draw_cells(axis: Axes, as_it_is: Means, beyond: Means, places: list[int]) -> None:
+    """Draw the cells, those beyond place above the diagonal; what is not told from chance has no colour."""
     n_names = len(places)
     coloured = np.full((n_names, n_names), np.nan)
-    unclear = untold(cells, chance_of(cells))
     for row, column in np.ndindex(n_names, n_names):
         if row == column:
             continue
-        where = {"partial": int(column > row), "estimator": places[row], "other": places[column]}
-        cell, is_unclear = cells.isel(where), bool(unclear.isel(where)) and not few_chains(used)
-        mean = float(cell["mean"])
+        means, cell = (beyond if column > row else as_it_is), (places[row], places[column])
+        mean = float(means.mean[cell])
         if np.isnan(mean):
             square = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=SILENT, linewidth=0)
             axis.add_patch(square)
             axis.text(column, row, "\u2013", ha="center", va="center", fontsize=SMALL, color=QUIET)
             continue
+        is_unclear = has_intervals(means) and not means.is_told[cell]
         coloured[row, column] = np.nan if is_unclear else mean
         colour = QUIET if is_unclear else PAPER if abs(mean) > 0.62 else INK
-        text = _number(cell, n_names, is_unclear=is_unclear, has_interval=not few_chains(used))
+        text = _number(means, cell, n_names, is_unclear=is_unclear)
         size = SMALL if n_names <= 8 else 4.8
         axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour, linespacing=1.3)
     axis.imshow(np.ma.masked_invalid(coloured), cmap="RdBu_r", vmin=-1, vmax=1, zorder=0)
@@ -161,16 +143,18 @@ def _draw_cells(axis: Axes, cells: xr.Dataset, places: list[int], used: int) -> 
     prepare(axis, "")
 
 
-def _number(cell: xr.Dataset, n_names: int, *, is_unclear: bool, has_interval: bool) -> str:
+def _number(means: Means, cell: tuple[int, int], n_names: int, *, is_unclear: bool) -> str:
     """Return what a cell says: number and interval, number, or a sign alone, as there is room."""
-    mean, low, high = (float(cell[name]) for name in ("mean", "low", "high"))
+    mean, low, high = (float(part[cell]) for part in (means.mean, means.low, means.high))
     if n_names > _MOST_WITH_NUMBERS:
         # In grey, red and blue look alike: a minus tells them apart where no number does.
         return "\u00b7" if is_unclear else "\u2212" if mean < 0 else ""
     if n_names > _MOST_WITH_INTERVALS:
         return short_number(mean)
     text = number_text(mean).replace("-", "\u2212")
-    return f"{text}\n{short_number(low)} to {short_number(high)}" if has_interval and np.isfinite(low) else text
+    if not has_intervals(means) or not np.isfinite(low):
+        return text
+    return f"{text}\n{short_number(low)} to {short_number(high)}"
 
 
 def short_number(value: float) -> str:
@@ -204,25 +188,21 @@ def _add_scale(axis: Axes, label: str, signed: bool) -> None:
     bar.set_label(label, fontsize=SMALL)
 
 
-def _feet(cells: xr.Dataset, used: int) -> list[str]:
-    if used == 0:
-        return []
-    feet = ["Below the diagonal: as it is. Above: position partialled out."]
-    chance = [short_number(float(value)) for value in chance_of(cells).to_numpy()]
-    by_chance = (
-        f"chance ({chance[0]}; beyond position {chance[1]})" if chance[0] != chance[1] else f"chance ({chance[0]})"
-    )
-    if few_chains(used):
+def _feet(as_it_is: Means, beyond: Means) -> list[str]:
+    feet = [f"Below the diagonal: {as_it_is.name}. Above: {beyond.name}."]
+    if not has_intervals(as_it_is):
         feet.append("Too few chains to tell anything from chance.")
+    elif as_it_is.rule == beyond.rule:
+        feet.append(f"White: {as_it_is.rule}, which is chance.")
     else:
-        feet.append(f"White: the interval includes {by_chance}.")
-    n_names = cells.sizes["estimator"]
+        feet.append(f"White: not told from chance ({as_it_is.rule}; above {beyond.rule}).")
+    n_names = len(as_it_is.mean)
     if n_names > _MOST_WITH_NUMBERS:
         feet.append("\u2212: below 0. The table has numbers and intervals.")
     elif n_names > _MOST_WITH_INTERVALS:
         feet.append("The table has the intervals.")
-    if bool(cells["mean"].isnull().any()):
-        feet.append("\u2013: no value, as where nothing is left beyond position.")
+    if np.isnan(as_it_is.mean).any() or np.isnan(beyond.mean).any():
+        feet.append("\u2013: no value.")
     return feet
 
 

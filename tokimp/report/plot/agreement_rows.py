@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from tokimp.report.agreement_texts import MEASURES, WITH_POSITION, other_result_text
 from tokimp.report.estimator_looks import HUES, MARKERS, look_of
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, few_chains
-from tokimp.report.plot.agreement_matrix import chance_of
+from tokimp.report.plot.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
@@ -31,7 +31,7 @@ def agreement_pairs(
     most: int = MOST_PAIRS,
     node_name: str = "agreement",
 ) -> Axes:
-    """Draw the pairs of estimators that agree or disagree most beyond position, with intervals, in their order.
+    """Draw the pairs of estimators that agree or disagree most beyond place, with intervals, in their order.
 
     Parameters
     ----------
@@ -57,26 +57,34 @@ def agreement_pairs(
         If the agreement has not been computed.
     """
     node = analysis_node(result, node_name).sel(measure=measure)
-    known = _pairs_with_value(node)
-    beyond = node.sel(partial=True)
-    chance = float(chance_of(node).sel(partial=True))
-    distances = [abs(_mean(beyond, pair) - chance) for pair in known]
-    chosen = sorted(np.argsort([-np.nan_to_num(distance, nan=-1.0) for distance in distances], kind="stable")[:most])
-    pairs = _by_mean(beyond, [known[place] for place in chosen])
-    axis = new_axes(ax, rows_height(_names(pairs), 2, 30))
-    marks = [
-        _marks(node.sel(partial=partial), pairs, WITH_POSITION[partial], marker="o" if partial else "D", filled=partial)
-        for partial in (False, True)
-    ]
-    used = int(node["chains_used"].max())
-    if pairs:
-        draw_rows(axis, _names(pairs), marks, MEASURES.get(measure, measure), chance=chance, limits=(-1, 1))
+    means = as_it_is, beyond = agreement_means(node)
+    names = [str(name) for name in node["estimator"].to_numpy()]
+    known = [pair for pair in combinations(range(len(names)), 2) if np.isfinite(as_it_is.mean[pair])]
+
+    def distance(pair: tuple[int, int]) -> float:
+        return float(np.nan_to_num(abs(beyond.mean[pair] - beyond.chance), nan=-1.0))
+
+    chosen = sorted(known, key=lambda pair: -distance(pair))[:most]
+    chosen.sort(key=lambda pair: -float(np.nan_to_num(beyond.mean[pair], nan=-2.0)))
+    labels = _names([(names[one], names[other]) for one, other in chosen])
+    axis = new_axes(ax, rows_height(labels, 2, 30))
+    if chosen:
+        marks = [_marks_of(part, chosen, filled=part is beyond) for part in means]
+        draw_rows(axis, labels, marks, MEASURES.get(measure, measure), chance=beyond.chance, limits=(-1, 1))
     else:
         message(axis, "No pair has a value: chains are too short, or there is one estimator.")
-    head([axis], ax, f"Agreement of pairs: {MEASURES.get(measure, measure)}", run_text(result), _chains(node, used))
-    left_out = f"The {len(pairs)} of {len(known)} pairs furthest from chance." if len(pairs) < len(known) else ""
-    foot([axis], ax, "Dashed line: chance, position partialled out.", left_out, drawn=_names(pairs))
+    chains = _chains(node, as_it_is.n_chains)
+    head([axis], ax, f"Agreement of pairs: {MEASURES.get(measure, measure)}", run_text(result), chains)
+    left_out = f"The {len(chosen)} of {len(known)} pairs furthest from chance." if len(chosen) < len(known) else ""
+    foot([axis], ax, f"Dashed line: chance, {beyond.name}.", left_out, drawn=labels)
     return axis
+
+
+def _marks_of(means: Means, pairs: Sequence[tuple[int, int]], *, filled: bool) -> Marks:
+    mean, low, high = (np.array([part[pair] for pair in pairs]) for part in (means.mean, means.low, means.high))
+    if not has_intervals(means):
+        low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    return Marks(means.name, mean, low, high, marker="o" if filled else "D", filled=filled)
 
 
 @styled

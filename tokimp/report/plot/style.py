@@ -131,7 +131,7 @@ def new_figure(height_mm: float, width_mm: float = COLUMN_MM) -> ShownFigure:
     """Return an empty figure, whose panels leave room for headings, labels and feet."""
     figure = ShownFigure(figsize=(width_mm * _MM, height_mm * _MM), facecolor=PAPER, layout="constrained", dpi=200)
     # Space around panels in inches, and between them as a share of their size.
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.05, wspace=0.02, hspace=0.03)  # type: ignore[union-attr] # the constrained layout's
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.08, wspace=0.02, hspace=0.03)  # type: ignore[union-attr] # the constrained layout's
     return figure
 
 
