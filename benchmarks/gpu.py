@@ -54,6 +54,7 @@ SHAPES: dict[str, tuple[Any, torch.dtype]] = {
         torch.float32,
     ),
 }
+SHAPES["135M-half"] = (SHAPES["135M"][0], torch.bfloat16)
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 PROMPT, ANSWER = 80, 12
 
@@ -262,14 +263,19 @@ def measure_model(name: str, backend: str, arguments: argparse.Namespace, tokeni
         if case.packed not in scorers:
             scorers.clear()
             gc.collect()
+            loading = time.perf_counter()
             scorers[case.packed] = load("scorers", backend)(
                 model,
                 device=device,
                 dtype=str(dtype).removeprefix("torch."),
                 tokenizer=tokenizer,
                 packed=case.packed,
+                compiled=arguments.compiled and case.packed,
             )
             prune(random_chain(30, 30, vocabulary), scorers[case.packed], "greedy:keep_ratio=0.9")  # warm up
+            synchronize(device)
+            what = scorers[case.packed].batching
+            figures.note(f"{name} {backend} ready ({what}), seconds", round(time.perf_counter() - loading, 1))
             if arguments.profile:
                 profile(scorers[case.packed], case.chains[0], device)
                 arguments.profile = False
@@ -308,6 +314,7 @@ def main() -> None:
     parser.add_argument("--backends", default="nnsight,transformer_lens")
     parser.add_argument("--only", default="", help="cases whose name holds this text")
     parser.add_argument("--without", default="(none)", help="leave out cases whose name holds this text")
+    parser.add_argument("--compiled", action="store_true", help="compile the blocks that read packs")
     parser.add_argument("--tokens", default="121,200,300", help="lengths of the reasoning")
     parser.add_argument("--profile", action="store_true", help="print what a few steps of the first case spend time on")
     parser.add_argument("--seconds", type=float, default=500.0, help="begin nothing new after so many")
