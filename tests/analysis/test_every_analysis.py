@@ -44,6 +44,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
     "naopc": {**CHANCE, "exact_units": 4, "beam": 1},
     "planted": FEW,
+    "soft_faithfulness": {"n_uniform": 2, "n_draws": 2, "narrowest": 0.0},
     "structure": {**FEW, "keep_ratios": [0.5]},
     "surrogate": {
         **FEW,

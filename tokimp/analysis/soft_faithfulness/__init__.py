@@ -1,0 +1,1 @@
+"""Faithfulness by noise on embeddings: every unit stays a little, in proportion to its importance."""

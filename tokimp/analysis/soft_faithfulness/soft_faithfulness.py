@@ -1,0 +1,224 @@
+"""Whether the answer survives noise that spares important units, and suffers from noise that spares the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from tokimp.analysis.against_chance.answer_measures import as_measure
+from tokimp.analysis.against_chance.comparison import Comparison, undefined_variables
+from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
+from tokimp.analysis.soft_faithfulness.report import draw_soft_faithfulness, soft_faithfulness_tables
+from tokimp.analysis.soft_faithfulness.soft_scores import noise, perturbed, soft_scores
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE, Resampling
+from tokimp.analysis.statistics.rank_measures import normalised_ranks
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.chains.units import token_units
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import ListOf, Number, OneOf, WholeNumber
+from tokimp.contracts.objective import Answer
+from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.results.analysis_nodes import stored_name
+from tokimp.results.by_chain import iterate, unit_scores
+
+STAND_INS = ("zero", "mean")
+SIDES = ("soft_sufficiency", "soft_comprehensiveness")
+NO_SCALE = "its units cannot be scaled: there is one, or all are equally important"
+NO_HELP = "the answer is as likely without the embeddings"
+
+
+class SoftFaithfulness(Analysis):
+    """Soft normalised sufficiency and comprehensiveness: units are not taken away, they fade.
+
+    Every coordinate of the embedding of a reasoning token is dropped at random. For sufficiency it stays with a
+    probability that is the importance of its unit, scaled to 0 to 1; for comprehensiveness it goes with that
+    probability. Positions and the tokens that are predicted stay. With p the probability of the answer on the full
+    input, p' and p'' those of the two perturbed ones, and p0 that of an input without any embedding of the reasoning:
+
+    - ``soft_sufficiency``: 1 - max(0, p - p') / (p - p0);
+    - ``soft_comprehensiveness``: max(0, p - p'') / (p - p0);
+
+    both cut at 0 and 1, high is good. ``soft_scores`` has the published form, which is the same. The definition is that
+    of Zhao and Aletras, "Incorporating Attribution Importance for Improving Faithfulness Metrics" (arXiv 2305.10496),
+    for a classifier; their published code has the two sides the wrong way round in one place (casszhao/SoftFaith,
+    cec6883), and draws once.
+
+    Chains on which p0 comes closer to p than `narrowest` have no value, and are counted.
+
+    Parameters
+    ----------
+    stand_ins
+        What a dropped coordinate becomes: ``zero``, or that of the ``mean`` embedding of the chain's reasoning tokens.
+    scaling
+        How importance becomes a probability: ``rank`` (0 for the least important unit, 1 for the most, ties share their
+        mean), which makes estimators comparable; or ``min_max``, which keeps how far apart units are. Position and
+        random orders have ranks in either case.
+    measure
+        ``answer_token_probability`` (the geometric mean over the answer's tokens) or ``answer_probability``, which is
+        close to 0 for a long answer whatever its reasoning.
+    n_draws
+        How often noise is drawn; the scores are means over draws. Each costs two passes for each order.
+    narrowest
+        The smallest difference of p and p0 at which a chain counts.
+    n_uniform
+        Number of random orders of each chain; at least 1.
+    confidence
+        Confidence of the intervals over chains.
+    seed
+        Seed of noise, random orders and ties.
+    """
+
+    name = "soft_faithfulness"
+    requires = frozenset({Capability.GRADIENTS})
+    constraints = {
+        "stand_ins": ListOf(OneOf(*STAND_INS), fewest=1, distinct=True),
+        "scaling": OneOf("rank", "min_max"),
+        "measure": OneOf("answer_token_probability", "answer_probability"),
+        "n_draws": WholeNumber(1),
+        "narrowest": Number(0),
+        **REFERENCES,
+    }
+
+    def __init__(
+        self,
+        *,
+        stand_ins: Sequence[str] = STAND_INS,
+        scaling: str = "rank",
+        measure: str = "answer_token_probability",
+        n_draws: int = 10,
+        narrowest: float = 0.01,
+        n_uniform: int = 5,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> None:
+        self.stand_ins = stand_ins
+        self.scaling = scaling
+        self.measure = measure
+        self.n_draws = n_draws
+        self.narrowest = narrowest
+        self.n_uniform = n_uniform
+        self.confidence = confidence
+        self.seed = seed
+
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/soft_faithfulness``, as ``docs/schema.md`` describes it."""
+        scoring = inputs.scoring
+        found, all_orders, all_shares = [], [], []
+        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
+            orders = chain_orders(stored, self.n_uniform, self.seed)
+            shares = self._shares(unit_scores(stored), orders)
+
+            def scores(chain: TokenizedChain = chain, shares: FloatArray = shares) -> dict[str, FloatArray]:
+                return self._scores(scoring.scorer, chain, shares)
+
+            found.append(inputs.keep(index, scores))
+            all_orders.append(orders)
+            all_shares.append(shares[: inputs.result.sizes["estimator"]])
+            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
+        arrays = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("score", "full", "without")}
+        return self._node(inputs.result, arrays, all_orders, all_shares)
+
+    def _shares(self, scores: FloatArray, orders: ChainOrders) -> FloatArray:
+        """Return how probably each unit stays, from 0 to 1, [row, unit]; NaN where that is not known."""
+        n_units = scores.shape[1]
+        shares = np.full((len(orders.rows), n_units), np.nan)
+        for row, order in enumerate(orders.whole_rows):
+            if order is None:
+                continue
+            if row < len(scores):
+                shares[row] = self._scaled(scores[row])
+            else:
+                places = np.empty(n_units)
+                places[order.units] = np.arange(n_units)
+                shares[row] = normalised_ranks(places)
+        return shares
+
+    def _scaled(self, scores: FloatArray) -> FloatArray:
+        if self.scaling == "rank":
+            return normalised_ranks(scores)
+        lowest, width = scores.min(), np.ptp(scores)
+        return (scores - lowest) / width if width > 0 else np.full(len(scores), np.nan)
+
+    def _scores(self, scorer: Scorer, chain: TokenizedChain, shares: FloatArray) -> dict[str, FloatArray]:
+        """Return the scores [stand-in, side, row] of one chain, and p and p0, [stand-in] each."""
+        embeddings, _ = scorer.embedding_gradients(chain, Answer())
+        unit_of_token = token_units(chain)
+
+        def probability(stand_ins: FloatArray) -> float:
+            loglikelihood = np.array(scorer.objective_value(chain, Answer(), stand_ins))
+            return float(as_measure(loglikelihood, self.measure, len(chain.answer_ids)))
+
+        full = probability(embeddings)
+        known = ~np.isnan(shares).any(axis=1)
+        # Orders that coincide, as they often do in chains of few units, are asked about once.
+        distinct, row_of = np.unique(shares[known], axis=0, return_inverse=True)
+        found = np.full((len(self.stand_ins), len(SIDES), len(shares)), np.nan)
+        without = np.zeros(len(self.stand_ins))
+        for index, name in enumerate(self.stand_ins):
+            stand_in = embeddings.mean(axis=0) if name == "mean" else np.zeros_like(embeddings[0])
+            without[index] = probability(np.broadcast_to(stand_in, embeddings.shape))
+            if not self._counts(full - without[index]):
+                continue
+            probabilities = np.zeros((len(SIDES), self.n_draws, len(distinct)))
+            for draw in range(self.n_draws):
+                drawn = noise(chain.id, draw, embeddings.shape, self.seed)
+                for column, unit_shares in enumerate(distinct):
+                    versions = perturbed(embeddings, stand_in, unit_shares[unit_of_token], drawn)
+                    probabilities[:, draw, column] = [probability(version) for version in versions]
+            scores = soft_scores(np.array(full), without[index], *probabilities)
+            found[index][:, known] = np.stack(scores).mean(axis=1)[:, row_of.ravel()]
+        return {"score": found, "full": np.array(full), "without": without}
+
+    def _counts(self, there: Any) -> Any:
+        """Return whether the embeddings make enough of a difference to the probability of the answer."""
+        return (there >= self.narrowest) & (there > 0)
+
+    def _node(
+        self,
+        result: xr.DataTree,
+        arrays: dict[str, FloatArray],
+        all_orders: Sequence[ChainOrders],
+        all_shares: Sequence[FloatArray],
+    ) -> xr.Dataset:
+        """Return the node from the arrays of `_scores`, stacked along a last dimension, the chains."""
+        dims = ("operator", "side")
+        compared = Comparison.of_rows(arrays["score"], result.sizes["estimator"])
+        estimators = [orders.estimators for orders in all_orders]
+        reasons = {
+            STOPPED: np.array([[is_partial(order) for order in row] for row in estimators]).T,
+            NO_SCALE: np.array([np.isnan(shares).any(axis=1) for shares in all_shares]).T,
+            NO_HELP: ~self._counts(arrays["full"] - arrays["without"])[:, None, None],
+        }
+        is_silent = np.array([[order is None for order in row] for row in estimators]).T
+        undefined = undefined_variables(dims, compared.value, is_silent, reasons)
+        return xr.Dataset(
+            {
+                **compared.variables(dims, Resampling(self.confidence, seed=self.seed), bounds=SHARE),
+                "full": ("chain", arrays["full"]),
+                "without": (("operator", "chain"), arrays["without"]),
+                **{name: variable for name, variable in undefined.items() if name != "reason"},
+            },
+            coords={
+                "operator": np.array(self.stand_ins, dtype=object),
+                "side": np.array(SIDES, dtype=object),
+                "better": ("side", np.array(["high", "high"], dtype=object)),
+                "estimator": result["estimator"].variable,
+                "reason": undefined["reason"],
+                "draw": np.arange(self.n_uniform),
+            },
+            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS, "measure": self.measure},
+        )
+
+    def tables(self, result: xr.DataTree) -> list[Table]:
+        """Return one table for each stand-in: both sides, beside random orders and position."""
+        return soft_faithfulness_tables(result, node_name=stored_name(result, self))
+
+    def figure(self, result: xr.DataTree) -> Figure:
+        """Return both sides of every estimator with each stand-in, beside random orders and position."""
+        return draw_soft_faithfulness(result, node_name=stored_name(result, self))
