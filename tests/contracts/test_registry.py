@@ -92,6 +92,7 @@ def module(tmp_path: Path, name: str, text: str) -> None:
         ("estimators", {"uniform", "surprisal", "h2o", "llmlingua", "attention_knockout"}),
         ("estimators", {"entropy", "first_token", "cts", "receiver_heads", "tova", "snapkv", "keydiff", "at2"}),
         ("estimators", {"suppression", "information_flow", "value_zeroing", "resample", "pivotal"}),
+        ("estimators", {"expected_attention"}),
         ("objectives", {"joint", "answer", "reasoning", "contrast"}),
         ("scorers", {"transformer_lens", "nnsight"}),
         ("analyses", {"agreement", "faithfulness", "answer_recovery", "surrogate", "at2"}),
@@ -107,7 +108,8 @@ def test_built_in_estimators_and_objectives_load_by_their_own_names() -> None:
     """A name gives an instance that calls itself so, with parameters as written."""
     baselines = ("position", "uniform", "surprisal", "h2o", "llmlingua")
     on_likelihood, on_attention = ("entropy", "first_token", "cts"), ("receiver_heads", "tova", "snapkv", "at2")
-    inside = ("keydiff", "suppression", "information_flow", "value_zeroing", *on_likelihood, *on_attention)
+    flow = ("suppression", "information_flow", "value_zeroing")
+    inside = ("keydiff", "expected_attention", *flow, *on_likelihood, *on_attention)
     on_texts = ("resample", "pivotal")
     first = ("greedy", "leave_one_out", "attention", "gradient", "attention_knockout")
     for name in (*first, *baselines, *inside, *on_texts):

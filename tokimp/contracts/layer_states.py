@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+
+from tokimp.errors import UnsupportedError
+
+
+def _not_shown(positions: Sequence[int]) -> torch.Tensor:
+    raise UnsupportedError("this scorer does not show the queries of its layers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,10 @@ class LayerStates:
     projection
         What attention puts out for what its heads move, [position, head * dimension] to [position, d_model], before
         a norm after it.
+    queries
+        Returns the queries as they are on average over some positions (rotated to each of these, where positions are),
+        [head, position, dimension]; scaled, so that the softmax takes their products with `keys`. It raises
+        `UnsupportedError` where they are not known.
     """
 
     layer: int
@@ -59,6 +69,7 @@ class LayerStates:
     scale: torch.Tensor
     finish: Callable[[torch.Tensor], torch.Tensor]
     projection: Callable[[torch.Tensor], torch.Tensor]
+    queries: Callable[[Sequence[int]], torch.Tensor] = _not_shown
 
     def after_with_values(self, values: torch.Tensor) -> torch.Tensor:
         """Return the block's output, [..., position, d_model], if its heads moved other values by the same weights.

@@ -15,6 +15,7 @@ import torch
 from tokimp.contracts.layer_states import LayerStates
 from tokimp.errors import UnsupportedError
 from tokimp.models.backend import Backend
+from tokimp.models.queries import AttentionCall
 
 
 class Block:
@@ -43,12 +44,14 @@ class Block:
         self._layer, self._cache, self._show = layer, cache, show
         self.pattern: torch.Tensor | None = None
         self._call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._question: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self._attended: Any = None
         self._children: dict[torch.nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}
         self._watching = True
         self._hooks = [
             self._block.register_forward_pre_hook(self._begin, with_kwargs=True),
             self._block.register_forward_hook(self._end),
+            self._attention.register_forward_pre_hook(self._keep_question, with_kwargs=True),
             self._attention.register_forward_hook(self._keep_attended),
         ]
         for child in self._block.children():
@@ -63,6 +66,10 @@ class Block:
     def _begin(self, module: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         if self._watching:
             self._call = (arguments, named)
+
+    def _keep_question(self, module: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if self._watching:
+            self._question = (arguments, named)
 
     def _keep_attended(self, module: torch.nn.Module, arguments: Any, output: Any) -> None:
         if self._watching:
@@ -83,6 +90,7 @@ class Block:
         finally:
             self._children.clear()
             self._attended = self.pattern = None
+            self._question = ((), {})
 
     def _states(self, after: torch.Tensor) -> LayerStates:
         before, attended, pattern = self._hidden(), first_of(self._attended), self.pattern
@@ -109,6 +117,7 @@ class Block:
             scale=scale,
             finish=self._finish,
             projection=self._project,
+            queries=AttentionCall(self._attention, *self._question, pattern.float()).queries_at,
         )
         moved = torch.einsum("hqk,hkd,hdm->qm", states.pattern, values, output) + bias
         wanted = states.middle - states.before

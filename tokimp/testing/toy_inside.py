@@ -25,8 +25,8 @@ class AdditiveInside(Scorer):
 
     States: the residual stream begins with the tokens' embeddings. A token's value has the one coordinate
     ``1 + |contribution|``; heads of even number add what they move to the first coordinate of the residual stream,
-    the others to the second. Nothing follows attention in a block. A token's key is its embedding. The objective
-    depends on the residual stream that goes into the first layer, and on no other activation.
+    the others to the second. Nothing follows attention in a block. A token's key is its embedding, and all queries are
+    0. The objective depends on the residual stream that goes into the first layer, and on no other activation.
     """
 
     reasoning_logprob: float
@@ -77,6 +77,7 @@ class AdditiveInside(Scorer):
                 scale=torch.ones(len(chain)),
                 finish=partial(torch.add, stream),
                 projection=partial(_project, output),
+                queries=partial(_no_queries, (n_heads, len(chain), 2)),
             )
             found.append(reduce(states).float())
             stream = stream + added
@@ -172,3 +173,7 @@ def _activation(states: LayerStates, place: Place) -> torch.Tensor:
         "attention_output": states.middle - states.before,
         "output": states.after,
     }[place]
+
+
+def _no_queries(shape: tuple[int, ...], positions: Sequence[int]) -> torch.Tensor:
+    return torch.zeros(shape)
