@@ -46,6 +46,19 @@ def test_of_two_records_with_one_key_the_later_counts(tmp_path: Path) -> None:
     assert [opened.get("a") for opened in (log, RecordLog(tmp_path))] == [b"second", b"second"]
 
 
+def test_a_damaged_record_does_not_hide_an_earlier_one(tmp_path: Path) -> None:
+    """Of several records with one key the latest that is whole counts."""
+    log = RecordLog(tmp_path)
+    for content in (b"first", b"second", b"third!"):
+        log.append([("one", content)])
+    path = tmp_path / f"0{SUFFIX}"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"third!", b"th!rd!") + b"\x93tokimp")  # what follows is torn
+    assert RecordLog(tmp_path, writes=False).get("one") == b"second"
+    path.write_bytes(content.replace(b"third!", b"th!rd!").replace(b"second", b"sec0nd"))
+    assert RecordLog(tmp_path).get("one") == b"first"
+
+
 def test_every_writers_file_is_read(tmp_path: Path) -> None:
     """A folder may hold the files of several writers; each log appends to its own."""
     RecordLog(tmp_path, writer="1").append([("a", b"1")])

@@ -40,7 +40,7 @@ class _Place(NamedTuple):
 
 
 class RecordLog:
-    """The records in a folder, by key; of two with one key the later one counts.
+    """The records in a folder, by key; of two with one key the later one counts, if it is whole.
 
     All files of records in the folder are read, in the order of their names, the one that is written to last: what is
     stored again in the place of a damaged record counts. Opening reads the headers only; a record's content is read,
@@ -61,6 +61,7 @@ class RecordLog:
         self._folder = folder
         self._path = folder / f"{writer}{SUFFIX}"
         self._places: dict[str, _Place] = {}
+        self._earlier: dict[str, list[_Place]] = {}  # of the keys that are there more than once
         for path in sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path == self._path, path.name)):
             end = self._index(path)
             if writes and path == self._path and end < path.stat().st_size:
@@ -77,18 +78,11 @@ class RecordLog:
         return len(self._places)
 
     def get(self, key: str) -> bytes | None:
-        """Return the content stored under a key; ``None`` if there is none, or it is damaged."""
-        place = self._places.get(key)
-        if place is None:
+        """Return the content stored under a key; ``None`` if there is none, or none that is whole."""
+        if (latest := self._places.get(key)) is None:
             return None
-        try:
-            with place.path.open("rb") as stream:
-                stream.seek(place.begin)
-                record = stream.read(place.end - place.begin)
-        except OSError:
-            return None
-        content = record[_HEADER_LENGTH + place.key_length :]
-        return content if record == _record(key, content) else None
+        places = (latest, *reversed(self._earlier.get(key, [])))
+        return next((content for place in places if (content := _content(key, place)) is not None), None)
 
     def append(self, records: Iterable[tuple[str, bytes]]) -> None:
         """Store contents under their keys; once this returns, all of them survive a kill.
@@ -101,8 +95,13 @@ class RecordLog:
         pairs = [(key, content, _record(key, content)) for key, content in records]
         begin = append(self._path, b"".join(record for _, _, record in pairs))
         for key, content, record in pairs:
-            self._places[key] = _Place(self._path, begin, len(key.encode()), len(content))
+            self._note(key, _Place(self._path, begin, len(key.encode()), len(content)))
             begin += len(record)
+
+    def _note(self, key: str, place: _Place) -> None:
+        if key in self._places:
+            self._earlier.setdefault(key, []).append(self._places[key])
+        self._places[key] = place
 
     def _index(self, path: Path) -> int:
         """Take note of the records in a file; return where the last whole one ends."""
@@ -114,8 +113,21 @@ class RecordLog:
             # Only the last record can be torn. One that is damaged is not a record either.
             while found and not _is_whole(content, found[-1][1]):
                 found.pop()
-        self._places.update(found)
+        for key, place in found:
+            self._note(key, place)
         return found[-1][1].end if found else 0
+
+
+def _content(key: str, place: _Place) -> bytes | None:
+    """Return the content of a record; ``None`` if it is damaged, or of another key."""
+    try:
+        with place.path.open("rb") as stream:
+            stream.seek(place.begin)
+            record = stream.read(place.end - place.begin)
+    except OSError:
+        return None
+    content = record[_HEADER_LENGTH + place.key_length :]
+    return content if record == _record(key, content) else None
 
 
 def _records_of(path: Path, content: mmap.mmap) -> Iterator[tuple[str, _Place]]:
