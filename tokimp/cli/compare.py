@@ -144,24 +144,38 @@ def _say_what_failed(result: xr.DataTree, folder: Path) -> None:
     from tokimp.compare.failed_cells import FOLDER
     from tokimp.results.schema import STATUS
 
-    if STATUS not in result:
-        return
-    labels, ids = result["estimator"].to_numpy(), result["chain_id"].to_numpy()
-    failed = [
-        f"{label} on chain {chain!r}: {status.removeprefix('failed: ')}"
-        for label, statuses in zip(labels, result[STATUS].to_numpy(), strict=True)
-        for chain, status in zip(ids, statuses, strict=True)
-        if status
+    failed = []
+    if STATUS in result:
+        labels, ids = result["estimator"].to_numpy(), result["chain_id"].to_numpy()
+        failed = [
+            f"{label} on chain {chain!r}: {status.removeprefix('failed: ')}"
+            for label, statuses in zip(labels, result[STATUS].to_numpy(), strict=True)
+            for chain, status in zip(ids, statuses, strict=True)
+            if status
+        ]
+    # Chains that the model could not read as they are; those of a file that cannot be used have another reason.
+    chains = [
+        f"chain {record['id']!r}: {record['reason'].removeprefix('failed: ')}"
+        for record in json.loads(result.attrs["skipped"])
+        if record["reason"].startswith("failed: ")
     ]
-    if not failed:
+    if failed:
+        _say_first(f"{len(failed)} of {result[STATUS].size} cells failed and are left out", failed)
+    if chains:
+        _say_first(f"{len(chains)} chains could not be read unpruned and are left out of the result", chains)
+    if not failed and not chains:
         return
-    echo(f"\n{len(failed)} of {result[STATUS].size} cells failed and are left out:", err=True)
-    for line in failed[:_MOST_FAILURES_SHOWN]:
-        echo(f"  {line}", err=True)
-    if len(failed) > _MOST_FAILURES_SHOWN:
-        echo(f"  and {len(failed) - _MOST_FAILURES_SHOWN} more", err=True)
-    echo(f"tracebacks: {folder / FOLDER}; the same command tries these cells again, and only these", err=True)
+    echo(f"tracebacks: {folder / FOLDER}; the same command tries again what failed, and only that", err=True)
     raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _say_first(what: str, lines: Sequence[str]) -> None:
+    """Say what happened, and the first of the lines about it."""
+    echo(f"\n{what}:", err=True)
+    for line in lines[:_MOST_FAILURES_SHOWN]:
+        echo(f"  {line}", err=True)
+    if len(lines) > _MOST_FAILURES_SHOWN:
+        echo(f"  and {len(lines) - _MOST_FAILURES_SHOWN} more", err=True)
 
 
 def _refuse_result_file(folder: Path) -> None:

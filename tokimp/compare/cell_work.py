@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell import Cell, UnprunedLogprobs
@@ -40,7 +41,7 @@ class WrongAnswer:
 
 
 Asked = Unpruned | CellsOf | WrongAnswer
-Result = list[UnprunedLogprobs] | list[Cell | Failure] | str
+Result = list[UnprunedLogprobs | Failure] | list[Cell | Failure] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,13 @@ class AskForCells:
     def __call__(self, scorer: Scorer, asked: Asked) -> Result:
         """Return what a piece asks for."""
         if isinstance(asked, Unpruned):
-            return [score_unpruned(chain, scorer) for chain in asked.chains]
+            return [_outcome(partial(score_unpruned, chain), scorer) for chain in asked.chains]
         if isinstance(asked, WrongAnswer):
             return second_choice(asked.chain, scorer, self.seed)
         tasks = [partial(self._cell, asked.estimator, chain) for chain in asked.chains]
-        outcomes = _alone(tasks[0], scorer) if len(tasks) == 1 else scorer.run_side_by_side(tasks)
-        return [_cell_or_failure(outcome) for outcome in outcomes]
+        if len(tasks) == 1:
+            return [_outcome(tasks[0], scorer)]
+        return [_cell_or_failure(outcome) for outcome in scorer.run_side_by_side(tasks)]
 
     def _cell(self, estimator: int, chain: TokenizedChain, scorer: Scorer) -> Cell:
         return run_cell(
@@ -81,11 +83,14 @@ class AskForCells:
         )
 
 
-def _alone(task: Callable[[Scorer], Cell], scorer: Scorer) -> list[Cell | BaseException]:
+T = TypeVar("T")
+
+
+def _outcome(task: Callable[[Scorer], T], scorer: Scorer) -> T | Failure:
     try:
-        return [task(scorer)]
-    except Exception as error:  # noqa: BLE001 - whoever asked for the cell decides what becomes of it
-        return [error]
+        return task(scorer)
+    except Exception as error:  # noqa: BLE001 - whoever asked decides what becomes of it
+        return Failure.of(error)
 
 
 def _cell_or_failure(outcome: Cell | BaseException) -> Cell | Failure:

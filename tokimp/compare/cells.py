@@ -8,7 +8,7 @@ from contextlib import closing
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell import Cell, UnprunedLogprobs
 from tokimp.compare.cell_work import CellsOf, Unpruned
-from tokimp.compare.failed_cells import failed_cell, forget_failure, record_failure
+from tokimp.compare.failed_cells import UNPRUNED, failed_cell, forget_failure, record_failure, record_traceback
 from tokimp.compare.journal import Journal
 from tokimp.compare.pace import Pace
 from tokimp.compare.scorer_work import ScorerWork, as_raised_here
@@ -65,6 +65,11 @@ class Cells:
         Whether a cell that fails is recorded and left out, rather than ending the run.
     progress
         Called after each cell.
+
+    Attributes
+    ----------
+    left_out
+        Why chains have no log-probabilities, by index, in a run that goes on.
     """
 
     def __init__(
@@ -87,9 +92,12 @@ class Cells:
         self._pace = Pace(chains, estimators, self._labels, progress)
         self._unpruned: dict[int, UnprunedLogprobs] = {}
         self._cells: dict[tuple[int, int], Cell] = {}
+        self.left_out: dict[int, Failure] = {}
 
-    def run(self) -> tuple[list[UnprunedLogprobs], list[list[Cell]]]:
-        """Return the log-probabilities of each chain, [chain], and the cells, [chain][estimator].
+    def run(self) -> tuple[dict[int, UnprunedLogprobs], list[list[Cell]]]:
+        """Return the log-probabilities of each unpruned chain, by index, and the cells, [chain][estimator].
+
+        A chain without log-probabilities is one whose unpruned pass failed, in a run that goes on (`left_out`).
 
         Raises
         ------
@@ -97,7 +105,7 @@ class Cells:
             If an estimator fails on a chain and the run is not to go on. Its cells of the other chains of the group
             are stored before.
         ExecutorError
-            If a piece was lost with its workers, and is no cell or the run is not to go on.
+            If a piece was lost with its workers, and the run is not to go on.
         """
         groups: dict[int, range] = {}
         pieces: list[Piece] = []
@@ -109,10 +117,7 @@ class Cells:
             for outcome in outcomes:
                 self._take(outcome, groups[outcome.piece.index])
         chains, columns = range(len(self._chains)), range(len(self._estimators))
-        return (
-            [self._unpruned[chain] for chain in chains],
-            [[self._cells[chain, column] for column in columns] for chain in chains],
-        )
+        return self._unpruned, [[self._cells[chain, column] for column in columns] for chain in chains]
 
     def _groups(self) -> Iterator[range]:
         for begin in range(0, len(self._chains), self._group_size):
@@ -151,13 +156,7 @@ class Cells:
         """Store what came back for a piece."""
         asked: Unpruned | CellsOf = outcome.piece.payload
         if isinstance(asked, Unpruned):
-            if outcome.failure is not None:
-                raise as_raised_here(outcome.failure)
-            missing = [index for index in group if index not in self._unpruned]
-            for index, logprobs in zip(missing, outcome.result, strict=True):
-                if self._journal:
-                    self._journal.store_unpruned(index, logprobs)
-                self._unpruned[index] = logprobs
+            self._take_unpruned([index for index in group if index not in self._unpruned], outcome)
             return
         results = [outcome.failure] * len(group) if outcome.failure is not None else outcome.result
         failures = []
@@ -171,6 +170,23 @@ class Cells:
                 self._journal.store_cell(index, asked.estimator, result)
                 forget_failure(self._journal, cell=(self._chains[index].id, self._labels[asked.estimator]))
             self._keep(index, asked.estimator, result, kept=False)
+        if failures and not self._keep_going:
+            raise as_raised_here(failures[0])
+
+    def _take_unpruned(self, missing: Sequence[int], outcome: Outcome) -> None:
+        results = [outcome.failure] * len(missing) if outcome.failure is not None else outcome.result
+        failures = []
+        for index, result in zip(missing, results, strict=True):
+            if isinstance(result, Failure):
+                failures.append(result)
+                self.left_out[index] = result
+                if self._journal and self._keep_going:
+                    record_traceback(self._journal, result, cell=(self._chains[index].id, UNPRUNED))
+                continue
+            if self._journal:
+                self._journal.store_unpruned(index, result)
+                forget_failure(self._journal, cell=(self._chains[index].id, UNPRUNED))
+            self._unpruned[index] = result
         if failures and not self._keep_going:
             raise as_raised_here(failures[0])
 

@@ -23,16 +23,18 @@ from tokimp.compare.cell_work import AskForCells
 from tokimp.compare.cells import Cells, resolve_chains_at_once
 from tokimp.compare.checking import check_scorer_type, check_seed, load_estimators, tokenize_usable, warn_of_undivided
 from tokimp.compare.drawn_answers import draw_by_model
+from tokimp.compare.failed_cells import reason
 from tokimp.compare.journal import Journal
+from tokimp.compare.notebook_progress import notebook_progress
 from tokimp.compare.pending import PendingCells
-from tokimp.compare.scorer_work import ScorerWork
+from tokimp.compare.scorer_work import ScorerWork, as_raised_here
 from tokimp.compare.shard import read_shard
 from tokimp.compare.worker_scorer import WorkerScorer
 from tokimp.compare.wrong_answers import check_way
 from tokimp.contracts.context_length import check_chain_fits
 from tokimp.contracts.effects import check_effects_fit
 from tokimp.contracts.estimator import ImportanceEstimator
-from tokimp.contracts.executor import Executor
+from tokimp.contracts.executor import Executor, Failure
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_executor, load_objective, load_unit, plugin_identity
@@ -124,12 +126,13 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
         threads. Except for ``local``, workers load the scorer themselves, from what `tokimp.load_scorer` was given.
     keep_going
         Whether a cell that fails (its estimator raises, or its workers die) is left out, rather than ending the run.
-        The result then has NaN there, and says so in ``status``. Under `out`, type, message and traceback are stored,
+        The result then has NaN there, and says so in ``status``. A chain that the model cannot read unpruned is left
+        out of the result, and named in its attribute ``skipped``. Under `out`, type, message and traceback are stored,
         and the same call tries these cells again, and only these.
     before_work
         Called with what is to be computed, after all checks and before anything is computed or written.
     progress
-        Called after every finished cell.
+        Called after every finished cell. Without it a notebook shows a bar, and nothing else does.
 
     Returns
     -------
@@ -232,7 +235,7 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
                 return tokens
 
             usable = draw_by_model(usable, loaded_executor, work, journal, tokenize)
-        unpruned, cells = Cells(
+        computing = Cells(
             usable,
             loaded,
             loaded_executor,
@@ -240,24 +243,37 @@ def compare(  # noqa: PLR0917 - the API of the design: what, by whom, how, in th
             journal=journal,
             chains_at_once=at_once,
             keep_going=keep_going,
-            progress=progress,
-        ).run()
+            progress=stack.enter_context(notebook_progress("comparing", progress)),
+        )
+        unpruned, cells = computing.run()
+    left_out = _left_out(usable, computing.left_out)
+    shown = [chain for index, chain in enumerate(usable) if index in unpruned]
     return build_result(
-        chains=usable,
-        categories=[token_categories(chain.chain, chain.reasoning_offsets) for chain in usable],
-        unpruned=unpruned,
+        chains=shown,
+        categories=[token_categories(chain.chain, chain.reasoning_offsets) for chain in shown],
+        unpruned=[unpruned[index] for index in sorted(unpruned)],
         labels=[estimator.label for estimator in loaded],
-        cells=cells,
+        cells=[cells[index] for index in sorted(unpruned)],
         attributes={
-            **_attributes(identity, scorer, skipped or []),
+            **_attributes(identity, scorer, [*(skipped or []), *left_out]),
             "objective": label,
-            **_prompt_attributes(usable, think_tags),
+            **_prompt_attributes(shown, think_tags),
             **({} if wrong_answers is None else {"wrong_answers": wrong_answers}),
             **({} if part is None else {SHARD: str(part)}),
             "created": created,
             "threads": threads_text(journal.threads if journal else [torch.get_num_threads()]),
         },
     )
+
+
+def _left_out(chains: Sequence[TokenizedChain], failures: Mapping[int, Failure]) -> list[SkippedRecord]:
+    """Return records of the chains whose unpruned pass failed; raise the first failure if no chain is left."""
+    if failures and len(failures) == len(chains):
+        raise as_raised_here(next(iter(failures.values())))
+    return [
+        SkippedRecord(chains[index].chain.where, chains[index].id, f"failed: {reason(failure)}")
+        for index, failure in sorted(failures.items())
+    ]
 
 
 def _attributes(

@@ -19,6 +19,10 @@ FOLDER = "failures"
 """The folder, within that of a run, of the tracebacks of cells that failed."""
 
 
+UNPRUNED = "(unpruned)"
+"""What stands in the place of an estimator's label where a chain could not be read as it is."""
+
+
 def failed_cell(chain: TokenizedChain, failure: Failure) -> Cell:
     """Return what stands in the place of a cell that failed: NaN for every unit, and the reason."""
     nothing = Importance(np.full(len(chain.units), np.nan))
@@ -46,13 +50,8 @@ def record_failure(journal: Journal, chain: int, estimator: int, failure: Failur
     cell
         The chain's id and the estimator's label.
     """
-    place = _traceback_file(journal, *cell)
-    with naming_what_is_written(place.parent):
-        place.parent.mkdir(exist_ok=True)
+    place = record_traceback(journal, failure, cell=cell)
     chain_id, label = cell
-    text = f"chain {chain_id!r}, estimator {label!r}\n\n{failure.traceback or failure.error}\n"
-    with replacing(place) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     journal.store_failure(
         chain,
         estimator,
@@ -64,6 +63,18 @@ def record_failure(journal: Journal, chain: int, estimator: int, failure: Failur
             "traceback": str(place.relative_to(journal.folder)),
         },
     )
+
+
+def record_traceback(journal: Journal, failure: Failure, *, cell: tuple[str, str]) -> Path:
+    """Write the traceback of what failed into a file of its own in the folder of a run, and return the file."""
+    place = _traceback_file(journal, *cell)
+    with naming_what_is_written(place.parent):
+        place.parent.mkdir(exist_ok=True)
+    chain_id, label = cell
+    text = f"chain {chain_id!r}, estimator {label!r}\n\n{failure.traceback or failure.error}\n"
+    with replacing(place) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return place
 
 
 def forget_failure(journal: Journal, *, cell: tuple[str, str]) -> None:

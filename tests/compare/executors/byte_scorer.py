@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.scorer import Capability, Scorer, SpanLogprobs
+from tokimp.errors import ScorerError
 from tokimp.models.loading import load_scorer
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_scorer import AdditiveScorer
@@ -26,10 +28,19 @@ class ByteScorer(AdditiveScorer):
 
     backend = "bytes"
 
-    def __init__(self, model: Any, *, device: str, dtype: str, tokenizer: Any = None, scale: float = 1.0) -> None:
+    def __init__(
+        self, model: Any, *, device: str, dtype: str, tokenizer: Any = None, scale: float = 1.0, fails_on: str = ""
+    ) -> None:
         super().__init__({letter: scale * value for letter, value in LETTERS.items()})
         self.model_id = str(model)
         self.tokenizer = byte_tokenizer()
+        self.fails_on = fails_on
+
+    def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
+        """Raise for one chain."""
+        if any(chain.id == self.fails_on for chain in chains):
+            raise ScorerError("this chain cannot be read")
+        return super().logprobs(chains)
 
 
 class Patient(ImportanceEstimator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.compare.executors.byte_scorer import Patient, chains, scorer
 from tokimp.compare.executors.processes import ProcessesExecutor
 from tokimp.compare.worker_scorer import scorer_of_workers
 from tokimp.contracts.progress import Progress
-from tokimp.errors import EstimatorError, ExecutorError, UnsupportedError
+from tokimp.errors import EstimatorError, ExecutorError, ScorerError, UnsupportedError
 from tokimp.testing import AdditiveScorer
 
 ESTIMATORS = ["leave_one_out", Patient(), "position"]
@@ -87,6 +88,32 @@ def test_a_cell_that_fails_is_left_out_and_tried_again(executor: ProcessesExecut
     again: list[Progress] = []
     compare(running, failing, out=out, keep_going=True, progress=again.append)
     assert sum(progress.kept for progress in again) == 13
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_a_chain_that_cannot_be_read_is_left_out_and_tried_again(
+    executor: ProcessesExecutor, tmp_path: Path, where: str
+) -> None:
+    """The result is of the other chains and names it, its traceback is in a file, and the same call reads only it."""
+    running: Any = "local" if where == "here" else executor
+    result = compare(running, scorer=scorer(fails_on="c2"), out=tmp_path, keep_going=True)
+    assert "c2" not in result["chain_id"].to_numpy().tolist()
+    assert_same(result, compare().tokimp.sel(chain=["c0", "c1", "c3", "c4", "c5", "c6"]))
+    (record,) = json.loads(result.attrs["skipped"])
+    assert record["id"] == "c2"
+    assert record["reason"].startswith("failed: ScorerError: ")
+    (traceback,) = (tmp_path / "failures").iterdir()
+    assert "this chain cannot be read" in traceback.read_text(encoding="utf-8")
+    seen: list[Progress] = []
+    assert_same(compare(running, out=tmp_path, keep_going=True, progress=seen.append), compare())
+    assert all(progress.kept for progress in seen)
+    assert not list((tmp_path / "failures").iterdir())
+
+
+def test_a_run_of_which_no_chain_can_be_read_is_an_error() -> None:
+    """With nothing left there is no result, and the reason is raised."""
+    with pytest.raises(ScorerError, match="this chain cannot be read"):
+        ti.compare(chains(1), scorer(fails_on="c0"), ["position"], prompt_format="plain", keep_going=True)
 
 
 def test_a_cell_that_failed_and_is_mended_leaves_no_trace(tmp_path: Path) -> None:
