@@ -17,8 +17,8 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.models.kept_scorer import kept_scorer, recipe_for_workers
 
-Ask = Callable[[Scorer, Any], Any]
-"""Asks a scorer for what a payload says, and returns what comes back."""
+Ask = Callable[[Any, Any], Any]
+"""Asks a scorer (the first argument) for what a payload says, and returns what comes back."""
 
 
 class ScorerWork(Work):
@@ -27,19 +27,20 @@ class ScorerWork(Work):
     Parameters
     ----------
     scorer
-        The scorer, or what a worker loads it from.
+        The scorer, or what a worker loads it from; ``None`` if the function needs none.
     ask
         The function; it can be pickled unless the work is done here.
     fingerprint
         The fingerprint that a worker's scorer has to have; empty if it has none.
     """
 
-    def __init__(self, scorer: Scorer | ScorerRecipe, ask: Ask, *, fingerprint: str = "") -> None:
+    def __init__(self, scorer: Scorer | ScorerRecipe | None, ask: Ask, *, fingerprint: str = "") -> None:
         self._scorer, self._ask, self._fingerprint = scorer, ask, fingerprint
-        self.device = scorer.device
+        # A function that needs no scorer may load a model of its own.
+        self.device = "auto" if scorer is None else scorer.device
 
     @classmethod
-    def for_executor(cls, executor: Executor, scorer: Scorer, ask: Ask, *, fingerprint: str = "") -> Self:
+    def for_executor(cls, executor: Executor, scorer: Scorer | None, ask: Ask, *, fingerprint: str = "") -> Self:
         """Return work that an executor can do: with the scorer itself here, with what it was loaded from elsewhere.
 
         Raises
@@ -47,12 +48,15 @@ class ScorerWork(Work):
         UnsupportedError
             If the work is done elsewhere, and the scorer was made of objects in memory.
         """
-        return cls(scorer if executor.here else recipe_for_workers(scorer), ask, fingerprint=fingerprint)
+        sent = scorer if scorer is None or executor.here else recipe_for_workers(scorer)
+        return cls(sent, ask, fingerprint=fingerprint)
 
     def prepare(self) -> Do:
         """Load the scorer, unless it is here already."""
-        is_here = isinstance(self._scorer, Scorer)
-        return partial(self._ask, self._scorer if is_here else kept_scorer(self._scorer, self._fingerprint))  # type: ignore[arg-type] # told apart above
+        scorer = self._scorer
+        if isinstance(scorer, ScorerRecipe):
+            scorer = kept_scorer(scorer, self._fingerprint)
+        return partial(self._ask, scorer)
 
     def fault(self, result: Any) -> str:
         """Return why a part of the result failed, if memory ran out or a GPU failed, so the worker cannot go on."""
