@@ -7,10 +7,10 @@ minutes of one CPU core:
 
 makes one that knows the task. With ``--steps 2`` (and ``--out runs/newcomer``) it makes one that has seen only problems
 of two steps, while the task has two to four. Then ``python examples/04_distill.py runs/student runs/newcomer --out
-runs/distill --jobs 2``.
+runs/distill --workers 2``.
 
 It writes the plan to ``runs/distill.yaml``, says what it takes, and follows it; ``tokimp distill runs/distill.yaml
---out runs/distill --jobs 2`` does the same, and goes on where a run was stopped.
+--out runs/distill --executor processes --workers 2`` does the same, and goes on where a run was stopped.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Distillation with the embedded model, as one plan.")
     parser.add_argument("students", nargs="+", type=Path, help="folders of pre-trained students")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that work at once")
+    parser.add_argument("--workers", type=int, default=1, help="processes that work at once")
     parser.add_argument("--chains", type=int, default=340, help="questions the teacher is asked")
     parser.add_argument("--problems", type=int, default=500, help="test questions")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
@@ -61,7 +61,8 @@ def main() -> None:
     path.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
     for amount in forecast(Plan.load(path), arguments.out, reasoning_tokens=60):
         print(f"{amount.what:20} {amount.whose:32} {amount.number:>14,.0f}   {amount.how}")
-    results = distill(path, arguments.out, jobs=arguments.jobs, say=print)
+    executor = f"processes:workers={arguments.workers}" if arguments.workers > 1 else "local"
+    results = distill(path, arguments.out, executor=executor, say=print)
     accuracy = results.curves.pivot_table(index=["student", "method"], columns="keep_ratio", values="accuracy")
     print(accuracy.round(3).to_string())
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import typed
 
@@ -26,7 +27,7 @@ WRITTEN = ("results.json", "cells.csv", "curves.csv", "differences.csv", "curves
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the run.  [default: runs/ and the plan's name]",
 )
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Processes that work at once.")
+@executor_options
 @click.option("--estimate", is_flag=True, help="Say how much work the plan is, and run nothing.")
 @click.option(
     "--reasoning-tokens",
@@ -49,12 +50,12 @@ def distill(
     *,
     plan: Path,
     out: Path | None,
-    jobs: int,
     estimate: bool,
     reasoning_tokens: float,
     question_tokens: float,
     cell: str | None,
     redo: bool,
+    **options: Any,
 ) -> None:
     """Compare methods of pruning by what students learn from the shortened chains, as PLAN (YAML) says.
 
@@ -75,6 +76,7 @@ def distill(
     from tokimp.models.source import TINY
     from tokimp.storage.overwriting import refuse_foreign
 
+    executor = executor_of(options)
     followed = Plan.load(plan)
     folder = out or Path("runs") / plan.stem
     if estimate:
@@ -91,7 +93,7 @@ def distill(
     quiet = not typed({"debug"})
     try:
         distillation = follow(
-            plan, folder, jobs=jobs, only=cell, redo=redo, say=lambda line: echo(line, err=True), quiet=quiet
+            plan, folder, executor=executor, only=cell, redo=redo, say=lambda line: echo(line, err=True), quiet=quiet
         )
     except DistillationError:
         # Some cells failed: show what the others came to before saying so.

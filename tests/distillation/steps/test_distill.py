@@ -344,7 +344,7 @@ def test_models_need_not_be_kept(student: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_several_processes_find_the_same(student: Path, tmp_path: Path, found: Distillation) -> None:
-    """Two worker processes come to the numbers of one."""
-    after = distill(plan_of(student, keep_ratios=[0.5], seeds=[0]), tmp_path, jobs=2)
+    """Two worker processes come to the numbers of this one."""
+    after = distill(plan_of(student, keep_ratios=[0.5], seeds=[0]), tmp_path, executor="processes:workers=2")
     assert after.missing == ()
     assert_same_cells(after, found)

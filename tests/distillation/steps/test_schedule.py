@@ -12,6 +12,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tokimp.compare.executors.local import LocalExecutor
+from tokimp.contracts.executor import Executor
+from tokimp.contracts.registry import load_executor
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.schedule import run_steps
 from tokimp.distillation.steps.step import Say, Step
@@ -30,7 +33,9 @@ class LibraryError(Exception):
 
 
 class Broken(Step):
-    """A step that fails as libraries do."""
+    """A step, done as a whole by one worker, that fails as libraries do."""
+
+    is_piece = True
 
     @property
     def name(self) -> str:
@@ -45,24 +50,24 @@ class Broken(Step):
         """Return that it is not."""
         return False
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Fail."""
         raise LibraryError(7, where="the bottom")
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_an_error_of_a_library_does_not_take_the_others_with_it(tmp_path: Path, jobs: int) -> None:
+@pytest.mark.parametrize("executor", ["local", "processes:workers=2"])
+def test_an_error_of_a_library_does_not_take_the_others_with_it(tmp_path: Path, executor: str) -> None:
     """An exception that cannot be sent from a worker is told as text, and is not taken for a process that died."""
     said: list[str] = []
     with pytest.raises(DistillationError, match=r"1 of 1 steps failed.*broken: .*code 7 at the bottom\. Mend that"):
-        run_steps([Broken(PLAN, tmp_path)], jobs=jobs, say=said.append)
+        run_steps([Broken(PLAN, tmp_path)], executor=load_executor(executor), say=said.append)
     assert len(said) == 1
 
 
 class Sleeping(Broken):
     """A step that says on disk that it began, and takes a minute."""
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Sleep."""
         (self.out / "began").touch()
         time.sleep(60)
@@ -73,13 +78,14 @@ import signal
 import sys
 from pathlib import Path
 from tests.distillation.steps.test_schedule import PLAN, Sleeping
+from tokimp.compare.executors.processes import ProcessesExecutor
 from tokimp.distillation.steps.schedule import run_steps
 
 if __name__ == "__main__":
     # Where the tests run in the background of a shell, Ctrl-C is ignored, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        run_steps([Sleeping(PLAN, Path(sys.argv[1]))], jobs=2, say=print)
+        run_steps([Sleeping(PLAN, Path(sys.argv[1]))], executor=ProcessesExecutor(workers=2), say=print)
     except KeyboardInterrupt:
         print("interrupted")
 """
@@ -106,7 +112,7 @@ def test_workers_end_at_once_and_silently_on_ctrl_c(tmp_path: Path) -> None:
 class CutOff(Broken):
     """A step whose reason was cut, and ends in an ellipsis."""
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Fail."""
         raise DistillationError("and so on...")
 
@@ -114,13 +120,13 @@ class CutOff(Broken):
 def test_a_reason_ends_in_no_more_points_than_it_has(tmp_path: Path) -> None:
     """An ellipsis at its end stays one."""
     with pytest.raises(DistillationError, match=r"so on\.\.\. Mend that"):
-        run_steps([CutOff(PLAN, tmp_path)], jobs=1, say=lambda _: None)
+        run_steps([CutOff(PLAN, tmp_path)], executor=LocalExecutor(), say=lambda _: None)
 
 
 class Scripted(Step):
     """A step of a small graph, which notes when it is done.
 
-    Its name is the last part of its folder; what it does stands in class attributes, by that name.
+    It is done here. Its name is the last part of its folder; what it does stands in class attributes, by that name.
     """
 
     wanted: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -151,7 +157,7 @@ class Scripted(Step):
         """Return whether it was made before."""
         return self.name in self.already_made
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Note it, or fail."""
         if self.name in self.failing:
             raise DistillationError(f"{self.name} cannot be done")
@@ -169,13 +175,13 @@ def graph(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
 
 def test_a_step_comes_after_what_it_needs_and_else_in_its_place(tmp_path: Path, graph: type[Scripted]) -> None:
     """Steps given in any order are done in one that works; among those that can begin, the first given is first."""
-    run_steps([graph(PLAN, tmp_path / name) for name in "cbda"], jobs=1, say=lambda _: None)
+    run_steps([graph(PLAN, tmp_path / name) for name in "cbda"], executor=LocalExecutor(), say=lambda _: None)
     assert graph.done == ["d", "a", "b", "c"]
 
 
 def test_a_step_that_is_not_among_them_counts_as_done(tmp_path: Path, graph: type[Scripted]) -> None:
     """What was finished earlier is not waited for."""
-    run_steps([graph(PLAN, tmp_path / name) for name in "bc"], jobs=1, say=lambda _: None)
+    run_steps([graph(PLAN, tmp_path / name) for name in "bc"], executor=LocalExecutor(), say=lambda _: None)
     assert graph.done == ["b", "c"]
 
 
@@ -187,5 +193,5 @@ def test_a_failure_stops_only_what_needs_it(tmp_path: Path, graph: type[Scripted
     graph.already_made.update(made)
     failures = 3 - len(made)
     with pytest.raises(DistillationError, match=rf"{failures} of 4 steps failed, 1 are done .* the first, a: a cannot"):
-        run_steps([graph(PLAN, tmp_path / name) for name in "abcd"], jobs=1, say=lambda _: None)
+        run_steps([graph(PLAN, tmp_path / name) for name in "abcd"], executor=LocalExecutor(), say=lambda _: None)
     assert graph.done == ["d"]

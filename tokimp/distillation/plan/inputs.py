@@ -6,9 +6,12 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+from tokimp.compare.worker_scorer import scorer_of_workers
 from tokimp.contracts.checked_task import questions_of
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.registry import load_task
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.contracts.task import Question
 from tokimp.distillation.plan.models import ModelSpec
 from tokimp.distillation.plan.plan import QuestionSet
@@ -50,7 +53,7 @@ def spec_identity(spec: ModelSpec) -> dict[str, Any]:
     return {**settings, "files": _digest_of(spec.model)}
 
 
-def load_writer(spec: ModelSpec, model: str) -> Scorer:
+def load_writer(spec: ModelSpec, model: str, executor: Executor | None = None) -> Scorer:
     """Load a model to write responses with.
 
     Parameters
@@ -59,8 +62,13 @@ def load_writer(spec: ModelSpec, model: str) -> Scorer:
         How to run it.
     model
         What to load: the model of `spec`, or a student that was trained from it.
+    executor
+        Whose workers load it, entered; here by default.
     """
-    return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **trust(spec))
+    if executor is None or executor.here:
+        return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **trust(spec))
+    recipe = ScorerRecipe(model, spec.engine, spec.device, spec.dtype, options=trust(spec), only_writes=True)
+    return scorer_of_workers(executor, recipe)
 
 
 def trust(spec: ModelSpec) -> dict[str, Any]:

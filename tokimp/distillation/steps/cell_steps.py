@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.registry import load_task
 from tokimp.distillation.ask.evaluate import Evaluation, evaluate
 from tokimp.distillation.plan.grid import StudentCell, cells
@@ -51,6 +52,21 @@ class CellStep(Step):
         """The step that makes the chains, if any."""
         source = self.source
         return () if source is None else (source,)
+
+    @property
+    def is_piece(self) -> bool:
+        """One worker trains a student and evaluates it, and writes the weights where the folder is."""
+        return True
+
+    @property
+    def device(self) -> str:
+        """The device of the student."""
+        return self.cell.student.device
+
+    @property
+    def weight(self) -> float:
+        """Longer chains take longer to learn from, and a student that is not trained takes little."""
+        return 0.1 if self.cell.teacher is None else self.cell.keep_ratio or 1.0
 
     @property
     def chains_read(self) -> Path | None:
@@ -112,7 +128,7 @@ class CellStep(Step):
         """Return the evaluation of the student."""
         return Evaluation.load(self.folder / "test")
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Train, evaluate, and write the outcome."""
         start = time.perf_counter()
         model, training = self.cell.student.model, None
@@ -133,6 +149,7 @@ class CellStep(Step):
             load_task(self.plan.task),
             list(task_questions(self.plan.task, self.plan.test)),
             self.folder / "test",
+            executor=executor,
             **self.plan.evaluate,
         )
         seconds = {"train": round(trained_at - start, 3), "evaluate": round(time.perf_counter() - trained_at, 3)}

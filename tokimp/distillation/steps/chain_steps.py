@@ -14,9 +14,13 @@ import xarray as xr
 
 from tokimp.chains.datasets import SkippedRecord, load_chains
 from tokimp.compare.compare import compare
+from tokimp.compare.worker_scorer import scorer_of_workers
 from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.registry import load_estimator, load_task
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.distillation.ask.sample import sample
 from tokimp.distillation.plan.inputs import load_writer, questions_digest, spec_identity, task_questions, trust
 from tokimp.distillation.plan.models import ModelSpec
@@ -61,21 +65,22 @@ class Sampling(Step):
         """Return whether the chains and the report are there."""
         return self.chains.is_file() and (self.folder / "report.json").is_file()
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Let the teacher respond to the questions, and keep the right chains."""
         task = load_task(self.plan.task)
         asked = list(task_questions(self.plan.task, self.plan.questions))
-        teacher = load_writer(self.teacher, self.teacher.model)
         skipped: list[SkippedRecord] = []
-        report = sample(
-            task,
-            asked,
-            teacher,
-            self.folder,
-            skipped=skipped,
-            progress=_sayer_of_tenths(self.name, say),
-            **self.plan.sample,
-        )
+        with executor:
+            report = sample(
+                task,
+                asked,
+                load_writer(self.teacher, self.teacher.model, executor),
+                self.folder,
+                skipped=skipped,
+                executor=executor,
+                progress=_sayer_of_tenths(self.name, say),
+                **self.plan.sample,
+            )
         say(
             f"{self.name}: {report.kept} chains of {report.questions} questions; of {report.sampled} responses "
             f"{report.right} right, {report.unsplittable} cannot be split"
@@ -153,10 +158,10 @@ class Ranking(Step):
                 "ranking, which is kept"
             ) from error
 
-    def work(self, say: Say) -> None:
+    def work(self, say: Say, executor: Executor) -> None:
         """Rank the chains, unless that is done, and cut them to each keep ratio that is missing."""
         estimator = ready_estimator(self.method.estimator, self.plan.keep_ratios, searches=False)
-        result = self._ranked(estimator, say)
+        result = self._ranked(estimator, say, executor)
         tokenizer = load_tokenizer(self.pruner.model, trust_remote_code=self.pruner.trust_remote_code)
         prunings = self.prunings()
         for ratio in self.plan.keep_ratios:
@@ -179,7 +184,7 @@ class Ranking(Step):
         )
         say(f"{self.name}: cut to {', '.join(f'{ratio:g}' for ratio in self.plan.keep_ratios)}")
 
-    def _ranked(self, estimator: ImportanceEstimator, say: Say) -> xr.DataTree:
+    def _ranked(self, estimator: ImportanceEstimator, say: Say, executor: Executor) -> xr.DataTree:
         """Return the result that ranks the chains, from its file if there is one."""
         # A ranking that stops at another keep ratio is another run of compare, in a folder of its own.
         folder = self.folder / ("ranking-" + re.sub(r"[^A-Za-z0-9._=-]+", "-", estimator.label))
@@ -191,26 +196,29 @@ class Ranking(Step):
                 # The cells beside it are kept, so that little is done again.
                 say(f"{self.name}: {error}")
         skipped: list[SkippedRecord] = []
-        scorer = load_scorer(
-            self.pruner.model,
-            backend=self.pruner.backend,
-            device=self.pruner.device,
-            dtype=self.pruner.dtype,
-            **trust(self.pruner),
-        )
-        result = compare(
-            load_chains(self.chains_read, format="jsonl"),
-            scorer,
-            [estimator],
-            objective=self.method.objective,
-            unit=self.plan.unit,
-            prompt_format=self.plan.prompt_format,
-            out=folder,
-            skipped=skipped,
-            progress=_sayer_of_tenths(self.name, say),
-        )
+        with executor:
+            result = compare(
+                load_chains(self.chains_read, format="jsonl"),
+                _load_pruner(self.pruner, executor),
+                [estimator],
+                objective=self.method.objective,
+                unit=self.plan.unit,
+                prompt_format=self.plan.prompt_format,
+                out=folder,
+                skipped=skipped,
+                executor=executor,
+                progress=_sayer_of_tenths(self.name, say),
+            )
         save(result, path)
         return result
+
+
+def _load_pruner(spec: ModelSpec, executor: Executor) -> Scorer:
+    """Load a pruner, or let workers load it."""
+    where: dict[str, Any] = {"device": spec.device, "dtype": spec.dtype}
+    if executor.here:
+        return load_scorer(spec.model, backend=spec.backend, **where, **trust(spec))
+    return scorer_of_workers(executor, ScorerRecipe(spec.model, spec.backend, **where, options=trust(spec)))
 
 
 def _sayer_of_tenths(name: str, say: Say) -> Callable[[Progress], None]:

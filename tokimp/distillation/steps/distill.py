@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tokimp.contracts.executor import Executor
+from tokimp.contracts.registry import load_executor
 from tokimp.contracts.task import Question
 from tokimp.distillation.plan.grid import cells
 from tokimp.distillation.plan.inputs import forget_files, task_questions
@@ -23,6 +25,7 @@ from tokimp.distillation.steps.results import cell_table, curve_table, method_di
 from tokimp.distillation.steps.schedule import run_steps
 from tokimp.distillation.steps.step import PLAN, Say, Step
 from tokimp.errors import PlanError, ResumeError
+from tokimp.report.figure_files import save_figure
 from tokimp.storage.atomic import replacing, write_object
 from tokimp.storage.overwriting import refuse_overwriting
 from tokimp.storage.run_folder import RunFolder
@@ -50,7 +53,7 @@ def distill(
     plan: Plan | str | Path,
     out: str | Path,
     *,
-    jobs: int = 1,
+    executor: str | Executor = "local",
     only: str | None = None,
     redo: bool = False,
     say: Say = lambda _: None,
@@ -66,17 +69,19 @@ def distill(
         A folder: ``sample``, ``prune`` and ``train``, with a folder for each step; ``cells.csv``, ``curves.csv`` and
         ``differences.csv``, all three also in ``results.json``; ``curves.png`` and ``curves.svg``. Methods, keep
         ratios, seeds and models can be added to the plan later; what is there is kept.
-    jobs
-        How many processes work at once, each on its share of torch's threads.
+    executor
+        Where work is done: a name with parameters where it has some (``processes:workers=2``), or an instance. Its
+        workers write a teacher's batches, rank chains, and train and evaluate one student each. They load the models
+        themselves and must see the folder, since the worker that trains a student writes its weights there. The numbers
+        are the same everywhere, on the same kind of device and with the same number of threads.
     only
         The name of one cell: only it is done, with the steps it needs.
     redo
         With `only`: do that cell again, even if it is finished; its folder is deleted once everything else is checked.
     say
-        Called with a line for each step that is finished or under way; with several `jobs` the workers' own lines go
-        to standard error instead.
+        Called with a line for each step that is finished or under way.
     quiet
-        Whether worker processes keep libraries from writing to standard error.
+        Whether worker processes keep libraries from writing to standard error, and tracebacks are not said.
 
     Raises
     ------
@@ -89,12 +94,14 @@ def distill(
         If the folder holds what another plan made, or is in use; before any work.
     DistillationError
         If a step failed; everything that does not need it was done, and the results of what is finished are written.
+    ExecutorError
+        If no worker can be started.
     """
     file = None if isinstance(plan, Plan) else Path(plan)
     followed = Plan.load(file) if file is not None else plan
     assert isinstance(followed, Plan)  # noqa: S101 - for the type checker
-    if jobs < 1:
-        raise PlanError(f"jobs={jobs} is not allowed; give 1 or more")
+    running = load_executor(executor)
+    running.validate_parameters()
     with naming(file):
         followed.check_methods()
     folder = Path(out)
@@ -125,8 +132,9 @@ def distill(
         unfinished = _not_settled(to_do)
         if len(unfinished) < len(to_do):
             say(f"{len(to_do) - len(unfinished)} of {len(to_do)} steps were done already")
-        with _written_if_it_fails(followed, folder, say):
-            run_steps(unfinished, jobs=jobs, say=say, quiet=quiet)
+        # Workers stay from step to step.
+        with _written_if_it_fails(followed, folder, say), running:
+            run_steps(unfinished, executor=running, say=say, quiet=quiet)
         return _gather_and_write(followed, folder)
 
 
@@ -208,7 +216,4 @@ def _write(results: Distillation, folder: Path) -> None:
         name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()
     }
     write_object(folder / "results.json", {**records, "missing": list(results.missing)})
-    figure = draw_curves(results.curves)
-    for kind in ("png", "svg"):
-        with replacing(folder / f"curves.{kind}") as partial:
-            figure.savefig(partial, format=kind, dpi=160)
+    save_figure(draw_curves(results.curves), folder, "curves")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokimp.contracts.executor import Executor
 from tokimp.distillation.plan.plan import Plan
 from tokimp.errors import ResumeError
 from tokimp.storage.atomic import remove_partial, write_object
@@ -59,6 +60,21 @@ class Step(ABC):
         """The file of chains that it reads, made by a step that it needs; ``None`` if it reads none."""
         return None
 
+    @property
+    def is_piece(self) -> bool:
+        """Whether one worker does it as a whole, beside others; no other step needs such a step."""
+        return False
+
+    @property
+    def device(self) -> str:
+        """Where its models are loaded, as for `tokimp.load_scorer`."""
+        return "auto"
+
+    @property
+    def weight(self) -> float:
+        """How long it takes compared with others that are done beside it."""
+        return 1.0
+
     @abstractmethod
     def own_identity(self) -> dict[str, Any]:
         """Return everything that changes what this step makes, except the chains it reads."""
@@ -73,8 +89,8 @@ class Step(ABC):
         """Return whether everything that it makes is there."""
 
     @abstractmethod
-    def work(self, say: Say) -> None:
-        """Do the work that is left after earlier attempts."""
+    def work(self, say: Say, executor: Executor) -> None:
+        """Do the work that is left after earlier attempts; its parts, if it has any, where the executor does them."""
 
     def _differences(self) -> list[str]:
         """List the differences between the plan recorded in the folder and this one.
@@ -113,7 +129,7 @@ class Step(ABC):
         """Return whether the step is done, and for this plan."""
         return self.made() and (self.folder / "step.json").exists() and not self._differences()
 
-    def run(self, say: Say) -> None:
+    def run(self, say: Say, executor: Executor) -> None:
         """Do the step unless it is done; before any work, ``step.json`` records what it is."""
         self.check()
         path = self.folder / "step.json"
@@ -124,4 +140,4 @@ class Step(ABC):
         if not path.exists():
             write_object(path, self.identity())
         if not self.made():
-            self.work(say)
+            self.work(say, executor)
