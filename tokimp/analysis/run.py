@@ -25,6 +25,7 @@ from tokimp.analysis.recorded_run import (
     recorded_objective,
 )
 from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.notebook_progress import notebook_progress
 from tokimp.compare.worker_scorer import WorkerScorer
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
 from tokimp.contracts.checked_analysis import node_of
@@ -92,7 +93,8 @@ def analyze(
         (``processes:workers=2``), or an instance. The numbers are the same bits everywhere, on the same kind of device
         and with the same number of threads. Except for ``local``, workers load the model themselves.
     progress
-        Called after every chain by analyses that ask the model.
+        Called after every chain by analyses that ask the model. Without it a notebook shows a bar, and nothing else
+        does.
     options
         Parameters of the analysis.
 
@@ -125,6 +127,7 @@ def analyze(
         if is_elsewhere:
             held.enter_context(running)
         scoring, store, own = None, None, scorer
+        progress = held.enter_context(notebook_progress(f"analysing {analysis.name}", progress))
         if analysis.requires:
             to_preserve = recorded_objective(result) if objective is None else load_objective(objective)
             to_preserve.validate_parameters()
