@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
@@ -19,8 +21,8 @@ from tokimp.contracts.constraints import Number, OneOf, Text, WholeNumber
 from tokimp.contracts.operators import RequiredByOperator
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
-from tokimp.report.figure_style import PAPER
-from tokimp.report.number_texts import interval_of, mean_text
+from tokimp.report.number_texts import chains_text, interval_of, mean_text
+from tokimp.report.plot.style import SMALL, foot, head, new_axes, prepare, root_figure, run_text, styled
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp_at2.ablations import ablated_log_odds, draw_masks, head_features
@@ -37,6 +39,7 @@ from tokimp_at2.fitting import (
 from tokimp_at2.head_weights import HeadWeights, save_weights
 
 _MODELS = ("fitted", "uniform")
+_MOST_MARKED = 600  # heads in whose cells a minus can be read
 
 
 class At2(Analysis):
@@ -210,14 +213,45 @@ class At2(Analysis):
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the weights by layer and head."""
-        node = analysis_node(result, stored_name(result, self))
-        weights = node["weight"].to_numpy()
-        most = float(np.abs(weights).max()) or 1.0
-        figure = Figure(figsize=(6, 3.5), layout="constrained", facecolor=PAPER)
-        axes = figure.subplots()
-        image = axes.imshow(weights, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
-        axes.set_xlabel("head")
-        axes.set_ylabel("layer")
-        axes.set_title("AT2: weights of heads, fitted on all chains")
-        figure.colorbar(image, ax=axes)
-        return figure
+        return root_figure(draw_weights(result, node_name=stored_name(result, self)))
+
+
+@styled
+def draw_weights(result: xr.DataTree, ax: Axes | None = None, *, node_name: str = "at2") -> Axes:
+    """Draw the weight of each head, by layer.
+
+    Parameters
+    ----------
+    result
+        A result that the analysis has been run on.
+    ax
+        Axes to draw on; by default those of a new figure, 85 mm wide.
+    node_name
+        Name of the node (`tokimp.results.analysis_nodes.node_name`).
+
+    Raises
+    ------
+    SchemaError
+        If the analysis has not been run.
+    """
+    node = analysis_node(result, node_name)
+    weights = node["weight"].to_numpy()
+    most = float(np.abs(weights).max()) or 1.0
+    axis = new_axes(ax, 70)
+    prepare(axis, "")
+    image = axis.imshow(weights, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+    # In grey, red and blue look alike: a minus tells them apart.
+    if weights.size <= _MOST_MARKED:
+        for row, column in np.argwhere(weights < -most / 10):
+            axis.text(column, row, "\u2212", ha="center", va="center", fontsize=5)
+    axis.set(xlabel="head", ylabel="layer")
+    for which in (axis.xaxis, axis.yaxis):
+        which.set_major_locator(MaxNLocator(integer=True))
+    bar = root_figure(axis).colorbar(image, ax=axis, shrink=0.8, aspect=32, pad=0.01)
+    bar.set_label("weight", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    used = int(node["chains_used"].max())
+    chains = chains_text(used, node.attrs["confidence"])
+    head([axis], ax, "AT2: weights of heads, fitted on all chains", run_text(result), chains)
+    foot([axis], ax, "Red: attention from here tells what ablations change. Blue, \u2212: the reverse.")
+    return axis

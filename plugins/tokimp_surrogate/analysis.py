@@ -25,8 +25,9 @@ from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import chain_ids
 from tokimp_surrogate.crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp_surrogate.features import KINDS, FeatureSpace, attention_features
+from tokimp_surrogate.figure import surrogate_figure
 from tokimp_surrogate.fitted_surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
-from tokimp_surrogate.report import draw_surrogate, group_table, surrogate_table
+from tokimp_surrogate.report import group_table, surrogate_table
 from tokimp_surrogate.summary import Testing, summarise
 from tokimp_surrogate.targets import Target, read_targets
 
@@ -268,7 +269,7 @@ class Surrogate(Analysis):
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return held-out predictions beside what is predicted, and the drops by group of features."""
-        return draw_surrogate(result, node_name=stored_name(result, self))
+        return surrogate_figure(result, node_name=stored_name(result, self))
 
 
 def _has(target: Target) -> npt.NDArray[np.bool_]:

@@ -42,7 +42,7 @@ def folder(tokimp: Run, chains_file: Path, tmp_path: Path, original: Path) -> Pa
 
 
 def test_numbers_table_and_figure_are_written(tokimp: Run, folder: Path) -> None:
-    """The run's result gets the node, the terminal the table, and the run's folder the figure as PNG and SVG."""
+    """The run's result gets the node, the terminal the table, and the run's folder the figure as PNG, SVG and PDF."""
     before = ti.load(folder / "results.nc")
     done = tokimp("analyze", "run", f"faithfulness:{SMALL}")
     assert done.status == 0, done.err
@@ -54,6 +54,7 @@ def test_numbers_table_and_figure_are_written(tokimp: Run, folder: Path) -> None
         assert word in done.out
     assert (folder / f"{STEM}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (folder / f"{STEM}.svg").read_text(encoding="utf-8")
+    assert (folder / f"{STEM}.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_answers_are_generated_and_compared(tokimp: Run, folder: Path) -> None:

@@ -10,16 +10,19 @@ from tokimp.bench.group import GroupCost
 from tokimp.bench.measurement import ChainCost, ModeCost, way_name
 from tokimp.bench.record import Bench
 from tokimp.bench.reuse_modes import EXACT_PRUNING, Reading, ReuseMode
+from tokimp.report.estimator_looks import HUES
+from tokimp.report.plot.rows import add_legend
+from tokimp.report.plot.style import INK, ShownAxes, head, new_figure, prepare, styled
 from tokimp.report.terminal import new_table
 
 _COLUMNS = ("positions", "times fewer", "seconds", "times faster", "GFLOP/s", "of peak", "GiB")
 _PARTS = ("trunk", "attention", "copies", "projection", "python")
 _FIDELITY = ("order", "gap", "kept alike", "Spearman")
 _COLOURS = {
-    ReuseMode.FROM_SCRATCH: "#000000",
-    ReuseMode.WITHIN_STEPS: "#0072B2",
-    ReuseMode.BETWEEN_STEPS: "#D55E00",
-    ReuseMode.FAST: "#009E73",
+    ReuseMode.FROM_SCRATCH: HUES[6],
+    ReuseMode.WITHIN_STEPS: HUES[0],
+    ReuseMode.BETWEEN_STEPS: HUES[1],
+    ReuseMode.FAST: HUES[2],
 }
 _LINES = {Reading.BATCHES: "o-", Reading.PACKS: "s--"}
 _NO_VALUE = "-"
@@ -120,16 +123,17 @@ def matmul_line(bench: Bench) -> str:
     return f"{model}; matrix products: {rates}; memory: {bench.memory_rate / 1e9:.1f} GB/s"
 
 
+@styled
 def draw_growth(bench: Bench) -> Figure:
     """Draw token positions, seconds and positions a call against the length of the reasoning, axes logarithmic."""
-    figure = Figure(figsize=(14.0, 4.2), facecolor="#ffffff", layout="constrained")
-    positions, seconds, a_call = figure.subplots(1, 3)
+    figure = new_figure(150)
+    positions, seconds, a_call = (figure.add_subplot(3, 1, place, axes_class=ShownAxes) for place in (1, 2, 3))
     lengths = sorted({chain.reasoning_tokens for chain in bench.chains})
     positions.plot(
         [chain.reasoning_tokens for chain in bench.chains],
         [chain.from_scratch_positions for chain in bench.chains],
         ":",
-        color="#000000",
+        color=INK,
         label="from-scratch, counted",
     )
     for mode, colour in _COLOURS.items():
@@ -147,12 +151,15 @@ def draw_growth(bench: Bench) -> Figure:
                 a_call.plot(at, [cost.positions_a_call for _, cost in run], style, color=colour, label=label)
     labels = ("token positions through the model", "seconds", "token positions a call")
     for axis, label in zip((positions, seconds, a_call), labels, strict=True):
+        prepare(axis)
         axis.set(xscale="log", yscale="log", xlabel="reasoning tokens", ylabel=label)
         axis.set_xticks(lengths, [str(length) for length in lengths])
         axis.minorticks_off()
-        axis.grid(visible=True, color="#e0e0e0")
-    positions.legend(frameon=False)
-    figure.suptitle(f"{bench.surroundings['model_id']}, objective {bench.surroundings['objective']['name']}")
+    add_legend(positions)
+    where = bench.surroundings
+    model = f"model {str(where['model_id']).rstrip('/').rpartition('/')[2]}, objective {where['objective']['name']}"
+    machine = f"{where['dtype']}, {where['device']}, {where['threads']} threads"
+    head([positions], None, "Growth of the cost of pruning with the length of the reasoning", model, machine)
     return figure
 
 

@@ -11,7 +11,7 @@ import click
 
 from tokimp.cli.executor_options import OPTIONS as WORKER_OPTIONS
 from tokimp.cli.executor_options import executor_of, executor_options
-from tokimp.cli.lines import echo, figure_files, save_figure
+from tokimp.cli.lines import echo
 from tokimp.cli.options import (
     DEVICE,
     PLACEMENT,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     help="Write the result with the numbers to this file (.nc or .zarr), and leave RUN as it is.",
 )
 def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
-    """Analyse a finished RUN: add the numbers to its result, and write a figure (PNG and SVG) beside it.
+    """Analyse a finished RUN: add the numbers to its result, and write a figure (PNG, SVG, PDF) beside it.
 
     RUN is the folder of a tokimp compare, or a result file. Some analyses ask the model again. They load it as the run
     did, make the chains again from the result, and stop if either is no longer the same. In the folder of a run, what
@@ -66,6 +66,7 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
     from tokimp.cli.progress_bar import progress_bar
     from tokimp.contracts.checked_analysis import figure_of
     from tokimp.contracts.registry import load_analysis
+    from tokimp.report.figure_files import figure_files, save_figure
     from tokimp.results.analysis_nodes import node_name
     from tokimp.results.io import load
     from tokimp.results.merging import add_analysis

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokimp.bench.reuse_modes import FAST, Reading, ReuseMode, estimator_for
-from tokimp.cli.lines import echo, echo_left_out, save_figure
+from tokimp.cli.lines import echo, echo_left_out
 from tokimp.cli.options import COMPILED, PLACEMENT, SPECIFICATION, given, run_options
 from tokimp.cli.plugin_name import PluginName
 from tokimp.errors import ChainError, UnsupportedError
@@ -259,6 +259,7 @@ def _scorer(options: dict[str, Any], packed: bool | None, compiled: bool | None)
 def _draw(measured: Bench, out: Path) -> list[Path]:
     """Draw how the cost grows if chains of several lengths were measured; return the files written."""
     from tokimp.bench.report import draw_growth
+    from tokimp.report.figure_files import save_figure
 
     if len({cost.reasoning_tokens for cost in measured.chains}) < 2:
         return []

@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
 from tokimp.distillation.steps.results import GROUP
-from tokimp.report.figure_style import BAND, PAPER, finish, line_look
+from tokimp.report.plot.student_panels import StudentCurves, student_accuracy
 from tokimp.report.terminal import keep_words_whole, new_table
 
 _LEVEL = 0.05
-# Share of the height of an axis: half a marker of 4 points and its edge, on a panel of about 200 points.
-_MARKER_ROOM = 0.015
 
 
 def accuracy_tables(curves: pd.DataFrame) -> Iterator[Table]:
@@ -149,66 +146,8 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
     curves
         What `tokimp.distillation.steps.results.curve_table` returns.
     """
-    drawn = list(panels(curves))
-    columns = max(1, min(2, len(drawn)))
-    rows = max(1, -(-len(drawn) // columns))
-    figure = Figure(figsize=(5.6 * columns, 4.2 * rows + 0.9), facecolor=PAPER, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    methods = list(dict.fromkeys(curves.loc[curves["kind"] == "pruned", "method"]))
-    for axis, (names, pruned, references) in zip(grid, drawn, strict=False):
-        _draw_panel(axis, pruned, references, methods)
-        axis.set_title(_heading(names), fontsize=9, parse_math=False)
-    for axis in grid[len(drawn) :]:
-        axis.axis("off")
-    if not drawn:
-        grid[0].text(0.5, 0.5, "no student taught by pruned chains yet", fontsize=9, ha="center", va="center")
-    _keep_to_shares(grid[0])
-    grid[0].set_ylabel("accuracy on test questions", fontsize=9)
-    seeds = int(curves["seeds"].max())
-    bands = f"bands: lowest to highest of {seeds} seeds" if seeds > 1 else "one seed"
-    finish(figure, grid[0], f"{int(curves['n'].iloc[0])} questions; {bands}")
-    return figure
-
-
-def _keep_to_shares(axis: Axes) -> None:
-    """End an axis of shares at 0 and 1, with room for a marker that lies there."""
-    low, high = axis.get_ylim()
-    room = _MARKER_ROOM * (min(high, 1) - max(low, 0))
-    axis.set_ylim(max(low, -room), min(high, 1 + room))
-
-
-def _draw_panel(axis: Axes, pruned: pd.DataFrame, references: pd.DataFrame, methods: list[str]) -> None:
-    for index, method in enumerate(methods):
-        line = pruned[pruned["method"] == method].sort_values("keep_ratio")
-        look = line_look(index)
-        ratios = line["keep_ratio"].to_numpy(dtype=float)
-        axis.fill_between(
-            ratios,
-            line["lowest"].to_numpy(float),
-            line["highest"].to_numpy(float),
-            color=look["color"],
-            alpha=0.15,
-            linewidth=0,
-        )
-        axis.plot(
-            ratios,
-            line["accuracy"].to_numpy(dtype=float),
-            label=str(method),
-            **look,
-            markersize=4,
-            linewidth=1.3,
-        )
-    for row in rows_of(references):
-        whole = row["kind"] == "unpruned"
-        if whole:
-            axis.axhspan(row["lowest"], row["highest"], color=BAND, alpha=0.5, linewidth=0)
-        style = "--" if whole else ":"
-        axis.axhline(row["accuracy"], color="#3c3c3c", linewidth=1, linestyle=style, label=_REFERENCES[row["kind"]])
-    axis.set_xlabel("keep ratio", fontsize=9)
-    axis.tick_params(labelsize=8)
-    axis.grid(alpha=0.3)
-    # Shorter chains stand to the right: the x axis reads as deleting proceeds.
-    axis.invert_xaxis()
+    shown = [StudentCurves(_heading(names), pruned, references) for names, pruned, references in panels(curves)]
+    return student_accuracy(shown, int(curves["n"].iloc[0]), int(curves["seeds"].max())).figure
 
 
 def _heading(names: dict[str, str]) -> str:
