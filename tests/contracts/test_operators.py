@@ -14,7 +14,15 @@ from tokimp_transformer_lens import TransformerLensScorer
 
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective, Reasoning
-from tokimp.contracts.operators import OPERATORS, Delete, Knockout, Mask, make_operator, replacement_id
+from tokimp.contracts.operators import (
+    OPERATORS,
+    Delete,
+    Knockout,
+    KnockoutWithLikelihoods,
+    Mask,
+    make_operator,
+    replacement_id,
+)
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError, ScorerError
@@ -95,6 +103,18 @@ def test_zeros_are_an_embedding_too(scorer: Scorer) -> None:
     embeddings[[3, 4, 5]] = 0
     found = Mask("zero").score(scorer, tokens, [(3, 4, 5)], Answer()).objective
     assert found[0] == pytest.approx(scorer.objective_value(tokens, Answer(), embeddings), abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", [Answer(), Joint(), Reasoning(), Contrast()], ids=lambda each: each.name)
+def test_one_pass_of_a_knockout_gives_all_likelihoods(scorer: Scorer, objective: Objective) -> None:
+    """Reasoning, answer and objective of one pass a version are those of a pass for each of the three."""
+    tokens = chain()
+    before = scorer.tokens_forwarded
+    found = KnockoutWithLikelihoods().score(scorer, tokens, TAKEN, objective)
+    between = scorer.tokens_forwarded
+    for values, alone in ((found.objective, objective), (found.answer, Answer()), (found.reasoning, Reasoning())):
+        np.testing.assert_allclose(values, Knockout().score(scorer, tokens, TAKEN, alone).objective, atol=1e-4)
+    assert between - before < scorer.tokens_forwarded - between
 
 
 @pytest.mark.parametrize("positions", [(9,), (-1,), (0, 0)])

@@ -28,7 +28,7 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.constraints import AnyOf, Constraint, OneOf, Text, WholeNumber
-from tokimp.contracts.objective import LogprobTensors, Objective
+from tokimp.contracts.objective import LogprobTensors, Objective, Span
 from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, with_replaced
 from tokimp.errors import EstimatorError
 
@@ -148,6 +148,32 @@ class Knockout(Operator):
     def logprobs(self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]]) -> FloatArray:
         """Return the log-probabilities with tokens hidden; see `Scorer.knockout_logprobs`."""
         return scorer.knockout_logprobs(chain, taken)
+
+
+@dataclass(frozen=True)
+class KnockoutWithLikelihoods(Knockout):
+    """Hides tokens as `Knockout` does, and gives reasoning and answer beside the objective, from one pass a version.
+
+    The sums are made of the log-probabilities of single tokens; a wrong answer that the objective reads takes another
+    pass.
+    """
+
+    requires = frozenset({Capability.KNOCKOUT, Capability.KNOCKOUT_LOGPROBS})
+    gives_likelihoods = True
+
+    def score(
+        self, scorer: Scorer, chain: TokenizedChain, taken: Sequence[Sequence[int]], objective: Objective
+    ) -> DeletionScores:
+        """Score the chain with tokens hidden; see `Scorer.knockout_logprobs`."""
+        logprobs = torch.from_numpy(np.asarray(self.logprobs(scorer, chain, taken), dtype=np.float32))
+        reasoning, answer = logprobs.split([len(chain.reasoning_ids), len(chain.answer_ids)], dim=1)
+        if Span.WRONG_ANSWER in objective.spans:
+            values = super().score(scorer, chain, taken, objective).objective
+        else:
+            spans = LogprobTensors(reasoning, answer, answer_value=chain.answer_value)
+            values = objective.evaluate(spans).detach().numpy()
+        sums = (part.double().sum(dim=1).numpy() for part in (reasoning, answer))
+        return DeletionScores(values, *sums)
 
 
 @dataclass(frozen=True)

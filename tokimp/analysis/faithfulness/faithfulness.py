@@ -86,7 +86,7 @@ class Faithfulness(Analysis):
     operator
         How units are taken away: ``delete``, ``knockout`` or ``mask``. The last two keep positions, so that what comes
         from moving tokens can be told from what comes from losing their content. With ``knockout`` the tokens taken
-        away stay in joint sums, which are then comparable too; each version takes two passes, or three.
+        away stay in joint sums, which are then comparable too.
     replacement
         For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
     confidence, n_resamples

@@ -12,8 +12,8 @@ from tokimp.analysis.deletion_orders import Units, positions_of
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, LogprobTensors, Objective, Reasoning, Span
-from tokimp.contracts.operators import Delete, Operator
-from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.operators import Delete, Knockout, KnockoutWithLikelihoods, Operator
+from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.subset_scores import SubsetScores
 
 
@@ -71,9 +71,12 @@ class Measures:
         self, scorer: Scorer, chain: TokenizedChain, kept: Sequence[Units]
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the log-likelihoods of answer and reasoning, and the objective, [version] each."""
-        if self.operator.gives_likelihoods:
+        operator = self.operator
+        if isinstance(operator, Knockout) and Capability.KNOCKOUT_LOGPROBS in scorer.capabilities:
+            operator = KnockoutWithLikelihoods()
+        if operator.gives_likelihoods:
             objective = _WithLikelihoods(self.objective)
-            scores = SubsetScores(scorer, chain, objective, self.operator).score(kept)
+            scores = SubsetScores(scorer, chain, objective, operator).score(kept)
             return scores.answer, scores.reasoning, scores.objective
         # Such an operator gives one number a pass.
         objectives = [Answer(), Reasoning(), *([self.objective] if self._has_own else [])]
