@@ -2,6 +2,7 @@
 
 from tokimp_resample.continuations import Continuations, Sampling, write_continuations
 from tokimp_resample.pivotal import Pivotal
-from tokimp_resample.resample import Resample, UnitValues
+from tokimp_resample.resample import Resample
+from tokimp_resample.unit_values import UnitValues
 
 __all__ = ["Continuations", "Pivotal", "Resample", "Sampling", "UnitValues", "write_continuations"]

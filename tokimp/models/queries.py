@@ -55,7 +55,10 @@ class AttentionCall:
         if rotation is None:
             self._refuse_hidden_rotation()
             return own * scale
-        cosines, sines = (_mean_at(part, positions) for part in _curves(*rotation, self._unknown))
+        curves = _curves(rotation[0], rotation[1])
+        if curves is None:
+            raise self._unknown("its cosines and sines do not turn evenly from position 0 on")
+        cosines, sines = (_mean_at(part, positions) for part in curves)
         shape = rotation[0].shape
         turned = tuple(mean.to(table).expand(shape) for mean, table in zip((cosines, sines), rotation, strict=True))
         return self._first_product({_ROTATION: turned})[0] * scale
@@ -68,9 +71,10 @@ class AttentionCall:
         with _FirstProduct(self.pattern.shape) as product:
             # Not the module itself, whose hooks belong to those who set them.
             self.module.forward(*arguments, **(named | changed))
-        if product.factors is None:
+        factors: tuple[torch.Tensor, torch.Tensor] | None = product.factors
+        if factors is None:
             raise self._unknown("it computes its weights in an unknown way")
-        return product.factors
+        return factors
 
     def _scale(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """Return by what the products of queries and keys are multiplied before the softmax."""
@@ -124,8 +128,12 @@ class _FirstProduct(TorchFunctionMode):
 _PRODUCTS = (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 
 
-def _curves(cosines: torch.Tensor, sines: torch.Tensor, unknown: Any) -> tuple[tuple[torch.Tensor, ...], ...]:
-    """Return the amplitude and frequencies of cosines and of sines, [1, position, dimension] from position 0.
+_Curve = tuple[torch.Tensor, torch.Tensor, float]
+"""``amplitude * cos(position * frequency + angle)``: amplitude and frequency, [dimension], and the angle."""
+
+
+def _curves(cosines: torch.Tensor, sines: torch.Tensor) -> tuple[_Curve, _Curve] | None:
+    """Return the curves of cosines and sines, [1, position, dimension] from position 0; `None` if they follow none.
 
     Frequencies are found from the first positions, and made more exact by later ones.
     """
@@ -137,17 +145,22 @@ def _curves(cosines: torch.Tensor, sines: torch.Tensor, unknown: Any) -> tuple[t
         turns = torch.round((place * frequency - angle) / (2 * torch.pi)) if place > 1 else torch.zeros_like(angle)
         frequency = (angle + 2 * torch.pi * turns) / place
         place *= 2
+    curves = (amplitude, frequency, 0.0), (amplitude, frequency, -torch.pi / 2)
     places = torch.arange(len(cosine), dtype=torch.float64, device=cosine.device)[:, None]
     near = 1e-3 if cosines.dtype.itemsize > 2 else 3e-2
-    for table, curve in ((cosine, torch.cos), (sine, torch.sin)):
-        if not (table - amplitude * curve(places * frequency)).abs().max() <= near * amplitude.abs().max():
-            raise unknown("its cosines and sines do not turn evenly from position 0 on")
-    return (amplitude, frequency, torch.zeros_like(frequency)), (amplitude, frequency, torch.full_like(frequency, 0.5))
+    for table, curve in zip((cosine, sine), curves, strict=True):
+        if not (table - _values(curve, places)).abs().max() <= near * amplitude.abs().max():
+            return None
+    return curves
 
 
-def _mean_at(curve: tuple[torch.Tensor, ...], positions: Sequence[int]) -> torch.Tensor:
+def _values(curve: _Curve, places: torch.Tensor) -> torch.Tensor:
+    """Return a curve at some positions, [position, 1] to [position, dimension]."""
+    amplitude, frequency, angle = curve
+    return amplitude * torch.cos(places * frequency + angle)
+
+
+def _mean_at(curve: _Curve, positions: Sequence[int]) -> torch.Tensor:
     """Return the mean of a curve over positions, [1, 1, dimension]."""
-    amplitude, frequency, quarter = curve
-    places = torch.tensor(list(positions), dtype=torch.float64, device=frequency.device)[:, None]
-    mean: torch.Tensor = amplitude * torch.cos(places * frequency - torch.pi * quarter).mean(dim=0)
-    return mean[None, None]
+    places = torch.tensor(list(positions), dtype=torch.float64, device=curve[0].device)[:, None]
+    return _values(curve, places).mean(dim=0)[None, None]
