@@ -40,9 +40,14 @@ class ChainOrders:
     uniform: tuple[DeletionOrder, ...]
 
     @property
+    def references(self) -> tuple[DeletionOrder, ...]:
+        """The order of places, and the random ones."""
+        return (self.position, *self.uniform)
+
+    @property
     def rows(self) -> tuple[DeletionOrder | None, ...]:
         """All orders, [row]: the estimators, position, the random ones."""
-        return (*self.estimators, self.position, *self.uniform)
+        return (*self.estimators, *self.references)
 
     @property
     def whole_rows(self) -> tuple[DeletionOrder | None, ...]:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
 from tokimp.analysis.against_chance.conclusion import Panel, conclusion
-from tokimp.chains.arrays import FloatArray
-from tokimp.report.figure_style import BAND, COLOURS, MARKERS, PAPER, finish
-from tokimp.report.number_texts import chains_text, few_chains, interval_of, mean_text, number_text
+from tokimp.report import plot
+from tokimp.report.number_texts import interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 
 
@@ -97,9 +95,7 @@ def undefined_text(node: xr.Dataset, panels: Sequence[Panel]) -> str:
 
 
 def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Figure:
-    """Draw each estimator's numbers with their intervals, one panel a number and one marker an operator.
-
-    Behind them are the band of random orders, from the lowest to the highest draw, and a hollow diamond for position.
+    """Draw each estimator's numbers with their intervals, one panel a number and one mark an operator.
 
     Parameters
     ----------
@@ -108,51 +104,8 @@ def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Fig
     note
         The heading.
     """
-    labels = [str(label) for label in node["estimator"].to_numpy()]
-    size = (max(5.0, 3.6 * len(panels) + 1.6), 1.9 + 0.5 * len(labels))
-    figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for axis, panel in zip(axes, panels, strict=True):
-        _draw_panel(axis, _part(node, panel), panel, operators_of(node) or [""])
-    axes[0].set_yticks(range(len(labels)), labels, parse_math=False)
-    axes[0].invert_yaxis()
-    finish(figure, axes[0], f"{note}; {chains_text(node.sizes['chain'], node.attrs['confidence'])}")
-    return figure
-
-
-def _draw_panel(axis: Axes, part: xr.Dataset, panel: Panel, operators: Sequence[str]) -> None:
-    for index, operator in enumerate(operators):
-        rows = part.sel(operator=operator) if operator else part
-        height = np.arange(rows.sizes["estimator"]) + 0.24 * (index - (len(operators) - 1) / 2)
-        mean, low, high, count, band_low, band_high, position = (
-            rows[f"{panel.prefix}{name}"].to_numpy().astype(np.float64)
-            for name in ("mean", "low", "high", "chains_used", "uniform_low", "uniform_high", "position_mean")
-        )
-        spread: FloatArray = np.clip(np.stack([mean - low, high - mean]), 0, None)
-        spread[:, [few_chains(int(number)) for number in count]] = np.nan
-        first = index == 0
-        axis.barh(
-            height,
-            band_high - band_low,
-            left=band_low,
-            height=0.2,
-            color=BAND,
-            label="random orders" if first else None,
-        )
-        axis.plot(position, height, "D", mfc="none", mec="#4a4a4a", ms=6, ls="", label="position" if first else None)
-        axis.errorbar(
-            mean,
-            height,
-            xerr=spread,
-            fmt=MARKERS[index],
-            color=COLOURS[index],
-            label=f"by {operator}" if operator else "estimator",
-            capsize=2,
-            markersize=4,
-        )
-    axis.set_title(f"{panel.heading} ({panel.better} is good)", fontsize=9)
-    axis.tick_params(labelsize=8)
-    axis.grid(alpha=0.3)
+    title = f"{note[:1].upper()}{note[1:]}"
+    return plot.compared_numbers(node, panels, title, f"model {node.attrs['model_id']}").figure
 
 
 def _part(node: xr.Dataset, panel: Panel) -> xr.Dataset:

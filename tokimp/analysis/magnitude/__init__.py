@@ -1,0 +1,1 @@
+"""Whether importances have the right sizes, and not only the right order."""

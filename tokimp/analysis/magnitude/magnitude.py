@@ -1,0 +1,242 @@
+"""Whether the sizes of importances fit what taking units away does, beside their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, AnswerScores
+from tokimp.analysis.against_chance.comparison import BoolArray, Comparison, undefined_variables
+from tokimp.analysis.against_chance.operators import (
+    SEVERAL_OPERATORS,
+    USUAL_OPERATORS,
+    RequiredByOperators,
+    make_operators,
+)
+from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
+from tokimp.analysis.deletion_orders import DeletionOrder
+from tokimp.analysis.faithfulness.versions import VersionTables
+from tokimp.analysis.magnitude.report import draw_magnitude, magnitude_tables
+from tokimp.analysis.magnitude.scores import (
+    Responses,
+    deletion_areas,
+    insertion_areas,
+    monotonicity,
+    monotonicity_correlation,
+)
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, Resampling
+from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.constraints import Number, WholeNumber
+from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import single_deletions
+from tokimp.results.analysis_nodes import stored_name
+from tokimp.results.by_chain import iterate, unit_scores
+
+BETTER = {
+    "deletion_response": "low",
+    "deletion_mas": "low",
+    "insertion_response": "high",
+    "insertion_mas": "high",
+    "monotonicity": "high",
+    "monotonicity_correlation": "high",
+}
+_AREAS, _MAS = 4, (1, 3)
+NO_HELP = "the reasoning does not raise the measure enough"
+NO_SIZE = "no unit has a positive importance"
+NO_CORRELATION = "it has fewer than three units, or its sizes or changes are all the same"
+
+
+class Magnitude(Analysis):
+    """Whether importances have the right sizes: magnitude aligned scores, monotonicity and its correlation.
+
+    Units are taken away, or put back, in about `steps` steps of equally many units. The scores are:
+
+    - ``deletion_response``: the area below the response of the measure, the most important units taken away first (that
+      of RISE, with a running minimum); low is good;
+    - ``deletion_mas``: the same, with the distance of the response from the share of importance that is still
+      there added: an estimator that gives one unit nearly all of its importance should see nearly all of the response
+      there; low is good;
+    - ``insertion_response``, ``insertion_mas``: units are put back, the most important first, and the distance is
+      subtracted; high is good;
+    - ``monotonicity``: units are put back in ascending importance; the share of steps that do not lower the measure;
+      high is good;
+    - ``monotonicity_correlation``: Spearman's correlation of absolute importance with the squared change that the
+      deletion of each unit alone makes; high is good. Leave-one-out has 1 by construction.
+
+    Shares of importance count negative importance as 0. An estimator that gives steps or ranks as importance, such as
+    greedy pruning, is scored by these. Position and random orders are given the estimator's own importances, put on the
+    units in another order. So a difference from them is of the order, and the sizes of both are the same.
+
+    Parameters
+    ----------
+    operators
+        How units are taken away: some of ``delete``, ``knockout`` and ``mask``.
+    replacement
+        For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
+    measure
+        What of the answer is measured: ``answer`` (nats), ``answer_per_token``, ``answer_probability`` or
+        ``answer_token_probability`` (the geometric mean over its tokens).
+    steps
+        The largest number of steps; a chain of fewer units has one unit a step.
+    negligible
+        Differences smaller than this count as none, in the measure's unit: between all reasoning and none (the chain
+        then has no areas), and of a step in monotonicity, which would otherwise count rounding errors.
+    n_uniform
+        Number of random orders of each chain; at least 1.
+    confidence
+        Confidence of the intervals over chains.
+    seed
+        Seed of random orders and ties.
+    """
+
+    name = "magnitude"
+    requires = RequiredByOperators(*USUAL_OPERATORS)
+    constraints = {
+        **SEVERAL_OPERATORS,
+        "measure": ANSWER_MEASURE,
+        "steps": WholeNumber(1),
+        "negligible": Number(0),
+        **REFERENCES,
+    }
+
+    def __init__(
+        self,
+        *,
+        operators: Sequence[str] = USUAL_OPERATORS,
+        replacement: str | int = "eos",
+        measure: str = "answer",
+        steps: int = 20,
+        negligible: float = 0.01,
+        n_uniform: int = 5,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> None:
+        self.operators = operators
+        self.replacement = replacement
+        self.measure = measure
+        self.steps = steps
+        self.negligible = negligible
+        self.n_uniform = n_uniform
+        self.confidence = confidence
+        self.seed = seed
+
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node ``/analysis/magnitude``, as ``docs/schema.md`` describes it."""
+        scoring = inputs.scoring
+        found, all_orders, all_scores = [], [], []
+        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
+            orders, scores = chain_orders(stored, self.n_uniform, self.seed), unit_scores(stored)
+
+            def numbers(
+                chain: TokenizedChain = chain, orders: ChainOrders = orders, scores: FloatArray = scores
+            ) -> dict[str, FloatArray]:
+                return self._numbers(scoring.scorer, chain, orders, scores)
+
+            found.append(inputs.keep(index, numbers))
+            all_orders.append(orders)
+            all_scores.append(scores)
+            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
+        numbers_of = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("number", "there")}
+        has_size = np.array([[row.max() > 0 for row in scores] for scores in all_scores]).T
+        return self._node(inputs.result, numbers_of["number"], numbers_of["there"], all_orders, has_size)
+
+    def _numbers(
+        self, scorer: Scorer, chain: TokenizedChain, orders: ChainOrders, scores: FloatArray
+    ) -> dict[str, FloatArray]:
+        """Return the numbers of one chain, [operator, score, estimator, own and others], and what there is to lose.
+
+        Others are position and the random orders, with the estimator's sizes. What there is to lose is the measure of
+        the full chain minus that without reasoning, [operator].
+        """
+        n_units = len(chain.units)
+        counts = np.unique(np.rint(np.linspace(0, n_units, min(n_units, self.steps) + 1)).astype(np.int64))
+        rows, n_estimators = orders.whole_rows, len(orders.estimators)
+        tables = VersionTables()
+        for name, part in (("ascending", DeletionOrder.least_important), ("descending", DeletionOrder.most_important)):
+            tables.add(name, [[order and part(order, int(count)) for count in counts] for order in rows])
+        shape = (len(self.operators), len(BETTER), n_estimators, len(rows) - n_estimators + 1)
+        numbers, there = np.full(shape, np.nan), np.zeros(len(self.operators))
+        for index, operator in enumerate(make_operators(self.operators, self.replacement)):
+            asked = AnswerScores(scorer, chain, operator, self.measure)
+            # The call that leave-one-out makes: found again if it was made, with the same bits.
+            *single, full = asked.score(single_deletions(chain))
+            measured = tables.fill(asked.score(list(tables.versions))[None])
+            responses = [
+                Responses(counts, measured["ascending"][0, row], measured["descending"][0, row], np.array(single), full)
+                for row in range(len(rows))
+            ]
+            # The ends of position's order are those of every order, and it is always known.
+            there[index] = full - responses[n_estimators].ascending[0]
+            for row in np.flatnonzero([order is not None for order in rows[:n_estimators]]):
+                numbers[index, :, row, 0] = self._scores(scores[row], responses[row])
+                for column, other in enumerate(orders.references):
+                    moved = np.empty(n_units)
+                    moved[other.units] = np.sort(scores[row])
+                    numbers[index, :, row, 1 + column] = self._scores(moved, responses[n_estimators + column])
+        return {"number": numbers, "there": there}
+
+    def _scores(self, importance: FloatArray, responses: Responses) -> list[float]:
+        """Return the scores, in the order of `BETTER`, of an importance, [unit], and of the responses of its order."""
+        numbers = [np.nan] * _AREAS
+        if self._is_there(responses.full - responses.ascending[0]):
+            sizes = np.sort(np.maximum(importance, 0))
+            deletion, insertion = deletion_areas(responses, sizes), insertion_areas(responses, sizes)
+            numbers = [deletion.response, deletion.mas, insertion.response, insertion.mas]
+        steps = monotonicity(responses.ascending, self.negligible)
+        return [*numbers, steps, monotonicity_correlation(np.abs(importance), responses.single, responses.full)]
+
+    def _is_there(self, there: FloatArray) -> BoolArray:
+        """Return whether the reasoning raises the measure enough for areas."""
+        return np.asarray((there >= self.negligible) & (there > 0))
+
+    def _node(
+        self,
+        result: xr.DataTree,
+        numbers: FloatArray,
+        there: FloatArray,
+        all_orders: Sequence[ChainOrders],
+        has_size: BoolArray,
+    ) -> xr.Dataset:
+        """Return the node from the arrays of `_numbers`, stacked along a last dimension, the chains."""
+        dims = ("operator", "score")
+        compared = Comparison(numbers[..., 0, :], numbers[..., 1, :], numbers[..., 2:, :])
+        estimators = [orders.estimators for orders in all_orders]
+        score = np.arange(len(BETTER))[:, None, None]
+        reasons = {
+            STOPPED: np.array([[is_partial(order) for order in row] for row in estimators]).T,
+            NO_HELP: (score < _AREAS) & ~self._is_there(there)[:, None, None],
+            NO_SIZE: np.isin(score, _MAS) & ~has_size,
+            NO_CORRELATION: score == len(BETTER) - 1,
+        }
+        is_silent = np.array([[order is None for order in row] for row in estimators]).T
+        undefined = undefined_variables(dims, compared.value, is_silent, reasons)
+        return xr.Dataset(
+            {
+                **compared.variables(dims, Resampling(self.confidence, seed=self.seed), bounds=(-1, 1)),
+                "there": (("operator", "chain"), there),
+                **{name: variable for name, variable in undefined.items() if name != "reason"},
+            },
+            coords={
+                "operator": np.array(self.operators, dtype=object),
+                "score": np.array(list(BETTER), dtype=object),
+                "better": ("score", np.array(list(BETTER.values()), dtype=object)),
+                "estimator": result["estimator"].variable,
+                "reason": undefined["reason"],
+                "draw": np.arange(self.n_uniform),
+            },
+            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS, "measure": self.measure},
+        )
+
+    def tables(self, result: xr.DataTree) -> list[Table]:
+        """Return two tables for each operator, beside random orders and position of the same sizes."""
+        return magnitude_tables(result, node_name=stored_name(result, self))
+
+    def figure(self, result: xr.DataTree) -> Figure:
+        """Return the scores of every estimator by each operator, beside random orders and position."""
+        return draw_magnitude(result, node_name=stored_name(result, self))
