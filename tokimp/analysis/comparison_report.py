@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import xarray as xr
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.analysis.agreement.report import agreement_table
+from tokimp.analysis.agreement.beyond_place_report import agreement_tables
 from tokimp.report.answer_share import answer_share_warning
 from tokimp.report.tables import cost_table, diagnostics_table, summary_line
 from tokimp.report.terminal import console_for, print_whole, table_widths
@@ -38,13 +39,15 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
     diagnostics = diagnostics_table(result)
     if diagnostics.row_count:
         tables.append(diagnostics)
-    agreements: list[Table] = []
+    agreements: list[tuple[Callable[..., Table], Table]] = []
     none_agree = ""
     if result.sizes["estimator"] > 1:
         none_agree = _no_agreement(result, agreement)
     if result.sizes["estimator"] > 1 and not none_agree:
-        agreements = [agreement_table(result, partial=partial, node_name=agreement) for partial in (False, True)]
-    console = console or console_for([*agreements, *tables])
+        agreements = [
+            (make_table, make_table(result, node_name=agreement)) for make_table in agreement_tables(result, agreement)
+        ]
+    console = console or console_for([*(table for _, table in agreements), *tables])
     console.print(escape(summary_line(result)), highlight=False)
     for record in json.loads(result.attrs["skipped"]):
         console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
@@ -52,8 +55,8 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
         console.print(escape(warning), highlight=False)
     if none_agree:
         console.print(escape(none_agree), highlight=False)
-    for partial, table in zip((False, True), agreements, strict=False):
-        _print_agreement(console, result, table, partial=partial, node_name=agreement)
+    for make_table, table in agreements:
+        _print_agreement(console, result, table, make_table, node_name=agreement)
     for table in tables:
         print_whole(console, table)
 
@@ -70,13 +73,13 @@ def _no_agreement(result: xr.DataTree, node_name: str) -> str:
     )
 
 
-def _print_agreement(console: Console, result: xr.DataTree, table: Table, *, partial: bool, node_name: str) -> None:
+def _print_agreement(
+    console: Console, result: xr.DataTree, table: Table, make_table: Callable[..., Table], *, node_name: str
+) -> None:
     """Print an agreement table, in several tables if the console is too narrow for all measures."""
     if table_widths(console, table).minimum <= console.width:
         print_whole(console, table)
         return
     measures = analysis_node(result, node_name)["measure"].to_numpy().tolist()
     for begin in range(0, len(measures), 2):
-        print_whole(
-            console, agreement_table(result, partial=partial, measures=measures[begin : begin + 2], node_name=node_name)
-        )
+        print_whole(console, make_table(result, measures=measures[begin : begin + 2], node_name=node_name))

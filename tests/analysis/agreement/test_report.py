@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from rich.console import Console
 
-from tokimp.analysis.agreement.report import agreement_table, draw_agreement
+from tokimp.analysis.agreement.report import agreement_table
 from tokimp.analysis.run import analyze
 from tokimp.errors import SchemaError
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
-from tokimp.testing.toy_scorer import toy_chain
 
 
 def printed(*things: object) -> str:
@@ -66,7 +64,7 @@ def test_pairs_with_position_are_undefined_once_position_is_partialled_out() -> 
     assert "over 2 chains; left out: 1 too short (under 5 units), 1 undefined; no intervals over fewer than" in text
     assert "undefined with position, of which nothing is left once position is partialled out" in text
     assert "over 0" not in text
-    assert agreement_table(tree, partial=True).title == "Agreement, position partialled out (mean over chains)"
+    assert agreement_table(tree, partial=True).title == "Agreement, position partialled out linearly (mean over chains)"
     assert "undefined with" not in printed(agreement_table(tree))
 
 
@@ -75,7 +73,10 @@ def test_two_estimators_of_which_one_is_position_leave_nothing_to_count() -> Non
     draw = np.random.default_rng(0)
     scores = {"a": [draw.normal(size=9) for _ in range(6)], "position": [np.arange(9.0) for _ in range(6)]}
     table = agreement_table(analyze(toy_result(scores), "agreement", n_resamples=20), partial=True)
-    assert table.caption == "undefined with position, of which nothing is left once position is partialled out"
+    assert table.caption == (
+        "undefined with position, of which nothing is left once position is partialled out; what is not linear in "
+        "position stays"
+    )
 
 
 def test_an_estimator_that_ranks_all_units_alike_is_counted_with_its_pair() -> None:
@@ -87,7 +88,7 @@ def test_an_estimator_that_ranks_all_units_alike_is_counted_with_its_pair() -> N
     tree = analyze(toy_result(scores), "agreement", n_resamples=20)
     for partial in (False, True):
         table = agreement_table(tree, partial=partial)
-        assert table.caption == "over 6 chains"
+        assert table.caption == "over 6 chains" + "; what is not linear in position stays" * partial
         assert row_of(printed(table), "a / flat (over 0 chains; left out: 6 undefined)")[-1] == "-"
 
 
@@ -115,44 +116,3 @@ def test_a_result_without_agreement_says_how_to_get_it() -> None:
     """Asked for the table of an agreement that was not computed, the error names the call."""
     with pytest.raises(SchemaError, match=r"tokimp\.analyze\(result, 'agreement'\)"):
         agreement_table(toy_result({"a": [[1.0]], "b": [[1.0]]}))
-
-
-def test_the_agreement_is_written_in_the_cells_and_what_is_undefined_is_a_dash() -> None:
-    """Two matrices, each cell its mean; pairs with position have none once position is partialled out."""
-    values = [[1.0, 0, 2, 3, 4], [4.0, 3, 2, 0, 1]]
-    ramp = [0.0, 1, 2, 3, 4]
-    tree = analyze(toy_result({"a": values, "position": [ramp, ramp]}), "agreement", n_resamples=20)
-    plain, partial, _ = draw_agreement(tree).axes
-    mean = float(
-        analysis_node(tree, "agreement")["mean"].sel(measure="spearman", partial=False, estimator="a", other="position")
-    )
-    assert [text.get_text() for text in plain.texts] == ["1.00", f"{mean:.2f}", f"{mean:.2f}", "1.00"]
-    assert [text.get_text() for text in partial.texts] == ["1.00", "-", "-", "-"]
-
-
-@pytest.mark.parametrize(
-    ("measure", "label", "lowest"), [("spearman", "Spearman correlation", -1), ("rbo", "rank-biased overlap", 0)]
-)
-def test_the_agreement_says_of_what_it_is_and_what_its_colours_mean(
-    measure: str, label: str, lowest: float, tmp_path: Path
-) -> None:
-    """Objective, unit and number of chains in the title; beside the matrices the values that the measure can take."""
-    scores = {"a": [[1.0, 0, 2, 3, 4]] * 2, "b": [[4.0, 3, 2, 0, 1]] * 2}
-    chains = [toy_chain("abcde", id="one", unit="word"), toy_chain("v w x y z", id="two", unit="word")]
-    scores = {name: [[1.0], row[0]] for name, row in scores.items()}
-    tree = analyze(toy_result(scores, chains, objective="answer"), "agreement", n_resamples=20)
-    figure = draw_agreement(tree, measure)
-    assert figure.get_suptitle() == "agreement, objective answer, unit word; mean over 1 chain"
-    scale = figure.axes[2]
-    assert scale.get_ylabel() == label
-    assert scale.get_ylim() == (lowest, 1)
-    figure.savefig(tmp_path / "agreement.svg")
-
-
-def test_what_cannot_be_drawn_is_refused_by_name() -> None:
-    """No agreement yet, and an unknown measure: each is a clear error."""
-    tree = toy_result({"a": [[1.0, 2.0]], "b": [[1.0, 2.0]]})
-    with pytest.raises(SchemaError, match=r"run tokimp\.analyze"):
-        draw_agreement(tree)
-    with pytest.raises(SchemaError, match="no measure 'beauty'; it has spearman"):
-        draw_agreement(analyze(tree, "agreement"), measure="beauty")

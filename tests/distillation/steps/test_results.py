@@ -5,24 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tokimp.distillation.steps.results import _test, curve_table, holm
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_never_below_the_p_value_nor_above_bonferroni(p_values: list[float]) -> None:
-    """Corrected values keep the order of the p-values, and lie between them and Bonferroni's."""
-    corrected = holm(p_values)
-    for p_value, found in zip(p_values, corrected, strict=True):
-        assert p_value - 1e-9 <= found <= min(1.0, len(p_values) * p_value) + 1e-9
-    assert np.all(np.diff(np.array(corrected)[np.argsort(p_values, kind="stable")]) >= 0)
-
-
-def test_holm_by_hand() -> None:
-    """The textbook's example: 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == [0.03, 0.06, 0.06, 0.02]
+from tokimp.distillation.steps.results import _test, curve_table
 
 
 def answers(rows: list[str]) -> list[dict[str, bool]]:

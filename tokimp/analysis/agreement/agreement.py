@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.table import Table
 
-from tokimp.analysis.agreement.report import agreement_table, draw_agreement
+from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, beyond_place_variables
+from tokimp.analysis.agreement.beyond_place_report import agreement_tables
+from tokimp.analysis.agreement.random_weights import random_weights_variables
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, chance_overlap_shares_given_position
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import (
@@ -26,14 +29,18 @@ from tokimp.analysis.statistics.rank_measures import (
 )
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
-from tokimp.contracts.constraints import AnyOf, Number, WholeNumber
+from tokimp.contracts.constraints import AnyOf, Number, Text, WholeNumber
+from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 
-MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
+if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
+    from matplotlib.figure import Figure
+
 # Whether a pair of estimators has a value on a chain, or why it has none.
 USED, SHORT, ABSENT, UNDEFINED = range(4)
 # What the most important units of two random rankings have in common, by whether position is partialled out.
+_LEAST = np.array([-1.0, -1.0, 0.0, 0.0])  # of each measure
 _CHANCE: tuple[Callable[[int], FloatArray], ...] = (chance_overlap_shares, chance_overlap_shares_given_position)
 
 
@@ -52,17 +59,31 @@ class Agreement(Analysis):
     by place, and two estimators that leave many units tied (such as greedy pruning stopped early) would agree because
     of that rule alone.
 
-    Position is a strong confound: two methods that both favour late units agree for that reason alone. So every
-    measure is given twice. With ``partial`` true, each estimator's unit ranks (ties sharing their mean rank) are
-    regressed on the unit's index, and the residuals replace the importances: ``spearman`` is their Pearson correlation
-    (the partial Spearman correlation given position), and the other measures are computed on the residuals' order. An
-    estimator that follows position exactly, such as ``position``, has constant residuals, and its pairs are undefined.
-    Units that tie get different residuals, which order them by place: with many ties, trust ``spearman`` alone.
+    Place is a strong confound: two methods that both favour late units agree for that reason alone. ``place_chance`` is
+    how much they agree for it: the agreement of one's scores of a chain with the other's scores of *other* chains, of
+    other questions, at the same relative places. It has whatever shape the preferences have. ``beyond_place`` is the
+    difference, with an interval, a p-value (Student's t test), and one that is corrected for all pairs of a measure
+    (Holm). Spearman's is the measure that conclusions rest on; the others are exploratory.
+
+    Other controls stand beside it. ``without_surprisal`` is Spearman's agreement beyond place with the units' own
+    surprisal taken out, which many importances hold. ``noise`` is how far from chance random orders stay on average
+    over these chains. ``random``, the result of a model with random weights, says how much agreement the methods have
+    that owes nothing to what the model learned.
+
+    Every measure is also given with position partialled out linearly. With ``partial`` true, each estimator's unit
+    ranks (ties sharing their mean rank) are regressed on the unit's index, and the residuals replace the importances:
+    ``spearman`` is their Pearson correlation (the partial Spearman correlation given position), and the other measures
+    are computed on the residuals' order. An estimator that follows position exactly, such as ``position``, has constant
+    residuals, and its pairs are undefined.
+    What is not linear stays: two methods that both favour the last fifth of a chain, and have nothing else in common,
+    have a partial correlation of about 0.3, and 0 beyond place. Units that tie get different residuals, which order
+    them by place: with many ties, trust ``spearman`` alone.
 
     A chain is left out of a pair, and counted as left out, in three cases: it has fewer units than `minimum_units`; one
     of the two estimators says nothing about it; or the value is undefined, because importances (or residuals) are
-    constant or k covers all units. Means are over the remaining chains, with BCa bootstrap intervals, chains resampled.
-    With fewer than two chains, or values that are all the same, the interval is NaN.
+    constant or k covers all units. Means are over the remaining chains, with their intervals
+    (`tokimp.analysis.statistics.intervals.mean_interval`). With fewer than two chains, or values that are all the same,
+    the interval is NaN. Beyond place, nothing is known of chains that are all of one question.
 
     Parameters
     ----------
@@ -70,8 +91,13 @@ class Agreement(Analysis):
         A share of a chain's units (a float below 1; ``int(n * top_k)`` units, at least one), or their number (an int).
     rbo_p
         Persistence of the rank-biased overlap, between 0 and 1. The lower it is, the more the top counts.
+    others
+        The most other chains whose scores are put beside those of each chain.
+    random
+        File of a result of the same chains by the same estimators, of the model with random weights
+        (``tokimp compare --random-weights all``).
     confidence, n_resamples, seed
-        Settings of the bootstrap.
+        Settings of the intervals; the seed is that of random orders.
     minimum_units
         Chains with fewer units are too short to rank; at least 2. With position partialled out, chains of fewer than 4
         units are undefined: any two rankings of three units have partial correlation 1 or -1.
@@ -81,6 +107,8 @@ class Agreement(Analysis):
     constraints = {
         "top_k": AnyOf(Number(above=0, below=1), WholeNumber(1)),
         "rbo_p": Number(above=0, below=1),
+        "others": WholeNumber(1),
+        "random": Text("the file of a result with random weights", may_be_empty=True),
         **RESAMPLING,
         "minimum_units": WholeNumber(2),
     }
@@ -90,6 +118,8 @@ class Agreement(Analysis):
         *,
         top_k: float = 0.2,
         rbo_p: float = 0.9,
+        others: int = 10,
+        random: str = "",
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -97,10 +127,18 @@ class Agreement(Analysis):
     ) -> None:
         self.top_k = top_k
         self.rbo_p = rbo_p
+        self.others = others
+        self.random = random
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
         self.minimum_units = minimum_units
+
+    def validate_parameters(self) -> None:
+        """Raise `AnalysisError` for a value that is not allowed, or if the result with random weights is not there."""
+        super().validate_parameters()
+        if self.random and not Path(self.random).exists():
+            raise self.invalid_parameter("random", "the file of a result, such as runs/random/results.nc")
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/agreement``, as ``docs/schema.md`` describes it."""
@@ -111,14 +149,21 @@ class Agreement(Analysis):
         values = np.full(shape, np.nan)
         status = np.full(shape, ABSENT)
         chance = np.full((len(MEASURES), 2, n_chains), np.nan)
-        for index, (_, chain) in enumerate(iterate(result)):
-            scores = unit_scores(chain)
+        scores_by_chain = [unit_scores(chain) for _, chain in iterate(result)]
+        settings = PlaceSettings(
+            top_k=self.top_k,
+            rbo_p=self.rbo_p,
+            minimum_units=self.minimum_units,
+            others=self.others,
+            resampling=Resampling(self.confidence, self.n_resamples, self.seed),
+        )
+        for index, scores in enumerate(scores_by_chain):
             n_units = scores.shape[1]
             tied[:, index] = [_tied_share(row) for row in scores]
             if n_units < self.minimum_units:
                 status[..., index] = SHORT
                 continue
-            k = self.top_k if isinstance(self.top_k, int) else max(1, int(n_units * self.top_k))
+            k = settings.k_of(n_units)
             for partial, expected in enumerate(_CHANCE):
                 if partial and n_units < FEWEST_GIVEN_POSITION:
                     continue
@@ -131,21 +176,31 @@ class Agreement(Analysis):
                     for a, b in ((one, other), (other, one)):
                         values[:, partial, a, b, index] = measures
                         status[:, partial, a, b, index] = np.where(np.isnan(measures), UNDEFINED, USED)
-        return self._node(result, values=values, status=status, tied=tied, chance=chance)
+        controls = beyond_place_variables(result, scores_by_chain, values[:, 0], settings)
+        if self.random:
+            controls |= random_weights_variables(result, Path(self.random), settings)
+        return self._node(result, values=values, status=status, tied=tied, chance=chance, controls=controls)
 
     def _node(
-        self, result: xr.DataTree, *, values: FloatArray, status: IntArray, tied: FloatArray, chance: FloatArray
+        self,
+        result: xr.DataTree,
+        *,
+        values: FloatArray,
+        status: IntArray,
+        tied: FloatArray,
+        chance: FloatArray,
+        controls: dict[str, Any],
     ) -> xr.Dataset:
         """Return the node of values and their status, [measure, partial, estimator, other, chain].
 
-        `tied` is [estimator, chain], `chance` is [measure, partial, chain].
+        `tied` is [estimator, chain], `chance` is [measure, partial, chain], and `controls` are further variables.
         """
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("measure", "partial", "estimator", "other")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "agreement of two estimators on a chain"}),
-                **mean_variables(dims, values, resampling),
+                **mean_variables(dims, values, resampling, bounds=(_LEAST[:, None, None, None], 1.0)),
                 "chains_used": (dims, (status == USED).sum(axis=-1), {"long_name": "chains that have a value"}),
                 "chains_short": (dims, (status == SHORT).sum(axis=-1), {"long_name": "chains too short to rank"}),
                 "chains_absent": (
@@ -165,6 +220,7 @@ class Agreement(Analysis):
                     _mean_of_known(chance),
                     {"long_name": "mean of chance over the chains ranked"},
                 ),
+                **controls,
             },
             coords={
                 "measure": np.array(MEASURES, dtype=object),
@@ -175,6 +231,8 @@ class Agreement(Analysis):
             attrs={
                 "top_k": self.top_k,
                 "rbo_p": self.rbo_p,
+                "others": self.others,
+                "random": self.random,
                 **asdict(resampling),
                 "minimum_units": self.minimum_units,
                 "interval": INTERVAL_OF_MEANS,
@@ -182,15 +240,15 @@ class Agreement(Analysis):
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return the means of every pair, as they are and with position partialled out; nothing for one estimator."""
+        """Return the means of every pair, as they are and beyond place; nothing for one estimator."""
         if result.sizes["estimator"] < 2:
             return []
         name = stored_name(result, self)
-        return [agreement_table(result, partial=partial, node_name=name) for partial in (False, True)]
+        return [make_table(result, node_name=name) for make_table in agreement_tables(result, name)]
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return the matrix of mean Spearman correlations, as they are and with position partialled out."""
-        return draw_agreement(result, node_name=stored_name(result, self))
+        """Return the matrix of mean Spearman correlations: as they are, and beyond position."""
+        return plot.root_figure(plot.agreement(result, node_name=stored_name(result, self)))
 
 
 def _tied_share(scores: FloatArray) -> float:

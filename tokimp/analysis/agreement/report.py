@@ -1,19 +1,16 @@
-"""Tables and figure of the agreement of estimators."""
+"""Tables of the agreement of estimators."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
-import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.errors import SchemaError
-from tokimp.report.figure_style import INK, PAPER, SILENT
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
@@ -22,15 +19,6 @@ from tokimp.results.analysis_nodes import analysis_node
 MANY_TIES = 0.25
 
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
-
-_CORRELATIONS = ("spearman", "kendall")
-
-_SCALES = {
-    "spearman": "Spearman correlation",
-    "kendall": "Kendall's tau-b",
-    "top_k_overlap": "share of the top k in common",
-    "rbo": "rank-biased overlap",
-}
 
 
 def agreement_table(
@@ -67,7 +55,7 @@ def agreement_table(
     comparable = [index for index, pair in enumerate(combinations(labels, 2)) if not set(pair) & set(followers)]
     with_value = [index for index in comparable if int(pairs[index]["chains_used"].max())] or comparable
     usual = Counter(counts[index] for index in with_value).most_common(1)
-    what = "position partialled out" if partial else "as it is"
+    what = "position partialled out linearly" if partial else "as it is"
     shows = mean_text(node.attrs["confidence"], max((int(pair["chains_used"].max()) for pair in pairs), default=0))
     table = new_table(f"Agreement, {what} ({shows})")
     names = [f"{escape(one)} / {escape(other)}" for one, other in combinations(labels, 2)]
@@ -77,8 +65,13 @@ def agreement_table(
     table.add_column("pair")
     shown = node["measure"].to_numpy().tolist() if measures is None else list(measures)
     columns = [[interval_of(pair.sel(measure=measure)) for pair in pairs] for measure in shown]
-    for measure in shown:
-        table.add_column(_heading(node, measure), justify="right")
+    has_place = not partial and "place_chance_mean" in node and bool(node["place_chance_mean"].notnull().any())
+    headings = [measure_heading(node, measure) for measure in shown]
+    if has_place:
+        columns = _alternating(columns, [_by_place(pairs, measure) for measure in shown])
+        headings = _alternating(headings, ["[dim]by place[/]"] * len(shown))
+    for heading in headings:
+        table.add_column(heading, justify="right")
     for name, *cells in zip(names, *columns, strict=True):
         table.add_row(name, *cells)
     table.add_section()
@@ -86,12 +79,25 @@ def agreement_table(
     if "partial" in by_chance.dims:  # not in a result of an older version
         by_chance = by_chance.sel(partial=partial)
     chance = [number_text(float(by_chance.sel(measure=measure))) for measure in shown]
-    table.add_row("[dim]by chance[/]", *chance)
+    table.add_row("[dim]by chance[/]", *(_alternating(chance, [""] * len(shown)) if has_place else chance))
     feet = [f"over {text}" for text, _ in usual]
+    if has_place:
+        feet.append("by place: agreement with scores of other chains at the same relative places")
     if any(0 < int(pair["chains_used"].max()) < FEWEST_FOR_AN_INTERVAL for pair in pairs):
         feet.append(f"no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains")
-    table.caption = "; ".join([*feet, *followers_text(followers), *_ties_text(node, itself, partial=partial)])
+    feet += [*followers_text(followers), *_ties_text(node, itself, partial=partial)]
+    table.caption = "; ".join([*feet, *(["what is not linear in position stays"] * partial)])
     return keep_words_whole(table)
+
+
+def _by_place(pairs: Sequence[xr.Dataset], measure: str) -> list[str]:
+    """Return the agreement that place alone makes, one text a pair."""
+    return [f"[dim]{number_text(float(pair['place_chance_mean'].sel(measure=measure)))}[/]" for pair in pairs]
+
+
+def _alternating(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
+    """Return the items of two sequences of one length in turns."""
+    return [item for both in zip(one, other, strict=True) for item in both]
 
 
 def followers_of_position(itself: Mapping[str, xr.DataArray]) -> list[str]:
@@ -135,7 +141,7 @@ def followers_text(labels: Sequence[str], undefined: str = "undefined with") -> 
     return [f"{undefined} {names}, of which nothing is left once position is partialled out"] if labels else []
 
 
-def _heading(node: xr.Dataset, measure: str) -> str:
+def measure_heading(node: xr.Dataset, measure: str) -> str:
     """Return the heading of a measure's column, with its parameter."""
     title = _TITLES.get(measure, measure)
     if measure == "top_k_overlap":
@@ -156,53 +162,3 @@ def _counts(pair: xr.Dataset) -> str:
     left_out = ", ".join(f"{count} {reason}" for reason, count in counted.items() if count)
     used = int(first["chains_used"])
     return f"{used} chain{'' if used == 1 else 's'}" + (f"; left out: {left_out}" if left_out else "")
-
-
-def draw_agreement(result: xr.DataTree, measure: str = "spearman", *, node_name: str = "agreement") -> Figure:
-    """Draw the mean agreement of every two estimators as two matrices: as it is, and with position partialled out.
-
-    Parameters
-    ----------
-    result
-        A result that ``tokimp.analyze(result, "agreement")`` has been run on.
-    measure
-        One of the measures stored there. A pair without a value is a dash on grey.
-    node_name
-        Name of the node (`tokimp.results.analysis_nodes.node_name`).
-
-    Raises
-    ------
-    SchemaError
-        If the agreement has not been computed, or has no such measure.
-    """
-    node = analysis_node(result, node_name)
-    measures = [str(name) for name in node["measure"].to_numpy()]
-    if measure not in measures:
-        raise SchemaError(f"the agreement has no measure {measure!r}; it has {', '.join(measures)}")
-    names = [str(name) for name in node["estimator"].to_numpy()]
-    side = 1.4 + 0.72 * len(names)
-    figure = Figure(figsize=(2 * side + 1.4, side + 0.6), facecolor=PAPER, layout="constrained")
-    panels = figure.subplots(1, 2)
-    # Correlations go from -1 to 1, overlaps from 0 to 1.
-    lowest = -1 if measure in _CORRELATIONS else 0
-    titles = ("as it is", "position partialled out")
-    for axis, partial, title in zip(panels, (False, True), titles, strict=True):
-        mean = node["mean"].sel(measure=measure, partial=partial).to_numpy()
-        axis.set_facecolor(SILENT)
-        image = axis.imshow(np.ma.masked_invalid(mean), cmap="RdBu_r", vmin=-1, vmax=1)
-        for row, column in np.ndindex(*mean.shape):
-            value = mean[row, column]
-            text, color = (f"{value:.2f}", PAPER if abs(value) > 0.6 else INK) if np.isfinite(value) else ("-", INK)
-            axis.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
-        axis.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8, parse_math=False)
-        axis.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
-        axis.set_title(f"{measure}, {title}", fontsize=9)
-    scale = figure.colorbar(image, ax=panels.tolist(), shrink=0.8)
-    scale.ax.set_ylim(lowest, 1)
-    scale.ax.tick_params(labelsize=8)
-    scale.set_label(_SCALES.get(measure, measure), fontsize=9)
-    used = int(node["chains_used"].sel(measure=measure).max())
-    attributes = result.attrs
-    what = f"agreement, objective {attributes['objective']}, unit {attributes['unit']}"
-    figure.suptitle(f"{what}; mean over {used} chain{'' if used == 1 else 's'}", fontsize=9)
-    return figure

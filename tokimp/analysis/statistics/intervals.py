@@ -25,6 +25,9 @@ RESAMPLING: Mapping[str, Constraint] = MappingProxyType(
 INTERVAL_OF_MEANS = "t interval of the mean over chains, skewness removed (Hall 1992)"
 """How `mean_variables` computes intervals, in words: the attribute ``interval`` of a node."""
 
+Bounds = tuple[FloatArray | float, FloatArray | float]
+"""Least and greatest values that numbers can have, for all of them or for each."""
+
 UNBOUNDED = (-np.inf, np.inf)
 CORRELATION = (-1.0, 1.0)
 SHARE = (0.0, 1.0)
@@ -97,20 +100,16 @@ def mean_interval(
 def mean_p_value(values: FloatArray, null: float = 0.0) -> float:
     """Return the two-sided p-value of the hypothesis that the mean of independent values is `null`.
 
-    It belongs to `mean_interval`: it is below 1 - confidence where the interval (not cut) leaves `null` out. NaN where
-    there is no interval.
+    It is that of Student's t test. The transformation behind `mean_interval` is right near the mean, where the ends of
+    an interval lie, but not far from it, where small p-values are decided; and differences from chance are nearly
+    symmetric if there is none. NaN where there is no interval.
     """
     known = _known(values)
-    if len(known) < 2 or not _varies(known):
-        return np.nan
-    n, third = len(known), _third_of_skewness(known)
-    studentised = (known.mean() - null) / known.std(ddof=1)
-    transformed = studentised + third * studentised**2 + third**2 * studentised**3 / 3 + third / (2 * n)
-    return float(2 * stats.t.sf(abs(transformed) * math.sqrt(n), n - 1))
+    return float(stats.ttest_1samp(known, null).pvalue) if _varies(known) else np.nan
 
 
 def mean_intervals(
-    values: FloatArray, confidence: float, bounds: tuple[float, float] = UNBOUNDED
+    values: FloatArray, confidence: float, bounds: Bounds = UNBOUNDED
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return `mean_interval` along the last dimension, the chains.
 
@@ -118,15 +117,18 @@ def mean_intervals(
     ----------
     values
         [..., chain].
-    confidence, bounds
+    confidence
         As of `mean_interval`.
+    bounds
+        Likewise, or an array that can be broadcast to [...] for each end.
 
     Returns
     -------
     tuple of numpy.ndarray
         Means, lower ends and upper ends, [...] each.
     """
-    return _along_chains(values, lambda row: mean_interval(row, confidence=confidence, bounds=bounds))
+    means, lows, highs = _along_chains(values, lambda row: mean_interval(row, confidence=confidence))
+    return means, np.maximum(lows, bounds[0]), np.minimum(highs, bounds[1])
 
 
 def mean_p_values(values: FloatArray, null: FloatArray | float = 0.0) -> FloatArray:
@@ -216,7 +218,7 @@ def mean_variables(
     values: FloatArray,
     resampling: Resampling,
     prefix: str = "",
-    bounds: tuple[float, float] = UNBOUNDED,
+    bounds: Bounds = UNBOUNDED,
 ) -> dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]]:
     """Return means over chains and their intervals as variables of a node.
 
@@ -231,7 +233,7 @@ def mean_variables(
     prefix
         Put before the names of the variables, which are ``mean``, ``low`` and ``high``.
     bounds
-        As of `mean_interval`.
+        As of `mean_intervals`.
     """
     return _variables(dims, mean_intervals(values, resampling.confidence, bounds), prefix)
 

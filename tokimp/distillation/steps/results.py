@@ -12,6 +12,7 @@ import pandas as pd
 
 from tokimp.analysis.statistics.crossed import crossed_interval, crossed_p_value
 from tokimp.analysis.statistics.intervals import share_interval
+from tokimp.analysis.statistics.multiplicity import holm
 from tokimp.chains.arrays import FloatArray
 from tokimp.distillation.ask.paired import paired_test
 from tokimp.distillation.plan.grid import cells
@@ -197,18 +198,3 @@ def _scores(right: Sequence[Mapping[str, bool]]) -> FloatArray:
     """Return 1 for a right answer, else 0, [seed, question], questions in the order of their ids."""
     ids = sorted(right[0])
     return np.array([[float(answers[name]) for name in ids] for answers in right])
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Correct p-values for how many there are, by Holm's step-down procedure; they keep their order.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values)
-    corrected = np.empty(len(p_values))
-    highest = 0.0
-    for place, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
-        corrected[index] = highest
-    return [float(round(value, 12)) for value in corrected]

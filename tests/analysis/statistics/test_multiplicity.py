@@ -1,0 +1,54 @@
+"""Several comparisons at once, and how many chains a difference needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tokimp.analysis.statistics.multiplicity import chains_needed, holm, power_of_t_test, smallest_found
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_never_below_the_p_value_nor_above_bonferroni(p_values: list[float]) -> None:
+    """Corrected values keep the order of the p-values, and lie between them and Bonferroni's."""
+    corrected = holm(p_values)
+    for p_value, found in zip(p_values, corrected, strict=True):
+        assert p_value - 1e-9 <= found <= min(1.0, len(p_values) * p_value) + 1e-9
+    assert np.all(np.diff(np.array(corrected)[np.argsort(p_values, kind="stable")]) >= 0)
+
+
+def test_holm_by_hand() -> None:
+    """The textbook's example: 0.01, 0.04, 0.03, 0.005 become 0.03, 0.06, 0.06, 0.02."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == [0.03, 0.06, 0.06, 0.02]
+
+
+def test_what_is_not_known_does_not_count() -> None:
+    """A missing p-value stays missing, and the others are corrected for how many they are."""
+    assert holm([0.01, float("nan"), 0.04]) == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
+
+
+def test_power_is_how_often_a_test_finds_the_difference() -> None:
+    """Of many samples with this difference, as large a share has a t test below the level."""
+    samples = np.random.default_rng(0).normal(0.5, 1, size=(4000, 20))
+    found = (stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05).mean()
+    assert power_of_t_test(0.5, 1.0, 20) == pytest.approx(found, abs=0.02)
+
+
+def test_the_smallest_difference_needs_as_many_chains_as_there_are() -> None:
+    """The smallest mean that 12 chains show needs 12, and half of it about four times as many."""
+    values = np.random.default_rng(1).normal(size=12)
+    smallest = smallest_found(values)
+    assert chains_needed(values, smallest * 1.0001) == 12
+    assert 40 <= chains_needed(values, smallest / 2) <= 48
+    assert smallest_found(values, level=0.05 / 6) > smallest
+    assert smallest_found(np.append(values, np.nan)) == smallest
+
+
+def test_nothing_that_varies_has_no_power() -> None:
+    """One chain, or values that are all alike, say nothing about how many chains are needed."""
+    for values in (np.array([0.3]), np.full(9, 0.3)):
+        assert np.isnan(smallest_found(values))
+        assert np.isnan(chains_needed(values, 0.1))

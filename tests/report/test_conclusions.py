@@ -1,0 +1,44 @@
+"""The sentence at the end of a table."""
+
+from __future__ import annotations
+
+import math
+
+from tokimp.report.conclusions import Estimate, conclusion
+
+
+def test_a_corrected_p_value_decides_before_the_interval() -> None:
+    """An interval that leaves chance out is not enough if the corrected p-value is above the level."""
+    number = Estimate("a", 0.3, 0.1, 0.5, p_value=0.2)
+    assert not number.is_told()
+    assert conclusion([number], "agreement", correction="Holm over 6") == (
+        "Not told from chance: agreement of a. (Holm over 6, level 0.05.)"
+    )
+
+
+def test_few_chains_tell_nothing() -> None:
+    """What rests on fewer than five chains is not told from chance, whatever its interval."""
+    assert Estimate("a", 0.5, 0.4, 0.6).is_told()
+    assert not Estimate("a", 0.5, 0.4, 0.6, n_chains=4).is_told()
+
+
+def test_chance_need_not_be_0() -> None:
+    """An AUROC is measured against one half, and the strongest is named first."""
+    numbers = [Estimate("weak", 0.6, 0.55, 0.65, 0.5), Estimate("strong", 0.1, 0.0, 0.2, 0.5)]
+    said = conclusion(numbers, "AUROC")
+    assert said == (
+        "Told from chance: AUROC of strong (0.10) and weak (0.60). Exploratory: 2 intervals, not corrected."
+    )
+
+
+def test_what_is_not_known_is_not_listed() -> None:
+    """Numbers that are missing are neither told from chance nor not; without any, the sentence says so."""
+    missing = Estimate("none", math.nan, math.nan, math.nan)
+    assert conclusion([missing], "gain") == "Nothing is known of gain."
+    assert "none" not in conclusion([missing, Estimate("a", 1.0, 0.5, 1.5)], "gain")
+
+
+def test_many_names_are_counted() -> None:
+    """Of more than six, the first six are named."""
+    said = conclusion([Estimate(f"e{i}", 0.0, -1.0, 1.0) for i in range(9)], "gain")
+    assert "gain of e0, e1, e2, e3, e4, e5 and 3 more." in said

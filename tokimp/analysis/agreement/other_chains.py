@@ -1,0 +1,97 @@
+"""Agreement that place alone makes: scores of other chains, at the same relative places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tokimp.chains.arrays import FloatArray, IntArray
+
+Features = list[FloatArray] | None
+"""One vector for each measure; ``None`` where scores are constant."""
+
+
+class OtherChains:
+    """What estimators give other chains, at the relative places of a chain's units.
+
+    Two methods that know nothing of each other agree if both favour the same places. How much is seen where they cannot
+    agree for any other reason: one method's scores of a chain beside the other's scores of *another* chain, each unit
+    beside the one at the same relative place. Whatever shape the preferences have, this agreement has it too.
+
+    Parameters
+    ----------
+    scores
+        The scores of each chain, [estimator, unit]; NaN where an estimator says nothing.
+    questions
+        Number of the question that each chain answers. Chains of the same question do not count as others, since their
+        texts have much in common.
+    count
+        The most other chains for each; those that are nearest in length. Ends and beginnings of chains have about the
+        same number of units, so they are the same share of chains of about one length.
+    fewest
+        Chains with fewer units do not count.
+    """
+
+    def __init__(self, scores: Sequence[FloatArray], questions: Sequence[int], count: int, fewest: int) -> None:
+        self._scores = scores
+        lengths = np.array([row.shape[1] for row in scores])
+        asked = np.asarray(questions)
+        self._others: list[list[int]] = []
+        for chain, length in enumerate(lengths.tolist()):
+            may = np.flatnonzero((asked != asked[chain]) & (lengths >= fewest))
+            # Of equally long ones those nearest in the result are taken, so that not all chains have the same others.
+            apart = np.minimum((may - chain) % len(lengths), (chain - may) % len(lengths))
+            order = np.lexsort((may, apart, np.abs(lengths[may] - length)))
+            self._others.append(may[order][:count].tolist())
+
+    def at_places_of(self, chain: int, row: int) -> list[FloatArray]:
+        """Return an estimator's scores of other chains at the places of a chain's units, [other chain][unit]."""
+        n_units = self._scores[chain].shape[1]
+        found = []
+        for other in self._others[chain]:
+            scores = self._scores[other][row]
+            if not np.isnan(scores).any():
+                found.append(scores[same_places(n_units, len(scores))])
+        return found
+
+    def mean_features(self, chain: int, row: int, features: Callable[[FloatArray], Features]) -> Features:
+        """Return the mean of the features of such scores; ``None`` if there are no others that rank anything."""
+        vectors = [vector for scores in self.at_places_of(chain, row) if (vector := features(scores)) is not None]
+        return [np.mean(of_measure, axis=0) for of_measure in zip(*vectors, strict=True)] if vectors else None
+
+
+def same_places(n_units: int, n_other: int) -> IntArray:
+    """Return the unit of another chain, of `n_other` units, at the relative place of each of `n_units`, [unit].
+
+    The middle of each unit decides. Nothing is interpolated: means of neighbours would have less noise than scores.
+
+    >>> same_places(4, 2).tolist(), same_places(3, 6).tolist()
+    ([0, 0, 1, 1], [1, 3, 5])
+    """
+    places: IntArray = ((2 * np.arange(n_units) + 1) * n_other // (2 * n_units)).astype(np.int64)
+    return places
+
+
+def products(own: Sequence[Features], others: Sequence[Features], n_measures: int) -> FloatArray:
+    """Return the agreement that place alone makes, [measure, row, row]: the mean of either's chain and other's others.
+
+    Parameters
+    ----------
+    own
+        The features of each row's scores of a chain.
+    others
+        The mean features of each row's scores of other chains.
+    n_measures
+        Number of features; all values are NaN where a row has none.
+    """
+    chance = np.full((n_measures, len(own), len(own)), np.nan)
+    known = [row for row, (one, other) in enumerate(zip(own, others, strict=True)) if one is not None and other]
+    if not known:
+        return chance
+    for measure in range(n_measures):
+        mine = np.stack([vectors[measure] for row in known if (vectors := own[row]) is not None])
+        theirs = np.stack([vectors[measure] for row in known if (vectors := others[row]) is not None])
+        one_way = (mine @ theirs.T).astype(np.float64)
+        chance[measure][np.ix_(known, known)] = (one_way + one_way.T) / 2
+    return chance

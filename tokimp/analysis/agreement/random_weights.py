@@ -1,0 +1,80 @@
+"""Agreement of the same estimators on the same chains where the model has random weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, place_chance
+from tokimp.analysis.statistics.intervals import CORRELATION, mean_variables
+from tokimp.analysis.statistics.ranking_features import ranking_features
+from tokimp.chains.arrays import FloatArray
+from tokimp.errors import AnalysisError
+from tokimp.results.by_chain import chain_ids, iterate, select, unit_scores
+from tokimp.results.io import load
+
+
+def random_weights_variables(result: xr.DataTree, path: Path, settings: PlaceSettings) -> dict[str, Any]:
+    """Return agreement beyond place by a model with random weights, of each pair, as variables of a node.
+
+    Parameters
+    ----------
+    result
+        The result of the trained model.
+    path
+        The file of the other result.
+    settings
+        How agreement is computed.
+
+    Raises
+    ------
+    AnalysisError
+        If the results have no chain, or fewer than two estimators, in common; or if both are of the same weights.
+    """
+    other = load(path)
+    labels = [str(label) for label in result["estimator"].to_numpy()]
+    theirs = [str(label) for label in other["estimator"].to_numpy()]
+    common = [label for label in labels if label in theirs]
+    ids = [chain_id for chain_id in chain_ids(result) if chain_id in set(chain_ids(other))]
+    if not ids or len(common) < 2:
+        missing = "chain" if not ids else "two estimators"
+        raise AnalysisError(f"random={path}: it has no {missing} in common with the result; run the same command on it")
+    if other.attrs["model_fingerprint"] == result.attrs["model_fingerprint"]:
+        raise AnalysisError(
+            f"random={path}: its model has the same weights as the result's; make it with tokimp compare "
+            "--random-weights all"
+        )
+    tree = select(other, ids)
+    rows = [theirs.index(label) for label in common]
+    scores = [unit_scores(chain)[rows] for _, chain in iterate(tree)]
+    settings = replace(settings, others=min(settings.others, len(ids)))
+    beyond = _values(scores, settings) - place_chance(tree, scores, settings)
+    all_pairs = np.full((len(MEASURES), len(labels), len(labels), len(ids)), np.nan)
+    places = [labels.index(label) for label in common]
+    all_pairs[np.ix_(range(len(MEASURES)), places, places)] = beyond
+    dims = ("measure", "estimator", "other")
+    return {
+        **mean_variables(dims, all_pairs, settings.resampling, "random_weights_", CORRELATION),
+        "random_weights_chains": (dims, (~np.isnan(all_pairs)).sum(-1), {"long_name": "chains that have a value"}),
+    }
+
+
+def _values(scores: list[FloatArray], settings: PlaceSettings) -> FloatArray:
+    """Return the agreement of every two rows as it is, [measure, row, row, chain]."""
+    n_rows = len(scores[0])
+    values = np.full((len(MEASURES), n_rows, n_rows, len(scores)), np.nan)
+    for index, rows in enumerate(scores):
+        n_units = rows.shape[1]
+        if n_units < settings.minimum_units:
+            continue
+        k = settings.k_of(n_units)
+        features = [None if np.isnan(row).any() else ranking_features(row, k, settings.rbo_p) for row in rows]
+        for one, mine in enumerate(features):
+            for other, its in enumerate(features):
+                if mine is not None and its is not None:
+                    values[:, one, other, index] = [a @ b for a, b in zip(mine, its, strict=True)]
+    return values
