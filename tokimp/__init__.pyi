@@ -1,4 +1,6 @@
 from .analysis.run import analyze
+from .audit.audit import Audit, audit
+from .audit.settings import AuditSettings
 from .chains.arrays import FloatArray, IntArray
 from .chains.chain import CategorySpan, Chain, TokenizedChain
 from .chains.datasets import FieldMap, SkippedRecord, demo_chains, load_chains, save_chains
@@ -134,9 +136,12 @@ __all__ = [  # noqa: RUF022 - grouped by what a reader looks for
     # comparing and analysing
     "Analysis",
     "AnalysisInput",
+    "Audit",
+    "AuditSettings",
     "Progress",
     "Scoring",
     "analyze",
+    "audit",
     "SubsetMemory",
     "compare",
     "load_analysis",

@@ -13,6 +13,7 @@ from tokimp.errors import TokimpError
 
 COMMANDS = [
     LazyCommand("analyze", "tokimp.cli.analyze:analyze", "Analyse a finished comparison; write numbers and a figure."),
+    LazyCommand("audit", "tokimp.cli.audit:audit", "Say whether estimators can be trusted, on one page."),
     LazyCommand("bench", "tokimp.cli.bench:bench", "Measure what greedy pruning costs on a model and a device."),
     LazyCommand("compare", "tokimp.cli.compare:compare", "Rank reasoning tokens by several methods; do they agree?"),
     LazyCommand("distill", "tokimp.cli.distill:distill", "Compare pruning methods by what students learn."),

@@ -1,0 +1,75 @@
+"""How alike an estimator ranks the same units twice: against numbers worked out by hand, and what is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from tokimp.audit.similarity import similarity
+from tokimp.testing.toy_result import toy_result
+from tokimp.testing.toy_scorer import toy_chain
+
+
+def measured(node: xr.Dataset, measure: str, estimator: str = "a") -> float:
+    """Return a measure of the first chain under the first condition."""
+    return float(node["value"].sel(measure=measure, estimator=estimator).isel(condition=0, chain=0))
+
+
+def test_the_measures_are_those_of_slow_twins() -> None:
+    """Spearman with signs and without, beyond position by regression, and the overlap of the two most important."""
+    one, two = np.array([0.5, -3, 2, 1, 4, -0.2, 7, 6, 5, 0.1]), np.array([1, 2, -6, 0.4, 5, 3, 8, 0.2, 9, -1.0])
+    node = similarity(toy_result({"a": [one]}), {"other": toy_result({"a": [two]})})
+    assert measured(node, "spearman") == pytest.approx(stats.spearmanr(one, two).statistic)
+    assert measured(node, "spearman_absolute") == pytest.approx(stats.spearmanr(abs(one), abs(two)).statistic)
+    places = np.column_stack([np.ones(10), np.arange(10)])
+    left = [
+        ranks - places @ np.linalg.lstsq(places, ranks, rcond=None)[0]
+        for ranks in (stats.rankdata(one), stats.rankdata(two))
+    ]
+    assert measured(node, "spearman_beyond_position") == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert measured(node, "top_overlap") == len({6, 7} & {8, 6}) / 2
+    assert node["top_overlap_chance"].item() == 0.2
+
+
+def test_position_is_unchanged_and_undefined_beyond_itself() -> None:
+    """A ranking by place is the same everywhere, and nothing is left of it once the trend is taken out."""
+    places = [[0, 1, 2, 3, 4, 5]] * 3
+    node = similarity(toy_result({"a": places}), {"other": toy_result({"a": places})})
+    assert measured(node, "spearman") == 1
+    assert node["unchanged"].item() == 3
+    beyond = node.sel(measure="spearman_beyond_position", estimator="a").isel(condition=0)
+    assert beyond["undefined"].item() == 3
+    assert beyond["chains_used"].item() == 0
+    assert np.isnan(beyond["mean"].item())
+
+
+def test_units_whose_text_changed_are_left_out() -> None:
+    """The unit that is spelt otherwise does not count on either side."""
+    chains = [toy_chain(text, id="one") for text in ("abcdefg", "abcXefg")]
+    first = toy_result({"a": [[1, 2, 3, 99, 4, 5, 6]]}, [chains[0]])
+    second = toy_result({"a": [[1, 2, 3, -99, 4, 5, 6]]}, [chains[1]])
+    node = similarity(first, {"spelling": second})
+    assert measured(node, "spearman") == 1
+    assert node["unchanged"].item() == 1
+
+
+def test_conditions_have_some_of_the_chains_and_estimators_under_other_labels() -> None:
+    """Chains are matched by id and estimators by place; chains that are not there, or are too short, have no value."""
+    chains = [toy_chain("abcdef", id="one"), toy_chain("ab", id="two"), toy_chain("ghijkl", id="three")]
+    scores = [[1, 2, 3, 4, 5, 6], [1, 2], [6, 5, 4, 3, 2, 1]]
+    reference = toy_result({"a": scores, "b:seed=0": scores}, chains)
+    some = toy_result({"a": [scores[2], scores[1]], "b:seed=1": [scores[0], scores[1]]}, [chains[2], chains[1]])
+    node = similarity(reference, {"other": some}).isel(condition=0).sel(measure="spearman")
+    assert node["value"].sel(estimator="a").to_numpy().tolist()[2] == 1
+    assert node["value"].sel(estimator="b:seed=0").to_numpy().tolist()[2] == pytest.approx(-1)
+    assert np.isnan(node["value"].to_numpy()[:, :2]).all()
+    assert node["undefined"].to_numpy().tolist() == [1, 1]
+
+
+def test_an_estimator_that_ties_all_units_is_undefined() -> None:
+    """A correlation with a constant has no value, and it is counted."""
+    node = similarity(toy_result({"a": [[1] * 6]}), {"other": toy_result({"a": [[2] * 6]})})
+    assert node["undefined"].sel(measure="spearman").item() == 1
+    assert node["unchanged"].item() == 1

@@ -1,0 +1,125 @@
+"""The figure of an audit: one row an estimator, one panel a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tokimp.audit.page import Card, solved_line, summary
+from tokimp.report.figure_style import BAND, COLOURS, INK, MARKERS, PAPER
+
+Point = tuple[float, float, float] | None
+"""A mean with the ends of its interval (NaN where there is none); ``None`` where nothing is known."""
+
+
+def draw_card(card: Card) -> Figure:
+    """Draw what each estimator gains on position, keeps under changes, finds of planted text, and costs.
+
+    Parameters
+    ----------
+    card
+        The card.
+    """
+    entries = card["estimators"]
+    figure = Figure(figsize=(13, 2.6 + 0.34 * len(entries)), facecolor=PAPER, layout="constrained")
+    axes = figure.subplots(1, 5, sharey=True)
+    _panel(axes[0], entries, _gains(entries), "better than position\n(share of the largest gain)", 0)
+    _panel(
+        axes[1],
+        entries,
+        {
+            "all weights random": _conditions("sanity", "weights: all", "spearman"),
+            "beyond position": _conditions("sanity", "weights: all", "spearman_beyond_position"),
+            "other answer": _conditions("sanity", "other answer", "spearman"),
+        },
+        "keeps its ranking: should be near 0\n(rank correlation)",
+        0,
+    )
+    names = [condition["condition"] for condition in entries[0].get("stability", ())]
+    stable = {name: _conditions("stability", name, "spearman") for name in names}
+    _panel(axes[2], entries, stable, "keeps its ranking: should be near 1\n(rank correlation)", 1)
+    kinds = [kind["kind"] for kind in entries[0]["planted"]]
+    planted = {kind.replace("_", " "): _planted(kind) for kind in kinds}
+    _panel(axes[3], entries, planted, "planted text below the rest\n(AUROC by sentence)", 0.5)
+    _panel(axes[4], entries, {"positions": _positions}, "token positions a chain", None)
+    axes[4].set_xscale("symlog", linthresh=10)
+    axes[0].set_yticks(range(len(entries)), [str(entry["label"]) for entry in entries], parse_math=False)
+    axes[0].invert_yaxis()
+    note = "\n".join(line for line in (summary(card), solved_line(card)) if line)
+    figure.suptitle(note, fontsize=8, parse_math=False)
+    return figure
+
+
+def _panel(
+    axis: Axes,
+    entries: Sequence[Mapping[str, Any]],
+    series: Mapping[str, Callable[[Mapping[str, Any]], Point]],
+    title: str,
+    reference: float | None,
+) -> None:
+    """Draw one panel: a mark with its interval for each series, in the row of each estimator."""
+    for row in range(0, len(entries), 2):
+        axis.axhspan(row - 0.5, row + 0.5, color=BAND, alpha=0.18, linewidth=0)
+    if reference is not None:
+        axis.axvline(reference, color=INK, linewidth=0.8, linestyle="--")
+    step = 0.7 / max(1, len(series))
+    for number, (name, point_of) in enumerate(series.items()):
+        points = [point_of(entry) or (np.nan, np.nan, np.nan) for entry in entries]
+        mean, low, high = np.array(points).T
+        height = np.arange(len(entries)) + step * (number - (len(series) - 1) / 2)
+        spread = np.nan_to_num(np.clip(np.stack([mean - low, high - mean]), 0, None))
+        look = {"color": COLOURS[number % len(COLOURS)], "fmt": MARKERS[number % len(MARKERS)]}
+        axis.errorbar(mean, height, xerr=spread, markersize=4, elinewidth=0.9, label=name, **look)
+    axis.set_title(title, fontsize=8)
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="x", alpha=0.3)
+    if len(series) > 1:
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), fontsize=7, frameon=False, ncols=2)
+
+
+def _gains(entries: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Mapping[str, Any]], Point]]:
+    """Return for each score what reads its gain on position, divided by the largest gain or loss of any estimator."""
+    names = [score["score"] for score in entries[0]["faithfulness"]]
+    return {name: _gain(entries, place) for place, name in enumerate(names)}
+
+
+def _gain(entries: Sequence[Mapping[str, Any]], place: int) -> Callable[[Mapping[str, Any]], Point]:
+    means = [entry["faithfulness"][place].get("above_position", {}).get("mean") for entry in entries]
+    largest = max((abs(mean) for mean in means if mean is not None), default=0.0) or 1.0
+
+    def point(entry: Mapping[str, Any]) -> Point:
+        found = _point(entry["faithfulness"][place].get("above_position"))
+        return None if found is None else (found[0] / largest, found[1] / largest, found[2] / largest)
+
+    return point
+
+
+def _conditions(part: str, name: str, measure: str) -> Callable[[Mapping[str, Any]], Point]:
+    def point(entry: Mapping[str, Any]) -> Point:
+        found = [condition for condition in entry.get(part, ()) if condition["condition"].startswith(name)]
+        return _point(found[-1][measure]) if found else None
+
+    return point
+
+
+def _planted(kind: str) -> Callable[[Mapping[str, Any]], Point]:
+    def point(entry: Mapping[str, Any]) -> Point:
+        return next((_point(found["auroc_sentence"]) for found in entry["planted"] if found["kind"] == kind), None)
+
+    return point
+
+
+def _positions(entry: Mapping[str, Any]) -> Point:
+    cost = entry["cost"]
+    return (float(cost["positions"]), np.nan, np.nan) if cost else None
+
+
+def _point(numbers: Mapping[str, Any] | None) -> Point:
+    if not numbers or numbers["mean"] is None:
+        return None
+    low, high = (np.nan if numbers[end] is None else float(numbers[end]) for end in ("low", "high"))
+    return float(numbers["mean"]), low, high

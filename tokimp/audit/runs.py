@@ -1,0 +1,141 @@
+"""The runs of an audit: ordinary comparisons, each in a folder of its own, that are not made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from tokimp.audit.settings import AuditSettings
+from tokimp.chains.chain import Chain
+from tokimp.compare.compare import compare
+from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.executor import Executor
+from tokimp.contracts.progress import Progress
+from tokimp.contracts.scorer import Scorer
+from tokimp.errors import SchemaError
+from tokimp.results.io import load, save
+
+RESULT = "results.nc"
+_TEXTS = ("question", "reasoning", "answer")
+
+
+class AuditRuns:
+    """Makes the comparisons of an audit, and finds again those that were made.
+
+    Parameters
+    ----------
+    folder
+        The audit's folder; each run has a folder of its own under ``runs``.
+    settings
+        The audit's settings.
+    scorer
+        The model as it is.
+    load_changed
+        Loads the model with options of `tokimp.load_scorer` that differ.
+    executor
+        Where cells are computed.
+    progress
+        Called after every cell.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: AuditSettings,
+        scorer: Scorer,
+        load_changed: Callable[[Mapping[str, Any]], Scorer],
+        *,
+        executor: str | Executor = "local",
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self._folder = folder / "runs"
+        self._settings = settings
+        self._scorer = scorer
+        self._load_changed = load_changed
+        self._executor = executor
+        self._progress = progress
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a run."""
+        return self._folder / name
+
+    def run(
+        self,
+        name: str,
+        chains: Sequence[Chain],
+        estimators: Sequence[ImportanceEstimator],
+        *,
+        changed: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> xr.DataTree:
+        """Return the result of a run, from its folder if it is finished there.
+
+        A cell that fails is left out, and the result says so.
+
+        Parameters
+        ----------
+        name
+            Its folder.
+        chains, estimators
+            What is compared.
+        changed
+            Options of the model that differ from the audit's.
+        seed
+            The run's seed; the audit's by default.
+        """
+        own_seed = self._settings.seed if seed is None else seed
+        path = self.folder(name) / RESULT
+        if (stored := self._finished(path, chains, estimators, own_seed, changed)) is not None:
+            return stored
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result = compare(
+            chains,
+            self._load_changed(changed) if changed else self._scorer,
+            list(estimators),
+            objective=self._settings.objective,
+            unit=self._settings.unit,
+            out=path.parent,
+            seed=own_seed,
+            executor=self._executor,
+            keep_going=True,
+            progress=self._progress,
+        )
+        save(result, path)
+        return result
+
+    def _finished(
+        self,
+        path: Path,
+        chains: Sequence[Chain],
+        estimators: Sequence[ImportanceEstimator],
+        seed: int,
+        changed: Mapping[str, Any] | None,
+    ) -> xr.DataTree | None:
+        """Return a stored result if it is of the same chains, estimators and seed, no cell failed, and it is whole.
+
+        The comparison itself finds what else would differ, and continues where more chains or estimators are asked for.
+        """
+        try:
+            stored = load(path)
+        except (OSError, SchemaError):
+            return None
+        texts = {name: stored[name].to_numpy().tolist() for name in ("chain_id", *_TEXTS)}
+        wanted = {
+            "chain_id": [chain.id for chain in chains],
+            **{name: [getattr(chain, name) for chain in chains] for name in _TEXTS},
+        }
+        labels = stored["estimator"].to_numpy().tolist()
+        attributes = stored.attrs
+        same = (
+            texts == wanted
+            and labels == [estimator.label for estimator in estimators]
+            and attributes["seed"] == seed
+            and attributes["objective"] == self._settings.objective
+            and "status" not in stored
+            # Other weights have other fingerprints, which only the model as it is can be asked for without loading.
+            and (bool(changed) or attributes["model_fingerprint"] == self._scorer.fingerprint())
+        )
+        return stored if same else None
