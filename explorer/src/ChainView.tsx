@@ -71,6 +71,7 @@ export function ChainView({ run, chain, view, change }: Props) {
           chain={chain}
           lane={chain.lanes[index] ?? null}
           name={run.estimators[index]!}
+          look={run.looks[index]!}
           view={view}
           marked={view.pair.includes(index) ? marked : NONE}
           chooseUnit={(unit) => change({ unit })}

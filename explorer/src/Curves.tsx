@@ -2,13 +2,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { Label, Line } from "./Label";
 import { numberText } from "./text";
-import type { Maybe } from "./types";
+import type { Look, Maybe } from "./types";
 
 export interface Curve {
   name: string;
-  /** The place of its estimator in the run, which decides its colour. */
-  place: number;
+  /** The hue and the kind of line of its estimator; null for a curve that is drawn in grey, behind the others. */
+  look: Look | null;
   values: Maybe[];
 }
 
@@ -23,13 +24,15 @@ interface Props {
   keep?: number;
 }
 
-const DASHES = [[], [6, 3], [2, 3]];
-const COLOURS = 8;
+const DASHES = [[], [6, 3], [2, 3], [6, 3, 2, 3]];
 const HEIGHT = 220;
 
 export function Curves({ title, label, keepRatios, curves, band, keep }: Props) {
   const place = useRef<HTMLDivElement>(null);
+  const named = curves.filter((curve) => curve.look);
+  const others = curves.length - named.length;
   useEffect(() => {
+    const behindFirst = [...curves].sort((one, other) => Number(one.look !== null) - Number(other.look !== null));
     const element = place.current;
     if (!element) return;
     const draw = (): uPlot => {
@@ -57,12 +60,12 @@ export function Curves({ title, label, keepRatios, curves, band, keep }: Props) 
         series: [
           {},
           ...bandSeries,
-          ...curves.map((curve): uPlot.Series => ({
+          ...behindFirst.map((curve): uPlot.Series => ({
             label: curve.name,
-            stroke: colour(`--estimator-${curve.place % COLOURS}`),
-            dash: DASHES[Math.floor(curve.place / COLOURS) % DASHES.length]!,
-            width: 2,
-            points: { show: true, size: 5 },
+            stroke: colour(curve.look ? `--estimator-${curve.look[0]}` : "--others"),
+            dash: DASHES[curve.look?.[1] ?? 0]!,
+            width: curve.look ? 2 : 1,
+            points: { show: curve.look !== null, size: 5 },
           })),
         ],
         bands: band ? [{ series: [1, 2], fill: colour("--band") }] : [],
@@ -84,7 +87,7 @@ export function Curves({ title, label, keepRatios, curves, band, keep }: Props) 
         },
       };
       const rows = band ? [inOrder(band.high), inOrder(band.low), inOrder(band.mean)] : [];
-      const data = [order.map((index) => keepRatios[index]!), ...rows, ...curves.map((curve) => inOrder(curve.values))];
+      const data = [order.map((index) => keepRatios[index]!), ...rows, ...behindFirst.map((curve) => inOrder(curve.values))];
       return new uPlot(options, data as uPlot.AlignedData, element);
     };
     let plot = draw();
@@ -108,12 +111,18 @@ export function Curves({ title, label, keepRatios, curves, band, keep }: Props) 
       <figcaption>{title}</figcaption>
       <div ref={place} aria-hidden="true" />
       <ul class="key">
-        {curves.map((curve) => (
+        {named.map((curve) => (
           <li key={curve.name}>
-            <span class={`swatch estimator-${curve.place % COLOURS} dash-${Math.floor(curve.place / COLOURS) % DASHES.length}`} />
-            {curve.name}
+            <Line look={curve.look!} />
+            <Label name={curve.name} />
           </li>
         ))}
+        {others > 0 && (
+          <li>
+            <span class="line others" />
+            {others} without a lane
+          </li>
+        )}
         {band && (
           <li>
             <span class="swatch band" />
@@ -138,7 +147,9 @@ export function Curves({ title, label, keepRatios, curves, band, keep }: Props) 
             <tbody>
               {[...curves, ...(band ? [{ name: "random, mean", values: band.mean }] : [])].map((curve) => (
                 <tr key={curve.name}>
-                  <th scope="row">{curve.name}</th>
+                  <th scope="row">
+                    <Label name={curve.name} />
+                  </th>
                   {curve.values.map((value, index) => (
                     <td key={index}>{numberText(value)}</td>
                   ))}

@@ -1,4 +1,5 @@
 // Where two estimators differ most: in this chain, and over all chains.
+import { Choice } from "./Choice";
 import { pairIndex, places } from "./ranking";
 import type { View } from "./state";
 import { decimals, tokenText, visible } from "./text";
@@ -46,18 +47,11 @@ export function Disagreement({ run, chain, view, change }: Props) {
   return (
     <section class="disagreement" aria-label="Disagreement of two estimators">
       <h3>Where two estimators differ most</h3>
-      {([0, 1] as const).map((place) => (
-        <label key={place}>
-          {place === 0 ? "Estimator " : "and "}
-          <select value={view.pair[place]} onChange={(event) => choose(place, Number(event.currentTarget.value))}>
-            {run.estimators.map((name, estimator) => (
-              <option key={name} value={estimator}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </label>
-      ))}
+      <div class="choices">
+        {([0, 1] as const).map((which) => (
+          <Choice key={which} label={which === 0 ? "Estimator" : "and"} names={run.estimators} chosen={view.pair[which]} choose={(estimator) => choose(which, estimator)} />
+        ))}
+      </div>
       {one === other ? (
         <p class="note">Choose two different estimators.</p>
       ) : (

@@ -1,6 +1,8 @@
 // What is still likely, and still answered, at the keep ratio that the slider shows.
 import { useMemo, useState } from "preact/hooks";
+import { Choice } from "./Choice";
 import { Curves, type Curve } from "./Curves";
+import { Label } from "./Label";
 import { likelihoodAt } from "./ranking";
 import type { View } from "./state";
 import { numberText, visible } from "./text";
@@ -52,7 +54,9 @@ function Likelihoods({ run, chain, view }: Props) {
         </tr>
         {rows.map(({ index, lane }) => (
           <tr key={index}>
-            <th scope="row">{run.estimators[index]}</th>
+            <th scope="row">
+              <Label name={run.estimators[index]!} />
+            </th>
             <td>{numberText(likelihoodAt(lane, chain.fullAnswer, "answer", view.keep))}</td>
             <td>{numberText(likelihoodAt(lane, chain.fullJoint, "joint", view.keep))}</td>
           </tr>
@@ -71,7 +75,7 @@ function Faithful({ run, chain, view }: Props) {
     (): Curve[] =>
       view.lanes.map((index) => ({
         name: run.estimators[index]!,
-        place: index,
+        look: run.looks[index]!,
         values: own.value[measure]![leastFirst]![index]!,
       })),
     [view.lanes, measure, own, run],
@@ -83,16 +87,7 @@ function Faithful({ run, chain, view }: Props) {
   const { name, unit } = faithfulness.measures[measure]!;
   return (
     <>
-      <label>
-        Measure{" "}
-        <select value={measure} onChange={(event) => setMeasure(Number(event.currentTarget.value))}>
-          {faithfulness.measures.map((each, index) => (
-            <option key={each.name} value={index}>
-              {each.name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice label="Measure" names={faithfulness.measures.map((each) => each.name)} chosen={measure} choose={setMeasure} />
       <Curves
         title="This chain: least important units deleted first; higher is better"
         label={`${name} (${unit})`}
@@ -113,8 +108,8 @@ function Answers({ run, chain, view }: Props) {
   return (
     <table>
       <caption>
-        The answer that the model writes when {numberText(recovery.keepRatios[at])} of the units are kept, and whether it is that of
-        ...; after the whole reasoning it writes <bdi>{visible(own.unpruned) || "nothing that can be read"}</bdi>
+        The answer that the model writes when {Math.round(recovery.keepRatios[at]! * 100)} % of the units are kept, and whether it is that of
+        each column; after the whole reasoning it writes <bdi>{visible(own.unpruned) || "nothing that can be read"}</bdi>
       </caption>
       <thead>
         <tr>
@@ -130,7 +125,9 @@ function Answers({ run, chain, view }: Props) {
       <tbody>
         {view.lanes.map((index) => (
           <tr key={index}>
-            <th scope="row">{run.estimators[index]}</th>
+            <th scope="row">
+              <Label name={run.estimators[index]!} />
+            </th>
             <td>
               <bdi>{visible(own.written[index]?.[at] ?? "") || "–"}</bdi>
             </td>

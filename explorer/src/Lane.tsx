@@ -1,14 +1,16 @@
 // One estimator's view of the reasoning: tokens shaded by the place of their unit.
 import { useMemo, useState } from "preact/hooks";
+import { Label, Line } from "./Label";
 import { goneUnits, keptText, places, tokenTexts } from "./ranking";
 import type { View } from "./state";
 import { numberText, tokenText, visible } from "./text";
-import type { ChainData, Lane as LaneData } from "./types";
+import type { ChainData, Lane as LaneData, Look } from "./types";
 
 interface Props {
   chain: ChainData;
   lane: LaneData | null;
   name: string;
+  look: Look;
   view: View;
   /** Units to mark, because two estimators differ about them. */
   marked: Set<number>;
@@ -17,7 +19,7 @@ interface Props {
   children: preact.ComponentChildren;
 }
 
-export function Lane({ chain, lane, name, view, marked, chooseUnit, children }: Props) {
+export function Lane({ chain, lane, name, look, view, marked, chooseUnit, children }: Props) {
   const texts = useMemo(() => tokenTexts(chain), [chain]);
   const shades = useMemo(() => (lane ? places(lane) : null), [lane]);
   const gone = useMemo(() => (lane ? goneUnits(lane, view.keep) : null), [lane, view.keep]);
@@ -37,7 +39,10 @@ export function Lane({ chain, lane, name, view, marked, chooseUnit, children }: 
   return (
     <section class="lane" aria-label={`Reasoning by ${name}`}>
       <header>
-        <h3>{name}</h3>
+        <h3>
+          <Line look={look} />
+          <Label name={name} />
+        </h3>
         {children}
       </header>
       {!lane && <p class="note">This estimator says nothing about this chain.</p>}

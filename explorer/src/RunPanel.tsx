@@ -1,9 +1,14 @@
 // Right: what the whole run says.
 import { useMemo, useState } from "preact/hooks";
+import { Choice } from "./Choice";
 import { Curves, type Curve } from "./Curves";
+import { Label } from "./Label";
 import type { View } from "./state";
 import { countText, decimals, numberText } from "./text";
-import type { Run } from "./types";
+import type { Look, Run } from "./types";
+
+/** Up to so many estimators are told apart at a glance; of more, those that have a lane are shown first. */
+const FEW = 8;
 
 interface Props {
   run: Run;
@@ -15,7 +20,7 @@ export function RunPanel({ run, view, change }: Props) {
   return (
     <aside class="run" aria-label="The whole run">
       <h2>All {run.chains.length} chains</h2>
-      {run.agreement && <AgreementMatrix run={run} change={change} />}
+      {run.agreement && <AgreementMatrix run={run} view={view} change={change} />}
       {run.faithfulness && <FaithfulnessCurves run={run} view={view} />}
       {run.recovery && <RecoveryCurves run={run} view={view} />}
       <Cost run={run} />
@@ -46,15 +51,16 @@ export function RunPanel({ run, view, change }: Props) {
   );
 }
 
-/** A label that may be broken after its punctuation, and nowhere else. */
-function breakable(label: string) {
-  return label.split(/(?<=[_:=,])/).flatMap((part, index) => (index ? [<wbr key={index} />, part] : [part]));
-}
-
-function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] }) {
+function AgreementMatrix({ run, view, change }: Props) {
   const agreement = run.agreement!;
   const [measure, setMeasure] = useState(0);
   const [partial, setPartial] = useState(0);
+  const [all, setAll] = useState(false);
+  const every = run.estimators.map((_, index) => index);
+  const isLarge = run.estimators.length > FEW;
+  // Two lanes are the least that makes a matrix; with fewer there is nothing to leave out.
+  const shown = isLarge && !all && view.lanes.length > 1 ? every.filter((index) => view.lanes.includes(index)) : every;
+  const isDense = shown.length > FEW;
   const mean = agreement.mean[measure]![partial]!;
   const interval = (one: number, other: number): string => {
     const [low, high] = [agreement.low[measure]![partial]![one]![other], agreement.high[measure]![partial]![one]![other]];
@@ -66,20 +72,16 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
     <section aria-label="Agreement">
       <h3>Agreement</h3>
       <div class="choices">
-        <label>
-          Measure{" "}
-          <select value={measure} onChange={(event) => setMeasure(Number(event.currentTarget.value))}>
-            {agreement.measures.map((name, index) => (
-              <option key={name} value={index}>
-                {name.replaceAll("_", " ")}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Choice label="Measure" names={agreement.measures.map((name) => name.replaceAll("_", " "))} chosen={measure} choose={setMeasure} />
         <label>
           <input type="checkbox" checked={partial === 1} onChange={(event) => setPartial(event.currentTarget.checked ? 1 : 0)} /> position
           partialled out
         </label>
+        {isLarge && (
+          <label>
+            <input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> all {run.estimators.length} estimators
+          </label>
+        )}
       </div>
       {isEmpty && (
         <p class="note">
@@ -87,30 +89,34 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
         </p>
       )}
       <div class="wide">
-        <table class="matrix">
+        <table class={isDense ? "matrix dense" : "matrix"}>
           <caption>
-            Mean over chains, below it the {Math.round(agreement.confidence * 100)} % interval
+            Mean over chains{isDense ? "" : `, below it the ${Math.round(agreement.confidence * 100)} % interval`}
             {chance === null || chance === undefined ? "" : `; by chance ${decimals(chance)}`}
           </caption>
           <thead>
             <tr>
               <td />
-              {run.estimators.slice(0, -1).map((name) => (
-                <th key={name} scope="col">
-                  {breakable(name)}
+              {shown.slice(0, -1).map((index) => (
+                <th key={index} scope="col" title={run.estimators[index]}>
+                  <span>{isDense ? run.estimators[index] : <Label name={run.estimators[index]!} />}</span>
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
-            {run.estimators.slice(1).map((name, before) => {
-              const row = before + 1;
+            {shown.slice(1).map((row, before) => {
+              const name = run.estimators[row]!;
               return (
-                <tr key={name}>
-                  <th scope="row">{name}</th>
-                  {run.estimators.slice(0, row).map((other, column) => {
+                <tr key={row}>
+                  <th scope="row" title={name}>
+                    {isDense ? name : <Label name={name} />}
+                  </th>
+                  {shown.slice(0, before + 1).map((column) => {
+                    const other = run.estimators[column]!;
                     const value = mean[row]![column]!;
                     const used = agreement.chainsUsed[measure]![partial]![row]![column];
+                    const between = value === null ? "" : interval(row, column);
                     return (
                       <td
                         key={other}
@@ -118,9 +124,9 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
                         style={{ "--shade": (value === null ? 0 : Math.abs(value)).toFixed(3) }}
                         data-sign={value !== null && value < 0 ? "negative" : "positive"}
                       >
-                        <button type="button" title={`${name} and ${other}, ${used} chains: show where they differ`} onClick={() => change({ pair: [row, column] })}>
+                        <button type="button" title={`${name} and ${other}, ${between || "not known"}, ${used} chains: show where they differ`} onClick={() => change({ pair: [row, column] })}>
                           {decimals(value)}
-                          <small>{value === null ? "" : interval(row, column)}</small>
+                          {!isDense && <small>{between}</small>}
                         </button>
                       </td>
                     );
@@ -135,13 +141,18 @@ function AgreementMatrix({ run, change }: { run: Run; change: Props["change"] })
   );
 }
 
+/** Return how an estimator's curve looks: where there are many, only those that have a lane have a colour. */
+function lookOf(run: Run, view: View, index: number): Look | null {
+  return run.estimators.length <= FEW || view.lanes.includes(index) ? run.looks[index]! : null;
+}
+
 function FaithfulnessCurves({ run, view }: { run: Run; view: View }) {
   const faithfulness = run.faithfulness!;
   const [measure, setMeasure] = useState(0);
   const [curve, setCurve] = useState(0);
   const curves = useMemo(
-    (): Curve[] => run.estimators.map((name, place) => ({ name, place, values: faithfulness.mean[measure]![curve]![place]! })),
-    [run, measure, curve],
+    (): Curve[] => run.estimators.map((name, index) => ({ name, look: lookOf(run, view, index), values: faithfulness.mean[measure]![curve]![index]! })),
+    [run, view.lanes, measure, curve],
   );
   const band = useMemo(
     () => ({ low: faithfulness.uniformLow[measure]!, mean: faithfulness.uniformMean[measure]!, high: faithfulness.uniformHigh[measure]! }),
@@ -153,26 +164,8 @@ function FaithfulnessCurves({ run, view }: { run: Run; view: View }) {
     <section aria-label="Faithfulness">
       <h3>Faithfulness</h3>
       <div class="choices">
-        <label>
-          Measure{" "}
-          <select value={measure} onChange={(event) => setMeasure(Number(event.currentTarget.value))}>
-            {faithfulness.measures.map((each, index) => (
-              <option key={each.name} value={index}>
-                {each.name}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Deleted{" "}
-          <select value={curve} onChange={(event) => setCurve(Number(event.currentTarget.value))}>
-            {faithfulness.curves.map((each, index) => (
-              <option key={each} value={index}>
-                {each === "least_first" ? "least important first" : "most important first"}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Choice label="Measure" names={faithfulness.measures.map((each) => each.name)} chosen={measure} choose={setMeasure} />
+        <Choice label="Deleted" names={faithfulness.curves.map((each) => each === "least_first" ? "least important first" : "most important first")} chosen={curve} choose={setCurve} />
       </div>
       <Curves
         title={`Mean over chains; ${leastFirst ? "higher" : "lower"} is better; band: range of ${faithfulness.draws} random draws`}
@@ -190,8 +183,8 @@ function RecoveryCurves({ run, view }: { run: Run; view: View }) {
   const recovery = run.recovery!;
   const [reference, setReference] = useState(0);
   const curves = useMemo(
-    (): Curve[] => run.estimators.map((name, place) => ({ name, place, values: recovery.mean[reference]![place]! })),
-    [run, reference],
+    (): Curve[] => run.estimators.map((name, index) => ({ name, look: lookOf(run, view, index), values: recovery.mean[reference]![index]! })),
+    [run, view.lanes, reference],
   );
   const band = useMemo(
     () => ({ low: recovery.uniformLow[reference]!, mean: recovery.uniformMean[reference]!, high: recovery.uniformHigh[reference]! }),
@@ -200,16 +193,7 @@ function RecoveryCurves({ run, view }: { run: Run; view: View }) {
   return (
     <section aria-label="Answer recovery">
       <h3>Answer recovery</h3>
-      <label>
-        Same answer as{" "}
-        <select value={reference} onChange={(event) => setReference(Number(event.currentTarget.value))}>
-          {recovery.references.map((name, index) => (
-            <option key={name} value={index}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice label="Same answer as" names={recovery.references} chosen={reference} choose={setReference} />
       <Curves
         title={`Share of chains with the same answer; higher is better; band: range of ${recovery.draws} random draws`}
         label="share of chains"
@@ -240,7 +224,9 @@ function Cost({ run }: { run: Run }) {
             const cost = run.cost[index]!;
             return (
               <tr key={name}>
-                <th scope="row">{name}</th>
+                <th scope="row">
+                  <Label name={name} />
+                </th>
                 <td>{numberText(cost.seconds)}</td>
                 <td>{countText(cost.positions)}</td>
                 <td>{cost.chains}</td>

@@ -65,12 +65,17 @@ export interface FarApart {
   places: [number, number];
 }
 
+/** Numbers of an estimator's hue and of its kind of line. */
+export type Look = [hue: number, dashes: number];
+
 export interface Run {
   title: string;
   facts: [name: string, value: string][];
   unit: string;
   objective: string;
   estimators: string[];
+  /** [estimator]: how it looks, which goes by its label and is the same in figures. */
+  looks: Look[];
   /** [estimator]: seconds and token positions over all chains. */
   cost: { seconds: Maybe; positions: Maybe; chains: number }[];
   chains: ChainEntry[];

@@ -169,3 +169,20 @@ def test_it_fits_a_phone(browser: Any, page_file: Path) -> None:
     page.wait_for_selector(".lane")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     context.close()
+
+
+def test_of_many_estimators_those_with_a_lane_stand_out(browser: Any, tmp_path: Path) -> None:
+    """Of twelve estimators the matrix shows the four that have a lane, and all on request; nothing is too wide."""
+    random = np.random.default_rng(0)
+    names = [f"estimator_{index}:method=one,parameter={index}" for index in range(12)]
+    result = ti.analyze(
+        toy_result({name: [random.normal(size=9), random.normal(size=7)] for name in names}), "agreement"
+    )
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto(ti.view(result, tmp_path / "many.html").as_uri())
+    rows = page.locator(".matrix tbody th")
+    playwright.expect(rows).to_have_text(names[1:4])
+    page.get_by_role("checkbox", name="all 12 estimators").check()
+    playwright.expect(rows).to_have_text(names[1:])
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 1400
+    page.close()

@@ -16,6 +16,7 @@ import tokimp as ti
 from tests.report.explorer.reading import blocks, markup
 from tokimp.contracts.estimator import Importance, Trajectory
 from tokimp.errors import TokimpError
+from tokimp.report.estimator_looks import look_of
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -138,3 +139,12 @@ def test_a_page_has_the_name_of_one(tmp_path: Path) -> None:
     with pytest.raises(TokimpError, match=r"give a name that ends in \.html"):
         ti.view(hostile_result(), tmp_path / "results.nc")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_estimator_looks_the_same_whatever_is_beside_it(tmp_path: Path) -> None:
+    """Hue and line go by the label, as in figures, and not by the place in the run."""
+    alone = blocks(ti.view(toy_result({"gradient": [[1.0, 2.0]]}), tmp_path / "alone.html"))["run"]["looks"]
+    result = toy_result({"greedy": [[1.0, 2.0]], "gradient": [[1.0, 2.0]]})
+    beside = blocks(ti.view(result, tmp_path / "beside.html"))["run"]["looks"]
+    look = look_of("gradient")
+    assert alone[0] == beside[1] == [look.hue, look.dashes]

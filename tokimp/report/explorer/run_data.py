@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tokimp.report.estimator_looks import look_of
 from tokimp.report.explorer.numbers import plain_number, plain_numbers
 from tokimp.report.explorer.rankings import FarApart, pair_correlations
 from tokimp.report.places import unit_places
@@ -123,13 +124,15 @@ def run_data(result: xr.DataTree, title: str, summary: ChainsSummary, command: s
         How an analysis is added, with ``{}`` for its name.
     """
     dataset = result.to_dataset()
+    labels = [str(label) for label in dataset["estimator"].to_numpy()]
     nodes = {name: find_node(result, name) for name in _ADDED}
     return {
         "title": title,
         "facts": [[name, str(dataset.attrs[attribute])] for name, attribute in _FACTS.items()],
         "unit": str(dataset.attrs["unit"]),
         "objective": str(dataset.attrs["objective"]),
-        "estimators": [str(label) for label in dataset["estimator"].to_numpy()],
+        "estimators": labels,
+        "looks": [[look.hue, look.dashes] for look in map(look_of, labels)],
         "cost": [_cost(dataset.isel(estimator=row)) for row in range(dataset.sizes["estimator"])],
         "chains": summary.entries,
         "pairCorrelations": plain_numbers(np.array(summary.correlations).T) if len(summary.far_apart) else [],
