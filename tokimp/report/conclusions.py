@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import xarray as xr
+
 from tokimp.report.number_texts import few_chains, number_text
 
 LEVEL = 0.05
@@ -39,6 +41,24 @@ class Estimate:
     chance: float = 0.0
     p_value: float = math.nan
     n_chains: int = 1_000_000
+
+    @classmethod
+    def of(cls, name: str, node: xr.Dataset, prefix: str, n_chains: int, p_value: float = math.nan) -> Estimate:
+        """Return a difference from chance that a node holds: its mean, and the ends of the mean's interval.
+
+        Parameters
+        ----------
+        name
+            What it is of.
+        node
+            The node, reduced to this one number; it holds ``PREFIX_mean``, ``PREFIX_low`` and ``PREFIX_high``.
+        prefix
+            What the variables' names begin with.
+        n_chains, p_value
+            As above.
+        """
+        value, low, high = (float(node[f"{prefix}_{end}"]) for end in ("mean", "low", "high"))
+        return cls(name, value, low, high, 0.0, p_value, n_chains)
 
     def is_told(self) -> bool:
         """Return whether the number is told from chance."""

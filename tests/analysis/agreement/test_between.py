@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -56,3 +57,22 @@ def test_results_on_other_tokens_are_refused(tmp_path: Path) -> None:
             between(result, tmp_path / f"{name}.nc")
     with pytest.raises(AnalysisError, match="other"):
         between(result, tmp_path / "nothing.nc")
+
+
+def test_beyond_place_an_estimator_agrees_with_itself_only_on_the_same_chains(tmp_path: Path) -> None:
+    """A shape that scores have in both results is taken off; what they know of a chain's units stays."""
+    rng = np.random.default_rng(0)
+    chains = [toy_chain("x" * 40, id=f"c{i}", question=f"q{i}") for i in range(10)]
+    shape = 3 * np.linspace(-1, 1, 40) ** 2
+    known = [shape + rng.normal(size=40) for _ in chains]
+    first = toy_result({"a": known, "b": [shape + rng.normal(size=40) for _ in chains]}, chains)
+    second = toy_result({"a": [row + 0.3 * rng.normal(size=40) for row in known], "b": known}, chains)
+    ti.save(second, tmp_path / "other.nc")
+    node = between(first, tmp_path / "other.nc")
+    assert float(node["beyond_place_mean"].sel(common="a")) > 0.3
+    assert float(node["mean"].sel(common="b", partial=True)) > 0.3
+    assert float(node["beyond_place_low"].sel(common="b")) < 0 < float(node["beyond_place_high"].sel(common="b"))
+    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "other.nc"))
+    (table,) = analysis.tables(ti.analyze(first, analysis))
+    assert "Told from chance: correlation beyond place of a (" in str(table.caption)
+    assert "Not told from it: b." in str(table.caption)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,14 @@ import xarray as xr
 from rich.table import Table
 
 from tokimp.analysis.agreement.between_report import agreement_between_table
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
+from tokimp.analysis.statistics.intervals import (
+    CORRELATION,
+    INTERVAL_OF_MEANS,
+    RESAMPLING,
+    Resampling,
+    mean_variables,
+)
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
@@ -37,31 +45,37 @@ class AgreementBetween(Analysis):
     The other result must have the same units of the same reasoning, chain by chain. It may be of another objective,
     model (with the same tokenizer), precision, backend or seed. Chains and estimators that only one of the results has
     are left out. A chain's value is the correlation over its units (ties share their mean rank), as they are and with
-    position partialled out. Means are over chains, with BCa bootstrap intervals, chains resampled.
+    position partialled out linearly. ``beyond_place`` is the correlation as it is less the one that place alone makes
+    (as in `tokimp.analysis.agreement.agreement.Agreement`): with the scores of *other* chains of the other result, at
+    the same places. Means are over chains, with their intervals; p-values are corrected for all estimators (Holm).
 
     Parameters
     ----------
     other
         File of the other result, such as ``runs/answer/results.nc``.
+    others
+        The most other chains whose scores are put beside those of each chain.
     confidence, n_resamples, seed
-        Settings of the bootstrap.
+        Settings of the intervals.
     minimum_units
         Chains with fewer units are too short to rank; at least 2.
     """
 
     name = "agreement_between"
-    constraints = {**RESAMPLING, "minimum_units": WholeNumber(2)}
+    constraints = {"others": WholeNumber(1), **RESAMPLING, "minimum_units": WholeNumber(2)}
 
     def __init__(
         self,
         *,
         other: str = "",
+        others: int = 10,
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
         minimum_units: int = 5,
     ) -> None:
         self.other = other
+        self.others = others
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -86,14 +100,17 @@ class AgreementBetween(Analysis):
         """
         result, other_result = inputs.result, load(Path(self.other))
         labels = [name for name in result["estimator"].to_numpy().tolist() if name in other_result["estimator"]]
-        other_chains = dict(iterate(other_result))
-        if not labels or not other_chains.keys() & dict(iterate(result)).keys():
+        by_id = dict(iterate(other_result))
+        if not labels or not by_id.keys() & dict(iterate(result)).keys():
             raise AnalysisError(f"{self.other} has no {'chain' if labels else 'estimator'} in common with the result")
         values = np.full((2, len(labels), result.sizes["chain"]), np.nan)
+        places = {chain_id: place for place, chain_id in enumerate(by_id)}
+        chance = np.full((len(labels), result.sizes["chain"]), np.nan)
+        chance_by_place = self._chance_by_place(result, other_result, labels)
         for index, (chain_id, chain) in enumerate(iterate(result)):
-            if chain_id not in other_chains:
+            if chain_id not in by_id:
                 continue
-            other_chain = other_chains[chain_id]
+            other_chain = by_id[chain_id]
             _check_same_units(chain_id, chain, other_chain, self.other)
             scores, other_scores = (unit_scores(part.sel(estimator=labels)) for part in (chain, other_chain))
             if scores.shape[1] < self.minimum_units:
@@ -101,17 +118,19 @@ class AgreementBetween(Analysis):
             for row, (a, b) in enumerate(zip(scores, other_scores, strict=True)):
                 if np.isnan(a).any() or np.isnan(b).any():
                     continue
-                for partial, ranked_by in enumerate((mean_ranks, position_residuals)):
+                chance[row, index] = chance_by_place(index, places[chain_id], row)
+                for at, ranked_by in enumerate((mean_ranks, position_residuals)):
                     ranks, other_ranks = ranked_by(a), ranked_by(b)
                     if not (is_constant(ranks) or is_constant(other_ranks)):
-                        values[partial, row, index] = pearson(ranks, other_ranks)
+                        values[at, row, index] = pearson(ranks, other_ranks)
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("partial", "common")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation of a chain"}),
-                **mean_variables(dims, values, resampling),
+                **mean_variables(dims, values, resampling, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
+                **place_variables(dims[1:], values[0], chance, np.ones(len(labels)), resampling),
             },
             coords={"partial": [False, True], "common": np.array(labels, dtype=object)},
             attrs={
@@ -119,9 +138,28 @@ class AgreementBetween(Analysis):
                 "difference": ", ".join(_differences(result, other_result, labels)) or "none",
                 **asdict(resampling),
                 "minimum_units": self.minimum_units,
+                "others": self.others,
                 "interval": INTERVAL_OF_MEANS,
             },
         )
+
+    def _chance_by_place(
+        self, result: xr.DataTree, other_result: xr.DataTree, labels: Sequence[str]
+    ) -> Callable[[int, int, int], float]:
+        """Return what gives the correlation by place alone, of a chain's indices in both results and a label's row."""
+        trees = (result, other_result)
+        scores = [[unit_scores(chain.sel(estimator=list(labels))) for _, chain in iterate(tree)] for tree in trees]
+        others = [other_chains(*both, self.others, self.minimum_units) for both in zip(trees, scores, strict=True)]
+        features = partial(rank_features, units=slice(None))
+
+        def chance(index: int, other_index: int, row: int) -> float:
+            one, other = features(scores[0][index][row]), features(scores[1][other_index][row])
+            means = others[0].mean_features(index, row, features), others[1].mean_features(other_index, row, features)
+            if one is None or other is None or means[0] is None or means[1] is None:
+                return np.nan
+            return float(one[0] @ means[1][0] + other[0] @ means[0][0]) / 2
+
+        return chance
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return the mean correlation of every estimator that both results have."""

@@ -114,11 +114,8 @@ def _foot(node: xr.Dataset, labels: Sequence[str], used: int) -> str:
     estimates = []
     for one, other in pairs:
         pair = spearman.sel(estimator=one, other=other)
-        ends = (float(pair[f"beyond_place_{end}"]) for end in ("mean", "low", "high"))
-        mean, low, high = ends
-        n_chains = int(pair["beyond_place_chains"])
-        p_value = float(pair["p_corrected"])
-        estimates.append(Estimate(f"{escape(one)} / {escape(other)}", mean, low, high, 0.0, p_value, n_chains))
+        n_chains, p_value = int(pair["beyond_place_chains"]), float(pair["p_corrected"])
+        estimates.append(Estimate.of(f"{escape(one)} / {escape(other)}", pair, "beyond_place", n_chains, p_value))
     count = int(np.isfinite([estimate.p_value for estimate in estimates]).sum())
     correction = f"Holm over {count} pair{'' if count == 1 else 's'}; the other measures are exploratory"
     about = conclusion(estimates, "Spearman agreement beyond place", correction=correction)

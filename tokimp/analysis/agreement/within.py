@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,16 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
-from tokimp.analysis.agreement.within_report import agreement_within_table
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.agreement.other_chains import products
+from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
+from tokimp.analysis.agreement.within_report import agreement_within_table, within_beyond_place_table
+from tokimp.analysis.statistics.intervals import (
+    CORRELATION,
+    INTERVAL_OF_MEANS,
+    RESAMPLING,
+    Resampling,
+    mean_variables,
+)
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
 from tokimp.analysis.token_labels import token_labels
 from tokimp.chains.arrays import FloatArray, IntArray
@@ -41,9 +50,11 @@ class AgreementWithin(Analysis):
       (`tokimp.chains.datasets.is_right`). Chains without a right answer to compare with are left out.
 
     A chain's value is the correlation of the ranks of the group's units (ties share their mean), as they are and with
-    position partialled out: the ranks within the group are regressed on where the units stand in the chain. A chain has
-    no value where it has fewer than `minimum_units` units in the group, or where an estimator is constant there. Means
-    are over chains, with BCa bootstrap intervals, chains resampled.
+    position partialled out linearly: the ranks within the group are regressed on where the units stand in the chain.
+    ``beyond_place`` is the correlation as it is less the one that place alone makes (as in
+    `tokimp.analysis.agreement.agreement.Agreement`), seen where units of *other* chains stand at the places of the
+    group's. A chain has no value where it has fewer than `minimum_units` units in the group, or where an estimator is
+    constant there. Means are over chains, with their intervals; p-values are corrected for all pairs and groups (Holm).
 
     Parameters
     ----------
@@ -54,8 +65,10 @@ class AgreementWithin(Analysis):
         file are used.
     bands
         With ``by=position``: number of stretches of a chain.
+    others
+        The most other chains whose scores are put beside those of each chain.
     confidence, n_resamples, seed
-        Settings of the bootstrap.
+        Settings of the intervals.
     minimum_units
         Fewest units of a group in a chain; at least 3, since two units can only agree or disagree. For the same reason
         at least 4 count with position partialled out.
@@ -65,6 +78,7 @@ class AgreementWithin(Analysis):
     constraints = {
         "by": OneOf(*KINDS),
         "bands": WholeNumber(1),
+        "others": WholeNumber(1),
         **RESAMPLING,
         "minimum_units": WholeNumber(3),
     }
@@ -75,6 +89,7 @@ class AgreementWithin(Analysis):
         by: str = "category",
         categorizer: str = "",
         bands: int = 5,
+        others: int = 10,
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -83,6 +98,7 @@ class AgreementWithin(Analysis):
         self.by = by
         self.categorizer = categorizer
         self.bands = bands
+        self.others = others
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -109,22 +125,34 @@ class AgreementWithin(Analysis):
         if not groups:
             raise AnalysisError("no chain has a right answer ('gold') to compare its answer with")
         values = np.full((len(groups), 2, len(labels), len(labels), len(groups_by_chain)), np.nan)
-        for index, (_, chain) in enumerate(iterate(result)):
-            scores = unit_scores(chain)
+        scores_by_chain = [unit_scores(chain) for _, chain in iterate(result)]
+        others = other_chains(result, scores_by_chain, self.others, self.minimum_units)
+        chance = np.full((len(groups), *values.shape[2:]), np.nan)
+        for index, scores in enumerate(scores_by_chain):
             for group, units in groups_by_chain[index]:
                 if len(units) < self.minimum_units:
                     continue
-                for partial in (0, 1):
-                    parts = [row[units] for row in scores]
-                    ranks = [position_residuals(part, units) if partial else mean_ranks(part) for part in parts]
-                    values[groups.index(group), partial, :, :, index] = _correlations(ranks)
+                features = partial(rank_features, units=units)
+                own = [features(row) for row in scores]
+                means = [others.mean_features(index, row, features) for row in range(len(labels))]
+                chance[groups.index(group), :, :, index] = products(own, means, 1)[0]
+                for at, ranked_by in enumerate((mean_ranks, partial(position_residuals, positions=units))):
+                    ranks = [ranked_by(row[units]) for row in scores]
+                    values[groups.index(group), at, :, :, index] = _correlations(ranks)
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("group", "partial", "estimator", "other")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation in a group of a chain"}),
-                **mean_variables(dims, values, resampling),
+                **mean_variables(dims, values, resampling, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
+                **place_variables(
+                    ("group", *dims[2:]),
+                    values[:, 0],
+                    chance,
+                    np.broadcast_to(np.triu(np.ones((len(labels), len(labels))), 1), chance.shape[:-1]),
+                    resampling,
+                ),
             },
             coords={
                 "group": np.array(groups, dtype=object),
@@ -137,6 +165,7 @@ class AgreementWithin(Analysis):
                 "categorizer": self.categorizer,
                 **asdict(resampling),
                 "minimum_units": self.minimum_units,
+                "others": self.others,
                 "interval": INTERVAL_OF_MEANS,
             },
         )
@@ -171,11 +200,12 @@ class AgreementWithin(Analysis):
                 yield category, np.flatnonzero(unit_category == category)
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return the mean correlation of every pair in every group, as it is and with position partialled out."""
+        """Return the mean correlation of every pair in every group: as it is, position partialled out, beyond place."""
         if result.sizes["estimator"] < 2:
             return []
         name = stored_name(result, self)
-        return [agreement_within_table(result, partial=partial, node_name=name) for partial in (False, True)]
+        tables = [agreement_within_table(result, partial=at, node_name=name) for at in (False, True)]
+        return [*tables, *within_beyond_place_table(result, node_name=name)]
 
     def figure(self, result: xr.DataTree) -> Figure | None:
         """Return the mean correlation of pairs in every group; nothing for one estimator."""
