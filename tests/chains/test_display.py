@@ -93,3 +93,10 @@ def test_units_and_categories_are_told_apart() -> None:
     assert page.count("1px dotted") == len(chain.reasoning_ids) - 2
     assert f'title="token 0, id {chain.reasoning_ids[0]}, unit 0, number"' in page
     assert f'title="token 6, id {chain.reasoning_ids[6]}, unit 1"' in page
+
+
+def test_folders_of_the_machine_are_not_shown() -> None:
+    """Of the file that a chain was read from, the name and the line are shown."""
+    page = Chain("a", "?", "So 7.", "7", source="/home/somebody/chains.jsonl:3")._repr_html_()
+    assert "chains.jsonl:3" in page
+    assert "somebody" not in page

@@ -72,7 +72,7 @@ def test_what_cannot_be_merged_is_one_line(tokimp: Run, chains_file: Path, tmp_p
     assert tokimp(*one, "--out", "a").status == 0
     assert tokimp(*one, "--objective", "answer", "--out", "b").status == 0
     for arguments, said in (
-        (("a", "b", "--out", "c"), "the results differ in 'objective' ('joint' and 'answer')"),
+        (("a", "b", "--out", "c"), "tokimp: a and b: the results differ in 'objective' ('joint' and 'answer')"),
         (("a", "--out", "b"), "b is there already"),
         (("a", "--out", "no/such/folder"), "there is no folder no/such"),
     ):
@@ -85,6 +85,15 @@ def test_what_cannot_be_merged_is_one_line(tokimp: Run, chains_file: Path, tmp_p
     (tmp_path / "a" / "run.json").write_text(json.dumps(content))
     refused = tokimp("merge", "a", "--out", "c")
     assert "a/results.nc is of 3 cells, and its run has 6 by now; repeat its command" in refused.err
+
+
+def test_the_two_runs_that_do_not_fit_are_named(tokimp: Run, chains_file: Path) -> None:
+    """Of several runs, the message names the two that cannot be joined, and not the first that was given."""
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        done = tokimp("compare", chains_file, "--estimator", "position", "--seed", seed, "--out", name)
+        assert done.status == 0, done.err
+    refused = tokimp("merge", "b", "a", "c", "--out", "all")
+    assert "tokimp: b and c: the results differ in 'seed'" in refused.err
 
 
 def test_a_missing_shard_is_said(tokimp: Run, chains_file: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
 from tokimp.contracts import registry
+from tokimp.contracts.specification import parse_specification
 
 
 def test_plugins_lists_every_name_with_its_package(tokimp: Run) -> None:
@@ -120,3 +123,42 @@ def test_a_class_that_is_not_found_is_told_how(tokimp: Run, chains_file: Path, n
     done = tokimp("compare", chains_file, "--estimator", named)
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert reason in done.err
+
+
+def example_of(printed: str) -> str:
+    """Return the command that `tokimp plugins NAME` gives as an example."""
+    return re.findall(r"^  for example(?:, with a VALUE of yours)?: (.*)$", printed, flags=re.MULTILINE)[-1]
+
+
+@pytest.mark.parametrize("kind", sorted({*registry.KINDS} - {"scorers"}))
+def test_the_example_of_every_plugin_names_it_as_it_can_be_named(tokimp: Run, kind: str) -> None:
+    """What follows the option is a name with parameters that loads and is valid, or says that a VALUE is needed."""
+    for name in registry.names(kind):
+        described = [plugin for plugin in registry.plugins(kind) if plugin.name == name]
+        printed = tokimp("plugins", name).out.partition(f"{name}: {registry.singular(kind)} of ")[2]
+        command = next(line for line in printed.splitlines() if "for example" in line and name in line)
+        specification = next(
+            word for word in reversed(shlex.split(command)) if word == name or word.startswith(f"{name}:")
+        )
+        assert described
+        if "VALUE" in command:
+            assert "with a VALUE of yours" in command
+        else:
+            plugin, parameters = parse_specification(specification)
+            assert plugin == name
+            described[0].loaded(**parameters).validate_parameters()
+
+
+@pytest.mark.parametrize("name", ["uniform", "sentence", "rules", "contrast"])
+def test_an_example_works(tokimp: Run, name: str) -> None:
+    """The command that is printed can be run as it stands."""
+    command = shlex.split(example_of(tokimp("plugins", name).out))
+    extra = ("--estimator", "position", "--out", "run") if name == "contrast" else ()
+    done = tokimp(*command[1:], *extra)
+    assert done.status == 0, done.err
+
+
+def test_an_example_that_needs_a_value_says_so(tokimp: Run) -> None:
+    """The surrogate's estimator cannot be used without its file."""
+    printed = tokimp("plugins", "surrogate").out
+    assert "for example, with a VALUE of yours: tokimp compare demo --estimator surrogate:path=VALUE" in printed

@@ -25,9 +25,9 @@ def chain_line(chain: Chain) -> str:
         if (text := getattr(chain, name)) is not None
     ]
     if chain.category:
-        texts.append(f"{len(chain.category)} category spans")
+        texts.append(_spans(len(chain.category), "category"))
     if chain.filler is not None:
-        texts.append(f"{len(chain.filler)} filler spans")
+        texts.append(_spans(len(chain.filler), "filler"))
     return f"Chain({chain.id!r}, {', '.join(texts)})"
 
 
@@ -63,7 +63,8 @@ def chain_html(chain: Chain) -> str:
         for name in ("gold", "wrong_answer")
         if (text := getattr(chain, name)) is not None
     ]
-    return _page(chain.id, chain.source, rows, tints)
+    # A notebook is sent to others: the folders of this machine are none of their business.
+    return _page(chain.id, chain.source.rpartition("/")[2], rows, tints)
 
 
 def tokenized_chain_html(chain: TokenizedChain) -> str:
@@ -114,6 +115,10 @@ def _tinted(text: str, tint: str, title: str, *, border: str = "") -> str:
     style = f"background:rgba({tint},0.25);" if tint else ""
     style += f"border-right:1px {border} #8888" if border else ""
     return f'<span style="{style}" title="{escaped(title)}">{escaped(text)}</span>'
+
+
+def _spans(number: int, kind: str) -> str:
+    return f"{number} {kind} span{'s' * (number != 1)}"
 
 
 def _cut(text: str) -> str:

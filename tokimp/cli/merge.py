@@ -36,14 +36,13 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
     from tokimp.results.analysis_nodes import node_name
     from tokimp.results.io import SUFFIXES, save
     from tokimp.results.joined_attributes import missing_shards
-    from tokimp.results.joining import concat
 
     if out.exists():
         raise StorageError(f"{out} is there already; name a folder or file that is not, or move it away")
     if not out.parent.is_dir():
         raise StorageError(f"--out {out}: there is no folder {out.parent}; make it first")
     results = [_finished_result(run) for run in runs]
-    joined = concat(results)
+    joined = _joined(runs, results)
     _say_what_is_left_out(runs, results)
     for shard in missing_shards([result.attrs for result in results]):
         echo(f"warning: shard {shard} is not among the runs, so its chains are missing", err=True)
@@ -73,6 +72,24 @@ def _finished_result(run: Path) -> xr.DataTree:
             f"{path} is of {held} cells, and its run has {counts[1]} by now; repeat its command to finish it first"
         )
     return result
+
+
+def _joined(runs: tuple[Path, ...], results: list[xr.DataTree]) -> xr.DataTree:
+    """Return the results as one; an error that two of them do not fit names these two."""
+    from itertools import combinations
+
+    from tokimp.errors import SchemaError
+    from tokimp.results.joining import concat
+
+    try:
+        return concat(results)
+    except SchemaError as error:
+        for (one, result), (other, result_of_other) in combinations(zip(runs, results, strict=True), 2):
+            try:
+                concat([result, result_of_other])
+            except SchemaError as of_two:
+                raise SchemaError(f"{one} and {other}: {of_two}") from error
+        raise
 
 
 def _write_run(runs: tuple[Path, ...], result: xr.DataTree, out: Path) -> None:

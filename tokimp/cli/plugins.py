@@ -10,21 +10,24 @@ import click
 from tokimp.cli.lines import echo
 
 if TYPE_CHECKING:
-    from tokimp.contracts.kinds import Kind
+    from tokimp.contracts.described_parameters import DescribedParameter
     from tokimp.contracts.registry import Plugin
 
-# How a plugin is named in a command, by kind; a categorizer is a parameter of the analyses that use one.
+# A command that uses a plugin of each kind, on the embedded chains and model.
 _USES = {
-    "scorers": "--backend {}",
-    "objectives": "--objective {}",
-    "estimators": "--estimator {}",
-    "analyses": "tokimp analyze RUN {}",
-    "categorizers": "tokimp analyze RUN structure:categorizer={}",
-    "tasks": "tokimp evaluate {}",
-    "trainers": "--trainer {}",
-    "units": "--unit {}",
-    "executors": "--executor {}",
+    "scorers": "tokimp compare demo --backend {}",
+    "objectives": "tokimp compare demo --objective {}",
+    "estimators": "tokimp compare demo --estimator {}",
+    "analyses": "tokimp compare demo --out runs/demo && tokimp analyze runs/demo {}",
+    "categorizers": "tokimp show demo --categorizer {}",
+    "tasks": "tokimp evaluate {} --model tiny --limit 20 --out runs/answers",
+    "trainers": "tokimp train demo --student tiny --trainer {} --out runs/trained",
+    "units": "tokimp show demo --unit {}",
+    "executors": "tokimp compare demo --executor {}",
 }
+# The embedded chains have no wrong answers.
+_ALSO = {("objectives", "contrast"): " --wrong-answers number"}
+_LONGEST_VALUE = 20  # characters of a default that an example shows
 
 
 @click.command()
@@ -120,11 +123,33 @@ def _print(plugin: Plugin) -> None:
         _paragraph(f"{parameter.name} ({default}{allowed})", indent=2)
         _paragraph(parameter.meaning, indent=6)
     echo("")
-    echo(f"  for example: {_example(plugin.kind, plugin.name, [parameter.name for parameter in parameters])}")
+    command, works = _example(plugin, parameters)
+    echo(f"  {'for example' if works else 'for example, with a VALUE of yours'}: {command}")
 
 
-def _example(kind: Kind, name: str, parameters: list[str]) -> str:
-    return _USES[kind].format(f"{name}:{parameters[0]}=VALUE" if parameters else name)
+def _example(plugin: Plugin, parameters: list[DescribedParameter]) -> tuple[str, bool]:
+    """Return a command that uses a plugin, and whether it works as it stands: not if a parameter has to be given."""
+    import shlex
+
+    works = plugin.kind == "scorers" or _has_defaults(plugin)
+    named = [p for p in parameters if p.default not in {None, "", "null"} and len(p.default or "") <= _LONGEST_VALUE]
+    if not works:
+        needed = next((p for p in parameters if not p.default), parameters[0])
+        specification = f"{plugin.name}:{needed.name}=VALUE"
+    else:
+        specification = f"{plugin.name}:{named[0].name}={named[0].default}" if named else plugin.name
+    return _USES[plugin.kind].format(shlex.quote(specification)) + _ALSO.get((plugin.kind, plugin.name), ""), works
+
+
+def _has_defaults(plugin: Plugin) -> bool:
+    """Whether the plugin can be used without any parameter."""
+    from tokimp.errors import TokimpError
+
+    try:
+        plugin.loaded().validate_parameters()
+    except (TokimpError, TypeError):
+        return False
+    return True
 
 
 def _paragraph(text: str, indent: int) -> None:

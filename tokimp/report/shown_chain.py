@@ -119,6 +119,7 @@ class ShownChain:
         console = Console(
             file=stream,
             force_terminal=sys.stdout.isatty(),
+            force_jupyter=False,  # in a notebook rich would display the chain, beside the HTML that is shown already
             color_system="truecolor" if sys.stdout.isatty() else None,
             width=shutil.get_terminal_size().columns,
         )

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.chains.arrays import FloatArray, IntArray
+from tokimp.report.diagnostic_meanings import diagnostic_meaning
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.schema import DIAGNOSTIC_PREFIX
 
@@ -44,6 +45,7 @@ def diagnostics_table(result: xr.DataTree) -> Table:
         table.add_column(heading)
     for heading in ("median", "largest size"):
         table.add_column(heading, justify="right")
+    table.add_column("which is")
     names = [str(name) for name in dataset.data_vars if str(name).startswith(DIAGNOSTIC_PREFIX)]
     for row, label in enumerate(dataset["estimator"].to_numpy().tolist()):
         for name in names:
@@ -51,7 +53,9 @@ def diagnostics_table(result: xr.DataTree) -> Table:
             said = values[~np.isnan(values)]
             if len(said):
                 shown = (f"{value:.3g}" for value in (np.median(said), np.abs(said).max()))
-                table.add_row(escape(label), escape(name.removeprefix(DIAGNOSTIC_PREFIX)), *shown)
+                diagnostic = name.removeprefix(DIAGNOSTIC_PREFIX)
+                table.add_row(escape(label), escape(diagnostic), *shown, diagnostic_meaning(diagnostic))
+    table.caption = "docs/methods.md (Diagnostics) says what to make of them"
     return keep_words_whole(table)
 
 
