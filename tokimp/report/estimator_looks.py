@@ -22,7 +22,7 @@ _NAMES = (
     *("greedy", "leave_one_out", "attention", "gradient", "surprisal", "context_cite", "position", "uniform"),
     *("shapley", "attention_knockout", "h2o", "value_zeroing", "cts", "information_flow", "entropy", "llmlingua"),
     *("resample", "suppression", "snapkv", "keydiff", "first_token", "tova", "surrogate", "receiver_heads"),
-    *("pivotal", "at2"),
+    *("pivotal", "at2", "expected_attention"),
 )
 _PLACES = {name: place for place, name in enumerate(_NAMES)}
 
@@ -68,8 +68,8 @@ def look_of(label: str) -> Look:
     name, _, parameters = label.partition(":")
     place = _PLACES[name] if name in _PLACES else _digest(name)
     turn, hue = divmod(place, len(HUES))
-    turn %= N_DASHES
     marker = hue + turn
+    turn %= N_DASHES
     if parameters:
         digest = _digest(parameters)
         turn = (turn + 1 + digest % (N_DASHES - 1)) % N_DASHES

@@ -49,7 +49,8 @@ def figure_of(name: str, result: xr.DataTree) -> Figure:
 
 def test_every_function_is_tried_here() -> None:
     """The lists of this file name all figures that there are."""
-    others = {"agreement_between", "root_figure"}  # the first is tried with its own analysis
+    # These are tried with their own analyses.
+    others = {"agreement_between", "compared_numbers", "recovery_curves", "root_figure"}
     assert {*EVERY, *others} == set(ti.plot.__all__)
 
 

@@ -105,7 +105,9 @@ def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Fig
         The heading.
     """
     title = f"{note[:1].upper()}{note[1:]}"
-    return plot.compared_numbers(node, panels, title, f"model {node.attrs['model_id']}").figure
+    # An analysis that asks no model names none.
+    details = f"model {node.attrs['model_id']}" if "model_id" in node.attrs else ""
+    return plot.compared_numbers(node, panels, title, details).figure
 
 
 def _part(node: xr.Dataset, panel: Panel) -> xr.Dataset:

@@ -1,3 +1,4 @@
+from .against_chance_rows import compared_numbers, recovery_curves
 from .agreement_matrix import agreement
 from .agreement_rows import agreement_between, agreement_pairs, agreement_within
 from .chain_lanes import chain
@@ -17,6 +18,7 @@ __all__ = [
     "agreement_within",
     "answer_recovery",
     "chain",
+    "compared_numbers",
     "cost",
     "dynamics",
     "effect_reach",
@@ -26,6 +28,7 @@ __all__ = [
     "faithfulness_curves",
     "faithfulness_figure",
     "planted",
+    "recovery_curves",
     "root_figure",
     "structure",
 ]

@@ -14,6 +14,7 @@ from tokimp.report.agreement_texts import CORRELATIONS, MEASURES
 from tokimp.report.number_texts import chains_text, number_text
 from tokimp.report.plot.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.plot.fonts import drawable
+from tokimp.report.plot.rows import two_lines
 from tokimp.report.plot.style import (
     COLUMN_MM,
     INK,
@@ -33,8 +34,9 @@ from tokimp.report.plot.style import (
 )
 from tokimp.results.analysis_nodes import analysis_node
 
-# From these numbers of estimators on, cells have no room for an interval, and none for a number.
-_MOST_WITH_INTERVALS, _MOST_WITH_NUMBERS = 5, 13
+# Cells smaller than this have no room for an interval, or none for a number (millimetres).
+_INTERVAL_MM, _NUMBER_MM = 9.5, 4.3
+_LONGEST_LABEL = 22  # characters on one line
 
 
 @styled
@@ -82,17 +84,21 @@ def agreement(
     cells = node.sel(measure=measure)
     names = [str(name) for name in node["estimator"].to_numpy()]
     as_it_is, beyond = agreement_means(cells)
-    axis = new_axes(ax, _height(names))
+    labels = [two_lines(drawable(name)[0], _LONGEST_LABEL) for name in names]
+    axis = new_axes(ax, _height(labels))
     is_empty = as_it_is.n_chains == 0 or len(names) < 2
     if is_empty:
         why = "two estimators are needed" if len(names) < 2 else "no chain is long enough to rank its units"
         message(axis, f"No agreement to show: {why}.")
+        feet = []
     else:
         places = _order(beyond) if order == "similar" else list(range(len(names)))
-        _draw_cells(axis, as_it_is, beyond, places)
-        _name_rows(axis, [drawable(names[place])[0] for place in places])
-        if len(names) > _MOST_WITH_NUMBERS:
+        cell_mm = _cell_mm(labels) if ax is None else _given_cell_mm(ax, labels)
+        _draw_cells(axis, as_it_is, beyond, places, cell_mm)
+        _name_rows(axis, [labels[place] for place in places])
+        if cell_mm < _NUMBER_MM:
             _add_scale(axis, MEASURES.get(measure, measure), measure in CORRELATIONS)
+        feet = _feet(as_it_is, beyond, cell_mm)
     head(
         [axis],
         ax,
@@ -100,7 +106,7 @@ def agreement(
         run_text(result),
         chains_text(as_it_is.n_chains, node.attrs["confidence"]),
     )
-    foot([axis], ax, *([] if is_empty else _feet(as_it_is, beyond)), drawn=names)
+    foot([axis], ax, *feet, drawn=names)
     return axis
 
 
@@ -116,7 +122,7 @@ def _order(means: Means) -> list[int]:
     return [int(place) for place in leaves_list(tree)]
 
 
-def _draw_cells(axis: Axes, as_it_is: Means, beyond: Means, places: list[int]) -> None:
+def _draw_cells(axis: Axes, as_it_is: Means, beyond: Means, places: list[int], cell_mm: float) -> None:
     """Draw the cells, those beyond place above the diagonal; what is not told from chance has no colour."""
     n_names = len(places)
     coloured = np.full((n_names, n_names), np.nan)
@@ -133,7 +139,7 @@ def _draw_cells(axis: Axes, as_it_is: Means, beyond: Means, places: list[int]) -
         is_unclear = has_intervals(means) and not means.is_told[cell]
         coloured[row, column] = np.nan if is_unclear else mean
         colour = QUIET if is_unclear else PAPER if abs(mean) > 0.62 else INK
-        text = _number(means, cell, n_names, is_unclear=is_unclear)
+        text = _number(means, cell, cell_mm, is_unclear=is_unclear)
         size = SMALL if n_names <= 8 else 4.8
         axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour, linespacing=1.3)
     axis.imshow(np.ma.masked_invalid(coloured), cmap="RdBu_r", vmin=-1, vmax=1, zorder=0)
@@ -143,13 +149,13 @@ def _draw_cells(axis: Axes, as_it_is: Means, beyond: Means, places: list[int]) -
     prepare(axis, "")
 
 
-def _number(means: Means, cell: tuple[int, int], n_names: int, *, is_unclear: bool) -> str:
+def _number(means: Means, cell: tuple[int, int], cell_mm: float, *, is_unclear: bool) -> str:
     """Return what a cell says: number and interval, number, or a sign alone, as there is room."""
     mean, low, high = (float(part[cell]) for part in (means.mean, means.low, means.high))
-    if n_names > _MOST_WITH_NUMBERS:
+    if cell_mm < _NUMBER_MM:
         # In grey, red and blue look alike: a minus tells them apart where no number does.
         return "\u00b7" if is_unclear else "\u2212" if mean < 0 else ""
-    if n_names > _MOST_WITH_INTERVALS:
+    if cell_mm < _INTERVAL_MM:
         return short_number(mean)
     text = number_text(mean).replace("-", "\u2212")
     if not has_intervals(means) or not np.isfinite(low):
@@ -172,9 +178,9 @@ def short_number(value: float) -> str:
 
 
 def _name_rows(axis: Axes, names: list[str]) -> None:
-    axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
-    axis.set_yticks(range(len(names)), names, parse_math=False)
-    axis.tick_params(length=0, labelsize=SMALL if len(names) <= 16 else 4.8)
+    axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False, linespacing=0.95)
+    axis.set_yticks(range(len(names)), names, parse_math=False, linespacing=0.95)
+    axis.tick_params(length=0, labelsize=SMALL if len(names) <= 12 else 4.6)
     for side in axis.spines.values():
         side.set_visible(False)
 
@@ -188,7 +194,7 @@ def _add_scale(axis: Axes, label: str, signed: bool) -> None:
     bar.set_label(label, fontsize=SMALL)
 
 
-def _feet(as_it_is: Means, beyond: Means) -> list[str]:
+def _feet(as_it_is: Means, beyond: Means, cell_mm: float) -> list[str]:
     feet = [f"Below the diagonal: {as_it_is.name}. Above: {beyond.name}."]
     if not has_intervals(as_it_is):
         feet.append("Too few chains to tell anything from chance.")
@@ -196,19 +202,34 @@ def _feet(as_it_is: Means, beyond: Means) -> list[str]:
         feet.append(f"White: {as_it_is.rule}, which is chance.")
     else:
         feet.append(f"White: not told from chance ({as_it_is.rule}; above {beyond.rule}).")
-    n_names = len(as_it_is.mean)
-    if n_names > _MOST_WITH_NUMBERS:
+    if cell_mm < _NUMBER_MM:
         feet.append("\u2212: below 0. The table has numbers and intervals.")
-    elif n_names > _MOST_WITH_INTERVALS:
+    elif cell_mm < _INTERVAL_MM:
         feet.append("The table has the intervals.")
     if np.isnan(as_it_is.mean).any() or np.isnan(beyond.mean).any():
         feet.append("\u2013: no value.")
     return feet
 
 
-def _height(names: list[str]) -> float:
-    """Return the height of a new figure in millimetres: the square beside its longest label, and what is around it."""
-    label = max(map(len, names), default=0) * SMALL * 0.54 * 25.4 / 72
-    scale = 13 if len(names) > _MOST_WITH_NUMBERS else 1
-    side = max(25, min(COLUMN_MM - label - scale - 3, 17 * len(names)))
-    return 24 + label + side
+def _label_mm(labels: list[str]) -> float:
+    """Return the width of the longest line of the labels, in millimetres."""
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
+    return longest * SMALL * 0.56 * 25.4 / 72
+
+
+def _cell_mm(labels: list[str]) -> float:
+    """Return the width of a cell of a new figure, in millimetres: the square beside the labels, divided."""
+    n_names, room = max(1, len(labels)), COLUMN_MM - _label_mm(labels) - 3
+    cell = min(17.0, room / n_names)
+    # Without numbers there is a scale of colours, which takes its room.
+    return cell if cell >= _NUMBER_MM else (room - 13) / n_names
+
+
+def _given_cell_mm(axis: Axes, labels: list[str]) -> float:
+    width, height = axis.get_position().size * root_figure(axis).get_size_inches() * 25.4
+    return float(min(width, height) - _label_mm(labels)) / max(1, len(labels))
+
+
+def _height(labels: list[str]) -> float:
+    """Return the height of a new figure in millimetres."""
+    return 26 + _label_mm(labels) + max(25.0, _cell_mm(labels) * len(labels))

@@ -252,12 +252,13 @@ def shade(place: float) -> tuple[float, float, float]:
 
 def _draw_legend(axis: Axes, top: float, size: float) -> None:
     """Draw the scale of shades at the foot."""
-    steps, width, line_height = 40, 60.0, size * LINE_HEIGHT
+    steps, width, line_height = 40, 9.0 * size, size * LINE_HEIGHT
+    top += 0.3 * size
     for step in range(steps):
-        box = Rectangle((step * width / steps, top + 2), width / steps + 0.05, 0.8 * line_height)
+        box = Rectangle((step * width / steps, top), width / steps + 0.05, 0.8 * line_height)
         box.set(facecolor=shade(step / (steps - 1)), linewidth=0)
         axis.add_patch(box)
-    frame = Rectangle((0, top + 2), width, 0.8 * line_height, fill=False, edgecolor=QUIET, linewidth=0.3)
+    frame = Rectangle((0, top), width, 0.8 * line_height, fill=False, edgecolor=QUIET, linewidth=0.3)
     axis.add_patch(frame)
     text = "deleted first (left) to deleted last, by rank"
-    axis.text(width + 4, top + 2 + 0.6 * line_height, text, fontsize=size * 0.9, color=QUIET)
+    axis.text(width + 0.6 * size, top + 0.6 * line_height, text, fontsize=size * 0.9, color=QUIET)

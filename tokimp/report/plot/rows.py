@@ -86,7 +86,7 @@ def draw_rows(
     for border in range(1, len(labels)):
         axis.axhline(border - 0.5, color=LINE, linewidth=0.3, zorder=0)
     for index, series in enumerate(marks):
-        y = height + (0.62 if len(marks) > 1 else 0.0) * ((index + 0.5) / len(marks) - 0.5)
+        y = height + mark_offset(index, len(marks))
         colours = series.colours or [INK] * len(labels)
         for row, colour in enumerate(colours):
             if not np.isfinite(series.mean[row]):
@@ -120,6 +120,11 @@ def draw_rows(
         axis.set_xlim(max(left, limits[0] - room), min(right, limits[1] + room))
     if any(series.name for series in marks) or isinstance(chance, tuple):
         add_legend(axis)
+
+
+def mark_offset(index: int, count: int) -> float:
+    """Return how far the mark of a series lies below the middle of its row, in rows."""
+    return (0.62 if count > 1 else 0.0) * ((index + 0.5) / count - 0.5)
 
 
 def add_legend(axis: Axes) -> None:
