@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tokimp.compare.executors.pool import Event, PoolWorker, WorkerPool
+from tokimp.compare.executors.pool import WorkerPool
+from tokimp.compare.executors.pool_worker import Event, PoolWorker
 from tokimp.compare.executors.shares import own_threads
 from tokimp.compare.executors.worker_side import Reply, SentWork, WorkerSide
 from tokimp.contracts.constraints import Optional, Text

@@ -181,7 +181,7 @@ class _Array:
                 continue
             for text in reply.warned:
                 warnings.warn(text, TokimpWarning, stacklevel=2)
-            yield Outcome(piece, reply.result, reply.failure)
+            yield Outcome(piece, reply.result, reply.failure, reply.threads)
         self._watch(Workers(len(self._running), self._lost))
 
     def _may_try_again(self, piece: Piece) -> bool:

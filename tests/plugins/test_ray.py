@@ -58,8 +58,15 @@ def test_a_comparison_has_the_bits_of_this_process(executor: RayExecutor, tmp_pa
 
 
 @pytest.mark.slow
-def test_it_survives_twenty_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["compare", "analyze"])
+def test_it_survives_twenty_kills(tmp_path: Path, what: str) -> None:
     """Twenty kills, of actors and of the driver, end with the bits of an unbroken run."""
-    killed = survive(tmp_path, "ray:workers=2,retries=20", kills=20, seed=2)
+    killed = survive(tmp_path, "ray:workers=2,retries=20", kills=20, seed=2, what=what)
     assert sum(killed.values()) == 20
     assert min(killed.values()) > 0
+
+
+@pytest.mark.slow
+def test_an_analysis_survives_the_kill_of_an_actor(tmp_path: Path) -> None:
+    """An actor that is killed at a chain costs that chain another try; what was found out is that of this process."""
+    assert survive(tmp_path, "ray:workers=2,retries=9", kills=1, seed=1, what="analyze") == {"worker": 1, "driver": 0}

@@ -215,10 +215,11 @@ class Elsewhere:
         ask = AskAboutChain(self.analysis, None if scoring is None else scoring.objective)
         work = ScorerWork.for_executor(self.executor, self.scorer, ask, fingerprint=self.fingerprint)
         pace = _Pace(len(ids), len(missing), self.analysis.name, self.progress)
-        for piece, found in results_of(self.executor, work, pieces, pace.watch):
+        for outcome in results_of(self.executor, work, pieces, pace.watch):
+            index, found = outcome.piece.index, outcome.result
             if found is not None:
-                self.store.store(piece.index, what, found)
-            pace.add(ids[piece.index], found)
+                self.store.store(index, what, found)
+            pace.add(ids[index], found)
 
 
 def ask_logprobs(scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
@@ -230,8 +231,8 @@ def ask_logprobs(scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
 def logprobs_of(executor: Executor, scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
     """Return the log-probabilities of a chain by a worker's scorer."""
     work = ScorerWork.for_executor(executor, scorer, ask_logprobs)
-    ((_, logprobs),) = results_of(executor, work, [Piece(0, chain.chain.where, chain)])
-    return cast("SpanLogprobs", logprobs)
+    (outcome,) = results_of(executor, work, [Piece(0, chain.chain.where, chain)])
+    return cast("SpanLogprobs", outcome.result)
 
 
 class _Pace:

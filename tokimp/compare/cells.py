@@ -167,7 +167,7 @@ class Cells:
                     self._leave_out(index, asked.estimator, result)
                 continue
             if self._journal:
-                self._journal.store_cell(index, asked.estimator, result)
+                self._journal.store_cell(index, asked.estimator, result, outcome.threads)
                 forget_failure(self._journal, cell=(self._chains[index].id, self._labels[asked.estimator]))
             self._keep(index, asked.estimator, result, kept=False)
         if failures and not self._keep_going:
@@ -184,7 +184,7 @@ class Cells:
                     record_traceback(self._journal, result, cell=(self._chains[index].id, UNPRUNED))
                 continue
             if self._journal:
-                self._journal.store_unpruned(index, result)
+                self._journal.store_unpruned(index, result, outcome.threads)
                 forget_failure(self._journal, cell=(self._chains[index].id, UNPRUNED))
             self._unpruned[index] = result
         if failures and not self._keep_going:

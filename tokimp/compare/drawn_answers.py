@@ -45,10 +45,10 @@ def draw_by_model(
         for index, answer in answers.items()
         if answer is None
     ]
-    for piece, answer in results_of(executor, work, pieces):
-        answers[piece.index] = answer
+    for outcome in results_of(executor, work, pieces):
+        answers[outcome.piece.index] = outcome.result
         if journal:
-            journal.store_wrong_answer(piece.index, answer)
+            journal.store_wrong_answer(outcome.piece.index, outcome.result, outcome.threads)
     return [
         chain if chain.chain.wrong_answer is not None else tokenize(replace(chain.chain, wrong_answer=answers[index]))
         for index, chain in enumerate(chains)

@@ -38,18 +38,11 @@ class Journal(RunFolder):
         Everything that changes the result, as JSON can hold it: among others the lists ``chains`` and ``estimators``,
         and ``chains_at_once`` if it is not 1.
 
-    Attributes
-    ----------
-    computes_with
-        The number of threads that cells are computed with; ``None`` for that of torch in this process.
-
     Raises
     ------
     ResumeError
         On entering, as `tokimp.storage.run_folder.RunFolder` does.
     """
-
-    computes_with: int | None = None
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         super().__init__(folder, identity, work=CELLS, growing=GROWING)
@@ -65,8 +58,8 @@ class Journal(RunFolder):
         self._take_over_earlier_files()
         self._record_growth()
 
-    def _store(self, key: str, content: bytes) -> None:
-        self.note_threads(torch.get_num_threads() if self.computes_with is None else self.computes_with)
+    def _store(self, key: str, content: bytes, threads: int | None) -> None:
+        self.note_threads(threads or torch.get_num_threads())
         self._records.append([(key, content)])
 
     def cell(self, chain: int, estimator: int) -> Cell | None:
@@ -79,7 +72,7 @@ class Journal(RunFolder):
         """
         return cell_records.cell(self._records.get(self._keys.cell(chain, estimator)))
 
-    def store_cell(self, chain: int, estimator: int, cell: Cell) -> None:
+    def store_cell(self, chain: int, estimator: int, cell: Cell, threads: int | None = None) -> None:
         """Store a cell; once this returns, it survives a kill.
 
         Parameters
@@ -88,8 +81,10 @@ class Journal(RunFolder):
             The indices of the chain and of the estimator within the run.
         cell
             What was computed.
+        threads
+            The number of threads that it was computed with; by default that of torch in this process.
         """
-        self._store(self._keys.cell(chain, estimator), cell_records.cell_bytes(cell))
+        self._store(self._keys.cell(chain, estimator), cell_records.cell_bytes(cell), threads)
 
     def failure(self, chain: int, estimator: int) -> dict[str, Any] | None:
         """Return what was recorded of a cell that failed, or None if nothing was."""
@@ -103,17 +98,17 @@ class Journal(RunFolder):
         """Return the stored log-probabilities of the chain with this index, or None if they are missing or damaged."""
         return cell_records.unpruned(self._records.get(self._keys.unpruned(chain)))
 
-    def store_unpruned(self, chain: int, unpruned: UnprunedLogprobs) -> None:
+    def store_unpruned(self, chain: int, unpruned: UnprunedLogprobs, threads: int | None = None) -> None:
         """Store the log-probabilities of the chain with this index; once this returns, they survive a kill."""
-        self._store(self._keys.unpruned(chain), cell_records.unpruned_bytes(unpruned))
+        self._store(self._keys.unpruned(chain), cell_records.unpruned_bytes(unpruned), threads)
 
     def wrong_answer(self, chain: int) -> str | None:
         """Return the wrong answer drawn for the chain with this index, or None if it is missing or damaged."""
         return cell_records.text(self._records.get(self._keys.wrong_answer(chain)))
 
-    def store_wrong_answer(self, chain: int, text: str) -> None:
+    def store_wrong_answer(self, chain: int, text: str, threads: int | None = None) -> None:
         """Store the wrong answer drawn for the chain with this index; once this returns, it survives a kill."""
-        self._store(self._keys.wrong_answer(chain), cell_records.text_bytes(text))
+        self._store(self._keys.wrong_answer(chain), cell_records.text_bytes(text), threads)
 
     def _take_over_earlier_files(self) -> None:
         """Move the cells of a tokimp that kept one file for each into the records."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Self
 
 from tokimp.compare.executors.worker_side import worker_fault
-from tokimp.contracts.executor import Do, Executor, Failure, Piece, Work, Workers
+from tokimp.contracts.executor import Do, Executor, Failure, Outcome, Piece, Work, Workers
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.models.kept_scorer import kept_scorer, recipe_for_workers
@@ -66,8 +66,8 @@ class ScorerWork(Work):
 
 def results_of(
     executor: Executor, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None] | None = None
-) -> Iterator[tuple[Piece, Any]]:
-    """Yield each piece with its result, as they come; raise what a piece raised, and give up the others then.
+) -> Iterator[Outcome]:
+    """Yield the outcome of each piece, as they come; raise what a piece raised, and give up the others then.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def results_of(
         for outcome in outcomes:
             if outcome.failure is not None:
                 raise as_raised_here(outcome.failure)
-            yield outcome.piece, outcome.result
+            yield outcome
 
 
 def as_raised_here(failure: Failure) -> Exception:

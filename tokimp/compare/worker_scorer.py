@@ -77,8 +77,8 @@ def scorer_of_workers(executor: Executor, recipe: ScorerRecipe) -> WorkerScorer:
         If no worker could load it; the message says why.
     """
     pieces = [Piece(0, f"loading {recipe.model}", None)]
-    ((_, facts),) = results_of(executor, ScorerWork(recipe, facts_of), pieces)
-    return WorkerScorer(recipe, facts)
+    (outcome,) = results_of(executor, ScorerWork(recipe, facts_of), pieces)
+    return WorkerScorer(recipe, outcome.result)
 
 
 def facts_of(scorer: Scorer, _asked: None = None) -> ScorerFacts:

@@ -39,10 +39,13 @@ class DescribedParameter:
 def described_parameters(plugin: type[Any]) -> list[DescribedParameter]:
     """Return the parameters of a plugin's class, in their order.
 
-    Their meaning is read from the section "Parameters" (numpydoc) of the class or of its ``__init__``, and what is
-    allowed from the class's `constraints`.
+    Their meaning is read from the section "Parameters" (numpydoc) of the class, of a class that it inherits from, or of
+    its ``__init__``, and what is allowed from the class's `constraints`.
     """
-    meanings = _meanings(inspect.getdoc(plugin.__init__)) | _meanings(inspect.getdoc(plugin))
+    meanings: dict[str, str] = {}
+    for described in reversed(plugin.__mro__):
+        meanings |= _meanings(described.__dict__.get("__doc__"))
+    meanings = _meanings(inspect.getdoc(plugin.__init__)) | meanings
     constraints = getattr(plugin, "constraints", {})
     return [
         DescribedParameter(
@@ -63,7 +66,7 @@ def summary(plugin: type[Any]) -> str:
 def _meanings(docstring: str | None) -> dict[str, str]:
     """Return what a docstring says of each parameter; several that are described together get the same text."""
     try:
-        described = parse(docstring or "", style=DocstringStyle.NUMPYDOC).params
+        described = parse(inspect.cleandoc(docstring or ""), style=DocstringStyle.NUMPYDOC).params
     except ParseError:
         # A docstring in another style says nothing that can be found here.
         return {}

@@ -76,11 +76,15 @@ class Outcome:
         What the function returned for it.
     failure
         Why there is no result.
+    threads
+        The number of threads of torch that it was done with, where it was not done in this process; it can change last
+        bits.
     """
 
     piece: Piece
     result: Any = None
     failure: Failure | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

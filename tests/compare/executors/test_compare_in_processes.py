@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import tokimp as ti
@@ -16,7 +17,7 @@ from tests.compare.executors.byte_scorer import Patient, chains, scorer
 from tokimp.compare.executors.processes import ProcessesExecutor
 from tokimp.compare.worker_scorer import scorer_of_workers
 from tokimp.contracts.progress import Progress
-from tokimp.errors import EstimatorError, ExecutorError, ScorerError, UnsupportedError
+from tokimp.errors import EstimatorError, ExecutorError, ScorerError, TokimpWarning, UnsupportedError
 from tokimp.testing import AdditiveScorer
 
 ESTIMATORS = ["leave_one_out", Patient(), "position"]
@@ -149,6 +150,25 @@ def test_analyses_count_and_leave_out_what_failed() -> None:
     node = ti.analysis_node(analyzed, "agreement")
     used = node["chains_used"].sel(partial=False, measure="spearman").to_numpy()
     assert used[0, 1] == 6
+
+
+class OwnThreads(Patient):
+    """Changes the number of threads of the process that it is in."""
+
+    name = "own_threads"
+
+    def estimate(self, chain: Any, scorer: Any, objective: Any) -> ti.Importance:
+        """Compute with three threads from now on."""
+        torch.set_num_threads(3)
+        return super().estimate(chain, scorer, objective)
+
+
+def test_the_threads_of_a_cell_are_those_of_its_worker(executor: ProcessesExecutor, tmp_path: Path) -> None:
+    """What the folder records, and warns of, is how many threads the cells were computed with, not this process."""
+    with pytest.warns(TokimpWarning, match="and the rest with 3"):
+        result = compare(executor, [OwnThreads()], out=tmp_path)
+    assert result.attrs["threads"].split(",")[1:] == ["3"]
+    assert torch.get_num_threads() != 3
 
 
 def test_a_scorer_made_of_objects_stays_here(executor: ProcessesExecutor) -> None:

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 import torch
 
-from tokimp.compare.executors.pool import Event, PoolWorker, WorkerPool
+from tokimp.compare.executors.pool import WorkerPool
+from tokimp.compare.executors.pool_worker import Event, PoolWorker
 from tokimp.compare.executors.shares import gpus_for, own_threads, usable_cores
 from tokimp.compare.executors.worker_side import SentWork
 from tokimp.contracts.executor import Work
@@ -41,16 +42,7 @@ class ProcessesExecutor(WorkerPool):
     last bits of a result; ``auto`` means as many workers as the cores suffice for. With ``OMP_NUM_THREADS=1`` that is
     one worker a core.
 
-    Parameters
-    ----------
-    workers
-        How many workers there are, or ``auto``.
-    cell_timeout
-        The most seconds that a cell may take; None for no limit.
-    retries
-        How often a cell is tried again whose worker died or took too long.
-    start_timeout
-        The most seconds from the start of a worker until its model is loaded.
+    Its parameters are those of `WorkerPool`.
     """
 
     name = "processes"

@@ -59,12 +59,15 @@ class Reply:
         Why the worker cannot go on, and the piece is better done by another one; empty if it can.
     warned
         tokimp's own warnings on the way.
+    threads
+        The number of threads of torch that it was done with; ``None`` where torch is not in use.
     """
 
     result: Any = None
     failure: Failure | None = None
     fault: str = ""
     warned: list[str] = field(default_factory=list)
+    threads: int | None = None
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc] # cloudpickle has no types
@@ -135,8 +138,14 @@ class WorkerSide:
                 result = self._do(payload)
             except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
                 failure = Failure.of(error)
-                return Reply(failure=replace(failure, error=sendable(error)), fault=worker_fault(error), warned=warned)
-            return Reply(result, fault=self._work.fault(result), warned=warned)
+                reply = Reply(failure=replace(failure, error=sendable(error)), fault=worker_fault(error))
+            else:
+                reply = Reply(result, fault=self._work.fault(result))
+        return replace(reply, warned=warned, threads=_threads())
+
+
+def _threads() -> int | None:
+    return sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
 
 
 def _import_files(files: tuple[str, ...]) -> None:

@@ -178,10 +178,10 @@ class Asker:
         write = WriteBatch(self.task, self.layout, self._settings)
         work = ScorerWork.for_executor(executor, self.model, write, fingerprint=known_fingerprint(self.model))
         with executor:
-            for piece, written in results_of(executor, work, pieces, pace.watch):
-                batch = piece.payload
+            for outcome in results_of(executor, work, pieces, pace.watch):
+                batch, written = outcome.piece.payload, outcome.result
                 if run:
-                    run.note_threads(torch.get_num_threads())
+                    run.note_threads(outcome.threads or torch.get_num_threads())
                 # The responses cost the most: they are stored before the task, which may fail, judges them.
                 log.store(batch.index, _stored(batch, written))
                 judged[batch.index] = self._judge(batch, written.responses)
