@@ -46,6 +46,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "naopc": {**CHANCE, "exact_units": 4, "beam": 1},
     "planted": FEW,
     "soft_faithfulness": {"n_uniform": 2, "n_draws": 2, "narrowest": 0.0},
+    "plausibility": {"n_uniform": 3},
     "structure": {**FEW, "keep_ratios": [0.5]},
     "surrogate": {
         **FEW,
@@ -289,7 +290,10 @@ def test_chains_of_a_single_unit(analysed: Analysed) -> None:
     """One unit cannot be ranked: what needs an order is NaN, and nothing fails."""
     chains = [chain(number, length=1) for number in range(4)]
     result = compared(chains)
-    said = {"planted": "no chain of the result holds filler"}
+    said = {
+        "planted": "no chain of the result holds filler",
+        "plausibility": "no chain has both units that are marked and others",
+    }
     if refuses(analysed, said, result, chains):
         return
     tree = analysed.tree(result, chains)
