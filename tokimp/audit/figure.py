@@ -10,12 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tokimp.audit.page import Card, solved_line, summary
-from tokimp.report.figure_style import BAND, COLOURS, INK, MARKERS, PAPER
+from tokimp.report.estimator_looks import HUES, MARKERS
+from tokimp.report.plot.rows import two_lines
+from tokimp.report.plot.style import BAND, QUIET, SMALL, ShownAxes, foot, head, new_figure, prepare, styled
+
+_PAGE_MM = 174
+"""Width of a printed page's text: five panels have no room in one column."""
 
 Point = tuple[float, float, float] | None
 """A mean with the ends of its interval (NaN where there is none); ``None`` where nothing is known."""
 
 
+@styled
 def draw_card(card: Card) -> Figure:
     """Draw what each estimator gains on position, keeps under changes, finds of planted text, and costs.
 
@@ -25,9 +31,10 @@ def draw_card(card: Card) -> Figure:
         The card.
     """
     entries = card["estimators"]
-    figure = Figure(figsize=(13, 2.6 + 0.34 * len(entries)), facecolor=PAPER, layout="constrained")
-    axes = figure.subplots(1, 5, sharey=True)
-    _panel(axes[0], entries, _gains(entries), "better than position\n(share of the largest gain)", 0)
+    labels = [two_lines(str(entry["label"]), 24) for entry in entries]
+    figure = new_figure(62 + 5.2 * len(entries), _PAGE_MM)
+    axes = [figure.add_subplot(1, 5, place, axes_class=ShownAxes) for place in range(1, 6)]
+    _panel(axes[0], entries, _gains(entries), "better than position\n(share of the\nlargest gain)", 0)
     _panel(
         axes[1],
         entries,
@@ -36,21 +43,25 @@ def draw_card(card: Card) -> Figure:
             "beyond position": _conditions("sanity", "weights: all", "spearman_beyond_position"),
             "other answer": _conditions("sanity", "other answer", "spearman"),
         },
-        "keeps its ranking: should be near 0\n(rank correlation)",
+        "rank correlation\nafter what must\nchange it: 0 is right",
         0,
     )
     names = [condition["condition"] for condition in entries[0].get("stability", ())]
     stable = {name: _conditions("stability", name, "spearman") for name in names}
-    _panel(axes[2], entries, stable, "keeps its ranking: should be near 1\n(rank correlation)", 1)
+    _panel(axes[2], entries, stable, "rank correlation\nafter what must\nnot: 1 is right", 1)
     kinds = [kind["kind"] for kind in entries[0]["planted"]]
     planted = {kind.replace("_", " "): _planted(kind) for kind in kinds}
-    _panel(axes[3], entries, planted, "planted text below the rest\n(AUROC by sentence)", 0.5)
-    _panel(axes[4], entries, {"positions": _positions}, "token positions a chain", None)
+    _panel(axes[3], entries, planted, "planted text below\nthe rest (AUROC by\nsentence): 1 is right", 0.5)
+    _panel(axes[4], entries, {"positions": _positions}, "token positions\na chain", None)
     axes[4].set_xscale("symlog", linthresh=10)
-    axes[0].set_yticks(range(len(entries)), [str(entry["label"]) for entry in entries], parse_math=False)
-    axes[0].invert_yaxis()
-    note = "\n".join(line for line in (summary(card), solved_line(card)) if line)
-    figure.suptitle(note, fontsize=8, parse_math=False)
+    axes[4].xaxis.set_major_formatter("{x:,.0f}")
+    axes[4].tick_params(axis="x", rotation=90)
+    for axis in axes:
+        axis.set_yticks(range(len(entries)), labels if axis is axes[0] else [""] * len(entries), parse_math=False)
+        axis.set_ylim(len(entries) - 0.5, -0.5)
+        axis.tick_params(axis="y", length=0)
+    head(axes, None, "Audit of estimators", summary(card), solved_line(card))
+    foot(axes, None, "Dashed line: chance, or what is right. Bars: intervals over chains.", drawn=labels)
     return figure
 
 
@@ -62,23 +73,29 @@ def _panel(
     reference: float | None,
 ) -> None:
     """Draw one panel: a mark with its interval for each series, in the row of each estimator."""
+    prepare(axis, "x")
     for row in range(0, len(entries), 2):
-        axis.axhspan(row - 0.5, row + 0.5, color=BAND, alpha=0.18, linewidth=0)
+        axis.axhspan(row - 0.5, row + 0.5, color=BAND, alpha=0.3, linewidth=0, zorder=0)
     if reference is not None:
-        axis.axvline(reference, color=INK, linewidth=0.8, linestyle="--")
+        axis.axvline(reference, color=QUIET, linewidth=0.8, linestyle=(0, (3, 2)))
     step = 0.7 / max(1, len(series))
     for number, (name, point_of) in enumerate(series.items()):
         points = [point_of(entry) or (np.nan, np.nan, np.nan) for entry in entries]
         mean, low, high = np.array(points).T
         height = np.arange(len(entries)) + step * (number - (len(series) - 1) / 2)
         spread = np.nan_to_num(np.clip(np.stack([mean - low, high - mean]), 0, None))
-        look = {"color": COLOURS[number % len(COLOURS)], "fmt": MARKERS[number % len(MARKERS)]}
-        axis.errorbar(mean, height, xerr=spread, markersize=4, elinewidth=0.9, label=name, **look)
-    axis.set_title(title, fontsize=8)
-    axis.tick_params(labelsize=8)
-    axis.grid(axis="x", alpha=0.3)
+        look = {"color": HUES[number % len(HUES)], "fmt": MARKERS[number % len(MARKERS)]}
+        axis.errorbar(mean, height, xerr=spread, markersize=2.6, elinewidth=0.7, label=name, **look)
+    axis.set_title(title, loc="left", fontsize=SMALL)
     if len(series) > 1:
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), fontsize=7, frameon=False, ncols=2)
+        axis.legend(
+            loc="upper left",
+            bbox_to_anchor=(-0.12, 0.0),
+            borderaxespad=2.6,
+            fontsize=5,
+            handlelength=1.0,
+            handletextpad=0.3,
+        )
 
 
 def _gains(entries: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Mapping[str, Any]], Point]]:

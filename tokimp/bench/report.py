@@ -154,6 +154,7 @@ def draw_growth(bench: Bench) -> Figure:
         prepare(axis)
         axis.set(xscale="log", yscale="log", xlabel="reasoning tokens", ylabel=label)
         axis.set_xticks(lengths, [str(length) for length in lengths])
+        axis.yaxis.set_major_formatter("{x:,g}")
         axis.minorticks_off()
     add_legend(positions)
     where = bench.surroundings
