@@ -27,6 +27,7 @@ from tokimp_surrogate.crossfit import Examples, Perceptron, are_enough, crossfit
 from tokimp_surrogate.features import KINDS, FeatureSpace, attention_features
 from tokimp_surrogate.figure import surrogate_figure
 from tokimp_surrogate.fitted_surrogate import FittedSurrogate, SurrogateHeader, save_surrogate
+from tokimp_surrogate.lexical import chain_words
 from tokimp_surrogate.report import group_table, surrogate_table
 from tokimp_surrogate.summary import Testing, summarise
 from tokimp_surrogate.targets import Target, read_targets
@@ -38,10 +39,13 @@ class Surrogate(Analysis):
     For each unit, attention features are to predict a target. The features (`tokimp_surrogate.features`) are weights
     received from answer and reasoning, weights given to prompt, reasoning and the unit itself, entropies and distances,
     in every layer and head. The target (`tokimp_surrogate.targets`) is the likelihood after the unit's deletion, the
-    fall of the likelihood, the likelihood along a path of deletions, or the unit's rank. There are four models:
+    fall of the likelihood, the likelihood along a path of deletions, or the unit's rank. There are six models:
 
     - ``mlp``: a perceptron with two layers of weights and rectified linear units between them;
     - ``ridge``: a linear regression on the same features;
+    - ``lexical``: a ridge regression on ids alone: of the token before the unit, of its own tokens, and of the next
+      one, all as indicators. It never looks at the model;
+    - ``both``: a ridge regression on these indicators and the attention features;
     - ``position``: the perceptron on position alone: units before and after, their share, the length of the chain;
     - ``mean``: the mean of the training units.
 
@@ -59,6 +63,10 @@ class Surrogate(Analysis):
     and Hakkani-Tuer (2026) seem to give. Likelihoods after a deletion differ far more between chains than between the
     units of one chain. So the pooled correlation says mostly whether the level of a chain is predicted, for which its
     length nearly suffices; compare it with ``position``. The correlation within says whether units are told apart.
+
+    Much of what a deletion does follows from which tokens are deleted. So attention has shown something only if it
+    predicts what ids do not. ``attention_adds`` is Pearson's correlation within a chain of ``both`` less that of
+    ``lexical``, with its interval over chains.
 
     ``r_squared`` is 1 minus the squared error divided by that of ``mean``. ``group_drop`` says which features the
     perceptron relies on: it is what Pearson's correlation loses on held-out chains if the columns of a group are
@@ -173,7 +181,11 @@ class Surrogate(Analysis):
             inputs.report(done, total, chains[-1], what)
 
         features, space = self._features(inputs, report)
-        examples = {target.name: Examples.of(ids, questions, features, target.values, self.seed) for target in targets}
+        words = [chain_words(chain) for chain in inputs.scoring.chains]
+        examples = {
+            target.name: Examples.of(ids, questions, features, target.values, self.seed, words=words)
+            for target in targets
+        }
         perceptron = self._perceptron()
         fitted = {
             name: crossfit(chains, self.folds, perceptron, partial(report, what=f"fitting {name}"))

@@ -11,9 +11,10 @@ import numpy as np
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.questions import question_numbers
 from tokimp_surrogate.fitted_surrogate import Network
+from tokimp_surrogate.lexical import Words, fit_lexical
 from tokimp_surrogate.regressors import Predict, Training, fit_mean, fit_network, fit_ridge
 
-MODELS = ("mlp", "ridge", "position", "mean")
+MODELS = ("mlp", "ridge", "lexical", "both", "position", "mean")
 FEWEST_QUESTIONS = 3
 
 
@@ -52,6 +53,8 @@ class Examples:
         former as a share of both, and the number of units in the chain.
     known
         Which units of each chain have a target, [unit].
+    words
+        Words of the units of each chain that have a target.
     """
 
     index: tuple[int, ...]
@@ -61,6 +64,7 @@ class Examples:
     target: tuple[FloatArray, ...]
     positions: tuple[FloatArray, ...]
     known: tuple[np.ndarray, ...]
+    words: tuple[Words, ...]
 
     @classmethod
     def of(
@@ -70,6 +74,8 @@ class Examples:
         features: Sequence[FloatArray],
         target: Sequence[FloatArray],
         seed: int,
+        *,
+        words: Sequence[Words],
     ) -> Examples:
         """Return the chains that have a target, shuffled by a hash of seed and id.
 
@@ -84,6 +90,8 @@ class Examples:
             Target of each chain, [unit]; NaN where it is not known.
         seed
             Seed of the order.
+        words
+            Words of each chain's units.
         """
         known = [~np.isnan(values) for values in target]
         chosen = [index for index in range(len(ids)) if known[index].any()]
@@ -96,6 +104,7 @@ class Examples:
             tuple(target[index][known[index]] for index in chosen),
             tuple(_positions(len(target[index]))[known[index]] for index in chosen),
             tuple(known[index] for index in chosen),
+            tuple(words[index].of_units(known[index]) for index in chosen),
         )
 
     def __len__(self) -> int:
@@ -165,6 +174,11 @@ def crossfit(
         inside, outside = (np.flatnonzero(where).tolist() for where in (fold != number, fold == number))
         on_attention = examples.training(inside, examples.features)
         on_position = examples.training(inside, examples.positions)
+        words = [examples.words[chain] for chain in inside]
+        with_words = {
+            "lexical": fit_lexical(words, on_attention),
+            "both": fit_lexical(words, on_attention, with_attention=True),
+        }
         fitted = {
             "mlp": perceptron.fit(on_attention).predict,
             "ridge": fit_ridge(on_attention),
@@ -176,6 +190,9 @@ def crossfit(
             features = examples.positions if model == "position" else examples.features
             for chain in outside:
                 predictions[model][chain] = predict(features[chain])
+        for model, predict_words in with_words.items():
+            for chain in outside:
+                predictions[model][chain] = predict_words(examples.words[chain], examples.features[chain])
         if report is not None:
             report([examples.ids[chain] for chain in outside])
     return Crossfit(predictions, fold, tuple(perceptrons))

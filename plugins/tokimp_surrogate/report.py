@@ -7,6 +7,7 @@ import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.report.conclusions import Estimate, conclusion
 from tokimp.report.number_texts import few_chains, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
@@ -14,6 +15,8 @@ from tokimp.results.analysis_nodes import analysis_node
 MODELS = {
     "mlp": "attention, perceptron",
     "ridge": "attention, ridge",
+    "lexical": "ids of tokens, ridge",
+    "both": "attention and ids, ridge",
     "position": "position alone, perceptron",
     "mean": "mean",
 }
@@ -76,7 +79,30 @@ def surrogate_table(result: xr.DataTree, measure: str = "pearson", *, node_name:
             f"; fewer than {FEWEST_TO_LEARN_FROM} chains{whose} are too few to learn much from: a low or negative "
             "R squared says little of what attention could tell"
         )
+    if "attention_adds_mean" in node:  # not in a node of an older version
+        table.caption += f". {_what_attention_adds(node)}"
     return keep_words_whole(table)
+
+
+def _what_attention_adds(node: xr.Dataset) -> str:
+    """Return the sentence that says whether attention predicts what the ids of tokens do not."""
+    rows = [node.sel(target=target) for target in node["target"].to_numpy()]
+    estimates = [
+        Estimate.of(
+            escape(str(row["target"].item())),
+            row,
+            "attention_adds",
+            int(row["attention_adds"].notnull().sum()),
+            float(row["attention_adds_p_corrected"]),
+        )
+        for row in rows
+    ]
+    said = conclusion(
+        estimates,
+        "what attention adds to the ids of tokens (Pearson within chains)",
+        correction=f"Holm over {len(rows)} target{'' if len(rows) == 1 else 's'}",
+    )
+    return f"Ids alone: of the token before, the unit's own, and the next. {said}"
 
 
 def group_table(result: xr.DataTree, *, node_name: str = "surrogate") -> list[Table]:

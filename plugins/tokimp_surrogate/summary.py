@@ -11,7 +11,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, Resampling
+from tokimp.analysis.statistics.intervals import (
+    CORRELATION,
+    INTERVAL_OF_MEANS,
+    Resampling,
+    mean_p_values,
+    mean_variables,
+)
+from tokimp.analysis.statistics.multiplicity import holm
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.by_chain import token_slice
@@ -104,6 +111,9 @@ def summarise(
             )
     dims = ("target", "model", "measure", "scope", "partial")
     ends = ("", "_low", "_high")
+    pearson_within = by_chain[:, :, MEASURES.index("pearson"), 0]
+    adds = pearson_within[:, MODELS.index("both")] - pearson_within[:, MODELS.index("lexical")]
+    p_values = mean_p_values(adds)
     parts: dict[str, Any] = {
         "value": (("target", "token"), value, {"long_name": "target of the token's unit"}),
         "prediction": (("target", "model", "token"), prediction, {"long_name": "held-out prediction of it"}),
@@ -111,6 +121,10 @@ def summarise(
         "correlation_by_chain": (("target", "model", "measure", "partial", "chain"), by_chain),
         "chains_used": ("target", [len(examples[target.name]) for target in targets]),
         "units_used": ("target", [sum(map(len, examples[target.name].target)) for target in targets]),
+        "attention_adds": (("target", "chain"), adds, {"long_name": "Pearson within, both less lexical"}),
+        **mean_variables(("target",), adds, resampling, "attention_adds_", CORRELATION),
+        "attention_adds_p_value": ("target", p_values, {"long_name": "two-sided, of no difference"}),
+        "attention_adds_p_corrected": ("target", np.array(holm(p_values)), {"long_name": "Holm over all targets"}),
         **{f"correlation{end}": (dims, correlation[..., at]) for at, end in enumerate(ends)},
         **{f"r_squared{end}": (dims[:2], r_squared[..., at]) for at, end in enumerate(ends)},
     }

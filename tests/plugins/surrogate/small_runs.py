@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from tokimp_surrogate.lexical import Words
 
 import tokimp as ti
 from tokimp.chains.chain import TokenizedChain
@@ -66,3 +67,8 @@ def siblings(count: int = 4, of_each: int = 3) -> list[TokenizedChain]:
         for i, each in enumerate(tokenized)
     ]
     return [made[i] for i in np.random.default_rng(2).permutation(len(made))]
+
+
+def no_words(n_units: int) -> Words:
+    """Return units that all have the same ids, from which nothing can be predicted."""
+    return Words(((0,),) * n_units, (0,) * n_units, (0,) * n_units)

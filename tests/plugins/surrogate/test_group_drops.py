@@ -6,6 +6,7 @@ import numpy as np
 from tokimp_surrogate.crossfit import Examples, Perceptron, crossfit
 from tokimp_surrogate.group_drops import group_drops
 
+from tests.plugins.surrogate.small_runs import no_words
 from tokimp.analysis.statistics.intervals import Resampling
 
 
@@ -15,7 +16,7 @@ def test_the_features_that_carry_it_are_named() -> None:
     features = [generator.normal(size=(20, 6)).astype(np.float32) for _ in range(12)]
     target = [values[:, 2].astype(np.float64) for values in features]
     ids = [f"c{i}" for i in range(12)]
-    examples = Examples.of(ids, ids, features, target, 0)
+    examples = Examples.of(ids, ids, features, target, 0, words=[no_words(len(part)) for part in features])
     fitted = crossfit(examples, 4, Perceptron((8,), (1.0,), 100, 0))
     drops = group_drops(
         examples,

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tokimp_surrogate.crossfit import Examples, Perceptron, crossfit
 from tokimp_surrogate.regressors import Scaling, Training, fit_ridge
 
+from tests.plugins.surrogate.small_runs import no_words
+
 
 @drawn(st.lists(st.integers(0, 6), min_size=2, max_size=30).filter(lambda of: len(set(of)) > 1))
 def test_whole_questions_say_when_to_stop(question: list[int]) -> None:
@@ -29,7 +31,7 @@ def test_a_feature_that_jumps_in_a_chain_not_seen_does_not_carry_the_prediction_
     for index, values in enumerate(features):
         values[:, 2] = 1.0 if index == 3 else noise * generator.random(20)
     ids = [f"c{i}" for i in range(9)]
-    examples = Examples.of(ids, ids, features, target, 0)
+    examples = Examples.of(ids, ids, features, target, 0, words=[no_words(len(part)) for part in features])
     fitted = crossfit(examples, 3, Perceptron((8,), (1.0,), 60, 0))
     at = examples.ids.index("c3")
     for model in ("mlp", "ridge"):

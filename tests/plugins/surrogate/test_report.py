@@ -25,7 +25,7 @@ def test_tables_and_figure_show_every_target(tmp_path: Path) -> None:
         result = ti.load(tmp_path / "r.nc")
         shown = analysis.tables(result)
         assert len(shown) == tables
-        assert shown[0].row_count == 8
+        assert shown[0].row_count == 12
         figure = analysis.figure(result)
         rows, *panels = figure.axes
         assert [label.get_text() for label in rows.get_yticklabels()] == [LOO, "rank:greedy"]
