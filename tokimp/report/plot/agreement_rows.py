@@ -92,7 +92,7 @@ def agreement_within(
     result: xr.DataTree,
     ax: Axes | None = None,
     *,
-    partial: bool = True,
+    beyond: bool = True,
     most: int = MOST_PAIRS,
     node_name: str = "agreement_within",
 ) -> Axes:
@@ -109,8 +109,9 @@ def agreement_within(
         A result that the analysis has been run on.
     ax
         Axes to draw on; by default those of a new figure, 85 mm wide.
-    partial
-        Whether position is partialled out.
+    beyond
+        Whether what place alone gives is taken off; where that is not known, as in a result of an older version,
+        whether position is partialled out.
     most
         How many pairs are drawn at most.
     node_name
@@ -127,7 +128,7 @@ def agreement_within(
         If the analysis has not been run.
     """
     node = analysis_node(result, node_name)
-    shown = node.sel(partial=partial)
+    shown, what = _beyond_place(node) if beyond else (node.sel(partial=False), WITH_POSITION[False])
     known = _pairs_with_value(shown)
     pairs = _by_mean(shown, _pairs_that_differ(shown, known)[:most])
     groups = [str(group) for group in node["group"].to_numpy()]
@@ -142,10 +143,8 @@ def agreement_within(
     if pairs:
         draw_rows(axis, _names(pairs), marks, "Spearman correlation", chance=0.0, limits=(-1, 1))
     else:
-        message(axis, f"No pair has a value with {WITH_POSITION[partial]}." if partial else "No pair has a value.")
-    head(
-        [axis], ax, f"Agreement by {node.attrs['by']}, {WITH_POSITION[partial]}", run_text(result), _chains(node, used)
-    )
+        message(axis, f"No pair has a value ({what}).")
+    head([axis], ax, f"Agreement by {node.attrs['by']}, {what}", run_text(result), _chains(node, used))
     if len(pairs) < len(known):
         which = "whose groups differ most" if len(groups) > 1 else "that correlate most, with either sign"
         foot([axis], ax, f"The {len(pairs)} of {len(known)} pairs {which}.", drawn=[*_names(pairs), *groups])
@@ -158,7 +157,7 @@ def agreement_within(
 def agreement_between(result: xr.DataTree, ax: Axes | None = None, *, node_name: str = "agreement_between") -> Axes:
     """Draw each estimator's mean correlation with itself in the other result: a row an estimator, with its interval.
 
-    Hollow marks show it as it is, filled ones with position partialled out. The estimator that stays most alike is on
+    Hollow marks show it as it is, filled ones beyond place. The estimator that stays most alike is on
     top.
 
     Parameters
@@ -182,26 +181,35 @@ def agreement_between(result: xr.DataTree, ax: Axes | None = None, *, node_name:
     """
     node = analysis_node(result, node_name)
     names = [str(label) for label in node["common"].to_numpy()]
-    heights = np.nan_to_num(node["mean"].sel(partial=True).to_numpy(), nan=-2.0)
+    beyond, what = _beyond_place(node)
+    heights = np.nan_to_num(beyond["mean"].to_numpy(), nan=-2.0)
     labels = [names[place] for place in np.argsort(-heights, kind="stable")]
     axis = new_axes(ax, rows_height(labels, 2, 34))
     marks = []
-    for partial in (False, True):
-        rows = [node.sel(partial=partial, common=label) for label in labels]
-        colours = [look_of(label).colour for label in labels]
-        marker = "o" if partial else "D"
-        mean, low, high = _three(rows)
-        marks.append(Marks(WITH_POSITION[partial], mean, low, high, marker=marker, filled=partial, colours=colours))
+    colours = [look_of(label).colour for label in labels]
+    for part, name, marker in ((node.sel(partial=False), WITH_POSITION[False], "D"), (beyond, what, "o")):
+        mean, low, high = _three([part.sel(common=label) for label in labels])
+        marks.append(Marks(name, mean, low, high, marker=marker, filled=part is beyond, colours=colours))
     draw_rows(axis, labels, marks, "Spearman correlation with the other result", chance=0.0, limits=(-1, 1))
     used = int(node["chains_used"].max())
     head([axis], ax, "Agreement with another result", run_text(result), other_result_text(node), _chains(node, used))
-    foot([axis], ax, "Only hollow: nothing is left beyond position." if _some_missing(node) else "", drawn=labels)
+    foot([axis], ax, f"Only hollow: no value {what}." if _some_missing(node, beyond) else "", drawn=labels)
     return axis
 
 
-def _some_missing(node: xr.Dataset) -> bool:
-    mean = node["mean"]
-    return bool((mean.sel(partial=False).notnull() & mean.sel(partial=True).isnull()).any())
+def _some_missing(node: xr.Dataset, beyond: xr.Dataset) -> bool:
+    return bool((node["mean"].sel(partial=False).notnull() & beyond["mean"].isnull()).any())
+
+
+def _beyond_place(node: xr.Dataset) -> tuple[xr.Dataset, str]:
+    """Return means, intervals and counts beyond place, and what they are called.
+
+    Where they are not known, as in a result of an older version, they are those with position partialled out.
+    """
+    if "beyond_place_mean" not in node or not bool(node["beyond_place_mean"].notnull().any()):
+        return node.sel(partial=True), WITH_POSITION[True]
+    names = {f"beyond_place_{end}": end for end in ("mean", "low", "high")}
+    return node[[*names, "beyond_place_chains"]].rename({**names, "beyond_place_chains": "chains_used"}), "beyond place"
 
 
 def _pairs_with_value(node: xr.Dataset) -> list[Pair]:
