@@ -7,17 +7,17 @@ import numpy as np
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.constraints import Number
-from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.scorer import Scorer
 from tokimp_resample.answers import successes
-from tokimp_resample.continuations import Sampling, beginnings
-from tokimp_resample.sampled import SAMPLING_CONSTRAINTS, expected_positions, unanswered_share, written_after
+from tokimp_resample.continuations import beginnings
+from tokimp_resample.sampled import SAMPLING_CONSTRAINTS, FromContinuations, unanswered_share
 
 _TWO_SIDED_95 = 1.96
 
 
-class Pivotal(ImportanceEstimator):
+class Pivotal(FromContinuations):
     r"""Scores a unit by how far it moves the chance that the model ends with the right answer.
 
     ``p(i)`` is the share of `rollouts` continuations that succeed when the model is given the first i units. The
@@ -54,7 +54,6 @@ class Pivotal(ImportanceEstimator):
     """
 
     name = "pivotal"
-    requires = frozenset({Capability.GENERATION})
     constraints = {"p_gap": Number(0, 1), **SAMPLING_CONSTRAINTS}
 
     def __init__(
@@ -78,10 +77,8 @@ class Pivotal(ImportanceEstimator):
         self.folder = folder
         self.seed = seed
 
-    def expected_positions(self, chain: TokenizedChain, objective: Objective) -> float:
-        """Return about how many token positions a chain takes, if its continuations are as long as itself."""
-        del objective
-        return expected_positions(chain, len(chain.units) + 1, self.rollouts)
+    def _beginnings(self, chain: TokenizedChain) -> list[tuple[int, ...]]:
+        return beginnings(chain)
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return each unit's change of the chance of success, [unit]; the objective is not looked at.
@@ -97,8 +94,7 @@ class Pivotal(ImportanceEstimator):
         """
         del objective
         self.validate_parameters()
-        sampling = Sampling(self.rollouts, self.temperature, self.top_p, self.max_new_tokens, self.seed)
-        written = written_after(beginnings(chain), chain, scorer, sampling, self.folder)
+        written = self._written(chain, scorer)
         counts = np.array(
             [successes([text.value for text in after], chain.chain, self.success).sum() for after in written]
         )

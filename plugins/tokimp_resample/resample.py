@@ -13,12 +13,12 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.datasets.correctness import split_answer
 from tokimp.contracts.constraints import Number, OneOf, Text, TrueOrFalse, WholeNumber
-from tokimp.contracts.estimator import Importance, ImportanceEstimator
+from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Objective
-from tokimp.contracts.scorer import Capability, Scorer
+from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.seeded import seeded_generator
 from tokimp_resample.answers import AnswerCounts, WrittenText, successes
-from tokimp_resample.continuations import Sampling, beginnings
+from tokimp_resample.continuations import beginnings
 from tokimp_resample.noise_floor import (
     Measured,
     Statistic,
@@ -28,7 +28,7 @@ from tokimp_resample.noise_floor import (
     share_difference,
     split_half,
 )
-from tokimp_resample.sampled import SAMPLING_CONSTRAINTS, expected_positions, unanswered_share, written_after
+from tokimp_resample.sampled import SAMPLING_CONSTRAINTS, FromContinuations, unanswered_share
 from tokimp_resample.similarity import WORDS, check_encoder, first_unit, similarities, unit_texts
 from tokimp_resample.unit_effects import share_gained, units_held
 from tokimp_resample.unit_values import UnitValues
@@ -36,7 +36,7 @@ from tokimp_resample.unit_values import UnitValues
 _FALSE_DISCOVERIES = 0.05
 
 
-class Resample(ImportanceEstimator):
+class Resample(FromContinuations):
     r"""Scores a unit by what it changes in the answers that the model goes on to give from there.
 
     Before each unit the model writes `rollouts` continuations to the end. ``A_i`` are the answers of those that are
@@ -122,7 +122,6 @@ class Resample(ImportanceEstimator):
     """
 
     name = "resample"
-    requires = frozenset({Capability.GENERATION})
     constraints = {
         "kind": OneOf("resampling", "counterfactual"),
         "measure": OneOf("kl", "js", "accuracy"),
@@ -185,11 +184,6 @@ class Resample(ImportanceEstimator):
         """Raise `EstimatorError` if a parameter is not allowed, or an encoder is not installed."""
         super().validate_parameters()
         check_encoder(self.similarity)
-
-    def expected_positions(self, chain: TokenizedChain, objective: Objective) -> float:
-        """Return about how many token positions a chain takes, if its continuations are as long as itself."""
-        del objective
-        return expected_positions(chain, len(self._beginnings(chain)), self.rollouts)
 
     def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> Importance:
         """Return each unit's importance, [unit]; the objective is not looked at.
@@ -303,10 +297,6 @@ class Resample(ImportanceEstimator):
         firsts = {text: first_unit(text, chain, own).strip() for text in {text.reasoning for text in after}}
         begun = [firsts[text.reasoning] for text in after]
         return begun, similarities(begun, own.strip(), self.similarity) >= self.threshold
-
-    def _written(self, chain: TokenizedChain, scorer: Scorer) -> list[list[WrittenText]]:
-        sampling = Sampling(self.rollouts, self.temperature, self.top_p, self.max_new_tokens, self.seed)
-        return written_after(self._beginnings(chain), chain, scorer, sampling, self.folder)
 
     def _beginnings(self, chain: TokenizedChain) -> list[tuple[int, ...]]:
         found = beginnings(chain)
