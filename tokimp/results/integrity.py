@@ -39,9 +39,9 @@ _PROBE_SECONDS = 60.0
 _PROBE_BYTES_A_SECOND = 1e6
 
 
-def digest_line(content: bytes | memoryview) -> bytes:
-    """Return the line with the digest of the bytes of a netCDF file, which is to be put after them."""
-    return _MARK + hashlib.sha256(content).hexdigest().encode() + b"\n"
+def digest_line_of_file(path: Path) -> bytes:
+    """Return the line with the digest of a netCDF file, which is to be put after it; the file is read in pieces."""
+    return _MARK + _digest_of_start(path, path.stat().st_size) + b"\n"
 
 
 def check_netcdf(path: Path) -> None:

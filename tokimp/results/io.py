@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from tokimp.errors import SchemaError
-from tokimp.results.integrity import ATTRIBUTE, add_zarr_digest, check_netcdf, check_zarr, digest_line
+from tokimp.results.integrity import ATTRIBUTE, add_zarr_digest, check_netcdf, check_zarr
+from tokimp.results.netcdf_file import write_netcdf
 from tokimp.results.schema import SCHEMA_VERSION, unstorable, validate
 from tokimp.storage.atomic import replacing
 from tokimp.storage.folder_lock import locked
@@ -55,13 +56,8 @@ def save(tree: xr.DataTree, path: str | Path) -> None:
     is_of_run = (target.parent / "run.json").exists()
     with locked(target.parent, wait=_WAIT) if is_of_run else nullcontext():
         if target.suffix == ".nc":
-            # In memory first: the HDF5 library can end the process where it cannot write.
-            content = plain.to_netcdf(None, engine="h5netcdf", encoding=_checksums(plain))
-            # One copy in memory is enough: a result of thousands of chains takes hundreds of megabytes.
-            del plain
-            with replacing(target) as partial, partial.open("wb") as stream:
-                stream.write(content)
-                stream.write(digest_line(content))
+            with replacing(target) as partial:
+                write_netcdf(plain, partial, _checksums(plain))
         else:
             with replacing(target) as partial:
                 plain.to_zarr(partial, consolidated=False)
