@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokimp.analysis.statistics.intervals import UNBOUNDED, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import UNBOUNDED, Resampling, mean_p_values, mean_variables
 from tokimp.chains.arrays import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -49,7 +49,7 @@ class Comparison:
 
         ``above_uniform`` is the value minus the mean of the random orders of the same chain, ``above_position`` the
         value minus that of position. Chains are independent, and both differences are taken within a chain; so their
-        intervals say what is told from chance.
+        intervals and p-values (not corrected) say what is told from chance.
 
         Parameters
         ----------
@@ -87,6 +87,7 @@ class Comparison:
         for name, difference in differences.items():
             variables[f"{prefix}above_{name}"] = ((*estimator, "chain"), difference)
             variables |= mean_variables(estimator, difference, resampling, f"{prefix}above_{name}_")
+            variables[f"{prefix}above_{name}_p"] = (estimator, mean_p_values(difference))
         return variables
 
     @property

@@ -219,15 +219,18 @@ class CprCmd(Analysis):
         self, recovery: Recovery, area: str, own: FloatArray, position: FloatArray, uniform: FloatArray
     ) -> dict[str, float]:
         """Return one estimator's area and its differences from both references, with the ends of their intervals."""
-        value, above_uniform = recovery.compare(area, own, list(uniform), self.confidence)
-        _, above_position = recovery.compare(area, own, [position], self.confidence)
-        found = {"": value, "above_uniform_": above_uniform, "above_position_": above_position}
+        found = {
+            "": recovery.difference(area, own, (), self.confidence),
+            "above_uniform_": recovery.difference(area, own, list(uniform), self.confidence),
+            "above_position_": recovery.difference(area, own, [position], self.confidence),
+        }
         numbers = {
-            f"{prefix}{end}": getattr(interval, end)
-            for prefix, interval in found.items()
+            f"{prefix}{end}": getattr(number.interval, end)
+            for prefix, number in found.items()
             for end in ("mean", "low", "high")
         }
-        return numbers | {"position_mean": value.mean - above_position.mean}
+        numbers |= {f"{prefix}p": number.p_value for prefix, number in found.items() if prefix}
+        return numbers | {"position_mean": numbers["mean"] - numbers["above_position_mean"]}
 
     def _of_all_chains(self, arrays: dict[str, FloatArray], shares: FloatArray, n_estimators: int) -> dict[str, Any]:
         """Return areas and curves of position and of random orders, over all chains."""
@@ -263,7 +266,7 @@ class CprCmd(Analysis):
 
 _NUMBERS = (
     *("mean", "low", "high"),
-    *("above_uniform_mean", "above_uniform_low", "above_uniform_high"),
-    *("above_position_mean", "above_position_low", "above_position_high"),
+    *("above_uniform_mean", "above_uniform_low", "above_uniform_high", "above_uniform_p"),
+    *("above_position_mean", "above_position_low", "above_position_high", "above_position_p"),
     "position_mean",
 )

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import trapezoid
 
-from tokimp.analysis.statistics.intervals import MeanInterval, jackknife_interval
+from tokimp.analysis.statistics.intervals import MeanInterval, jackknife_interval, mean_p_value
 from tokimp.chains.arrays import FloatArray
 
 AREAS = ("cpr", "cmd")
+
+
+@dataclass(frozen=True, slots=True)
+class AreaDifference:
+    """An area, or a difference of areas, with its interval and the p-value of none."""
+
+    interval: MeanInterval
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +65,10 @@ class Recovery:
         beside: FloatArray = trapezoid(np.abs(1 - curve), self.shares, axis=-1)
         return np.stack([below, beside])
 
-    def compare(
+    def difference(
         self, area: str, kept: FloatArray, others: Sequence[FloatArray], confidence: float
-    ) -> tuple[MeanInterval, MeanInterval]:
-        """Return an area, and its difference from the mean area of other orders, with jackknife intervals over chains.
+    ) -> AreaDifference:
+        """Return an area minus the mean area of other orders, with what leaving out each chain in turn says of it.
 
         Parameters
         ----------
@@ -69,23 +77,22 @@ class Recovery:
         kept
             The measure with the most important units kept, [share, chain].
         others
-            The same with the units that other orders put first.
+            The same with the units that other orders put first; without any, the area itself is returned.
         confidence
-            Confidence of the intervals.
+            Confidence of the interval.
         """
         row, n_chains = AREAS.index(area), len(self.full)
 
-        def own(weights: FloatArray) -> FloatArray:
-            value: FloatArray = self.areas(kept, weights)[row]
-            return value
+        def statistic(weights: FloatArray) -> FloatArray:
+            values = self.areas(kept, weights)[row]
+            if len(others):
+                values = values - np.mean([self.areas(other, weights)[row] for other in others], axis=0)
+            return values
 
-        def difference(weights: FloatArray) -> FloatArray:
-            value: FloatArray = own(weights) - np.mean([self.areas(other, weights)[row] for other in others], axis=0)
-            return value
-
-        together = np.ones((1, n_chains))
-        intervals = []
-        for statistic in (own, difference):
-            low, high = jackknife_interval(statistic, n_chains, confidence=confidence)
-            intervals.append(MeanInterval(float(statistic(together)[0]), low, high))
-        return intervals[0], intervals[1]
+        value = float(statistic(np.ones((1, n_chains)))[0])
+        low, high = jackknife_interval(statistic, n_chains, confidence=confidence)
+        without = statistic(1 - np.eye(n_chains)) if n_chains > 1 else np.array([np.nan])
+        pseudo_values = n_chains * value - (n_chains - 1) * without
+        # The pseudo-values' own mean has a bias, of which the interval is free too.
+        p_value = mean_p_value(pseudo_values - pseudo_values.mean() + value) if np.isfinite(without).all() else np.nan
+        return AreaDifference(MeanInterval(value, low, high), p_value)

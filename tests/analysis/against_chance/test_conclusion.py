@@ -1,0 +1,112 @@
+"""Conclusions: who is told from chance, by which operators, and what is said where little is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from tokimp.analysis.against_chance.comparison import Comparison
+from tokimp.analysis.against_chance.conclusion import Panel, conclusion, verdicts
+from tokimp.analysis.statistics.intervals import Resampling
+from tokimp.chains.arrays import FloatArray
+
+NUMBER = Panel("number")
+
+
+def node(values: Mapping[str, FloatArray], better: str = "high", operators: int = 1) -> xr.Dataset:
+    """Return a node in which random orders and position are near 0, by estimator: [operator, chain], or [chain]."""
+    rows = np.array([np.broadcast_to(value, (operators, np.shape(value)[-1])) for value in values.values()])
+    n_chains = rows.shape[-1]
+    noise = 0.01 * np.random.default_rng(0).normal(size=(operators, 3, n_chains))
+    compared = Comparison(rows.transpose(1, 0, 2), noise[:, 0], noise[:, 1:])
+    return xr.Dataset(
+        compared.variables(("operator",), Resampling()),
+        coords={"operator": ["delete", "mask"][:operators], "estimator": list(values), "better": better},
+        attrs={"confidence": 0.95},
+    )
+
+
+def around(mean: float, n_chains: int = 20, seed: int = 1) -> FloatArray:
+    """Return values that vary a little around a mean."""
+    return mean + 0.1 * np.random.default_rng(seed).normal(size=n_chains)
+
+
+def test_better_worse_and_not_told_from_chance() -> None:
+    """Values far above, far below and around those of random orders; with low values good it is the other way round."""
+    values = {"above": around(1.0), "below": around(-1.0), "around": around(0.0)}
+    found = verdicts(node(values), [NUMBER], ["delete"]).by_reference["number", "uniform"]
+    assert found == {"better": ["above"], "worse": ["below"], "same": ["around"], "few": []}
+    low = verdicts(node(values), [Panel("number", better="low")], ["delete"]).by_reference["number", "position"]
+    assert (low["better"], low["worse"]) == (["below"], ["above"])
+
+
+def test_every_operator_must_tell_it() -> None:
+    """An estimator that is better by one operator alone, or worse by the other, is not told from chance by both."""
+    values = {
+        "both": np.stack([around(1.0, seed=2), around(1.0, seed=3)]),
+        "one": np.stack([around(1.0, seed=2), around(0.0, seed=3)]),
+        "opposite": np.stack([around(1.0, seed=2), around(-1.0, seed=3)]),
+    }
+    two = node(values, operators=2)
+    assert verdicts(two, [NUMBER], ["delete"]).by_reference["number", "uniform"]["better"] == [
+        "both",
+        "one",
+        "opposite",
+    ]
+    found = verdicts(two, [NUMBER], ["delete", "mask"]).by_reference["number", "uniform"]
+    assert found == {"better": ["both"], "worse": [], "same": ["one", "opposite"], "few": []}
+
+
+def test_p_values_are_corrected_for_how_many_there_are() -> None:
+    """A difference that its own interval tells from 0 is no longer told among twenty that are like chance."""
+    drawn = around(0.0, n_chains=22)
+    weak = 0.06 + 0.1 * (drawn - drawn.mean()) / drawn.std(ddof=1)
+    alone = node({"weak": weak})
+    assert alone["above_uniform_low"].item() > 0
+    assert verdicts(alone, [NUMBER], ["delete"]).by_reference["number", "uniform"]["better"] == ["weak"]
+    among = node({"weak": weak, **{f"e{seed}": around(0.0, n_chains=22, seed=100 + seed) for seed in range(20)}})
+    found = verdicts(among, [NUMBER], ["delete"])
+    assert "weak" in found.by_reference["number", "uniform"]["same"]
+    assert found.n_comparisons == 42
+
+
+def test_chance_is_called_better_hardly_ever() -> None:
+    """Of estimators that are random orders themselves, Holm lets one in twenty tables call any better or worse."""
+    generator, told = np.random.default_rng(3), 0
+    for _ in range(60):
+        values = {str(index): generator.normal(size=15) for index in range(5)}
+        references = generator.normal(size=(1, 3, 15))
+        rows = np.array(list(values.values()))[None]
+        compared = Comparison(rows, references[:, 0], references[:, 1:])
+        table = xr.Dataset(
+            compared.variables(("operator",), Resampling()),
+            coords={"operator": ["delete"], "estimator": list(values)},
+            attrs={"confidence": 0.95},
+        )
+        found = verdicts(table, [NUMBER], ["delete"]).by_reference
+        told += any(
+            found["number", name][verdict] for name in ("uniform", "position") for verdict in ("better", "worse")
+        )
+    assert told <= 8
+
+
+def test_the_sentence_names_who_is_told_from_what() -> None:
+    """It names the operators, both references, and over how many comparisons p-values were corrected."""
+    said = conclusion(node({"a": around(1.0), "b": around(0.0)}, operators=2), [NUMBER], ["delete", "mask"])
+    assert said == (
+        "In conclusion, by delete and mask: a is better than random orders, a is better than position too and b is not "
+        "told from random orders (Holm over 4 comparisons, level 0.05)."
+    )
+
+
+def test_few_chains_tell_nothing() -> None:
+    """Four chains are too few for any conclusion, and the sentence says so."""
+    few = node({"a": around(1.0, n_chains=4)})
+    assert conclusion(few, [NUMBER], ["delete"]) == (
+        "In conclusion, by delete: nothing is told from chance, because there are too few chains."
+    )
+    values = around(1.0)
+    values[3:] = np.nan
+    assert "b is known on too few chains" in conclusion(node({"a": around(1.0), "b": values}), [NUMBER], ["delete"])
