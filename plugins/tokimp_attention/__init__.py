@@ -58,8 +58,8 @@ class Attention(ImportanceEstimator):
           transformers", section 3): in each layer, half the mean over heads plus half the identity (for the residual
           stream), with rows scaled to sum to 1; these matrices are multiplied from the first layer to the last.
     layers, heads
-        Indices; all by default, negative ones count from the end. The same heads are taken from every layer; rollout
-        multiplies the layers in the order given.
+        Indices of the layers and heads that count; all by default, negative ones count from the end. The same heads are
+        taken from every layer; rollout multiplies the layers in the order given.
     aggregate
         ``mean`` or ``max`` over the chosen layers and heads. Rollout gives one matrix and allows ``mean`` only.
 

@@ -49,7 +49,7 @@ class InformationFlow(ImportanceEstimator):
     hops
         How often scores are passed on; 0 for information-flow routes into the answer alone.
     layers
-        Indices; all by default, negative ones count from the end.
+        Indices of the layers that count; all by default, negative ones count from the end.
 
     Examples
     --------

@@ -44,7 +44,7 @@ class ValueZeroing(ImportanceEstimator):
     Parameters
     ----------
     layers
-        Indices; all by default, negative ones count from the end.
+        Indices of the layers that count; all by default, negative ones count from the end.
     normalise
         ``rows``: as above. ``none``: rows are left as they are.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ _USES = {
 }
 # The embedded chains have no wrong answers.
 _ALSO = {("objectives", "contrast"): " --wrong-answers number"}
-_LONGEST_VALUE = 20  # characters of a default that an example shows
+# A default that an example shows.
+_PLAIN = re.compile(r"[\w.-]{1,20}")
 
 
 @click.command()
@@ -132,7 +134,7 @@ def _example(plugin: Plugin, parameters: list[DescribedParameter]) -> tuple[str,
     import shlex
 
     works = plugin.kind == "scorers" or _has_defaults(plugin)
-    named = [p for p in parameters if p.default not in {None, "", "null"} and len(p.default or "") <= _LONGEST_VALUE]
+    named = [p for p in parameters if p.default not in {None, "", "null"} and _PLAIN.fullmatch(p.default or "")]
     if not works:
         needed = next((p for p in parameters if not p.default), parameters[0])
         specification = f"{plugin.name}:{needed.name}=VALUE"

@@ -66,7 +66,7 @@ class Dynamics(Analysis):
     context_ratios
         Shares of the units left, each above 0 and at most 1.
     next_units
-        Values of k.
+        The values of k: how many of the next deletions are predicted.
     draws
         Number of random orders of each chain.
     confidence, n_resamples, seed
