@@ -9,7 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tokimp.report.terminal import TerminalConsole, console_for, keep_words_whole, new_table, print_whole, table_widths
+from tokimp.report.terminal import (
+    WIDEST,
+    TerminalConsole,
+    console_for,
+    keep_words_whole,
+    new_table,
+    print_whole,
+    table_parts,
+    table_widths,
+)
 
 WORDS = ("estimator", "leave_one_out", "0.25", "[0.10,0.40]")
 
@@ -46,16 +55,44 @@ def test_a_wide_console_shows_a_row_on_a_line() -> None:
     assert narrow.split() == [WORDS[1], WORDS[2]]
 
 
-def test_a_file_gets_lines_as_long_as_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Output that goes to no terminal is as wide as its widest table, unless the user says how wide it is."""
-    wide = new_table("wide")
+def test_a_file_gets_lines_as_long_as_the_table_up_to_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output that goes to no terminal is as wide as its widest table, but no wider than a page; or as the user says."""
+    near, wide = new_table("near"), new_table("wide")
+    near.add_column("x" * 90)
     wide.add_column("x" * 300)
     monkeypatch.delenv("COLUMNS", raising=False)
-    console = console_for([table(), wide])
-    assert console.width >= 300
-    assert console.width == table_widths(console, wide).maximum
+    console = console_for([table(), near])
+    assert console.width == table_widths(console, near).maximum > 90
+    assert console_for([table(), wide]).width == WIDEST == 100
     monkeypatch.setenv("COLUMNS", "50")
     assert console_for([wide]).width == 50
+
+
+def test_a_table_that_is_too_wide_is_printed_in_parts() -> None:
+    """Each part fits, names the rows, and keeps their sections; every number is there once, the caption at the end."""
+    made = new_table("many")
+    made.add_column("method")
+    for number in range(12):
+        made.add_column(f"column_{number}", justify="right")
+    for row in ("greedy", "position"):
+        made.add_row(row, *[f"{row}_{number}" for number in range(12)], end_section=row == "greedy")
+    made.caption = "the foot"
+    made = keep_words_whole(made)
+    console = Console(file=StringIO(), width=60)
+    parts = table_parts(console, made)
+    assert len(parts) > 1
+    assert all(table_widths(console, part).minimum <= 60 for part in parts)
+    assert all(list(part.columns[0].cells) == ["greedy", "position"] for part in parts)
+    assert all([row.end_section for row in part.rows] == [True, False] for part in parts)
+    print_whole(console, made)
+    assert isinstance(console.file, StringIO)
+    words = console.file.getvalue().split()
+    for row in ("greedy", "position"):
+        for number in range(12):
+            assert words.count(f"{row}_{number}") == 1
+    assert console.file.getvalue().count("the foot") == 1
+    assert max(map(len, console.file.getvalue().splitlines())) <= 60
+    assert f"(1 of {len(parts)})" in console.file.getvalue()
 
 
 @pytest.mark.parametrize("cell", ["[/]", "\x1b]0;owned\x07", "[red]\x1b[31m[/]", "\x9b2J", "a\rb", "[/red]x[/]"])

@@ -16,6 +16,9 @@ from rich.text import Text
 
 from tokimp.chains.visible_text import visible
 
+WIDEST = 100
+"""Columns of output that goes to no terminal: as many as an editor or a page shows."""
+
 
 class TerminalConsole(Console):
     """A console of rich that shows every control character of a text instead of sending it to the terminal.
@@ -60,11 +63,15 @@ def _plain(cell: str) -> str:
 
 
 def console_for(tables: Sequence[Table]) -> Console:
-    """Return a console on standard output; if that is a file or a pipe, the console is as wide as the widest table."""
+    """Return a console on standard output.
+
+    If that is a file or a pipe, the console is as wide as the widest table, but not wider than `WIDEST` columns.
+    """
     console = TerminalConsole()
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
-    return TerminalConsole(width=max(console.width, *(table_widths(console, table).maximum for table in tables)))
+    widest = max((table_widths(console, table).maximum for table in tables), default=0)
+    return TerminalConsole(width=max(console.width, min(WIDEST, widest)))
 
 
 def table_widths(console: Console, table: Table) -> Measurement:
@@ -73,7 +80,56 @@ def table_widths(console: Console, table: Table) -> Measurement:
 
 
 def print_whole(console: Console, table: Table) -> None:
-    """Print a table without cutting anything off, even if its lines become longer than the console's."""
+    """Print a table without cutting anything off.
+
+    A table that is too wide is printed in parts, each with the columns that name the rows. Lines become longer than the
+    console's only where a single column is.
+    """
+    for part in table_parts(console, table):
+        _print_part(console, part)
+
+
+def table_parts(console: Console, table: Table) -> list[Table]:
+    """Return a table in parts that are no wider than a console; the table itself if it is not too wide.
+
+    Each part has the columns on the left that name the rows: those before the first column of numbers, which is
+    justified to the right. The last part has the caption.
+    """
+    if table_widths(console, table).minimum <= console.width:
+        return [table]
+    first_number = next((place for place, column in enumerate(table.columns) if column.justify == "right"), 1)
+    n_names = max(1, first_number)
+    names = range(n_names)
+    groups: list[list[int]] = []
+    for place in range(n_names, len(table.columns)):
+        fits = groups and table_widths(console, _part(table, [*names, *groups[-1], place])).minimum <= console.width
+        if fits:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    if len(groups) < 2:
+        return [table]
+    parts = [_part(table, [*names, *group]) for group in groups]
+    for number, part in enumerate(parts, start=1):
+        part.title = f"{table.title} ({number} of {len(parts)})"
+    parts[-1].caption = table.caption
+    return parts
+
+
+def _part(table: Table, places: Sequence[int]) -> Table:
+    """Return a table of some of another's columns, without title and caption."""
+    part = new_table("")
+    cells = []
+    for place in places:
+        column = table.columns[place]
+        part.add_column(column.header, justify=column.justify, no_wrap=column.no_wrap, min_width=column.min_width)
+        cells.append(list(column.cells))
+    for row, texts in zip(table.rows, zip(*cells, strict=True), strict=True):
+        part.add_row(*texts, end_section=row.end_section)
+    return part
+
+
+def _print_part(console: Console, table: Table) -> None:
     widths = table_widths(console, table)
     width = max(console.width, widths.minimum)
     if width < widths.maximum:
