@@ -42,6 +42,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
     "effects": {**FEW, "strongest": 2},
     "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
+    "log_odds": {"n_uniform": 2},
     "magnitude": {**CHANCE, "steps": 6},
     "naopc": {**CHANCE, "exact_units": 4, "beam": 1},
     "planted": FEW,

@@ -33,10 +33,12 @@ class RequiredByOperators:
     ----------
     *usual
         The operators of the class itself.
+    replacement
+        Its replacement.
     """
 
-    def __init__(self, *usual: str) -> None:
-        self._usual = usual
+    def __init__(self, *usual: str, replacement: str = "eos") -> None:
+        self._usual, self._replacement = usual, replacement
 
     def __get__(self, instance: Any, owner: type[Any]) -> frozenset[Capability]:
         """Return what is required by an instance, or by its class."""
@@ -44,5 +46,5 @@ class RequiredByOperators:
         # What is not allowed is said where parameters are checked.
         if not SEVERAL_OPERATORS["operators"].allows(names):
             names = self._usual
-        operators = make_operators(names, getattr(instance, "replacement", "eos"))
+        operators = make_operators(names, getattr(instance, "replacement", self._replacement))
         return frozenset().union(*(operator.requires for operator in operators))
