@@ -8,6 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from tokimp.audit.similarity import similarity
+from tokimp.errors import AnalysisError
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -38,7 +39,7 @@ def test_position_is_unchanged_and_undefined_beyond_itself() -> None:
     places = [[0, 1, 2, 3, 4, 5]] * 3
     node = similarity(toy_result({"a": places}), {"other": toy_result({"a": places})})
     assert measured(node, "spearman") == 1
-    assert node["unchanged"].item() == 3
+    assert node["unchanged"].item() == node["compared"].item() == 3
     beyond = node.sel(measure="spearman_beyond_position", estimator="a").isel(condition=0)
     assert beyond["undefined"].item() == 3
     assert beyond["chains_used"].item() == 0
@@ -66,10 +67,25 @@ def test_conditions_have_some_of_the_chains_and_estimators_under_other_labels() 
     assert node["value"].sel(estimator="b:seed=0").to_numpy().tolist()[2] == pytest.approx(-1)
     assert np.isnan(node["value"].to_numpy()[:, :2]).all()
     assert node["undefined"].to_numpy().tolist() == [1, 1]
+    assert node["compared"].to_numpy().tolist() == [1, 1]
 
 
 def test_an_estimator_that_ties_all_units_is_undefined() -> None:
     """A correlation with a constant has no value, and it is counted."""
     node = similarity(toy_result({"a": [[1] * 6]}), {"other": toy_result({"a": [[2] * 6]})})
     assert node["undefined"].sel(measure="spearman").item() == 1
-    assert node["unchanged"].item() == 1
+    assert node["unchanged"].item() == node["compared"].item() == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (toy_result({"a": [[1, 2]], "b": [[1, 2]]}), "has 2 estimators, and the reference 1"),
+        (toy_result({"a": [[1, 2]]}, [toy_chain("ab", id="x")]), "the chain 'x' of the result 'other' is not in"),
+        (toy_result({"a": [[1, 2, 3]]}), "has 2 units in the reference and 3 in the result 'other'"),
+    ],
+)
+def test_results_of_something_else_are_refused(other: xr.DataTree, message: str) -> None:
+    """The message names the result, and the chain or the numbers that do not fit."""
+    with pytest.raises(AnalysisError, match=message):
+        similarity(toy_result({"a": [[1, 2]]}), {"other": other})

@@ -33,6 +33,7 @@ from tokimp.errors import AnalysisError, ResumeError, UnsupportedError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.loading import load_scorer
 from tokimp.results.analysis_nodes import node_name
+from tokimp.results.by_chain import iterate
 from tokimp.results.io import save
 from tokimp.storage.atomic import write_object
 from tokimp.storage.json_file import read_object
@@ -170,6 +171,7 @@ def audit(
             scores,
             similarities,
             costs,
+            plausibility=scores_of(result, "plausibility") if "planted" not in not_computed else [],
             settings=wanted.described(),
             not_computed=not_computed,
             confidence=CONFIDENCE,
@@ -233,7 +235,8 @@ def _analysed(
     """Return the result with its analyses, the scores that these give, and why any of them is missing."""
     scores: list[Score] = []
     missing: dict[str, str] = {}
-    for metric in settings.metrics:
+    most_units = max(int(chain["unit"].max()) + 1 for _, chain in iterate(result))
+    for metric in settings.metrics_for(most_units):
         say(metric)
         analysis = load_analysis(metric)
         try:
@@ -243,7 +246,7 @@ def _analysed(
         else:
             scores += scores_of(result, node_name(analysis))
     if "filler" in result and bool((result["filler"] == 1).any()):
-        result = analyze(result, "planted")
+        result = analyze(analyze(result, "planted"), "plausibility")
     else:
         missing["planted"] = "the chains do not say which of their text is of no use"
     return result, scores, missing

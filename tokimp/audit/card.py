@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
+from tokimp.analysis.statistics.multiplicity import holm
 from tokimp.audit.scores import Score, finite, mean_of
 from tokimp.audit.sentences import sentences_of
 from tokimp.report.number_texts import few_chains
@@ -25,6 +25,7 @@ def make_card(
     similarities: Mapping[str, xr.Dataset],
     costs: Mapping[str, Any],
     *,
+    plausibility: Sequence[Score],
     settings: Mapping[str, Any],
     not_computed: Mapping[str, str],
     confidence: float,
@@ -41,6 +42,8 @@ def make_card(
         ``sanity`` and ``stability``, as `tokimp.audit.similarity.similarity` returns them; one may be missing.
     costs
         By estimator, as `tokimp.audit.cost.cost_of` returns it.
+    plausibility
+        How well estimators agree with the chains' labels, which says nothing of the model; empty without labels.
     settings
         The audit's settings.
     not_computed
@@ -60,6 +63,7 @@ def make_card(
             "faithfulness": [score.of(row, confidence) for score in scores],
             **{part: _conditions(node, label) for part, node in similarities.items()},
             "planted": _planted(result, label, confidence),
+            "plausibility": [score.of(row, confidence) for score in plausibility],
             "cost": costs.get(label),
         }
         rows.append(entry)
@@ -76,7 +80,7 @@ def make_card(
         "versions": {name: str(result.attrs[name]) for name in kept if name in result.attrs},
         "chains": result.sizes["chain"],
         "confidence": confidence,
-        "p_values": "Benjamini and Hochberg (1995), over all estimators, scores and controls of the audit",
+        "p_values": "Holm (1979), over all estimators, scores of faithfulness and controls of the audit",
         "answered": _answered(result),
         "not_computed": dict(not_computed),
         "estimators": rows,
@@ -92,11 +96,8 @@ def _adjust(rows: Sequence[dict[str, Any]]) -> None:
         for name in ("above_uniform", "above_position")
         if score.get(name, {}).get("p") is not None
     ]
-    if not differences:
-        return
-    adjusted = stats.false_discovery_control([difference["p"] for difference in differences])
-    for difference, value in zip(differences, adjusted, strict=True):
-        difference["p_adjusted"] = float(value)
+    for difference, value in zip(differences, holm([difference["p"] for difference in differences]), strict=True):
+        difference["p_adjusted"] = value
 
 
 def _conditions(node: xr.Dataset, label: str) -> list[dict[str, Any]]:
@@ -115,6 +116,7 @@ def _conditions(node: xr.Dataset, label: str) -> list[dict[str, Any]]:
         conditions.append(
             {
                 "condition": str(condition),
+                "compared": int(there["compared"]),
                 "unchanged": int(there["unchanged"]),
                 "top_overlap_chance": finite(float(there["top_overlap_chance"])),
                 **measures,

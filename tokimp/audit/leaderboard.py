@@ -52,6 +52,8 @@ def make_entries(
         As of `tokimp.audit.audit.audit`.
     """
     entries: dict[str, dict[str, Any]] = {}
+    # The controls are in every audit, but only who is asked for has a row.
+    wanted = {load_estimator(estimator).label for estimator in settings.estimators}
     for unit in settings.units:
         say = None if announce is None else _named(announce, unit)
         done = audit(
@@ -63,8 +65,15 @@ def make_entries(
             progress=progress,
         )
         for label, part in _parts(done).items():
+            if label not in wanted:
+                continue
             entries.setdefault(label, {"version": VERSION, "label": label, "units": {}})["units"][unit] = part
     return entries
+
+
+def entry_path(folder: Path, label: str) -> Path:
+    """Return the file of an estimator's entry: its label, without what file systems do not take."""
+    return folder / f"{re.sub(r'[^A-Za-z0-9_.=+-]+', '-', label)}.json"
 
 
 def write_entries(entries: Mapping[str, Mapping[str, Any]], folder: Path) -> list[Path]:
@@ -72,7 +81,7 @@ def write_entries(entries: Mapping[str, Mapping[str, Any]], folder: Path) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for label, entry in entries.items():
-        paths.append(folder / f"{re.sub(r'[^A-Za-z0-9_.=+-]+', '-', label)}.json")
+        paths.append(entry_path(folder, label))
         write_object(paths[-1], entry)
     return paths
 
@@ -174,6 +183,8 @@ def _recomputed(  # noqa: PLR0917 - what check_entry was given
         scores, result = scores_as_they_are([estimator], drawn, settings, Path(folder))
     problems = []
     for score in scores:
+        if score.pooled is not None:
+            continue
         for index, chain_id in enumerate(chain_ids(result)):
             found = _rounded(score.value[0, index])
             said = stored.get(score.name, {}).get(chain_id)
@@ -190,7 +201,9 @@ def _wrong_means(part: Mapping[str, Any], tolerance: float) -> list[str]:
     """Return which means of an entry are not those of its own chains."""
     wrong = []
     for score in part["entry"]["faithfulness"]:
-        values = [value for value in part["by_chain"].get(score["score"], {}).values() if value is not None]
+        if score["score"] not in part["by_chain"]:
+            continue
+        values = [value for value in part["by_chain"][score["score"]].values() if value is not None]
         mean = float(np.mean(values)) if values else None
         said = score["value"]["mean"]
         if not _alike(mean, said, tolerance):
@@ -214,6 +227,8 @@ def _parts(done: Audit) -> dict[str, dict[str, Any]]:
         by_chain = {
             score.name: {chain_id: _rounded(value) for chain_id, value in zip(ids, score.value[row], strict=True)}
             for score in done.scores
+            # What is pooled over chains follows from all of them together, so a part of it cannot be computed again.
+            if score.pooled is None
         }
         parts[str(entry["label"])] = {**shared, "entry": entry, "by_chain": by_chain}
     return parts

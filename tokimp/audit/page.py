@@ -11,7 +11,7 @@ from rich.table import Table
 from tokimp.report.terminal import keep_words_whole, new_table
 
 Card = Mapping[str, Any]
-_COLUMNS = (
+COLUMNS = (
     "estimator",
     "against random orders",
     "against position",
@@ -26,14 +26,14 @@ _COLUMNS = (
 
 
 def overview_rows(card: Card) -> list[list[str]]:
-    """Return one row for each estimator: what `_COLUMNS` name, as texts."""
+    """Return one row for each estimator: what `COLUMNS` name, as texts."""
     return [_row(entry, 1 - card["confidence"]) for entry in card["estimators"]]
 
 
 def card_tables(card: Card) -> list[Table]:
     """Return the tables that a terminal shows: an overview, and the scores of faithfulness."""
     overview = new_table("Report card")
-    for number, column in enumerate(_COLUMNS):
+    for number, column in enumerate(COLUMNS):
         overview.add_column(column, justify="left" if number in {0, 6} else "right")
     for row in overview_rows(card):
         overview.add_row(*(escape(cell) for cell in row))
@@ -42,20 +42,27 @@ def card_tables(card: Card) -> list[Table]:
 
 
 def _score_tables(card: Card) -> Iterator[Table]:
-    """Yield a table of how much better than position and random orders each estimator is, by score."""
-    names = [score["score"] for score in card["estimators"][0]["faithfulness"]]
+    """Yield a table of how much better than each control estimators are, by score; plausibility has one of its own."""
+    corrected = "* told from 0 after correction for all comparisons of the audit; a positive number is better"
     for key, control in (("above_position", "position"), ("above_uniform", "random orders")):
-        if not names:
-            return
-        table = new_table(f"Faithfulness: how much better than {control} (mean, {card['confidence']:.0%} interval)")
-        table.add_column("estimator")
-        for name in names:
-            table.add_column(name, justify="right")
-        for entry in card["estimators"]:
-            cells = [_difference(score.get(key), 1 - card["confidence"]) for score in entry["faithfulness"]]
-            table.add_row(escape(str(entry["label"])), *map(escape, cells))
-        table.caption = "* told from 0 after correction for all comparisons of the audit; a positive number is better"
-        yield keep_words_whole(table)
+        yield from _differences(card, "faithfulness", key, f"Faithfulness: how much better than {control}", corrected)
+    note = "how well rankings agree with the chains' labels, which says nothing of the model; not corrected"
+    yield from _differences(card, "plausibility", "above_uniform", "Plausibility: better than random orders", note)
+
+
+def _differences(card: Card, part: str, key: str, title: str, caption: str) -> Iterator[Table]:
+    names = [score["score"] for score in card["estimators"][0][part]]
+    if not names:
+        return
+    table = new_table(f"{title} (mean, {card['confidence']:.0%} interval)")
+    table.add_column("estimator")
+    for name in names:
+        table.add_column(name, justify="right")
+    for entry in card["estimators"]:
+        cells = [_difference(score.get(key), 1 - card["confidence"]) for score in entry[part]]
+        table.add_row(escape(str(entry["label"])), *map(escape, cells))
+    table.caption = caption
+    yield keep_words_whole(table)
 
 
 def legend(card: Card) -> str:
@@ -104,7 +111,7 @@ def card_markdown(card: Card, figure: str = "") -> str:
     figure
         Path of the figure, as the page is to name it.
     """
-    lines = ["# Report card", "", f"{summary(card)}.", "", *markdown_table(_COLUMNS, overview_rows(card)), ""]
+    lines = ["# Report card", "", f"{summary(card)}.", "", *markdown_table(COLUMNS, overview_rows(card)), ""]
     lines += [legend(card), ""]
     if solved := solved_line(card):
         lines += [solved, ""]
@@ -171,9 +178,7 @@ def _kept(entry: Mapping[str, Any], name: str, measure: str) -> str:
     found = [condition for condition in entry.get("sanity", ()) if condition["condition"].startswith(name)]
     if not found:
         return "-"
-    numbers = found[-1]["spearman"]
-    asked = numbers["chains"] + numbers["undefined"]
-    if asked and found[-1]["unchanged"] == asked:
+    if found[-1]["compared"] and found[-1]["unchanged"] == found[-1]["compared"]:
         return "same"
     return _number(found[-1][measure]["mean"])
 
@@ -183,7 +188,9 @@ def _least_stable(entry: Mapping[str, Any]) -> str:
     if not known:
         return "-"
     worst = min(known, key=lambda found: found["spearman"]["mean"])
-    return f"{worst['condition']} {_number(worst['spearman']['mean'])}"
+    number = _number(worst["spearman"]["mean"])
+    # Where nothing moves the ranking, no condition is the worst.
+    return number if number == "1.00" else f"{worst['condition']} {number}"
 
 
 def _planted(entry: Mapping[str, Any]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from tokimp.analysis.statistics.intervals import mean_interval, mean_p_value
-from tokimp.chains.arrays import FloatArray
+from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.report.number_texts import few_chains
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -22,7 +23,7 @@ _OWN_DIMS = {"estimator", "chain", "draw", "reason"}
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score of every estimator on every chain, and its distance from the controls.
+    """A score of every estimator, and its distance from the controls.
 
     Attributes
     ----------
@@ -31,31 +32,50 @@ class Score:
     higher_is_better
         Whether a higher value is more faithful.
     value
-        [estimator, chain]; NaN where it is not defined.
+        [estimator, chain]; NaN where it is not defined. A score that is pooled over the chains has no value of a chain.
     advantage
         By control (``uniform``: random orders of the same chain; ``position``: the order of places), how much better
         than it each estimator is, [estimator, chain]; positive is better, whichever way the score goes.
+    pooled
+        For a score that is pooled over chains: mean and ends of the interval of the value (``value``) and of the
+        advantages, [estimator, 3], and how many chains they are over, [estimator]. ``None`` for others.
     """
 
     name: str
     higher_is_better: bool
     value: FloatArray
-    advantage: dict[str, FloatArray]
+    advantage: Mapping[str, FloatArray]
+    pooled: Mapping[str, FloatArray] | None = None
+    chains_used: IntArray | None = None
 
     def of(self, row: int, confidence: float) -> dict[str, Any]:
         """Return what the card says of one estimator: means with intervals, p-values, and undefined chains."""
-        summary: dict[str, Any] = {
-            "score": self.name,
-            "higher_is_better": self.higher_is_better,
-            "value": mean_of(self.value[row], confidence),
-            "undefined": int(np.isnan(self.value[row]).sum()),
+        named = {"score": self.name, "higher_is_better": self.higher_is_better}
+        if self.pooled is not None and self.chains_used is not None:
+            used = int(self.chains_used[row])
+            parts = {name: _pooled(numbers[row], used, confidence) for name, numbers in self.pooled.items()}
+            return {**named, "value": parts.pop("value"), "undefined": self.value.shape[1] - used, **parts}
+        differences = {
+            f"above_{control}": {**mean_of(advantage[row], confidence), "p": finite(mean_p_value(advantage[row]))}
+            for control, advantage in self.advantage.items()
         }
-        for control, advantage in self.advantage.items():
-            summary[f"above_{control}"] = {
-                **mean_of(advantage[row], confidence),
-                "p": finite(mean_p_value(advantage[row])),
-            }
-        return summary
+        undefined = int(np.isnan(self.value[row]).sum())
+        return {**named, "value": mean_of(self.value[row], confidence), "undefined": undefined, **differences}
+
+
+def _pooled(numbers: FloatArray, chains: int, confidence: float) -> dict[str, Any]:
+    """Return a pooled number as `mean_of` does, with the p-value that belongs to its interval.
+
+    The interval is one of Student's t, so half its width on the side of 0 is a known number of standard errors.
+    """
+    mean, low, high = (float(number) for number in numbers)
+    half = mean - low if mean > 0 else high - mean
+    p = np.nan
+    if chains > 1 and half > 0:
+        limit = stats.t.isf((1 - confidence) / 2, chains - 1)
+        p = 2 * stats.t.sf(abs(mean) / half * limit, chains - 1)
+    ends = (None, None) if few_chains(chains) else (finite(low), finite(high))
+    return {"mean": finite(mean), "low": ends[0], "high": ends[1], "chains": chains, "p": finite(float(p))}
 
 
 def mean_of(values: FloatArray, confidence: float) -> dict[str, Any]:
@@ -77,8 +97,8 @@ def scores_of(result: xr.DataTree, node_name: str) -> list[Score]:
     """Return the scores that an analysis of faithfulness gives.
 
     ``faithfulness`` gives comprehensiveness and sufficiency of the answer. Any other analysis gives one score for each
-    combination of its dimensions, if its node has ``value``, ``above_uniform`` and ``above_position``; its coordinate
-    ``better`` says where a low value is good.
+    combination of its dimensions, if its node has ``value``, ``above_uniform`` and ``above_position`` by chain, or
+    means alone (``mean``, ``above_uniform_mean``, ...); its coordinate ``better`` says where a low value is good.
 
     Parameters
     ----------
@@ -109,21 +129,40 @@ def _of_faithfulness(result: xr.DataTree, node: xr.Dataset, name: str) -> Iterat
 
 
 def _of_comparison(node: xr.Dataset, name: str) -> Iterator[Score]:
-    if not {"value", "above_uniform", "above_position"} <= set(node.data_vars):
+    of_chains = {"value", "above_uniform", "above_position"} <= set(node.data_vars)
+    if not of_chains and not {"mean", "above_uniform_mean", "above_position_mean", "chains_used"} <= set(
+        node.data_vars
+    ):
         return
-    dims = [str(dim) for dim in node["value"].dims if dim not in _OWN_DIMS]
+    dims = [str(dim) for dim in node["value" if of_chains else "mean"].dims if dim not in _OWN_DIMS]
     choices = [list(node[dim].to_numpy()) for dim in dims]
     for choice in product(*choices):
         selected = node.sel(dict(zip(dims, choice, strict=True)))
         better = str(selected["better"].item()) if "better" in selected and selected["better"].ndim == 0 else "high"
-        sign = -1 if better == "low" else 1
-        arrays = {
-            variable: selected[variable].transpose("estimator", "chain").to_numpy()
-            for variable in ("value", "above_uniform", "above_position")
-        }
-        yield Score(
-            ", ".join([name, *(str(value) for value in choice)]),
-            sign == 1,
-            arrays["value"],
-            {control: sign * arrays[f"above_{control}"] for control in CONTROLS},
-        )
+        make = _by_chain if of_chains else _over_chains
+        yield make(", ".join([name, *(str(value) for value in choice)]), selected, better != "low")
+
+
+def _by_chain(name: str, selected: xr.Dataset, higher: bool) -> Score:
+    sign = 1 if higher else -1
+    arrays = {
+        variable: selected[variable].transpose("estimator", "chain").to_numpy()
+        for variable in ("value", "above_uniform", "above_position")
+    }
+    return Score(name, higher, arrays["value"], {control: sign * arrays[f"above_{control}"] for control in CONTROLS})
+
+
+def _over_chains(name: str, selected: xr.Dataset, higher: bool) -> Score:
+    """Return a score of which only means over chains exist."""
+
+    def numbers(prefix: str, sign: int) -> FloatArray:
+        ends = ("mean", "low", "high") if sign > 0 else ("mean", "high", "low")
+        columns = [sign * selected[f"{prefix}{end}"].to_numpy() for end in ends]
+        stacked: FloatArray = np.stack(columns, axis=1)
+        return stacked
+
+    sign = 1 if higher else -1
+    pooled = {"value": numbers("", 1)} | {f"above_{c}": numbers(f"above_{c}_", sign) for c in CONTROLS}
+    used = selected["chains_used"].to_numpy().astype(np.int64)
+    n_chains = selected.sizes.get("chain", int(used.max(initial=0)))
+    return Score(name, higher, np.full((len(used), n_chains), np.nan), {}, pooled, used)

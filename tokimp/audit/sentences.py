@@ -81,9 +81,8 @@ def _other_answer(entry: Mapping[str, Any]) -> Sentence | None:
 
 
 def _ignored(found: Mapping[str, Any], about: str, when: str, what: str) -> Sentence | None:
-    asked = found["spearman"]["chains"] + found["spearman"]["undefined"]
-    if asked and found["unchanged"] == asked:
-        text = f"Is blind to {what}: when {when}, it ranks the units of all {asked} chains as before."
+    if found["compared"] and found["unchanged"] == found["compared"]:
+        text = f"Is blind to {what}: when {when}, it ranks the units of all {found['compared']} chains as before."
         return {"about": about, "verdict": f"blind to {what}", "text": text}
     if found["spearman"]["mean"] is None:
         return None
@@ -115,7 +114,8 @@ def _planted(entry: Mapping[str, Any]) -> Sentence | None:
     told = [kind for kind in kinds if (kind["auroc_sentence"]["low"] or 0) > 0.5]
     numbers = "; ".join(f"{kind['kind'].replace('_', ' ')} {_interval(kind['auroc_sentence'])}" for kind in kinds)
     names = ", ".join(kind["kind"].replace("_", " ") for kind in told) or "no kind"
-    text = f"Tells {names} of planted text from the rest (AUROC by sentence: {numbers}; chance 0.50)."
+    few = "; too few chains for some intervals" if any(kind["auroc_sentence"]["low"] is None for kind in kinds) else ""
+    text = f"Tells {names} of planted text from the rest (AUROC by sentence: {numbers}; chance 0.50{few})."
     return {"about": "planted", "verdict": f"finds {len(told)} of {len(kinds)} kinds", "text": text}
 
 

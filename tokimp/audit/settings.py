@@ -11,7 +11,11 @@ import yaml
 
 from tokimp.errors import TokimpError
 
-METRICS = ("faithfulness", "faithfulness:operator=mask")
+QUICK_METRICS = ("faithfulness", "faithfulness:operator=mask")
+METRICS = (*QUICK_METRICS, "cpr_cmd", "soft_faithfulness")
+METRICS_OF_FEW_UNITS = ("naopc", "magnitude")
+"""These look at every step of a deletion, or at every subset, which many units make too many."""
+FEW_UNITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class AuditSettings:
     seeds
         How many further seeds each estimator runs with.
     metrics
-        Analyses of faithfulness, by name and parameters, that are run on all chains.
+        Analyses of faithfulness, by name and parameters, that are run on all chains; ``None``: `METRICS`, and where no
+        chain has more than `FEW_UNITS` units `METRICS_OF_FEW_UNITS` too.
     """
 
     model: str = "tiny"
@@ -53,7 +58,7 @@ class AuditSettings:
     cuts: int | None = None
     changed_chains: int = 30
     seeds: int = 2
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, fewest in (("limit", 1), ("cuts", 2), ("changed_chains", 1), ("seeds", 0), ("seed", 0)):
@@ -65,17 +70,32 @@ class AuditSettings:
         for name in ("model", "backend", "dtype", "chains", "unit", "objective"):
             if not isinstance(getattr(self, name), str):
                 raise TokimpError(f"{name}={getattr(self, name)!r} is not allowed; give a text")
+        if self.metrics is None:
+            return
         if isinstance(self.metrics, str) or not all(isinstance(metric, str) for metric in self.metrics):
             raise TokimpError(f"metrics={self.metrics!r} is not allowed; give a list of analyses by name")
         object.__setattr__(self, "metrics", tuple(self.metrics))
 
     def quick(self) -> Self:
         """Return the same settings with few chains, four cuts and one further seed: minutes become seconds."""
-        return replace(self, limit=min(self.limit or 8, 8), cuts=4, changed_chains=5, seeds=1)
+        return replace(
+            self,
+            limit=min(self.limit or 8, 8),
+            cuts=4,
+            changed_chains=5,
+            seeds=1,
+            metrics=self.metrics or QUICK_METRICS,
+        )
 
     def described(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
-        return {**asdict(self), "metrics": list(self.metrics)}
+        return {**asdict(self), "metrics": None if self.metrics is None else list(self.metrics)}
+
+    def metrics_for(self, most_units: int) -> tuple[str, ...]:
+        """Return the analyses of faithfulness for chains of at most so many units."""
+        if self.metrics is not None:
+            return self.metrics
+        return METRICS + (METRICS_OF_FEW_UNITS if most_units <= FEW_UNITS else ())
 
 
 @dataclass(frozen=True, slots=True)

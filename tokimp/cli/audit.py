@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,9 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
 
     executor = executor_of(options)
     trust = {"trust_remote_code": True} if options["trust_remote_code"] else {}
-    defaults = AuditSettings()
-    base = defaults.quick() if options["quick"] else defaults
-    settings = AuditSettings(
+    base = AuditSettings().quick() if options["quick"] else AuditSettings()
+    settings = replace(
+        base,
         model=options["model"],
         backend=options["backend"],
         dtype=options["dtype"],
@@ -71,9 +72,7 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
         unit=str(options["unit"]),
         objective=options["objective"],
         seed=options["seed"],
-        cuts=base.cuts,
         changed_chains=options["changed_chains"] or base.changed_chains,
-        seeds=base.seeds,
     )
     prepare_model(options["model"], options["backend"])
     with warnings_shown(), executor as running:

@@ -24,6 +24,11 @@ COMMANDS = [
     LazyCommand(
         "import", "tokimp.cli.import_chains:import_chains", "Make chains of records of any layout, and show the first."
     ),
+    LazyCommand(
+        "leaderboard",
+        "tokimp.cli.leaderboard:leaderboard",
+        "Audit many estimators by a stored configuration, on one page.",
+    ),
     LazyCommand("merge", "tokimp.cli.merge:merge", "Put the results of several runs together."),
     LazyCommand("plugins", "tokimp.cli.plugins:plugins", "List all plugins, and why any of them failed to load."),
     LazyCommand("prune", "tokimp.cli.prune:prune", "Shorten the reasoning of chains to one or more keep ratios."),

@@ -1,0 +1,152 @@
+"""An audit of a real model, small: what ignores the model is found out, and nothing is computed twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+import tokimp as ti
+from tokimp.audit.audit import audit
+from tokimp.audit.figure import draw_card
+from tokimp.audit.page import card_markdown, card_tables
+from tokimp.audit.settings import AuditSettings
+from tokimp.chains.chain import TokenizedChain
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Scorer
+from tokimp.errors import ResumeError
+
+SETTINGS = AuditSettings(
+    backend="nnsight",
+    limit=5,
+    changed_chains=5,
+    cuts=2,
+    seeds=1,
+    unit="sentence",
+    metrics=("faithfulness:n_uniform=2",),
+)
+
+
+class Unexpected(ti.ImportanceEstimator):
+    """A stranger's estimator, which fails on one chain."""
+
+    name = "unexpected"
+
+    def estimate(self, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> ti.Importance:
+        """Return each unit's surprisal, nats."""
+        if chain.id == "planted-004":
+            raise ValueError("no such chain")
+        return ti.Importance(ti.sum_over_units(chain, -scorer.logprobs([chain])[0].reasoning))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an audit."""
+    return tmp_path_factory.mktemp("audits") / "one"
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> ti.Audit:
+    """An audit of a stranger's estimator; the controls are added."""
+    return audit([Unexpected()], settings=SETTINGS, out=folder)
+
+
+def entry_of(card: dict[str, Any], label: str) -> dict[str, Any]:
+    """Return what a card says of an estimator."""
+    return next(entry for entry in card["estimators"] if entry["label"] == label)
+
+
+def verdicts(card: dict[str, Any], label: str) -> dict[str, str]:
+    """Return the verdict on each part of the audit."""
+    return {sentence["about"]: sentence["verdict"] for sentence in entry_of(card, label)["sentences"]}
+
+
+def test_what_ignores_the_model_is_found_out(done: ti.Audit) -> None:
+    """Position and uniform are blind to weights and answer; only uniform depends on its seed."""
+    for control in ("position", "uniform"):
+        said = verdicts(done.card, control)
+        assert said["weights"] == "blind to the weights"
+        assert said["answer"] == "blind to the answer"
+    assert verdicts(done.card, "position")["stability"] == "stable"
+    seed = entry_of(done.card, "uniform")["stability"][0]
+    assert seed["condition"] == "seed 1"
+    assert seed["spearman"]["mean"] < 0.9
+
+
+def test_what_reads_the_model_and_not_the_answer_is_told_so(done: ti.Audit) -> None:
+    """Surprisal is another with random weights, and comes before the answer."""
+    said = verdicts(done.card, "unexpected")
+    assert said["weights"] != "blind to the weights"
+    assert said["answer"] == "blind to the answer"
+
+
+def test_position_is_not_told_from_itself(done: ti.Audit) -> None:
+    """The control differs by nothing from the control."""
+    for score in entry_of(done.card, "position")["faithfulness"]:
+        assert score["above_position"]["mean"] == 0
+        assert score["above_position"]["p"] is None
+
+
+def test_a_cell_that_fails_is_left_out_and_counted(done: ti.Audit) -> None:
+    """The stranger's estimator fails on one chain, which no part hides."""
+    entry = entry_of(done.card, "unexpected")
+    assert entry["chains_failed"] == 1
+    assert all(score["undefined"] == 1 for score in entry["faithfulness"])
+    weights = entry["sanity"][-2]
+    assert weights["condition"] == "weights: all"
+    assert (weights["spearman"]["chains"], weights["spearman"]["undefined"]) == (4, 1)
+
+
+def test_the_card_is_json_and_the_page_shows_every_estimator(done: ti.Audit) -> None:
+    """Tables, Markdown and figure are written from the card, as it is read back."""
+    card = json.loads(json.dumps(done.card, allow_nan=False))
+    page = card_markdown(card, "card.png")
+    labels = ["unexpected", "uniform", "position"]
+    assert [entry["label"] for entry in card["estimators"]] == labels
+    assert all(f"## {label}" in page for label in labels)
+    assert "On 1 chains it failed" in page
+    assert all(list(table.columns[0].cells) == labels for table in card_tables(card))
+    figure = draw_card(card)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == labels
+    assert any("by planted text" in text.get_text() for text in figure.findobj(Text))  # type: ignore[attr-defined] # texts
+
+
+def test_the_same_audit_again_asks_no_estimator(done: ti.Audit, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished runs are read; a run in which a cell failed tries that cell alone."""
+    asked: list[str] = []
+
+    def estimate(self: Unexpected, chain: TokenizedChain, scorer: Scorer, objective: Objective) -> ti.Importance:
+        asked.append(chain.id)
+        raise ValueError("still not")
+
+    monkeypatch.setattr(Unexpected, "estimate", estimate)
+    again = audit([Unexpected()], settings=SETTINGS, out=folder)
+    assert set(asked) == {"planted-004"}
+    for row, entry in enumerate(again.card["estimators"]):
+        first = done.card["estimators"][row]
+        assert all(entry[part] == first[part] for part in ("faithfulness", "sanity", "stability", "planted"))
+
+
+def test_a_folder_holds_one_audit(done: ti.Audit, folder: Path) -> None:
+    """Another unit is another audit; more chains, cuts or seeds are the same one, grown."""
+    with pytest.raises(ResumeError, match="holds an audit with unit 'sentence', not 'word'"):
+        audit([Unexpected()], settings=AuditSettings(backend="nnsight", unit="word"), out=folder)
+
+
+def test_chains_of_ones_own_need_no_planted_text(tmp_path: Path) -> None:
+    """What cannot be done with them is named, and the rest is done."""
+    chains: Sequence[ti.Chain] = [
+        ti.Chain(f"c{number}", "What is 2+3?", f"Take {number}. Add 3. So 5 it is.", f"#### {number}")
+        for number in range(3)
+    ]
+    card = audit(["position"], chains=chains, settings=SETTINGS, out=tmp_path / "own").card
+    assert set(card["not_computed"]) == {"planted", "paraphrase"}
+    assert card["chains"] == 3
+    numbers = entry_of(card, "position")["cost"]
+    assert numbers["positions"] == 0
+    assert np.isfinite(numbers["seconds"])

@@ -1,0 +1,82 @@
+"""Scores of faithfulness, read from the nodes of analyses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tokimp as ti
+from tokimp.audit.scores import scores_of
+from tokimp.results.analysis_nodes import analysis_node, node_name
+from tokimp.testing.toy_run import toy_run, toy_run_chains, toy_run_scorer
+
+SCORER = toy_run_scorer()
+CHAINS = toy_run_chains()
+RESULT = toy_run(CHAINS, SCORER)
+LABELS = RESULT["estimator"].to_numpy().tolist()
+
+
+def test_faithfulness_gives_both_measures_of_the_answer_beside_the_controls() -> None:
+    """The advantage is the difference within each chain, turned so that positive is better."""
+    result = ti.analyze(RESULT, "faithfulness", scorer=SCORER, chains=CHAINS)
+    node = analysis_node(result, "faithfulness").sel(measure="answer")
+    by_name = {score.name: score for score in scores_of(result, "faithfulness")}
+    assert list(by_name) == ["comprehensiveness, delete", "sufficiency, delete"]
+    for name, sign in (("comprehensiveness", 1), ("sufficiency", -1)):
+        score = by_name[f"{name}, delete"]
+        assert score.higher_is_better == (sign == 1)
+        for row, label in enumerate(LABELS):
+            for chain in range(len(CHAINS)):
+                own = node[name].sel(estimator=label).isel(chain=chain).to_numpy().mean()
+                random = node[f"uniform_{name}"].isel(chain=chain).to_numpy().mean()
+                place = node[name].sel(estimator="position").isel(chain=chain).to_numpy().mean()
+                assert score.value[row, chain] == pytest.approx(own)
+                assert score.advantage["uniform"][row, chain] == pytest.approx(sign * (own - random))
+                assert score.advantage["position"][row, chain] == pytest.approx(sign * (own - place))
+        assert not score.advantage["position"][LABELS.index("position")].any()
+
+
+def test_any_analysis_with_values_beside_the_controls_gives_scores() -> None:
+    """One score for each operator and side of `naopc`, of which sufficiency is better low."""
+    analysis = ti.load_analysis("naopc", operators=["delete"], n_uniform=2)
+    result = ti.analyze(RESULT, analysis, scorer=SCORER, chains=CHAINS)
+    scores = scores_of(result, node_name(analysis))
+    assert [score.higher_is_better for score in scores] == [True, False]
+    node = analysis_node(result, "naopc").isel(operator=0)
+    for score, side, sign in zip(scores, ("comprehensiveness", "sufficiency"), (1, -1), strict=True):
+        selected = node.sel(side=side)
+        np.testing.assert_array_equal(score.value, selected["value"].transpose("estimator", "chain"))
+        above = selected["above_uniform"].transpose("estimator", "chain")
+        np.testing.assert_array_equal(score.advantage["uniform"], sign * above)
+
+
+def test_an_analysis_without_such_values_gives_no_scores() -> None:
+    """It may be named among the metrics of an audit all the same."""
+    assert scores_of(ti.analyze(RESULT, "agreement"), "agreement") == []
+
+
+def test_undefined_chains_are_counted() -> None:
+    """What is not known is no value, and says how often it is not."""
+    result = ti.analyze(RESULT, "faithfulness", scorer=SCORER, chains=CHAINS)
+    score = scores_of(result, "faithfulness")[0]
+    score.value[0, 0] = np.nan
+    said = score.of(0, 0.95)
+    assert said["undefined"] == 1
+    assert said["value"]["chains"] == len(CHAINS) - 1
+    assert set(said["above_position"]) == {"mean", "low", "high", "chains", "p"}
+
+
+def test_a_score_that_is_pooled_over_chains_has_means_alone() -> None:
+    """CPR and CMD have no number of a chain; their intervals give the p-value, and a low CMD counts as better."""
+    analysis = ti.load_analysis("cpr_cmd", operators=["delete"], n_uniform=2)
+    result = ti.analyze(RESULT, analysis, scorer=SCORER, chains=CHAINS)
+    node = analysis_node(result, "cpr_cmd").isel(operator=0, estimator=0)
+    for score, area, sign in zip(scores_of(result, node_name(analysis)), ("cpr", "cmd"), (1, -1), strict=True):
+        said, stored = score.of(0, 0.95), node.sel(area=area)
+        assert np.isnan(score.value).all()
+        assert said["value"]["mean"] == pytest.approx(stored["mean"].item())
+        above = said["above_uniform"]
+        ends = sorted(sign * stored[f"above_uniform_{end}"].item() for end in ("low", "high"))
+        assert above["mean"] == pytest.approx(sign * stored["above_uniform_mean"].item())
+        assert [above["low"], above["high"]] == pytest.approx(ends)
+        assert (above["p"] < 0.05) == (ends[0] > 0 or ends[1] < 0)
