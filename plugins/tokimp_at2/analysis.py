@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
+from tokimp.analysis.concluded import concluded
 from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.analysis.statistics.intervals import CORRELATION, RESAMPLING, Resampling, mean_variables
 from tokimp.chains.chain import TokenizedChain
@@ -63,7 +64,7 @@ class At2(Analysis):
     ablations
         How many random ablations a chain has.
     iterations, learning_rate
-        Of the fit.
+        How many steps the fit of the heads' weights takes, and its learning rate.
     folds
         Number of parts into which the questions are divided, with all their chains.
     save
@@ -208,7 +209,11 @@ class At2(Analysis):
         for model in node["model"].to_numpy():
             row = node.sel(model=model)
             table.add_row(names[str(model)], interval_of(row, "correlation", int(row["chains_used"])))
-        table.caption = f"over {used} of {node.sizes['chain']} chains, whose answer varies with the ablations"
+        gain = (
+            node["correlation"].sel(model=["fitted"]).to_numpy() - node["correlation"].sel(model="uniform").to_numpy()
+        )
+        said = concluded(["fitted weights"], gain, "correlation more than with all heads alike")
+        table.caption = f"over {used} of {node.sizes['chain']} chains, whose answer varies with the ablations. {said}"
         return [keep_words_whole(table)]
 
     def figure(self, result: xr.DataTree) -> Figure:

@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     help="Share of the reasoning units to keep; give the option once for each.",
 )
 @click.option(
+    "--tie-threshold",
+    default=0.0,
+    show_default=True,
+    metavar="NATS",
+    type=click.FloatRange(min=0),
+    help="Units that matter less than this tie, and go in random order; for methods whose importances are in nats.",
+)
+@click.option(
     "--run",
     "finished",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -48,7 +56,12 @@ if TYPE_CHECKING:
     help="The JSONL file to write; with several ratios, one file each, OUT-RATIO.jsonl.",
 )
 def prune(
-    estimator: str | None, keep_ratios: tuple[float, ...], finished: Path | None, out: Path, **options: Any
+    estimator: str | None,
+    keep_ratios: tuple[float, ...],
+    tie_threshold: float,
+    finished: Path | None,
+    out: Path,
+    **options: Any,
 ) -> None:
     """Write CHAINS with their reasoning shortened to one or more keep ratios, as JSONL.
 
@@ -97,7 +110,9 @@ def prune(
     if finished is None:
         tokenizer = load_tokenizer(options["model"], trust_remote_code=options["trust_remote_code"])
     for ratio, path in files.items():
-        pruning = write_pruned(result, label, ratio, path, tokenizer=tokenizer, skip_empty=skip_bad)
+        pruning = write_pruned(
+            result, label, ratio, path, tokenizer=tokenizer, skip_empty=skip_bad, tie_threshold=tie_threshold
+        )
         for reason in pruning.left_out:
             echo_left_out(reason)
         echo(_line(pruning, path, len(skipped)))

@@ -23,6 +23,7 @@ from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.registry import load_estimator, parse_specification
 from tokimp.errors import ChainError
 from tokimp.results.selection import estimator_label
+from tokimp.results.ties import tie
 from tokimp.results.views import kept_positions, pruned_text
 from tokimp.storage.atomic import write_records
 
@@ -112,7 +113,9 @@ def ready_estimator(specification: str, keep_ratios: Sequence[float], *, searche
     return estimator
 
 
-def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> Iterator[tuple[dict[str, Any], float]]:
+def pruned_records(
+    result: xr.DataTree, estimator: str, keep_ratio: float, *, tie_threshold: float = 0.0
+) -> Iterator[tuple[dict[str, Any], float]]:
     """Yield each chain of a result with its reasoning shortened by the ranks of one estimator.
 
     Parameters
@@ -123,6 +126,9 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
         The label or name of the estimator whose ranks decide; the records hold the label.
     keep_ratio
         Share of the units to keep; ``int(units * keep_ratio)`` stay. Ties of rank go from left to right.
+    tie_threshold
+        Units that matter less than this, in the unit of the importances (nats for methods that delete), tie, and go in
+        random order (`tokimp.results.ties.tie`). 0 leaves ranks as they are.
 
     Yields
     ------
@@ -132,7 +138,9 @@ def pruned_records(result: xr.DataTree, estimator: str, keep_ratio: float) -> It
     kept_units : float
         Share of the chain's units that stay.
     """
-    dataset, label = result.to_dataset(), estimator_label(result, estimator)
+    label = estimator_label(result, estimator)
+    result = tie(result, tie_threshold, [label])
+    dataset = result.to_dataset()
     for index, chain_id in enumerate(str(value) for value in dataset["chain_id"].values):
         own = dataset["chain_index"].values == index
         token_ids, units = dataset["token_id"].values[own], dataset["unit"].values[own]
@@ -169,6 +177,7 @@ def write_pruned(
     *,
     tokenizer: Any = None,
     skip_empty: bool = False,
+    tie_threshold: float = 0.0,
 ) -> Pruning:
     """Write the chains of a result at one keep ratio as JSONL, and return their numbers.
 
@@ -180,6 +189,8 @@ def write_pruned(
         The file; it appears only once it is whole.
     tokenizer
         The pruner's, to measure what tokenising anew does.
+    tie_threshold
+        As for `pruned_records`.
     skip_empty
         Leave out chains of whose reasoning nothing would stay, and list them, instead of raising.
 
@@ -189,7 +200,7 @@ def write_pruned(
         If nothing would stay of a chain and `skip_empty` is false, or if nothing would stay of any chain.
     """
     records, left_out, unit_shares = [], [], []
-    for record, unit_share in pruned_records(result, estimator, keep_ratio):
+    for record, unit_share in pruned_records(result, estimator, keep_ratio, tie_threshold=tie_threshold):
         if record["reasoning"].strip():
             records.append(record)
             unit_shares.append(unit_share)

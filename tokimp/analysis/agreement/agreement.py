@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.table import Table
 from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, beyond_place_variables
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
 from tokimp.analysis.agreement.random_weights import random_weights_variables
+from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, chance_overlap_shares_given_position
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
 from tokimp.analysis.statistics.rank_measures import (
@@ -33,6 +34,7 @@ from tokimp.contracts.constraints import AnyOf, Number, Text, WholeNumber
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+from tokimp.results.ties import TIES, tie, tied_share
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -96,6 +98,10 @@ class Agreement(Analysis):
     random
         File of a result of the same chains by the same estimators, of the model with random weights
         (``tokimp compare --random-weights all``).
+    tie_threshold
+        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals; the seed is that of random orders.
     minimum_units
@@ -109,6 +115,7 @@ class Agreement(Analysis):
         "rbo_p": Number(above=0, below=1),
         "others": WholeNumber(1),
         "random": Text("the file of a result with random weights", may_be_empty=True),
+        **TIES,
         **RESAMPLING,
         "minimum_units": WholeNumber(2),
     }
@@ -120,6 +127,8 @@ class Agreement(Analysis):
         rbo_p: float = 0.9,
         others: int = 10,
         random: str = "",
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -129,6 +138,8 @@ class Agreement(Analysis):
         self.rbo_p = rbo_p
         self.others = others
         self.random = random
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -142,7 +153,7 @@ class Agreement(Analysis):
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/agreement``, as ``docs/schema.md`` describes it."""
-        result = inputs.result
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
         n_estimators, n_chains = result.sizes["estimator"], result.sizes["chain"]
         tied = np.full((n_estimators, n_chains), np.nan)
         shape = (len(MEASURES), 2, n_estimators, n_estimators, n_chains)
@@ -159,7 +170,7 @@ class Agreement(Analysis):
         )
         for index, scores in enumerate(scores_by_chain):
             n_units = scores.shape[1]
-            tied[:, index] = [_tied_share(row) for row in scores]
+            tied[:, index] = [tied_share(row) for row in scores]
             if n_units < self.minimum_units:
                 status[..., index] = SHORT
                 continue
@@ -234,6 +245,8 @@ class Agreement(Analysis):
                 "others": self.others,
                 "random": self.random,
                 **asdict(resampling),
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 "minimum_units": self.minimum_units,
                 "interval": INTERVAL_OF_MEANS,
             },
@@ -244,19 +257,14 @@ class Agreement(Analysis):
         if result.sizes["estimator"] < 2:
             return []
         name = stored_name(result, self)
-        return [make_table(result, node_name=name) for make_table in agreement_tables(result, name)]
+        tables = [make_table(result, node_name=name) for make_table in agreement_tables(result, name)]
+        if result.sizes["estimator"] >= FEWEST_ESTIMATORS:
+            tables.insert(0, summary_matrix(result, node_name=name))
+        return tables
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the matrix of mean Spearman correlations: as they are, and beyond position."""
         return plot.root_figure(plot.agreement(result, node_name=stored_name(result, self)))
-
-
-def _tied_share(scores: FloatArray) -> float:
-    """Return the share of a chain's units whose importance another unit has too; NaN where a score is missing."""
-    if np.isnan(scores).any():
-        return np.nan
-    _, group, size = np.unique(scores, return_inverse=True, return_counts=True)
-    return float((size[group] > 1).mean())
 
 
 def _pairs(rows: Mapping[int, FloatArray], k: int, rbo_p: float) -> Iterator[tuple[tuple[int, int], FloatArray]]:

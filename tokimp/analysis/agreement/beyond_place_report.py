@@ -15,6 +15,7 @@ from tokimp.analysis.agreement.report import agreement_table, measure_heading
 from tokimp.report.conclusions import Estimate, conclusion
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, few_chains, interval_text, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 
@@ -101,6 +102,7 @@ def _foot(node: xr.Dataset, labels: Sequence[str], used: int) -> str:
         f"over {used} chain{'' if used == 1 else 's'}; agreement less that with scores of other chains (up to "
         f"{int(node.attrs['others'])}) at the same relative places; random orders: how far from chance they stay"
     ]
+    feet += ties_text(node)
     if few_chains(used):
         return "; ".join([*feet, f"no intervals over fewer than {FEWEST_FOR_AN_INTERVAL} chains"])
     pairs = list(combinations(labels, 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import combinations_with_replacement
@@ -32,6 +32,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+from tokimp.results.ties import TIES, tie, tied_shares
 from tokimp.results.views import answer_is_right
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
@@ -67,6 +68,10 @@ class AgreementWithin(Analysis):
         With ``by=position``: number of stretches of a chain.
     others
         The most other chains whose scores are put beside those of each chain.
+    tie_threshold
+        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals.
     minimum_units
@@ -79,6 +84,7 @@ class AgreementWithin(Analysis):
         "by": OneOf(*KINDS),
         "bands": WholeNumber(1),
         "others": WholeNumber(1),
+        **TIES,
         **RESAMPLING,
         "minimum_units": WholeNumber(3),
     }
@@ -90,6 +96,8 @@ class AgreementWithin(Analysis):
         categorizer: str = "",
         bands: int = 5,
         others: int = 10,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -99,6 +107,8 @@ class AgreementWithin(Analysis):
         self.categorizer = categorizer
         self.bands = bands
         self.others = others
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -118,7 +128,7 @@ class AgreementWithin(Analysis):
         AnalysisError
             If there are no groups: no token has a category, or no chain has a right answer to compare with.
         """
-        result = inputs.result
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
         labels = result["estimator"].to_numpy()
         groups_by_chain = [list(self._groups(chain)) for chain in self._chains(result)]
         groups = sorted({group for chain_groups in groups_by_chain for group, _ in chain_groups})
@@ -146,6 +156,7 @@ class AgreementWithin(Analysis):
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation in a group of a chain"}),
                 **mean_variables(dims, values, resampling, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
+                "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
                 **place_variables(
                     ("group", *dims[2:]),
                     values[:, 0],
@@ -165,6 +176,8 @@ class AgreementWithin(Analysis):
                 "categorizer": self.categorizer,
                 **asdict(resampling),
                 "minimum_units": self.minimum_units,
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 "others": self.others,
                 "interval": INTERVAL_OF_MEANS,
             },

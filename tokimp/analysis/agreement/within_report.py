@@ -14,6 +14,7 @@ from tokimp.report.agreement_texts import WITH_POSITION
 from tokimp.report.conclusions import Estimate, conclusion
 from tokimp.report.number_texts import interval_of, mean_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 
@@ -52,7 +53,7 @@ def agreement_within_table(result: xr.DataTree, *, partial: bool = False, node_n
         used = node["chains_used"].max("group")
         itself = {str(label): used.sel(estimator=label, other=label) for label in labels}
         feet += followers_text(followers_of_position(itself), "undefined with")
-    table.caption = "; ".join(feet)
+    table.caption = "; ".join([*feet, *ties_text(node)])
     return keep_words_whole(table)
 
 

@@ -33,6 +33,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
+from tokimp.results.ties import TIES, tie, tied_shares
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -69,6 +70,10 @@ class AnswerRecovery(Analysis):
     max_new_tokens
         The most tokens written. The default is 8 more than twice the tokens that the chain's own answer has after its
         opening.
+    tie_threshold
+        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples
         Settings of the intervals, which are Wilson's of a share of chains.
     seed
@@ -81,6 +86,7 @@ class AnswerRecovery(Analysis):
         "keep_ratios": ListOf(Number(0, 1), fewest=1, ascending=True),
         "n_uniform": WholeNumber(1),
         "max_new_tokens": Optional(WholeNumber(1)),
+        **TIES,
         **RESAMPLING,
     }
 
@@ -90,6 +96,8 @@ class AnswerRecovery(Analysis):
         keep_ratios: Sequence[float] = (0.0, *KEEP_RATIOS),
         n_uniform: int = 3,
         max_new_tokens: int | None = None,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -97,13 +105,16 @@ class AnswerRecovery(Analysis):
         self.keep_ratios = keep_ratios
         self.n_uniform = n_uniform
         self.max_new_tokens = max_new_tokens
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/answer_recovery``, as ``docs/schema.md`` describes it."""
-        scoring, result = inputs.scoring, inputs.result
+        scoring = inputs.scoring
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
         n_ratios, n_chains = len(self.keep_ratios), len(scoring.chains)
         n_orders = result.sizes["estimator"] + self.n_uniform
         matches = np.full((len(REFERENCES), n_orders, n_ratios, n_chains), np.nan)
@@ -168,6 +179,7 @@ class AnswerRecovery(Analysis):
             {
                 "recovered": ((*dims, "chain"), matches[:, :n]),
                 **share_variables(dims, matches[:, :n], resampling),
+                "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
                 "chains_used": (dims, (~np.isnan(matches[:, :n])).sum(axis=-1)),
                 "written": (("estimator", "keep_ratio", "chain"), texts[:n]),
                 "written_unpruned": ("chain", unpruned),
@@ -184,6 +196,8 @@ class AnswerRecovery(Analysis):
             },
             attrs={
                 **asdict(resampling),
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 "n_uniform": self.n_uniform,
                 "interval": "Wilson interval of the share of chains",
             },

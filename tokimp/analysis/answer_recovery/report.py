@@ -8,10 +8,12 @@ import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.analysis.concluded import concluded
 from tokimp.report.answer_references import coinciding_references
 from tokimp.report.early_stops import stopped_early
 from tokimp.report.number_texts import few_chains, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 
@@ -66,5 +68,11 @@ def answer_recovery_table(
     stopped = stopped_early(node["recovered"])
     if stopped:
         feet.append(f"a dash: {stopped} did not delete down to that keep ratio")
-    table.caption = "; ".join(feet)
+    labels = [escape(str(label)) for label in node["estimator"].to_numpy()]
+    by_chain = node["recovered"].mean("keep_ratio", skipna=False) - node["uniform_recovered"].mean(
+        ("draw", "keep_ratio")
+    )
+    gains = by_chain.transpose("estimator", "chain").to_numpy()
+    said = concluded(labels, gains, "recovery less that of random orders, mean over keep ratios")
+    table.caption = f"{'; '.join([*feet, *ties_text(node)])}. {said}"
     return keep_words_whole(table)

@@ -6,6 +6,7 @@ import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.analysis.concluded import concluded
 from tokimp.analysis.dynamics.predictors import RANDOM
 from tokimp.report.number_texts import chains_text, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
@@ -52,7 +53,11 @@ def dynamics_table(result: xr.DataTree, k: int = 5, *, node_name: str = "dynamic
         )
     counts = at["overlap_chains"].to_numpy()
     feet = [f"over at most {chains_text(int(counts.max()), node.attrs['confidence'])}"]
-    table.caption = "; ".join([*feet, *_reasons_of_dashes(at)])
+    others = [name for name in predictors if name != RANDOM]
+    overlap = at["overlap"].mean("context_ratio")
+    gains = (overlap.sel(predictor=others) - overlap.sel(predictor=RANDOM)).transpose("predictor", "chain").to_numpy()
+    said = concluded([escape(name) for name in others], gains, "overlap less that of random orders, mean over ratios")
+    table.caption = f"{'; '.join([*feet, *_reasons_of_dashes(at)])}. {said}"
     return keep_words_whole(table)
 
 

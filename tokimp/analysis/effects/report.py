@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.analysis.concluded import concluded
 from tokimp.analysis.effects.pairs import PairOfUnits, largest_differences, largest_effects
 from tokimp.report.number_texts import interval_of, mean_text
 from tokimp.report.terminal import keep_words_whole, new_table
@@ -86,6 +90,13 @@ def disagreement_table(result: xr.DataTree, node_name: str = "effects", count: i
         f"Spearman over all pairs of a chain, mean over {used} chain{'' if used == 1 else 's'}; the pairs below are "
         f"those at least {apart} units apart whose effects differ most"
     )
+    pairs = list(combinations(labels, 2))
+    if pairs:
+        by_chain = [
+            node["agreement"].sel(effect_estimator=one, other=other, partial=True).to_numpy() for one, other in pairs
+        ]
+        names = [f"{escape(one)} / {escape(other)}" for one, other in pairs]
+        table.caption += f". {concluded(names, np.stack(by_chain), 'agreement given distance')}"
     return table
 
 

@@ -32,6 +32,7 @@ from tokimp.contracts.scorer import Capability
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate
+from tokimp.results.ties import TIES, tie, tied_shares
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -89,6 +90,10 @@ class Faithfulness(Analysis):
         away stay in joint sums, which are then comparable too.
     replacement
         For ``mask``: what stands in place of a token; see `tokimp.contracts.operators`.
+    tie_threshold
+        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples
         Settings of the intervals.
     seed
@@ -102,6 +107,7 @@ class Faithfulness(Analysis):
         "rationale_shares": ListOf(Number(0, 1), fewest=1, ascending=True),
         "n_uniform": WholeNumber(1),
         **OPERATOR_CONSTRAINTS,
+        **TIES,
         **RESAMPLING,
     }
 
@@ -113,6 +119,8 @@ class Faithfulness(Analysis):
         n_uniform: int = 5,
         operator: str = "delete",
         replacement: str | int = "eos",
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -122,6 +130,8 @@ class Faithfulness(Analysis):
         self.n_uniform = n_uniform
         self.operator = operator
         self.replacement = replacement
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -129,9 +139,10 @@ class Faithfulness(Analysis):
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/faithfulness``, as ``docs/schema.md`` describes it."""
         scoring = inputs.scoring
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
         measures = Measures(scoring.objective, make_operator(self.operator, self.replacement))
         tables_by_chain = []
-        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
+        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(result), strict=True)):
             uniform = uniform_orders(chain.id, len(chain.units), self.n_uniform, self.seed)
             tables = self._tables(len(chain.units), deletion_orders(stored, self.seed), uniform)
 
@@ -142,7 +153,7 @@ class Faithfulness(Analysis):
             inputs.report(index + 1, len(scoring.chains), chain.id, "faithfulness")
         names = tables_by_chain[0]
         stacked = {name: np.stack([tables[name] for tables in tables_by_chain], axis=-1) for name in names}
-        return self._node(inputs.result, measures, stacked)
+        return self._node(result, measures, stacked)
 
     def _tables(
         self, n_units: int, orders: Sequence[DeletionOrder | None], uniform: Sequence[DeletionOrder]
@@ -175,6 +186,7 @@ class Faithfulness(Analysis):
         gain = area - uniform_area.mean(axis=1)[:, None, None]
         variables: dict[str, Any] = {
             "value": ((*curve, "keep_ratio", "chain"), values),
+            "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
             **mean_variables((*curve, "keep_ratio"), values, resampling),
             "chains_used": (("curve", "estimator", "keep_ratio"), (~np.isnan(values[0])).sum(axis=-1)),
             "area": ((*curve, "chain"), area),
@@ -208,6 +220,8 @@ class Faithfulness(Analysis):
             },
             attrs={
                 **asdict(resampling),
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 "n_uniform": self.n_uniform,
                 "interval": INTERVAL_OF_MEANS,
                 # Results of deletion are as they were before there were other operators.

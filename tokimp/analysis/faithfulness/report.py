@@ -9,9 +9,11 @@ import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.analysis.concluded import concluded
 from tokimp.report.early_stops import stopped_early
 from tokimp.report.number_texts import interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 _MEASURES = {
@@ -80,8 +82,17 @@ def faithfulness_table(result: xr.DataTree, measure: str = "answer", *, node_nam
             "whole has no area, units that were not ranked no rationale; the figure shows how far the curves go"
             + _ratios_of_all(node["value"])
         )
-    table.caption = "; ".join(feet)
+    table.caption = "; ".join([*feet, *ties_text(node)]) + _gain_told(node)
     return keep_words_whole(table)
+
+
+def _gain_told(node: xr.Dataset) -> str:
+    """Return the sentence that says which estimators gain over random orders; empty for a measure without areas."""
+    labels = [escape(str(label)) for label in node["estimator"].to_numpy()]
+    curves = {"least_first": "least first", "most_first": "most first"}
+    names = [f"{label}, {text}" for text in curves.values() for label in labels]
+    gains = np.concatenate([node["gain"].sel(curve=curve).to_numpy() for curve in curves])
+    return f". {concluded(names, gains, 'gain over random orders')}" if np.isfinite(gains).any() else ""
 
 
 def curve_table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+from tokimp.results.ties import TIES, tie, tied_shares
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -60,15 +61,30 @@ class Planted(Analysis):
     ----------
     bands
         Number of stretches of a chain within which position counts as the same.
+    tie_threshold
+        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals: that of a mean over chains, and for ``within_bands`` that of a jackknife over chains.
     """
 
     name = "planted"
-    constraints = {"bands": WholeNumber(1), **RESAMPLING}
+    constraints = {"bands": WholeNumber(1), **TIES, **RESAMPLING}
 
-    def __init__(self, *, bands: int = 5, confidence: float = 0.95, n_resamples: int = 2000, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        bands: int = 5,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
+        confidence: float = 0.95,
+        n_resamples: int = 2000,
+        seed: int = 0,
+    ) -> None:
         self.bands = bands
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -81,7 +97,7 @@ class Planted(Analysis):
         AnalysisError
             If no chain says where its filler is, or no chain holds any.
         """
-        result = inputs.result
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
         if "filler" not in result or not (result["filler"] == 1).any():
             raise AnalysisError(
                 "no chain of the result holds filler that is known; give the chain file 'filler' spans "
@@ -134,6 +150,7 @@ class Planted(Analysis):
                     f"within_bands{end}": ("estimator", part, {"long_name": "AUROC of pairs in one stretch"})
                     for end, part in zip(("", "_low", "_high"), within, strict=True)
                 },
+                "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
                 "pairs_within_bands": ("estimator", np.nansum(pairs, axis=0).astype(np.int64)),
                 **kind_variables(result, self.bands, self.confidence),
             },
@@ -144,6 +161,8 @@ class Planted(Analysis):
             },
             attrs={
                 "bands": self.bands,
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 **asdict(resampling),
                 "interval": f"{INTERVAL_OF_MEANS}; within_bands: {INTERVAL_OF_POOLED}",
             },

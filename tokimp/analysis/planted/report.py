@@ -7,8 +7,10 @@ import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
+from tokimp.analysis.concluded import concluded
 from tokimp.report.number_texts import interval_of, interval_text, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
@@ -54,6 +56,10 @@ def planted_table(result: xr.DataTree, *, node_name: str = "planted") -> Table:
     table.caption = f"over {used} of {node.sizes['chain']} chains, which hold filler and something else"
     if "chance" not in node:
         table.caption += "; an older tokimp did not compute the average precision of chance: run planted again"
+    table.caption = "; ".join([str(table.caption), *ties_text(node)])
+    labels = [escape(str(label)) for label in node["estimator"].to_numpy()]
+    by_unit = node["value"].sel(measure="auroc", level="unit").to_numpy()
+    table.caption += f". {concluded(labels, by_unit, f'AUROC by {unit}', 0.5)}"
     return keep_words_whole(table)
 
 

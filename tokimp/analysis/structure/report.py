@@ -7,8 +7,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.errors import SchemaError
+from tokimp.report.conclusions import Estimate, conclusion
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 UNLABELLED = "(none)"
@@ -59,7 +61,7 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5, *, node_name: 
     covered = str(used[0]) if len(used) == 1 else f"{used[0]} to {used[-1]}"
     feet = [
         f"over {covered} chains",
-        f"{node.attrs['confidence']:.0%} intervals, chains resampled",
+        f"{node.attrs['confidence']:.0%} intervals over chains",
         f"beyond position: share kept less what keeping as many units in each of {node.attrs['bands']} stretches at "
         "random would keep, of tokens in stretches whose units differ in the category",
     ]
@@ -75,7 +77,18 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5, *, node_name: 
         feet.append("a dash beyond position alone: not known, as no stretch has units that differ in the category")
     if UNLABELLED in node["category"].to_numpy():
         feet.append(f"{UNLABELLED}: tokens that have no category, such as white space")
-    table.caption = "; ".join(feet)
+    excesses = [
+        Estimate(
+            f"{escape(str(category))} by {escape(label)}",
+            *(float(cell[f"excess{end}"]) for end in ("", "_low", "_high")),
+            n_chains=int(cell["excess_chains"]) if "excess_chains" in cell else 0,
+        )
+        for category in node["category"].to_numpy()
+        for label in labels
+        for cell in [at.sel(category=category, estimator=label)]
+    ]
+    feet = [*feet, *ties_text(node)]
+    table.caption = f"{'; '.join(feet)}. {conclusion(excesses, 'what is kept beyond position')}"
     return keep_words_whole(table)
 
 

@@ -26,6 +26,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, token_slice, unit_scores
+from tokimp.results.ties import TIES, tie, tied_shares
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -67,6 +68,10 @@ class Structure(Analysis):
         Shares of the units that stay, each above 0 and at most 1.
     bands
         Number of stretches of a chain within which position counts as the same.
+    tie_threshold
+        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals.
     """
@@ -75,6 +80,7 @@ class Structure(Analysis):
     constraints = {
         "keep_ratios": ListOf(Number(above=0, most=1), fewest=1),
         "bands": WholeNumber(1),
+        **TIES,
         **RESAMPLING,
     }
 
@@ -84,6 +90,8 @@ class Structure(Analysis):
         categorizer: str = "",
         keep_ratios: Sequence[float] = KEEP_RATIOS,
         bands: int = 5,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -91,6 +99,8 @@ class Structure(Analysis):
         self.categorizer = categorizer
         self.keep_ratios = keep_ratios
         self.bands = bands
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -123,7 +133,7 @@ class Structure(Analysis):
         AnalysisError
             If no token has a category, or a category has the name that stands for none.
         """
-        result = inputs.result
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
         labels = token_labels(result, self._categorizer(), self.name, inputs.keep)
         if UNLABELLED in labels:
             raise AnalysisError(
@@ -224,6 +234,7 @@ class Structure(Analysis):
             "excess_chains": (dims, (~np.isnan(kept) & (comparable > 0)).sum(0)),
             "excess_tokens": (dims[1:], np.nansum(told, axis=0).astype(np.int64)),
             "tokens": ("category", totals.sum(0).astype(np.int64)),
+            "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
             "chains_with": ("category", (totals > 0).sum(0)),
             "chains_used": ("estimator", (~np.isnan(rank_sums).all(-1)).sum(0)),
             "chains_reached": (dims[:2], (~np.isnan(kept).all(-1)).sum(0)),
@@ -234,6 +245,8 @@ class Structure(Analysis):
             attrs={
                 "categorizer": self.categorizer or "the chain file's categories",
                 "bands": self.bands,
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 **asdict(resampling),
                 "interval": INTERVAL_OF_POOLED,
             },
