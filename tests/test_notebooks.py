@@ -17,7 +17,7 @@ NAMES = [path.stem for path in SOURCES]
 
 def committed(source: Path) -> Any:
     """Return the notebook that lies beside a Markdown file."""
-    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)  # type: ignore[no-untyped-call] # nbformat's
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
 
 
 def shown_texts(notebook: Any) -> list[list[str]]:

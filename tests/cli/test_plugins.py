@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tokimp.contracts import registry
+from tokimp.contracts.kinds import Kind
 from tokimp.contracts.specification import parse_specification
 
 
@@ -127,11 +128,12 @@ def test_a_class_that_is_not_found_is_told_how(tokimp: Run, chains_file: Path, n
 
 def example_of(printed: str) -> str:
     """Return the command that `tokimp plugins NAME` gives as an example."""
-    return re.findall(r"^  for example(?:, with a VALUE of yours)?: (.*)$", printed, flags=re.MULTILINE)[-1]
+    commands: list[str] = re.findall(r"^  for example(?:, with a VALUE of yours)?: (.*)$", printed, flags=re.MULTILINE)
+    return commands[-1]
 
 
-@pytest.mark.parametrize("kind", sorted({*registry.KINDS} - {"scorers"}))
-def test_the_example_of_every_plugin_names_it_as_it_can_be_named(tokimp: Run, kind: str) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in registry.KINDS if kind != "scorers"])
+def test_the_example_of_every_plugin_names_it_as_it_can_be_named(tokimp: Run, kind: Kind) -> None:
     """What follows the option is a name with parameters that loads and is valid, or says that a VALUE is needed."""
     for name in registry.names(kind):
         described = [plugin for plugin in registry.plugins(kind) if plugin.name == name]
