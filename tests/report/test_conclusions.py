@@ -16,6 +16,12 @@ def test_a_corrected_p_value_decides_before_the_interval() -> None:
     )
 
 
+def test_an_interval_that_holds_chance_tells_nothing() -> None:
+    """A small p-value is not enough if the interval holds chance."""
+    assert not Estimate("a", 0.3, -0.1, 0.5, p_value=0.001).is_told()
+    assert Estimate("a", 0.3, 0.1, 0.5, p_value=0.001).is_told()
+
+
 def test_few_chains_tell_nothing() -> None:
     """What rests on fewer than five chains is not told from chance, whatever its interval."""
     assert Estimate("a", 0.5, 0.4, 0.6).is_told()

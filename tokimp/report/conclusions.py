@@ -29,7 +29,8 @@ class Estimate:
     chance
         What it would be by chance; 0 for a difference.
     p_value
-        The p-value, corrected for how many there are; NaN if the interval alone is to decide.
+        The p-value, corrected for how many there are; NaN if the interval alone is to decide. Both must leave chance
+        out.
     n_chains
         Number of chains it rests on; fewer than five tell nothing.
     """
@@ -64,8 +65,9 @@ class Estimate:
         """Return whether the number is told from chance."""
         if few_chains(self.n_chains) or not math.isfinite(self.value):
             return False
-        if math.isfinite(self.p_value):
-            return self.p_value < LEVEL
+        if math.isfinite(self.p_value) and self.p_value >= LEVEL:
+            return False
+        # The interval has a say too: it takes account of skewness, which the p-value does not.
         return math.isfinite(self.low) and not self.low <= self.chance <= self.high
 
 
