@@ -98,6 +98,10 @@ class SubmititExecutor(Executor):
             partition = {} if self.partition is None else {"slurm_partition": self.partition}
             self._submitter.update_parameters(slurm_array_parallelism=self.workers, **partition)
 
+    def size(self, work: Work) -> int:
+        """Return how many jobs run at once."""
+        return self.workers
+
     def run(
         self, work: Work, pieces: Sequence[Piece], watch: Callable[[Workers], None]
     ) -> Generator[Outcome, None, None]:

@@ -25,11 +25,40 @@ def test_an_estimate_is_printed_and_nothing_is_written(tokimp: Run, chains_file:
     assert not (tmp_path / "run").exists()
 
 
-def test_an_estimate_needs_the_model_here(tokimp: Run, chains_file: Path) -> None:
-    """Where workers load the model there is none to try, which is said at once."""
-    refused = tokimp("compare", chains_file, *COMMAND, "--estimate", "--executor", "processes")
-    assert refused.status == 2
-    assert "--estimate tries the model in this process" in refused.err
+def test_a_worker_makes_the_trial(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """Where workers load the model one of them tries it, and the time is that of all together."""
+    done = tokimp("compare", chains_file, *COMMAND, "--estimate", "--executor", "processes", "--workers", "2")
+    assert done.status == 0, done.err
+    assert "What the run will cost, by 2 workers at once on cpu" in done.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_analysis_is_tried_on_its_shortest_chains(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
+    """The positions are about those that it then takes; nothing is written, and what is known already costs nothing."""
+    assert tokimp("compare", chains_file, *COMMAND).status == 0
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    command = ("analyze", "run", "faithfulness:n_uniform=1,n_resamples=20")
+    done = tokimp(*command, "--estimate")
+    assert done.status == 0, done.err
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+    (row,) = [line.split() for line in done.out.splitlines() if "faithfulness of a chain" in line]
+    assert row[4] == "3"
+    assert tokimp(*command).status == 0
+    (node,) = (
+        node for name, node in ti.load("run/results.nc")["analysis"].children.items() if name.startswith("faith")
+    )
+    assert float(row[5].replace(",", "")) == pytest.approx(node.attrs["tokens_forwarded"], rel=0.3)
+    assert "nothing is left to ask" in tokimp(*command, "--estimate").out
+    assert "leave out --estimate" in tokimp("analyze", "run", "agreement", "--estimate").err
+
+
+@pytest.mark.parametrize("command", [("sample", "--n", "2"), ("evaluate",)])
+def test_questions_are_tried_with_short_responses(tokimp: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """What all responses cost at most is said, and no folder is made."""
+    done = tokimp(command[0], "word_problems", "--limit", "4", *command[1:], "--estimate", "--out", "asked")
+    assert done.status == 0, done.err
+    assert "responses of 160 tokens" in done.out
+    assert not (tmp_path / "asked").exists()
 
 
 def compare() -> None:
@@ -71,9 +100,9 @@ def test_what_takes_long_is_asked_for(
 
 @pytest.mark.usefixtures("terminal")
 def test_nobody_is_asked_who_said_yes_or_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With --yes, without a terminal, or where workers load the model, a run starts at once."""
+    """With --yes or without a terminal a run starts at once; with workers it is asked for as any other."""
     assert cost.cost_check(None, estimate=False, yes=True) is None
-    assert cost.cost_check(load_executor("processes:workers=2"), estimate=False, yes=False) is None
+    assert cost.cost_check(load_executor("processes:workers=2"), estimate=False, yes=False) is not None
     monkeypatch.setattr(cost, "_at_terminal", lambda: False)
     assert cost.cost_check(None, estimate=False, yes=False) is None
 

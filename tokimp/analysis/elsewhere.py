@@ -8,101 +8,23 @@ again. A worker runs the same analysis on the result of one chain, up to that qu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import xarray as xr
 
-from tokimp.chains.chain import TokenizedChain
+from tokimp.analysis.asked_chain import AskAboutChain, OneChain
 from tokimp.compare.scorer_work import ScorerWork, results_of
+from tokimp.compare.worker_scorer import WorkerScorer, facts_of
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Found, FoundStore, Scoring
 from tokimp.contracts.checked_analysis import node_of
-from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.executor import Executor, Piece, Workers
-from tokimp.contracts.objective import Objective
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.scorer import Scorer, SpanLogprobs
-from tokimp.contracts.subset_scores import SubsetMemory
-from tokimp.errors import AnalysisError
+from tokimp.contracts.scorer import Scorer
+from tokimp.errors import AnalysisError, UnsupportedError
 from tokimp.results.by_chain import chain_ids
 from tokimp.results.selection import sel
-
-
-@dataclass(frozen=True, slots=True)
-class OneChain:
-    """What a worker is sent to find out one thing of one chain.
-
-    Attributes
-    ----------
-    result
-        The result of this chain alone.
-    chain
-        The chain as ids; ``None`` for an analysis that asks no scorer.
-    what
-        What is to be found out.
-    known
-        What was found out of the chain before, by what it is.
-    """
-
-    result: xr.DataTree
-    chain: TokenizedChain | None
-    what: str
-    known: Mapping[str, Found]
-
-
-@dataclass(frozen=True, slots=True)
-class AskAboutChain:
-    """Runs an analysis on one chain up to a question, and returns the answer: what `ScorerWork` calls.
-
-    Attributes
-    ----------
-    analysis, objective
-        The analysis, and what deletions are to preserve.
-    """
-
-    analysis: Analysis
-    objective: Objective | None
-
-    def __call__(self, scorer: Scorer | None, asked: OneChain) -> Found | None:
-        """Return what was found out; ``None`` if the analysis does not ask for it on this chain alone."""
-        scoring = None
-        if asked.chain is not None and scorer is not None and self.objective is not None:
-            scoring = Scoring(CheckedScorer(scorer, SubsetMemory()), (asked.chain,), self.objective)
-        store = _UpTo(asked.what, asked.known)
-        try:
-            node_of(self.analysis, AnalysisInput(asked.result, scoring, store=store))
-        except _Answered:
-            return store.found
-        except Exception:
-            # What it makes of one chain alone may make no sense, but a question that was begun and failed is an error.
-            if store.reached:
-                raise
-        return None
-
-
-class _Answered(BaseException):
-    """Leaves an analysis once its question was answered; no error, so analyses do not catch it."""
-
-
-class _UpTo:
-    """Gives what is known of a chain, and leaves the analysis when what is asked for was found out."""
-
-    def __init__(self, what: str, known: Mapping[str, Found]) -> None:
-        self._what, self._known = what, known
-        self.found: Found | None = None
-        self.reached = False
-
-    def get(self, chain: int, what: str) -> Found | None:
-        """Return what is known; take note if the question is the one that is asked."""
-        self.reached = self.reached or what == self._what
-        return self._known.get(what)
-
-    def store(self, chain: int, what: str, found: Found) -> None:
-        """Leave the analysis with the answer."""
-        if what == self._what:
-            self.found = found
-            raise _Answered
 
 
 class _Missing(BaseException):
@@ -113,7 +35,7 @@ class _Missing(BaseException):
         self.chain, self.what = chain, what
 
 
-class _OnlyKept:
+class OnlyKept:
     """Gives what is kept, and leaves the analysis at what is not."""
 
     def __init__(self, store: FoundStore) -> None:
@@ -144,6 +66,22 @@ class InMemory:
     def store(self, chain: int, what: str, found: Found) -> None:
         """Store what was found out of a chain."""
         self._found[chain, what] = found
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is not kept.
+
+    Attributes
+    ----------
+    what
+        What is to be found out.
+    missing
+        The indices of the chains of which it is not known.
+    """
+
+    what: str
+    missing: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +122,7 @@ class Elsewhere:
             If no worker can be started, or a chain was lost with each worker that was asked about it.
         """
         asked: list[str] = []
-        only_kept, told = _OnlyKept(self.store), self.progress
+        only_kept, told = OnlyKept(self.store), self.progress
         while True:
             inputs = AnalysisInput(self.result, self.scoring, told, only_kept)
             try:
@@ -192,47 +130,73 @@ class Elsewhere:
             except _Missing as missing:
                 what, chain = missing.what, missing.chain
             if what in asked:
-                raise AnalysisError(
-                    f"the analysis {self.analysis.name!r} asks about chain {chain_ids(self.result)[chain]!r} only when "
-                    "it sees other chains too, so workers cannot be asked chain by chain; use the executor local"
-                )
+                raise self._cannot_be_divided(chain)
             self._find_out(what, asked)
             asked.append(what)
             # What workers found out was told when it came.
             told = None
 
+    def first_question(self) -> Question | None:
+        """Return the first thing that is not kept of some chains; ``None`` if there is none, or it is not asked for."""
+        scoring = self.scoring
+        if scoring is not None:
+            # An analysis that asks outside of `keep` is not to do all its work now.
+            silent = WorkerScorer(scoring.scorer.recipe, facts_of(scoring.scorer))
+            scoring = replace(scoring, scorer=silent)
+        try:
+            node_of(self.analysis, AnalysisInput(self.result, scoring, store=OnlyKept(self.store)))
+        except _Missing as missing:
+            return Question(missing.what, self._missing(missing.what))
+        except UnsupportedError:
+            return None
+        return None
+
+    def ask(self, index: int, what: str) -> Found | None:
+        """Ask about one chain, and keep nothing of the answer; ``None`` if this is not asked of the chain alone."""
+        (outcome,) = results_of(self.executor, self._work(), [self._piece(index, what, ())])
+        return cast("Found | None", outcome.result)
+
+    def length_of(self, index: int) -> int:
+        """Return the number of tokens of a chain: all of them where a scorer is asked, else those of its reasoning."""
+        if self.scoring is None:
+            return int(self.result["reasoning_length"].to_numpy()[index])
+        return len(self.scoring.chains[index])
+
+    @property
+    def workers(self) -> int:
+        """How many chains are asked about at once."""
+        return max(1, self.executor.size(self._work()))
+
+    def _missing(self, what: str) -> list[int]:
+        return [index for index in range(self.result.sizes["chain"]) if self.store.get(index, what) is None]
+
     def _find_out(self, what: str, known: Sequence[str]) -> None:
         """Let workers find out one thing of every chain of which it is not kept, and store it as it comes."""
-        ids, scoring = chain_ids(self.result), self.scoring
-        missing = [index for index in range(len(ids)) if self.store.get(index, what) is None]
-        pieces = []
-        for index in missing:
-            chain = None if scoring is None else scoring.chains[index]
-            before = {name: found for name in known if (found := self.store.get(index, name)) is not None}
-            asked = OneChain(sel(self.result, chain=ids[index]), chain, what, before)
-            weight = 1.0 if chain is None else float(len(chain))
-            pieces.append(Piece(index, f"chain {ids[index]!r} for {self.analysis.label}", asked, weight))
-        ask = AskAboutChain(self.analysis, None if scoring is None else scoring.objective)
-        work = ScorerWork.for_executor(self.executor, self.scorer, ask, fingerprint=self.fingerprint)
+        ids, missing = chain_ids(self.result), self._missing(what)
+        pieces = [self._piece(index, what, known) for index in missing]
         pace = _Pace(len(ids), len(missing), self.analysis.name, self.progress)
-        for outcome in results_of(self.executor, work, pieces, pace.watch):
+        for outcome in results_of(self.executor, self._work(), pieces, pace.watch):
             index, found = outcome.piece.index, outcome.result
             if found is not None:
                 self.store.store(index, what, found)
             pace.add(ids[index], found)
 
+    def _work(self) -> ScorerWork:
+        ask = AskAboutChain(self.analysis, None if self.scoring is None else self.scoring.objective)
+        return ScorerWork.for_executor(self.executor, self.scorer, ask, fingerprint=self.fingerprint)
 
-def ask_logprobs(scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
-    """Return the log-probabilities of a chain: what `ScorerWork` calls to see which model workers have."""
-    (logprobs,) = CheckedScorer(scorer).logprobs([chain])
-    return logprobs
+    def _piece(self, index: int, what: str, known: Sequence[str]) -> Piece:
+        chain_id = chain_ids(self.result)[index]
+        chain = None if self.scoring is None else self.scoring.chains[index]
+        before = {name: found for name in known if (found := self.store.get(index, name)) is not None}
+        asked = OneChain(sel(self.result, chain=chain_id), chain, what, before)
+        return Piece(index, f"chain {chain_id!r} for {self.analysis.label}", asked, float(self.length_of(index)))
 
-
-def logprobs_of(executor: Executor, scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
-    """Return the log-probabilities of a chain by a worker's scorer."""
-    work = ScorerWork.for_executor(executor, scorer, ask_logprobs)
-    (outcome,) = results_of(executor, work, [Piece(0, chain.chain.where, chain)])
-    return cast("SpanLogprobs", outcome.result)
+    def _cannot_be_divided(self, index: int) -> AnalysisError:
+        return AnalysisError(
+            f"the analysis {self.analysis.name!r} asks about chain {chain_ids(self.result)[index]!r} only when it sees "
+            "other chains too, so workers cannot be asked chain by chain; use the executor local"
+        )
 
 
 class _Pace:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 import xarray as xr
 
-from tokimp.analysis.elsewhere import Elsewhere, InMemory, logprobs_of
+from tokimp.analysis.asked_chain import logprobs_of
+from tokimp.analysis.elsewhere import Elsewhere, InMemory
 from tokimp.analysis.kept_chains import KeptChains
 from tokimp.analysis.recorded_run import (
     check_capabilities,
@@ -53,6 +54,7 @@ def analyze(
     subset_memory: SubsetMemory | None = None,
     folder: str | Path | None = None,
     executor: str | Executor = "local",
+    before_work: Callable[[Elsewhere], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> xr.DataTree:
@@ -143,11 +145,14 @@ def analyze(
                 subset_memory=subset_memory,
             )
             if folder is not None and known_fingerprint(own):
-                store = held.enter_context(KeptChains(Path(folder), analysis, result, scoring))
+                store = KeptChains(Path(folder), analysis, result, scoring)
+        fingerprint, kept = "" if own is None else known_fingerprint(own), store or InMemory()
+        elsewhere = Elsewhere(analysis, result, scoring, progress, running, own, fingerprint, kept)
+        if before_work is not None and analysis.takes_long:
+            before_work(elsewhere)
+        if store is not None:
+            held.enter_context(store)
         if is_elsewhere:
-            fingerprint = "" if own is None else known_fingerprint(own)
-            kept = store or InMemory()
-            elsewhere = Elsewhere(analysis, result, scoring, progress, running, own, fingerprint, kept)
             node, inputs = elsewhere.compute()
         else:
             inputs = AnalysisInput(result, scoring, progress, store)

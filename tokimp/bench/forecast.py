@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from scipy.optimize import nnls
@@ -17,7 +18,10 @@ from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell_records import cell_bytes
 from tokimp.compare.pending import PendingCells
 from tokimp.compare.run_cell import run_cell
+from tokimp.compare.scorer_work import ScorerWork, results_of
 from tokimp.contracts.estimator import ImportanceEstimator
+from tokimp.contracts.executor import Executor, Piece
+from tokimp.contracts.scorer import Scorer
 from tokimp.errors import EstimatorError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.memory import peak_memory, reset_peak_memory
@@ -70,17 +74,20 @@ class RunCostForecast:
     memory
         The most bytes in use during the trial, weights included. A longer chain may take more.
     result_bytes
-        About what ``results.nc`` takes on disk; in memory it takes about three times as much while it is written.
+        About what ``results.nc`` takes on disk.
+    workers
+        How many workers share the cells; the memory is that of one.
     """
 
     estimators: tuple[EstimatorCost, ...]
     memory: int
     result_bytes: float
+    workers: int = 1
 
     @property
     def seconds(self) -> float:
-        """The seconds of the whole run."""
-        return sum(cost.seconds for cost in self.estimators)
+        """The seconds of the whole run, if all workers are busy until its end."""
+        return sum(cost.seconds for cost in self.estimators) / self.workers
 
     @property
     def bytes_on_disk(self) -> float:
@@ -121,6 +128,28 @@ def forecast_run(pending: PendingCells, *, budget: float = 5.0) -> RunCostForeca
     return RunCostForecast(tuple(costs), peak_memory(pending.scorer.device), float(result))
 
 
+def forecast_run_by(executor: Executor, pending: PendingCells, budget: float) -> RunCostForecast:
+    """Return what a run will cost, from a trial where its cells will be computed.
+
+    Parameters
+    ----------
+    executor
+        Of the run, entered; one of its workers makes the trial.
+    pending, budget
+        As of `forecast_run`.
+    """
+    if executor.here:
+        return forecast_run(pending, budget=budget)
+    work = ScorerWork.for_executor(executor, pending.scorer, _try_run)
+    (outcome,) = results_of(executor, work, [Piece(0, "a trial of the run's cost", (pending, budget))])
+    return replace(cast("RunCostForecast", outcome.result), workers=max(1, executor.size(work)))
+
+
+def _try_run(scorer: Scorer, asked: tuple[PendingCells, float]) -> RunCostForecast:
+    pending, budget = asked
+    return forecast_run(replace(pending, scorer=scorer), budget=budget)
+
+
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """A cell that was computed to see what it costs."""
@@ -141,13 +170,13 @@ def _cost_of(
     in_sequence = trials[-1].in_sequence
     own = [_own_estimate(pending, estimator, chain) for chain in chains]
     passes = np.array([trial.positions for trial in trials], dtype=np.float64)
-    fitted = _extrapolated(
+    fitted = extrapolated(
         np.array([_passes(trial.chain, in_sequence=in_sequence) for trial in trials]),
         passes,
         np.array([_passes(chain, in_sequence=in_sequence) for chain in chains]),
     )
     positions = np.array([fit if known is None else known for known, fit in zip(own, fitted, strict=True)])
-    seconds = _extrapolated(
+    seconds = extrapolated(
         np.array([_times(trial.chain, trial.positions, in_sequence=in_sequence) for trial in trials]),
         np.array([trial.seconds for trial in trials]),
         np.array([_times(chain, of, in_sequence=in_sequence) for chain, of in zip(chains, positions, strict=True)]),
@@ -155,7 +184,7 @@ def _cost_of(
     # The record of a cell holds numbers of units, and of pairs of units where it has effects.
     sizes = np.array([[1.0, len(trial.chain.units), len(trial.chain.units) ** 2] for trial in trials])
     of_sizes = np.array([[1.0, len(chain.units), len(chain.units) ** 2] for chain in chains])
-    stored = float(_extrapolated(sizes, np.array([trial.size for trial in trials], dtype=np.float64), of_sizes).sum())
+    stored = float(extrapolated(sizes, np.array([trial.size for trial in trials], dtype=np.float64), of_sizes).sum())
     tried = len(trials[-1].chain.reasoning_ids)
     return EstimatorCost(estimator.label, len(chains), float(positions.sum()), float(seconds.sum()), stored, tried)
 
@@ -244,8 +273,16 @@ def _times(chain: TokenizedChain, positions: float, *, in_sequence: bool) -> lis
     return [1.0, positions, len(chain) if positions == 0 else 0.0, len(chain.units) if in_sequence else 0.0]
 
 
-def _extrapolated(features: FloatArray, values: FloatArray, of_chains: FloatArray) -> FloatArray:
-    """Return the values of chains, [chain], from those of trials, fitted as sums of shares that are not negative."""
+def extrapolated(features: FloatArray, values: FloatArray, of_chains: FloatArray) -> FloatArray:
+    """Return the values of chains, [chain], from those of trials, fitted as sums of shares that are not negative.
+
+    Parameters
+    ----------
+    features, values
+        What the values of trials may be in proportion to, [trial, feature], and the values, [trial].
+    of_chains
+        The same of what is to be known, [chain, feature].
+    """
     if not values.any():
         return np.zeros(len(of_chains))
     # Relative errors count, so that short and long trials say equally much.

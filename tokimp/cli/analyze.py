@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import analysis_cost_check, cost_options
 from tokimp.cli.executor_options import OPTIONS as WORKER_OPTIONS
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from tokimp.contracts.analysis import Analysis
     from tokimp.contracts.executor import Executor
-    from tokimp.contracts.progress import Progress
 
 
 @click.command(epilog="tokimp plugins lists the analyses; docs/analyses.md says what each one means.")
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 @TRUST_REMOTE_CODE
 @reading_options
 @executor_options
+@cost_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -77,16 +77,18 @@ def analyze(run: Path, name: str, out: Path | None, **options: Any) -> None:
     _check_place(path, named=out is not None)
     _protect_inputs(analysis, name, source=source, out=out, figures=figure_files(path.parent, stem), **options)
     executor = executor_of(options)
+    before_work = analysis_cost_check(estimate=options.pop("estimate"), yes=options.pop("yes"))
     result = load(source)
     if out is not None:
         _check_same_numbers(result, out)
     kept = _folder_of_kept_chains(source, out)
     with progress_bar("analysing") as progress:
         if analysis.requires:
-            analyzed = _ask_model(result, analysis, kept, executor=executor, progress=progress, **options)
+            working = {"folder": kept, "executor": executor, "before_work": before_work, "progress": progress}
+            analyzed = _ask_model(result, analysis, working, **options)
         else:
             _refuse_model_options(analysis)
-            analyzed = run_analysis(result, analysis, executor=executor, progress=progress)
+            analyzed = run_analysis(result, analysis, executor=executor, before_work=before_work, progress=progress)
     # What was computed is shown before it is written: writing may fail, or wait for another process.
     try:
         _print(analyzed, analysis)
@@ -174,16 +176,15 @@ def _check_same_numbers(result: xr.DataTree, out: Path) -> None:
 
 
 def _ask_model(
-    result: xr.DataTree,
-    analysis: Analysis,
-    folder: Path | None,
-    *,
-    executor: Executor,
-    progress: Callable[[Progress], None],
-    model: str | None,
-    **options: Any,
+    result: xr.DataTree, analysis: Analysis, working: dict[str, Any], *, model: str | None, **options: Any
 ) -> xr.DataTree:
-    """Run an analysis that asks a model: the run's own, or the one that was named."""
+    """Run an analysis that asks a model: the run's own, or the one that was named.
+
+    Parameters
+    ----------
+    working
+        What `tokimp.analyze` takes beside the scorer: where and how it works.
+    """
     from tokimp.analysis.recorded_run import check_recorded_model, load_recorded_scorer
     from tokimp.analysis.run import analyze as run_analysis
     from tokimp.cli.model_preparation import prepare_model
@@ -196,11 +197,10 @@ def _ask_model(
     reading = given(**{name: options.pop(name) for name in READING | PLACEMENT})
     # A recorded model may have to be named because the file alone is not trusted; it is still to be the same one.
     own = model in {None, result.attrs["model_id"]} and (model is None or not (options["backend"] or options["dtype"]))
+    executor: Executor = working["executor"]
     with executor:
         scorer = load_recorded_scorer(result, model=model, executor=executor, **options, **reading)
-        return run_analysis(
-            result, analysis, scorer=scorer, same_model=own, folder=folder, executor=executor, progress=progress
-        )
+        return run_analysis(result, analysis, scorer=scorer, same_model=own, **working)
 
 
 def _print(analyzed: xr.DataTree, analysis: Analysis) -> None:
@@ -237,7 +237,7 @@ def _other_model(analyzed: xr.DataTree, analysis: Analysis) -> str:
 
 def _refuse_model_options(analysis: Analysis) -> None:
     """Raise if a model is named for an analysis that asks none, or workers for one that gives them nothing to do."""
-    of_workers = set() if analysis.takes_long else WORKER_OPTIONS
+    of_workers = set() if analysis.takes_long else WORKER_OPTIONS | {"estimate"}
     names = {"model", "backend", "device", "dtype", "trust_remote_code", *READING, *PLACEMENT, *of_workers}
     if options := typed(names):
         raise click.UsageError(f"the analysis {analysis.name!r} asks no model; leave out {', '.join(options)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,9 +14,13 @@ from tokimp.cli.lines import echo
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tokimp.analysis.elsewhere import Elsewhere
     from tokimp.bench.forecast import RunCostForecast
+    from tokimp.bench.piece_forecast import PieceForecast
     from tokimp.compare.pending import PendingCells
     from tokimp.contracts.executor import Executor
+    from tokimp.distillation.ask.cost import PendingBatches
+    from tokimp.distillation.steps.cost import PendingPlan
 
 _LONG = 600.0
 """Seconds from which on a run that is started at a terminal is asked for."""
@@ -42,47 +47,139 @@ def cost_check(executor: Executor | None, *, estimate: bool, yes: bool) -> Calla
     Parameters
     ----------
     executor
-        Where the run computes. Only a model that is loaded in this process can be tried.
+        Where the run computes, and where a trial is made; here by default.
     estimate
         Whether to print what the run will cost, and end the command.
     yes
         Whether the person has said already that the run may take long.
     """
-    is_here = executor is None or executor.here
-    if estimate and not is_here:
-        raise click.UsageError("--estimate tries the model in this process; leave out --workers and --executor")
+
+    def forecast(pending: PendingCells, budget: float) -> RunCostForecast | None:
+        from tokimp.bench.forecast import forecast_run, forecast_run_by
+
+        if not estimate and not any(pending.of_estimator):
+            return None
+        if executor is None:
+            return forecast_run(pending, budget=budget)
+        return forecast_run_by(executor, pending, budget)
+
+    def said(pending: PendingCells, found: RunCostForecast) -> tuple[Table, float]:
+        return _table(found, pending), found.seconds
+
+    return _check(forecast, said, "--limit takes fewer chains, --estimator other methods", estimate=estimate, yes=yes)
+
+
+def analysis_cost_check(*, estimate: bool, yes: bool) -> Callable[[Elsewhere], None] | None:
+    """Return what is to be called with the chains of an analysis before it starts, as `cost_check` does."""
+
+    def forecast(pending: Elsewhere, budget: float) -> PieceForecast | None:
+        from tokimp.bench.piece_forecast import forecast_analysis
+
+        return forecast_analysis(pending, budget=budget)
+
+    return _check(forecast, _said_of_pieces, "--executor and --workers spread it", estimate=estimate, yes=yes)
+
+
+def asking_cost_check(*, estimate: bool, yes: bool) -> Callable[[PendingBatches], None] | None:
+    """Return what is to be called with the questions to a model before it is asked, as `cost_check` does."""
+
+    def forecast(pending: PendingBatches, budget: float) -> PieceForecast | None:
+        from tokimp.distillation.ask.cost import forecast_batches
+
+        return forecast_batches(pending, budget=budget)
+
+    return _check(forecast, _said_of_pieces, "--limit takes fewer questions", estimate=estimate, yes=yes)
+
+
+def plan_cost_check(*, yes: bool) -> Callable[[PendingPlan], None] | None:
+    """Return what is to be called with what is left of a plan before it goes on, as `cost_check` does."""
+
+    def forecast(pending: PendingPlan, _budget: float) -> PieceForecast | None:
+        from tokimp.distillation.steps.cost import forecast_plan
+
+        return forecast_plan(pending)
+
+    return _check(forecast, _said_of_pieces, "--executor and --workers spread it", estimate=False, yes=yes)
+
+
+def _check(
+    forecast: Callable[[Any, float], Any],
+    said: Callable[[Any, Any], tuple[Table, float]],
+    remedy: str,
+    *,
+    estimate: bool,
+    yes: bool,
+) -> Callable[[Any], None] | None:
+    """Return what prints a forecast and stops, or asks if it is long, or ``None`` if nobody is to be asked.
+
+    Parameters
+    ----------
+    forecast
+        Makes a forecast of what is to be done within some seconds; ``None`` if there is nothing to try.
+    said
+        Returns the table of a forecast, and its seconds.
+    remedy
+        What makes it shorter.
+    """
     if estimate:
-        return _print_and_stop
+        return partial(_print_and_stop, forecast, said)
     # A question needs somebody who reads it and can answer.
-    return _ask_if_long if is_here and _at_terminal() and not yes else None
+    return partial(_ask_if_long, forecast, said, remedy) if _at_terminal() and not yes else None
 
 
 def _at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _print_and_stop(pending: PendingCells) -> None:
-    from tokimp.bench.forecast import forecast_run
+def _print_and_stop(
+    forecast: Callable[[Any, float], Any], said: Callable[[Any, Any], tuple[Table, float]], pending: Any
+) -> None:
     from tokimp.report.terminal import console_for, print_whole
 
-    table = _table(forecast_run(pending, budget=_TRIAL), pending)
-    print_whole(console_for([table]), table)
+    found = forecast(pending, _TRIAL)
+    if found is None:
+        echo("nothing is left to ask, or it is not asked chain by chain, so there is nothing to try")
+    else:
+        table, _ = said(pending, found)
+        print_whole(console_for([table]), table)
     raise click.exceptions.Exit(0)
 
 
-def _ask_if_long(pending: PendingCells) -> None:
-    from tokimp.bench.forecast import forecast_run
+def _ask_if_long(
+    forecast: Callable[[Any, float], Any],
+    said: Callable[[Any, Any], tuple[Table, float]],
+    remedy: str,
+    pending: Any,
+) -> None:
     from tokimp.report.terminal import TerminalConsole, print_whole
 
-    if not any(pending.of_estimator):
+    found = forecast(pending, _SHORT_TRIAL)
+    if found is None:
         return
-    forecast = forecast_run(pending, budget=_SHORT_TRIAL)
-    if forecast.seconds < _LONG:
+    table, seconds = said(pending, found)
+    if seconds < _LONG:
         return
-    print_whole(TerminalConsole(stderr=True), _table(forecast, pending))
-    if not click.confirm(f"This takes about {_duration(forecast.seconds)}. Start it?", err=True):
-        echo("not started; --limit takes fewer chains, --estimator other methods", err=True)
+    print_whole(TerminalConsole(stderr=True), table)
+    if not click.confirm(f"This takes about {_duration(seconds)}. Start it?", err=True):
+        echo(f"not started; {remedy}", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _said_of_pieces(_pending: Any, found: PieceForecast) -> tuple[Table, float]:
+    from rich.markup import escape
+
+    from tokimp.report.terminal import keep_words_whole, new_table
+
+    table = new_table(f"What this will cost, {_by(found.workers)} (estimates)")
+    for heading in ("what", "how many", "positions", "time", "tried on"):
+        table.add_column(heading, justify="left" if heading in {"what", "tried on"} else "right")
+    positions = f"{found.positions:,.0f}"
+    table.add_row(escape(found.what), f"{found.pieces:,}", positions, _duration(found.total_seconds), found.tried)
+    return keep_words_whole(table), found.total_seconds
+
+
+def _by(workers: int) -> str:
+    return "one after the other" if workers == 1 else f"by {workers} workers at once"
 
 
 def _table(forecast: RunCostForecast, pending: PendingCells) -> Table:
@@ -90,7 +187,7 @@ def _table(forecast: RunCostForecast, pending: PendingCells) -> Table:
 
     from tokimp.report.terminal import keep_words_whole, new_table
 
-    table = new_table(f"What the run will cost, one chain after the other on {pending.scorer.device} (estimates)")
+    table = new_table(f"What the run will cost, {_by(forecast.workers)} on {pending.scorer.device} (estimates)")
     table.add_column("estimator")
     for heading in ("cells", "positions", "time", "on disk", "tried on tokens"):
         table.add_column(heading, justify="right")
@@ -99,7 +196,7 @@ def _table(forecast: RunCostForecast, pending: PendingCells) -> Table:
             escape(cost.label),
             f"{cost.cells:,}",
             f"{cost.positions:,.0f}",
-            _duration(cost.seconds),
+            _duration(cost.seconds / forecast.workers),
             _size(cost.bytes_on_disk),
             str(cost.tried or "-"),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import asking_cost_check, cost_options
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import task_options
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.command(epilog="For example: tokimp evaluate word_problems --limit 500 --out runs/student-before")
 @task_options(split="test")
 @executor_options
+@cost_options
 @click.option(
     "--before",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -60,6 +62,7 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
     # A folder that holds no evaluation, or one of other questions, is said before the model is loaded.
     look = None if before is None else partial(evaluation_of, folder=before)
     executor = executor_of(options)
+    before_work = asking_cost_check(estimate=options.pop("estimate"), yes=options.pop("yes"))
     with executor, progress_bar("evaluating") as progress:
         settings = partial(settings_of, **asking)
         task, questions, student = ask(settings=settings, look=look, executor=executor, **options)
@@ -71,6 +74,7 @@ def evaluate(out: Path, before: Path | None, **options: Any) -> None:
             before=before,
             origin=origin,
             executor=executor,
+            before_work=before_work,
             progress=progress,
             **asking,
             **laid_out,

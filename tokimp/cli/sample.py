@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import asking_cost_check, cost_options
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo, echo_left_out
 from tokimp.cli.options import task_options
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.command(epilog="For example: tokimp sample word_problems --limit 200 --n 4 --out runs/teacher")
 @task_options(split="train")
 @executor_options
+@cost_options
 @click.option("--n", default=10, show_default=True, type=click.IntRange(min=1), help="Responses to each question.")
 @click.option(
     "--temperature",
@@ -83,6 +85,7 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
     protect_inputs([out / name for name in (*made, "run.json", BATCHES)], read, [options["task"]])
     refuse_foreign(out, made)
     executor = executor_of(options)
+    before_work = asking_cost_check(estimate=options.pop("estimate"), yes=options.pop("yes"))
     skipped: list[SkippedRecord] | None = [] if skip_bad else None
     lengths = {name: options.pop(name) for name in ("min_characters", "longest_percentile")}
     names = ("n", "temperature", "per_round", "max_new_tokens", "batch_questions")
@@ -100,6 +103,7 @@ def sample(out: Path, skip_bad: bool, **options: Any) -> None:
             # The seed is among the settings: the sampling itself uses it.
             origin={name: options[name] for name in ("source", "split", "limit")},
             executor=executor,
+            before_work=before_work,
             progress=progress,
             **asking,
             **lengths,

@@ -45,7 +45,7 @@ class WorkerScorer(Scorer):
         What one of them said about it.
     """
 
-    def __init__(self, recipe: ScorerRecipe, facts: ScorerFacts) -> None:
+    def __init__(self, recipe: ScorerRecipe | None, facts: ScorerFacts) -> None:
         for name, value in facts.attributes.items():
             setattr(self, name, value)
         self.recipe = recipe
@@ -58,7 +58,9 @@ class WorkerScorer(Scorer):
 
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Raise `UnsupportedError`: numbers come from workers."""
-        raise UnsupportedError(f"the scorer of {self.model_id!r} is in workers, and gives numbers only there")
+        raise UnsupportedError(
+            f"the scorer of {self.model_id!r} is in workers, and gives numbers only there; use the executor local"
+        )
 
 
 def scorer_of_workers(executor: Executor, recipe: ScorerRecipe) -> WorkerScorer:

@@ -188,6 +188,10 @@ class Executor(Parameterized, ABC):
             If no worker can be started, with the reason.
         """
 
+    def size(self, work: Work) -> int:
+        """Return how many pieces are done at once, as far as it is known; 1 by default."""
+        return 1
+
     def start(self) -> None:
         """Open what runs share, such as the connection to a cluster; called once, before the first run."""
 

@@ -28,6 +28,8 @@ class BatchLog:
     folder
         The folder of the run. The run must hold its lock (`tokimp.storage.run_folder.RunFolder`) while the log is in
         use.
+    writes
+        Whether batches will be stored. A log that is only read leaves the file as it is, and needs no lock.
 
     Attributes
     ----------
@@ -35,13 +37,13 @@ class BatchLog:
         The batches by number, each with its number under ``batch``; ``None`` in the place of one that is not there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self._path = folder / NAME
         self.batches: list[dict[str, Any] | None] = []
         # Whether the file has just the batches, in their order.
         self._is_in_order = True
         if self._path.exists():
-            self._read()
+            self._read(cuts_off=writes)
 
     @property
     def whole(self) -> list[dict[str, Any]]:
@@ -84,10 +86,10 @@ class BatchLog:
         self.batches += [None] * (number + 1 - len(self.batches))
         self.batches[number] = batch
 
-    def _read(self) -> None:
+    def _read(self, *, cuts_off: bool) -> None:
         content = self._path.read_bytes()
         whole, newline, torn = content.rpartition(b"\n")
-        if torn:
+        if torn and cuts_off:
             with naming_what_is_written(self._path):
                 os.truncate(self._path, len(whole) + len(newline))
         lines = whole.split(b"\n") if newline else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from tokimp.contracts.registry import load_executor, plugin_identity
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.batches import Batch, Judged, PromptedQuestions, WriteBatch, Written, judge
+from tokimp.distillation.ask.cost import PendingBatches
 from tokimp.distillation.ask.layout import Layout
 from tokimp.distillation.ask.settings import AskSettings
 from tokimp.errors import ContextLengthError, DistillationError, TokenizationError, UnsupportedError
@@ -168,15 +170,13 @@ class Asker:
         pace = _Pace(len(prompted), self.model.model_id, progress)
         pieces = []
         for batch in batches:
-            stored = log.batches[batch.index] if batch.index < len(log.batches) else None
-            if stored is not None and _is_whole(stored, batch):
+            if (stored := _stored_whole(log, batch)) is not None:
                 judged[batch.index] = self._judge(batch, stored["responses"])
                 pace.add(batch, stored["tokens_forwarded"], kept=True)
                 continue
             name = f"the batch from question {batch.questions[0][0].id!r} on"
             pieces.append(Piece(batch.index, name, batch, weight=float(len(batch.questions))))
-        write = WriteBatch(self.task, self.layout, self._settings)
-        work = ScorerWork.for_executor(executor, self.model, write, fingerprint=known_fingerprint(self.model))
+        work = ScorerWork.for_executor(executor, self.model, self._write(), fingerprint=known_fingerprint(self.model))
         with executor:
             for outcome in results_of(executor, work, pieces, pace.watch):
                 batch, written = outcome.piece.payload, outcome.result
@@ -188,6 +188,25 @@ class Asker:
                 pace.add(batch, written.tokens_forwarded, kept=False)
         log.put_in_order()
         return [responses for batch in batches for responses in judged[batch.index]]
+
+    def pending(self, prompted: PromptedQuestions, folder: Path, executor: Executor) -> PendingBatches:
+        """Return what `ask_all` would still ask; the folder of the run, if it is there, is only read.
+
+        Parameters
+        ----------
+        prompted
+            What `prepare` returns.
+        folder
+            The folder of the run.
+        executor
+            Where the model is asked, entered.
+        """
+        log = BatchLog(folder, writes=False)
+        missing = [batch for batch in self._batches(prompted) if _stored_whole(log, batch) is None]
+        return PendingBatches(missing, self._write(), self.model, executor)
+
+    def _write(self) -> WriteBatch:
+        return WriteBatch(self.task, self.layout, self._settings)
 
     def _batches(self, prompted: PromptedQuestions) -> list[Batch]:
         size = self._settings.batch_questions
@@ -211,10 +230,13 @@ def _stored(batch: Batch, written: Written) -> dict[str, Any]:
     }
 
 
-def _is_whole(stored: dict[str, Any], batch: Batch) -> bool:
-    """Whether a stored batch has everything that `_stored` puts into it; it is done again otherwise."""
+def _stored_whole(log: BatchLog, batch: Batch) -> dict[str, Any] | None:
+    """Return what is stored of a batch, if it has everything that `_stored` puts into it; it is done again if not."""
+    stored = log.batches[batch.index] if batch.index < len(log.batches) else None
+    if stored is None:
+        return None
     responses = stored.get("responses")
-    return (
+    is_whole = (
         stored.get("ids") == [question.id for question, _ in batch.questions]
         and isinstance(stored.get("tokens_forwarded"), int)
         and isinstance(responses, list)
@@ -223,6 +245,7 @@ def _is_whole(stored: dict[str, Any], batch: Batch) -> bool:
             isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts) for texts in responses
         )
     )
+    return stored if is_whole else None
 
 
 class _Pace:

@@ -18,6 +18,7 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.ask import Asker
 from tokimp.distillation.ask.batches import Judged, PromptedQuestions
+from tokimp.distillation.ask.cost import PendingBatches
 from tokimp.distillation.ask.paired import PairedTest, paired_test
 from tokimp.distillation.ask.settings import settings_of
 from tokimp.errors import DistillationError
@@ -127,6 +128,7 @@ def evaluate(
     before: str | Path | None = None,
     origin: Mapping[str, Any] | None = None,
     executor: str | Executor = "local",
+    before_work: Callable[[PendingBatches], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Let a model answer questions, always with its most likely token, and count the right answers.
@@ -160,6 +162,8 @@ def evaluate(
         message if `out` holds a run on other questions.
     executor
         Where batches are answered, as for `tokimp.distillation.ask.sample.sample`.
+    before_work
+        Called with what is to be asked, after all checks and before anything is.
     progress
         Called after every batch.
 
@@ -185,6 +189,9 @@ def evaluate(
     prompted = asker.prepare(questions)
     earlier = None if before is None else evaluation_of([question for question, _ in prompted], before)
     out = Path(out)
+    if before_work is not None:
+        with running:
+            before_work(asker.pending(prompted, out, running))
     with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)

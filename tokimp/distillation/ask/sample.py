@@ -17,6 +17,7 @@ from tokimp.contracts.registry import load_executor
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.ask import Asker
+from tokimp.distillation.ask.cost import PendingBatches
 from tokimp.distillation.ask.selection import LengthFilter, Selection, select
 from tokimp.distillation.ask.settings import settings_of
 from tokimp.errors import DistillationError
@@ -127,6 +128,7 @@ def sample(
     skipped: list[SkippedRecord] | None = None,
     origin: Mapping[str, Any] | None = None,
     executor: str | Executor = "local",
+    before_work: Callable[[PendingBatches], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SampleReport:
     """Let a teacher write chains, and keep the first right one of each question.
@@ -167,6 +169,8 @@ def sample(
         Where batches are written: a name with parameters where it has some (``processes:workers=2``), or an instance.
         The chains are the same everywhere, on the same kind of device. Except for ``local``, workers load the teacher
         themselves.
+    before_work
+        Called with what is to be asked, after all checks and before anything is.
     progress
         Called after every batch.
 
@@ -200,6 +204,9 @@ def sample(
     asker = Asker(task, teacher, settings, prompt_format, think_tags)
     prompted = asker.prepare(questions, skipped)
     out = Path(out)
+    if before_work is not None:
+        with running:
+            before_work(asker.pending(prompted, out, running))
     with RunFolder(out, asker.identity("sample", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)

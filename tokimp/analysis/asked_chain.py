@@ -1,0 +1,108 @@
+"""What a worker is asked about one chain: an analysis is run up to a question, and the answer goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import xarray as xr
+
+from tokimp.chains.chain import TokenizedChain
+from tokimp.compare.scorer_work import ScorerWork, results_of
+from tokimp.contracts.analysis import Analysis, AnalysisInput, Found, Scoring
+from tokimp.contracts.checked_analysis import node_of
+from tokimp.contracts.checked_scorer import CheckedScorer
+from tokimp.contracts.executor import Executor, Piece
+from tokimp.contracts.objective import Objective
+from tokimp.contracts.scorer import Scorer, SpanLogprobs
+from tokimp.contracts.subset_scores import SubsetMemory
+
+
+@dataclass(frozen=True, slots=True)
+class OneChain:
+    """What a worker is sent to find out one thing of one chain.
+
+    Attributes
+    ----------
+    result
+        The result of this chain alone.
+    chain
+        The chain as ids; ``None`` for an analysis that asks no scorer.
+    what
+        What is to be found out.
+    known
+        What was found out of the chain before, by what it is.
+    """
+
+    result: xr.DataTree
+    chain: TokenizedChain | None
+    what: str
+    known: Mapping[str, Found]
+
+
+@dataclass(frozen=True, slots=True)
+class AskAboutChain:
+    """Runs an analysis on one chain up to a question, and returns the answer: what `ScorerWork` calls.
+
+    Attributes
+    ----------
+    analysis, objective
+        The analysis, and what deletions are to preserve.
+    """
+
+    analysis: Analysis
+    objective: Objective | None
+
+    def __call__(self, scorer: Scorer | None, asked: OneChain) -> Found | None:
+        """Return what was found out; ``None`` if the analysis does not ask for it on this chain alone."""
+        scoring = None
+        if asked.chain is not None and scorer is not None and self.objective is not None:
+            scoring = Scoring(CheckedScorer(scorer, SubsetMemory()), (asked.chain,), self.objective)
+        store = _UpTo(asked.what, asked.known)
+        try:
+            node_of(self.analysis, AnalysisInput(asked.result, scoring, store=store))
+        except _Answered:
+            return store.found
+        except Exception:
+            # What it makes of one chain alone may make no sense, but a question that was begun and failed is an error.
+            if store.reached:
+                raise
+        return None
+
+
+class _Answered(BaseException):
+    """Leaves an analysis once its question was answered; no error, so analyses do not catch it."""
+
+
+class _UpTo:
+    """Gives what is known of a chain, and leaves the analysis when what is asked for was found out."""
+
+    def __init__(self, what: str, known: Mapping[str, Found]) -> None:
+        self._what, self._known = what, known
+        self.found: Found | None = None
+        self.reached = False
+
+    def get(self, chain: int, what: str) -> Found | None:
+        """Return what is known; take note if the question is the one that is asked."""
+        self.reached = self.reached or what == self._what
+        return self._known.get(what)
+
+    def store(self, chain: int, what: str, found: Found) -> None:
+        """Leave the analysis with the answer."""
+        if what == self._what:
+            self.found = found
+            raise _Answered
+
+
+def ask_logprobs(scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
+    """Return the log-probabilities of a chain: what `ScorerWork` calls to see which model workers have."""
+    (logprobs,) = CheckedScorer(scorer).logprobs([chain])
+    return logprobs
+
+
+def logprobs_of(executor: Executor, scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
+    """Return the log-probabilities of a chain by a worker's scorer."""
+    work = ScorerWork.for_executor(executor, scorer, ask_logprobs)
+    (outcome,) = results_of(executor, work, [Piece(0, chain.chain.where, chain)])
+    return cast("SpanLogprobs", outcome.result)
