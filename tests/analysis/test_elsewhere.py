@@ -73,7 +73,11 @@ class Twice(Analysis):
                 return {"answer": inputs.scoring.scorer.logprobs([chain])[0].answer.sum(keepdims=True)}
 
             answer = inputs.keep(index, likelihood)["answer"]
-            doubled.append(inputs.keep(index, lambda answer=answer: {"doubled": 2 * answer}, "doubled")["doubled"][0])
+
+            def double(answer: Any = answer) -> dict[str, Any]:
+                return {"doubled": 2 * answer}
+
+            doubled.append(inputs.keep(index, double, "doubled")["doubled"][0])
             inputs.report(index + 1, len(inputs.scoring.chains), chain.id, self.name)
         if len(inputs.scoring.chains) < 3:
             raise AnalysisError("it takes three chains")
@@ -158,7 +162,7 @@ def test_an_error_in_a_question_is_that_of_this_process(executor: ProcessesExecu
 def test_a_run_by_its_recorded_model_is_loaded_by_workers_alone(executor: ProcessesExecutor) -> None:
     """Without a scorer, workers load the run's model, which is compared with the run there."""
     run = ti.compare(ti.demo_chains(limit=2), ti.load_scorer("tiny", device="cpu"), ["position"])
-    settings = {"keep_ratios": [0.0, 0.5], "n_uniform": 1, "n_resamples": 20}
+    settings: dict[str, Any] = {"keep_ratios": [0.0, 0.5], "n_uniform": 1, "n_resamples": 20}
     there = node_of(ti.analyze(run, "answer_recovery", executor=executor, **settings))
     here = node_of(ti.analyze(run, "answer_recovery", **settings))
     assert_same(here, there)

@@ -98,7 +98,7 @@ class _UpTo:
 def ask_logprobs(scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:
     """Return the log-probabilities of a chain: what `ScorerWork` calls to see which model workers have."""
     (logprobs,) = CheckedScorer(scorer).logprobs([chain])
-    return logprobs
+    return cast("SpanLogprobs", logprobs)
 
 
 def logprobs_of(executor: Executor, scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:

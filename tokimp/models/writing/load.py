@@ -44,7 +44,7 @@ def load_engine(
         If there is no such engine, vLLM is not installed, or the engine cannot run this model.
     """
     shared = {"device": device, "dtype": dtype, **({} if tokenizer is None else {"tokenizer": tokenizer})}
-    loaded = _engine_class(engine)(model, **shared, **options)
+    loaded: WritingEngine = _engine_class(engine)(model, **shared, **options)
     loaded.recipe = recipe_of(
         model, engine, device=device, dtype=dtype, tokenizer=tokenizer, options=options, only_writes=True
     )
