@@ -14,8 +14,10 @@ from typing import Any
 import click
 
 import tokimp
+import tokimp.testing
 from tokimp.cli.commands import cli
 from tokimp.cli.lazy_command import LazyCommand
+from tokimp.report.accessor import ResultAccessor
 
 CLI_HEADER = """# The command line
 
@@ -51,8 +53,23 @@ def interface() -> str:
     lines = [API_HEADER]
     for group, names in public_names().items():
         lines.append(f"\n## {group}\n")
-        lines += [f"- `tokimp.{name}{_parameters(getattr(tokimp, name))}`: {summary(name)}" for name in names]
+        for name in names:
+            public = getattr(tokimp, name)
+            lines.append(f"- `tokimp.{name}{_parameters(public)}`: {summary(name)}")
+            if inspect.ismodule(public):
+                lines += _members(f"  - `tokimp.{name}.", public, public.__all__)
+    lines.append("\n## Methods of a result\n")
+    methods = [name for name in vars(ResultAccessor) if not name.startswith("_")]
+    lines += _members("- `result.tokimp.", ResultAccessor, methods)
+    lines.append("\n## Checks and toys for the tests of plugins\n")
+    lines += _members("- `tokimp.testing.", tokimp.testing, tokimp.testing.__all__)
     return "\n".join(lines) + "\n"
+
+
+def _members(beginning: str, owner: Any, names: list[str]) -> list[str]:
+    """Return a line for each function or class of a module or class that a user calls."""
+    described = {name: getattr(owner, name) for name in names}
+    return [f"{beginning}{name}{_parameters(public)}`: {_first(public)}" for name, public in described.items()]
 
 
 def public_names() -> dict[str, list[str]]:
@@ -107,8 +124,11 @@ def _parameters(public: Any) -> str:
     if not (is_class or inspect.isfunction(public)) or (is_class and issubclass(public, Exception | Enum)):
         return ""
     signature = inspect.signature(public)
-    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
-    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in own]
+    text = str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    # The place of a default in this process's memory is nothing to read.
+    return re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"<\1>", text)
 
 
 PAGES = {"cli.md": command_line, "api.md": interface}
