@@ -55,14 +55,16 @@ def test_no_width_cuts_anything_off(width: int) -> None:
                 assert f"[{round(low, 2) + 0.0:.2f},{round(high, 2) + 0.0:.2f}]" in text
 
 
-def test_what_goes_to_a_file_is_as_wide_as_its_tables(
+def test_what_goes_to_a_file_is_no_wider_than_a_page(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where standard output is no terminal, nothing is folded: each pair has its one line."""
+    """Where standard output is no terminal, lines have a hundred columns or fewer, and every label is whole."""
     monkeypatch.delenv("COLUMNS", raising=False)
     print_report(long_labels())
-    one, other = "greedy:keep_ratio=0.25,objective=a", "greedy:keep_ratio=0.75,objective=a"
-    assert len(re.findall(rf"^ {re.escape(one)} / {re.escape(other)} .*\]", capsys.readouterr().out, re.MULTILINE)) == 2
+    written = capsys.readouterr().out
+    assert max(map(len, written.splitlines())) <= 100
+    for label in ("greedy:keep_ratio=0.25,objective=a", "greedy:keep_ratio=0.75,objective=a"):
+        assert written.count(label) >= 5  # in two pairs, twice, and by its cost
 
 
 def test_the_report_prints_everything_and_square_brackets_as_they_are() -> None:

@@ -11,11 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
+from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
 from tokimp.report.answer_share import answer_share_warning
 from tokimp.report.tables import cost_table, diagnostics_table, summary_line
 from tokimp.report.terminal import console_for, print_whole, table_widths
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.by_chain import iterate
+
+MOST_IN_PAIRS = 8
+"""Estimators of which every pair is printed: 28 pairs; with more, a matrix and a sentence."""
 
 
 def print_report(result: xr.DataTree, console: Console | None = None, *, agreement: str = "agreement") -> None:
@@ -55,10 +59,27 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
         console.print(escape(warning), highlight=False)
     if none_agree:
         console.print(escape(none_agree), highlight=False)
-    for make_table, table in agreements:
-        _print_agreement(console, result, table, make_table, node_name=agreement)
+    if agreements:
+        _print_agreements(console, result, agreements, agreement)
     for table in tables:
         print_whole(console, table)
+
+
+def _print_agreements(
+    console: Console, result: xr.DataTree, agreements: list[tuple[Callable[..., Table], Table]], node_name: str
+) -> None:
+    """Print the agreement: of few estimators every pair, of many a matrix and what is told from chance."""
+    n_estimators = result.sizes["estimator"]
+    if n_estimators >= FEWEST_ESTIMATORS:
+        print_whole(console, summary_matrix(result, node_name=node_name))
+    if n_estimators <= MOST_IN_PAIRS:
+        for make_table, table in agreements:
+            _print_agreement(console, result, table, make_table, node_name=node_name)
+        return
+    # Hundreds of rows are not read: the matrix and the sentence below the last table say what they would.
+    console.print(str(agreements[-1][1].caption or ""), highlight=False)
+    n_pairs = n_estimators * (n_estimators - 1) // 2
+    console.print(f"All {n_pairs} pairs, with intervals: tokimp analyze RUN agreement", highlight=False)
 
 
 def _no_agreement(result: xr.DataTree, node_name: str) -> str:

@@ -84,7 +84,7 @@ def _panel(
         mean, low, high = np.array(points).T
         height = np.arange(len(entries)) + step * (number - (len(series) - 1) / 2)
         spread = np.nan_to_num(np.clip(np.stack([mean - low, high - mean]), 0, None))
-        look = {"color": HUES[number % len(HUES)], "fmt": MARKERS[number % len(MARKERS)]}
+        look: dict[str, Any] = {"color": HUES[number % len(HUES)], "fmt": MARKERS[number % len(MARKERS)]}
         axis.errorbar(mean, height, xerr=spread, markersize=2.6, elinewidth=0.7, label=name, **look)
     axis.set_title(title, loc="left", fontsize=SMALL)
     if len(series) > 1:

@@ -119,6 +119,7 @@ def table_parts(console: Console, table: Table) -> list[Table]:
 def _part(table: Table, places: Sequence[int]) -> Table:
     """Return a table of some of another's columns, without title and caption."""
     part = new_table("")
+    part.padding = table.padding
     cells = []
     for place in places:
         column = table.columns[place]

@@ -22,7 +22,7 @@ def texts_of(figure: Figure) -> list[Text]:
         assert isinstance(text, Text)
         if text.get_text().strip() and text.get_visible() and text is not figure._suptitle:  # type: ignore[attr-defined]
             found.append(text)
-    hidden = {id(text) for axis in figure.findobj(Axes) for text in _hidden_labels(axis)}  # type: ignore[arg-type] # a class to match
+    hidden = {id(text) for axis in figure.findobj(Axes) for text in _hidden_labels(axis)}
     return [text for text in found if id(text) not in hidden]
 
 
@@ -59,7 +59,7 @@ def _box(text: Text) -> Bbox:
 def _share(one: Bbox, other: Bbox) -> bool:
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return width > _SLACK and height > _SLACK
+    return bool(width > _SLACK and height > _SLACK)
 
 
 def _hidden_labels(axis: object) -> list[Text]:
@@ -69,7 +69,7 @@ def _hidden_labels(axis: object) -> list[Text]:
     for which, limits in ((axis.xaxis, sorted(axis.get_xlim())), (axis.yaxis, sorted(axis.get_ylim()))):
         is_on = axis.axison and which.get_visible()
         for tick in (*which.get_major_ticks(), *which.get_minor_ticks()):
-            outside = not limits[0] - 1e-9 <= tick.get_loc() <= limits[1] + 1e-9  # type: ignore[operator] # a number once drawn
+            outside = not limits[0] - 1e-9 <= tick.get_loc() <= limits[1] + 1e-9
             for label in (tick.label1, tick.label2):
                 if outside or not is_on or not label.get_visible():
                     hidden.append(label)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 import tokimp as ti
 from tokimp.errors import SchemaError
-from tokimp.report.plot.agreement_means import agreement_means
+from tokimp.report.agreement_means import agreement_means
 from tokimp.report.plot.agreement_rows import MOST_PAIRS
 from tokimp.report.plot.style import root_figure
 from tokimp.results.analysis_nodes import analysis_node

@@ -10,9 +10,9 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 from tokimp.errors import SchemaError
+from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import CORRELATIONS, MEASURES
 from tokimp.report.number_texts import chains_text, number_text
-from tokimp.report.plot.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.rows import two_lines
 from tokimp.report.plot.style import (

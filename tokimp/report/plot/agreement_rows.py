@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import MEASURES, WITH_POSITION, other_result_text
 from tokimp.report.estimator_looks import HUES, MARKERS, look_of
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, few_chains
-from tokimp.report.plot.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node

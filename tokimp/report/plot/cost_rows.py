@@ -59,18 +59,18 @@ def cost(result: xr.DataTree, ax: Axes | None = None) -> Axes:
 
 
 def _draw(axis: Axes, labels: list[str], parts: list[np.ndarray], seconds: list[str]) -> None:
-    mean = parts[0]
-    is_none = mean == 0
-    some = mean[mean > 0]
+    is_none = parts[0] == 0
+    some = parts[0][parts[0] > 0]
     # A logarithm has no place for zero: what passed none is marked to the left of everything else.
     floor = float(some.min()) / 3 if some.size else 1.0
     colours = [look_of(label).colour for label in labels]
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:,.0f}")
-    marks = Marks("", *(np.where(is_none, np.nan, np.maximum(part, floor)) for part in parts), colours=colours)
+    mean, low, high = (np.where(is_none, np.nan, np.maximum(part, floor)) for part in parts)
+    marks = Marks("", mean, low, high, colours=colours)
     empty = ["" if none else "no value" for none in is_none]
     draw_rows(axis, labels, [marks], "token positions passed through the model, a chain", empty=empty)
-    for row in np.flatnonzero(is_none):
+    for row in np.flatnonzero(is_none).tolist():
         axis.plot(floor, row, "o", color=colours[row], markerfacecolor=PAPER, markeredgewidth=0.8)
     for row, text in enumerate(seconds):
         axis.text(1.01, row, text, transform=axis.get_yaxis_transform(), va="center", fontsize=SMALL, color=QUIET)

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Annotation
 
 from tokimp.report.plot.fonts import drawable, families, missing_text
@@ -32,7 +33,7 @@ SMALL, NORMAL, LARGE = 5.5, 6.5, 7.5
 """Sizes of letters, in points: feet and numbers, labels, headings."""
 
 # What drawing is done with. Text is data: a `$` in a token or label is a dollar sign, not mathematics.
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "text.parse_math": False,
     "text.color": INK,
     "font.size": NORMAL,
@@ -129,10 +130,9 @@ def new_axes(ax: Axes | None, height_mm: float, width_mm: float = COLUMN_MM) -> 
 
 def new_figure(height_mm: float, width_mm: float = COLUMN_MM) -> ShownFigure:
     """Return an empty figure, whose panels leave room for headings, labels and feet."""
-    figure = ShownFigure(figsize=(width_mm * _MM, height_mm * _MM), facecolor=PAPER, layout="constrained", dpi=200)
     # Space around panels in inches, and between them as a share of their size.
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.08, wspace=0.02, hspace=0.03)  # type: ignore[union-attr] # the constrained layout's
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.08, wspace=0.02, hspace=0.03)
+    return ShownFigure(figsize=(width_mm * _MM, height_mm * _MM), facecolor=PAPER, layout=layout, dpi=200)
 
 
 def run_text(result: xr.DataTree) -> str:

@@ -1,4 +1,4 @@
-"""The two sets of means that figures of agreement show: as it is, and beyond place."""
+"""The two sets of means that figures and summaries of agreement show: as it is, and beyond place."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import xarray as xr
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.agreement_texts import WITH_POSITION
+from tokimp.report.conclusions import LEVEL
 from tokimp.report.number_texts import few_chains
 
 _ALIKE = 1e-9
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def agreement_means(cells: xr.Dataset) -> tuple[Means, Means]:
         for name in ("beyond_place_mean", "beyond_place_low", "beyond_place_high", "p_corrected")
     )
     by_interval = (low > 0) | (high < 0)
-    told = np.where(np.isfinite(p_values), p_values < _LEVEL, by_interval)
+    told = np.where(np.isfinite(p_values), p_values < LEVEL, by_interval)
     n_chains = int(cells["beyond_place_chains"].max())
-    rule = f"corrected p of {_LEVEL:g} or more"
+    rule = f"corrected p of {LEVEL:g} or more"
     return as_it_is, Means("beyond place", mean, low, high, told, 0.0, rule, n_chains)
 
 
