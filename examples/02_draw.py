@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tokimp as ti
 
-folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images")
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/figures")
 folder.mkdir(parents=True, exist_ok=True)
 scorer, chains = ti.load_scorer("tiny"), ti.demo_chains()
 methods = ["greedy", "greedy:keep_ratio=0.7", "leave_one_out:effects=true", "attention", "gradient"]
