@@ -5,21 +5,24 @@ The pages name what is to be described; autosummary and numpydoc fill them from 
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 from typing import get_args
 
-from docutils.utils import column_width
 from generate import public_names, summary
 
 import tokimp
 from tokimp.contracts.discovery import plugins
 from tokimp.contracts.kinds import Kind
 
-OWN_MODULES = {"tokimp.testing": "Checks and toys for the tests of plugins"}
-"""Modules that a user imports beside ``tokimp`` itself, and what their pages are called."""
+OTHERS = {
+    "Figures": ("tokimp.plot", "Used as ``ti.plot.agreement(result)``."),
+    "Checks and toys for the tests of plugins": ("tokimp.testing", "Imported from ``tokimp.testing``."),
+}
+"""What has a page beside the groups of ``tokimp`` itself: a module, and how its names are reached."""
+RESULT_METHODS = "tokimp.report.accessor.ResultAccessor"
 ABOUT_PLUGINS = """Name a plugin by its heading, on the command line and in Python, with parameters behind a colon:
 ``attention:query=last``. ``tokimp plugins NAME`` prints the same, also for plugins of other packages.
 """
@@ -29,10 +32,11 @@ def write_reference(folder: Path) -> None:
     """Write the pages into a folder; a page that has not changed is left as it is, so that Sphinx need not read it."""
     folder.mkdir(exist_ok=True)
     names = {_file_name(group): _group_page(group, listed) for group, listed in public_names().items()}
-    modules = {_file_name(module): _module_page(module, title) for module, title in OWN_MODULES.items()}
+    others = {_file_name(title): _module_page(title, *reached) for title, reached in OTHERS.items()}
+    others["result-methods"] = _methods_page()
     kinds: tuple[Kind, ...] = get_args(Kind)
     kinds_of_plugins = {f"plugins-{kind}": _plugin_page(kind) for kind in kinds}
-    pages = {"index": _index([*names, *modules], list(kinds_of_plugins)), **names, **modules, **kinds_of_plugins}
+    pages = {"index": _index([*names, *others], list(kinds_of_plugins)), **names, **others, **kinds_of_plugins}
     for outdated in folder.glob("*.rst"):
         if outdated.stem not in pages:
             outdated.unlink()
@@ -56,14 +60,21 @@ def _index(names: list[str], kinds: list[str]) -> str:
 
 
 def _group_page(group: str, names: list[str]) -> str:
-    described = [name for name in names if _has_signature(getattr(tokimp, name))]
-    constants = [f"``tokimp.{name}``\n   {summary(name)}\n" for name in names if name not in described]
+    public = {name: getattr(tokimp, name) for name in names}
+    described = [name for name in names if _has_signature(public[name])]
+    others = [name for name in names if name not in described and not inspect.ismodule(public[name])]
+    constants = [f"``tokimp.{name}``\n   {summary(name)}\n" for name in others]
     return "\n".join([_heading(group, "="), _summaries([f"tokimp.{name}" for name in described]), *constants])
 
 
-def _module_page(module: str, title: str) -> str:
-    names = [f"{module}.{name}" for name in importlib.import_module(module).__all__]
-    return "\n".join([_heading(title, "="), f"Imported from ``{module}``.\n", _summaries(names)])
+def _module_page(title: str, module: str, reached: str) -> str:
+    names = [f"{module}.{name}" for name in pkgutil.resolve_name(module).__all__]
+    return "\n".join([_heading(title, "="), f"{reached}\n", _summaries(names)])
+
+
+def _methods_page() -> str:
+    about = "A result has these once tokimp is imported: ``result.tokimp.table()``.\n"
+    return "\n".join([_heading("Methods of a result", "="), about, f".. autoclass:: {RESULT_METHODS}\n   :members:\n"])
 
 
 def _plugin_page(kind: Kind) -> str:
@@ -92,7 +103,7 @@ def _contents(pages: list[str]) -> str:
 
 
 def _heading(text: str, line: str) -> str:
-    return f"{text}\n{line * column_width(text)}\n"
+    return f"{text}\n{line * len(text)}\n"
 
 
 def _file_name(text: str) -> str:

@@ -29,7 +29,7 @@ class RepositoryLinks(SphinxPostTransform):
 
     default_priority = 8  # just before MyST resolves them
 
-    def run(self, **_: Any) -> None:
+    def run(self, **kwargs: Any) -> None:
         """Change the links of one page."""
         written_in = INCLUDED.get(self.env.docname, DOCS / f"{self.env.docname}.md")
         for link in list(self.document.findall(addnodes.pending_xref)):

@@ -37,4 +37,4 @@ beyond_position.to_pandas().round(2)
 
 # %%
 # The figure of the same numbers.
-figure = ti.load_analysis("agreement").figure(result)
+axes = ti.plot.agreement(result)

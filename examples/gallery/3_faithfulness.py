@@ -17,7 +17,7 @@ result = ti.compare(chains, ti.load_scorer("tiny"), methods, objective="answer",
 # The analysis keeps the most important words, from few to all, and scores the answer each time. The grey range is that
 # of random orders. It loads the model that the result names, unless it is given one.
 result = ti.analyze(result, "faithfulness")
-figure = ti.load_analysis("faithfulness").figure(result)
+axes = ti.plot.faithfulness(result)
 
 # %%
 # One number for each method: how much higher its curve lies than that of random orders, on average over keep ratios, in

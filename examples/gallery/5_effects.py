@@ -17,5 +17,4 @@ matrix.to_pandas().round(2)
 
 # %%
 # The same as a figure: nats of log-probability that the later sentence loses when the earlier one is deleted.
-result = ti.analyze(result, "effects")
-figure = ti.load_analysis("effects").figure(result)
+axes = ti.plot.effects(result, chains[3].id)
