@@ -153,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cells = []
         for n_chains in CHAINS:
             share, without = covered(interval, truth, n_chains, samples, options.seed)
-            cells.append(("-" if np.isnan(share) else f"{share:.1%}") + (f" / {without:.0%}" if without >= 0.005 else ""))
+            left_out = f" / {without:.0%}" if without >= 0.005 else ""
+            cells.append(("-" if np.isnan(share) else f"{share:.1%}") + left_out)
         print(f"| {kind} | {shape} | {' | '.join(cells)} |", flush=True)
 
 

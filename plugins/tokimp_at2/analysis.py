@@ -71,6 +71,7 @@ class At2(Analysis):
         File to write the weights to, fitted on all chains, for the estimator ``at2:path=FILE``.
     confidence, n_resamples, seed
         Settings of the intervals. The seed is that of ablations and folds.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "at2"

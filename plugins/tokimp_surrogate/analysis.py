@@ -99,6 +99,7 @@ class Surrogate(Analysis):
     confidence, n_resamples, seed
         Settings of the intervals, which are over chains; the fitted models stay as they are. The seed is that of folds,
         weights and shuffles.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "surrogate"

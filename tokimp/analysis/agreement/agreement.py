@@ -104,6 +104,7 @@ class Agreement(Analysis):
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals; the seed is that of random orders.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     minimum_units
         Chains with fewer units are too short to rank; at least 2. With position partialled out, chains of fewer than 4
         units are undefined: any two rankings of three units have partial correlation 1 or -1.

@@ -57,6 +57,7 @@ class AgreementBetween(Analysis):
         The most other chains whose scores are put beside those of each chain.
     confidence, n_resamples, seed
         Settings of the intervals.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     minimum_units
         Chains with fewer units are too short to rank; at least 2.
     """

@@ -74,6 +74,7 @@ class AgreementWithin(Analysis):
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     minimum_units
         Fewest units of a group in a chain; at least 3, since two units can only agree or disagree. For the same reason
         at least 4 count with position partialled out.

@@ -76,6 +76,7 @@ class AnswerRecovery(Analysis):
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples
         Settings of the intervals, which are Wilson's of a share of chains.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     seed
         Seed of random orders, and ties.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,7 @@ class Dynamics(Analysis):
         Number of random orders of each chain.
     confidence, n_resamples, seed
         Settings of the intervals; the seed is that of the random orders.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "dynamics"
@@ -127,17 +129,21 @@ class Dynamics(Analysis):
                 continue
             tokenized = scoring.chains[index]
             n_units = len(tokenized.units)
-            frozen = -_after_deletions(scoring, index, list(range(n_units)))
-            draws = [_places(draw.units) for draw in uniform_orders(chain_id, n_units, self.draws, self.seed)]
+            # What is left at each context ratio that the path reaches; farther, the units that it would have deleted
+            # are not known.
+            reached = {}
             for at, ratio in enumerate(ratios):
                 left = np.flatnonzero((order < 0) | (order >= n_units - kept_count(n_units, ratio)))
-                # If the path does not go that far, the units it would have deleted are not known.
-                if (order >= 0).sum() < n_units - len(left) or len(left) < 2:
-                    continue
+                if (order >= 0).sum() >= n_units - len(left) and len(left) >= 2:
+                    reached[at] = left
+            # Of several chains another path may be taken than of one of them alone.
+            after = inputs.keep(index, partial(_ask, scoring, index, reached), what=path)
+            draws = [_places(draw.units) for draw in uniform_orders(chain_id, n_units, self.draws, self.seed)]
+            for at, left in reached.items():
                 actual = np.where(order[left] < 0, np.inf, order[left])
                 guesses: dict[str, list[FloatArray]] = {
-                    LOCAL: [-_after_deletions(scoring, index, left.tolist())],
-                    FROZEN: [frozen[left]],
+                    LOCAL: [-after[str(at)]],
+                    FROZEN: [-after[FROZEN][left]],
                     RANDOM: [draw[left] for draw in draws],
                     **{name: [scores[label][left]] for label, name in named.items()},
                 }
@@ -191,6 +197,13 @@ def _path_order(chain: xr.Dataset, scores: FloatArray) -> FloatArray | None:
     order = np.full(len(scores), -1.0)
     order[deleted] = np.argsort(np.argsort(chain["rank"].to_numpy()[firsts][deleted]))
     return order
+
+
+def _ask(scoring: Scoring, index: int, reached: Mapping[int, IntArray]) -> dict[str, FloatArray]:
+    """Return the objective after each single deletion: from the whole chain, and from what is left at each ratio."""
+    units = list(range(len(scoring.chains[index].units)))
+    lefts = {FROZEN: units, **{str(at): left.tolist() for at, left in reached.items()}}
+    return {name: _after_deletions(scoring, index, left) for name, left in lefts.items()}
 
 
 def _after_deletions(scoring: Scoring, index: int, left: list[int]) -> FloatArray:

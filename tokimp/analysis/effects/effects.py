@@ -66,6 +66,7 @@ class Effects(Analysis):
         Chains with fewer units have no correlations.
     confidence, n_resamples, seed
         Settings of the intervals.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "effects"

@@ -96,6 +96,7 @@ class Faithfulness(Analysis):
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples
         Settings of the intervals.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     seed
         Seed of random orders, and ties.
     """

@@ -67,6 +67,7 @@ class Planted(Analysis):
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, n_resamples, seed
         Settings of the intervals: that of a mean over chains, and for ``within_bands`` that of a jackknife over chains.
+        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "planted"

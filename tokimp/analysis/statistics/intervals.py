@@ -44,7 +44,7 @@ class Resampling:
     confidence
         Confidence of the intervals, between 0 and 1.
     n_resamples
-        How often something is drawn, where an analysis draws.
+        Number of draws of the bootstrap of older versions. No interval of today's needs it.
     seed
         Seed of the draws.
     """
