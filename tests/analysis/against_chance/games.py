@@ -25,7 +25,7 @@ class GameScorer(AdditiveScorer):
         a chain, and every other token counts nothing.
     """
 
-    def __init__(self, table: Sequence[float]) -> None:
+    def __init__(self, table: Sequence[float] | FloatArray) -> None:
         super().__init__({letter: float(1 << place) for place, letter in enumerate(LETTERS)})
         self.table = torch.tensor(np.asarray(table, dtype=np.float64))
 

@@ -61,7 +61,7 @@ def test_the_areas_are_those_of_the_means_over_chains(seed: int) -> None:
         curve = [(mean - scorer.value([])) / (scorer.value(range(n_units)) - scorer.value([])) for mean in means]
         height = curve if area == "cpr" else [abs(1 - value) for value in curve]
         steps = zip(shares[:-1], shares[1:], height[:-1], height[1:], strict=True)
-        twin[area] = sum((b - a) * (left + right) / 2 for a, b, left, right in steps)
+        twin[area] = float(np.sum([(b - a) * (left + right) / 2 for a, b, left, right in steps]))
     for operator in ("delete", "mask"):
         found = node["mean"].sel(operator=operator, estimator="mine")
         assert {area: float(found.sel(area=area)) for area in twin} == pytest.approx(twin, abs=1e-12)
@@ -119,7 +119,7 @@ def test_an_estimator_that_stopped_early_counts_where_it_did_not() -> None:
         ti.load_estimator("greedy:keep_ratio=0.7"),
         [toy_chain("ab", id="two"), toy_chain("cde", id="three")],
     )
-    importances = {
+    importances: dict[str, list[Any]] = {
         "stopped": [stopped.estimate(chain, scorer, Joint()) for chain in chains],
         "whole": [[1.0, 2.0], [1.0, 2.0, 3.0]],
     }

@@ -15,6 +15,7 @@ from scipy.integrate import trapezoid
 import tokimp as ti
 from tests.analysis.against_chance.games import GameScorer, random_game, random_scores
 from tokimp.analysis.magnitude.magnitude import Magnitude
+from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.contracts.scorer import Scorer
@@ -35,7 +36,7 @@ def magnitude(
     return analysis_node(analyzed, "magnitude")
 
 
-def slow(scorer: GameScorer, scores: np.ndarray[Any, np.dtype[np.float64]], order: list[int]) -> dict[str, float]:
+def slow(scorer: GameScorer, scores: FloatArray, order: list[int]) -> dict[str, float]:
     """Return all scores of an order, most important first, with loops over its versions."""
     n_units = len(order)
     full, empty = scorer.value(range(n_units)), scorer.value([])
@@ -130,7 +131,7 @@ def test_what_has_no_value_is_counted_by_its_reason() -> None:
     scorer = AdditiveScorer({"a": 1.0, "b": 2.0, "c": 3.0, "x": -1.0, "y": -2.0, "z": -3.0})
     chains = [toy_chain("abc", id="good"), toy_chain("xyz", id="harmful"), toy_chain("ab", id="two")]
     stopped = ti.load_estimator("greedy:keep_ratio=0.7")
-    importances = {
+    importances: dict[str, list[Any]] = {
         "mine": [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0]],
         "negative": [[-3.0, -2.0, -1.0], [-3.0, -2.0, -1.0], [-2.0, -1.0]],
         "stopped": [stopped.estimate(chain, scorer, Joint()) for chain in chains],

@@ -88,7 +88,11 @@ def test_chains_whose_order_hardly_matters_are_counted() -> None:
     scorer, chains = AdditiveScorer(contributions), [toy_chain("ab", id="flat"), toy_chain("cde", id="whole")]
     stopped = ti.load_estimator("greedy:keep_ratio=0.7")
     ranked = [[1.0, 2.0], [1.0, 2.0, 3.0]]
-    rows = {"mine": ranked, "stopped": [stopped.estimate(chain, scorer, Joint()) for chain in chains], "silent": ranked}
+    rows: dict[str, list[Any]] = {
+        "mine": ranked,
+        "stopped": [stopped.estimate(chain, scorer, Joint()) for chain in chains],
+        "silent": ranked,
+    }
     result = toy_result(rows, chains, scorer, "answer")
     for index in range(2):
         result = without_cell(result, index, "silent")

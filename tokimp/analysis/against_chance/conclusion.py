@@ -117,8 +117,9 @@ def conclusion(node: xr.Dataset, panels: Sequence[Panel], operators: Sequence[st
         An estimator must be told from chance by each of these; empty if the node has no operators.
     """
     found = verdicts(node, panels, operators)
+    sizes = node.sizes["estimator"]
     clauses = [
-        _clause(*(found.by_reference[panel.heading, reference] for reference in REFERENCES), node.sizes["estimator"])
+        _clause(found.by_reference[panel.heading, "uniform"], found.by_reference[panel.heading, "position"], sizes)
         for panel in panels
     ]
     if len(panels) > 1:

@@ -84,7 +84,7 @@ class Recovery:
         row, n_chains = AREAS.index(area), len(self.full)
 
         def statistic(weights: FloatArray) -> FloatArray:
-            values = self.areas(kept, weights)[row]
+            values: FloatArray = self.areas(kept, weights)[row]
             if len(others):
                 values = values - np.mean([self.areas(other, weights)[row] for other in others], axis=0)
             return values
