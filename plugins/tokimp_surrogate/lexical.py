@@ -40,8 +40,11 @@ class Words:
     def of_units(self, chosen: npt.NDArray[np.bool_]) -> Words:
         """Return the words of the units for which `chosen`, [unit], is true."""
         units = np.flatnonzero(chosen).tolist()
-        own, before, after = ([values[unit] for unit in units] for values in (self.own, self.before, self.after))
-        return Words(tuple(own), tuple(before), tuple(after))
+        return Words(
+            tuple(self.own[unit] for unit in units),
+            tuple(self.before[unit] for unit in units),
+            tuple(self.after[unit] for unit in units),
+        )
 
     def columns(self) -> list[list[tuple[int, int]]]:
         """Return what each unit has, as (place, id), [unit]; an id that it has twice is there twice."""
@@ -96,7 +99,9 @@ def _fit(
 
     def design(rows: Sequence[Sequence[tuple[int, int]]], features: FloatArray) -> sparse.csr_matrix:
         ids = _indicators(rows, columns)
-        return sparse.hstack([ids, scaling.features(features)], format="csr") if with_attention else ids
+        if not with_attention:
+            return ids
+        return sparse.csr_matrix(sparse.hstack([ids, sparse.csr_matrix(scaling.features(features))]))
 
     # Sparse designs need a solver that takes them together with an intercept.
     ridge = Ridge(alpha=penalty, solver="sparse_cg", tol=1e-6)

@@ -31,8 +31,8 @@ def test_the_interval_is_that_of_a_slow_jackknife() -> None:
     without = [np.delete(top, i).sum() / np.delete(bottom, i).sum() for i in range(6)]
     pseudo = np.array([6 * whole - 5 * ratio for ratio in without])
     expected = mean_interval(pseudo - pseudo.mean() + whole)
-    padded = [np.append(values, 0.0)[:, None] for values in (top, bottom)]
-    ratio, low, high = pooled_ratio(*padded, Resampling())
+    padded_top, padded_bottom = (np.append(values, 0.0)[:, None] for values in (top, bottom))
+    ratio, low, high = pooled_ratio(padded_top, padded_bottom, Resampling())
     assert (ratio[0], low[0], high[0]) == pytest.approx((whole, expected.low, expected.high))
     # The wide interval of two chains is cut at what a share can be.
     _, low, high = pooled_ratio(top[:2, None], bottom[:2, None], Resampling(), (0.0, 1.0))

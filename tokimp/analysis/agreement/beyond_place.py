@@ -137,13 +137,16 @@ def without_surprisal(result: xr.DataTree, scores: Sequence[FloatArray], setting
             continue
         vectors = [None if np.isnan(row).any() else _centred_or_none(row) for row in rows]
         found[..., index] = products(vectors, vectors, 1)[0]
-    return found - chance
+    beyond: FloatArray = found - chance
+    return beyond
 
 
 def unit_surprisals(result: xr.DataTree) -> list[FloatArray]:
     """Return the surprisal of each unit of each chain, nats, [chain][unit]: minus the sum of its log-probabilities."""
     return [
-        -np.bincount(chain["unit"].to_numpy(), weights=chain["logprob"].to_numpy().astype(np.float64))
+        np.bincount(chain["unit"].to_numpy(), weights=-chain["logprob"].to_numpy().astype(np.float64)).astype(
+            np.float64
+        )
         for _, chain in iterate(result)
     ]
 
