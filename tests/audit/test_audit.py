@@ -116,6 +116,7 @@ def test_the_card_is_json_and_the_page_shows_every_estimator(done: ti.Audit) -> 
     assert any("by planted text" in text.get_text() for text in figure.findobj(Text))  # type: ignore[attr-defined] # texts
 
 
+@pytest.mark.slow
 def test_the_same_audit_again_asks_no_estimator(done: ti.Audit, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Finished runs are read; a run in which a cell failed tries that cell alone."""
     asked: list[str] = []

@@ -53,6 +53,7 @@ def test_the_page_has_a_row_for_each_estimator_and_says_who_is_blind(configurati
     assert "Not complete" not in page
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_computes_nothing_and_gives_the_same_entries(configuration: Path) -> None:
     """All runs are found in the folder, and costs too."""
     settings = LeaderboardSettings.read(configuration)
@@ -62,6 +63,7 @@ def test_a_run_that_goes_on_computes_nothing_and_gives_the_same_entries(configur
         assert again[label]["units"]["sentence"]["entry"] == entry["units"]["sentence"]["entry"]
 
 
+@pytest.mark.slow
 def test_an_honest_entry_is_confirmed_and_a_changed_score_is_not(configuration: Path) -> None:
     """All scores of all chains are computed again: one that was made better is named with its chain."""
     settings = LeaderboardSettings.read(configuration)

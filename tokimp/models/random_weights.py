@@ -118,24 +118,23 @@ def randomize(model: Any, wanted: RandomWeights, name: str) -> None:
     if getattr(model.config, "tie_word_embeddings", False):
         model.config = copy.deepcopy(model.config)
         model.config.tie_word_embeddings = False
-    for own_name, module, key, is_embedding in _parameters(model):
+    for own_name, module, key, parameter in list(_parameters(model)):
         block = LAYER.search(own_name)
-        replaced = int(block[1]) >= lowest if block else wanted.blocks is None or not is_embedding
-        if replaced:
-            module._parameters[key] = torch.nn.Parameter(
-                _drawn(module._parameters[key], f"{wanted.seed}\n{own_name}"), requires_grad=False
-            )
+        embeds = isinstance(module, torch.nn.Embedding)
+        if int(block[1]) >= lowest if block else wanted.blocks is None or not embeds:
+            drawn = _drawn(parameter, f"{wanted.seed}\n{own_name}")
+            module._parameters[key] = torch.nn.Parameter(drawn, requires_grad=False)
 
 
-def _parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module, str, bool]]:
-    """Yield each parameter's name, its module, its name there, and whether it embeds tokens or positions.
+def _parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module, str, torch.Tensor]]:
+    """Yield each parameter's name, its module, its name there, and the parameter.
 
     A parameter that two modules share comes once for each.
     """
-    for prefix, module in list(model.named_modules()):
-        for key, parameter in list(module._parameters.items()):
+    for prefix, module in model.named_modules():
+        for key, parameter in module._parameters.items():
             if parameter is not None and parameter.is_floating_point():
-                yield f"{prefix}.{key}", module, key, isinstance(module, torch.nn.Embedding)
+                yield f"{prefix}.{key}", module, key, parameter
 
 
 def _drawn(original: torch.Tensor, source: str) -> torch.Tensor:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,11 @@ def test_the_name_word_problems_gives_them_and_a_file_keeps_them(tmp_path: Path)
 def test_kinds_in_a_file_follow_the_reasoning_into_its_tags(tmp_path: Path) -> None:
     """Spans outside thinking tags go with their kinds, and a span without a kind is filler."""
     fields = {"id": "a", "question": "q", "answer": "1", "reasoning": "<think>ab cd</think>"}
-    spans = [{"start": 0, "end": 5, "kind": "tag"}, {"start": 7, "end": 9, "kind": "step"}, {"start": 10, "end": 12}]
+    spans: list[dict[str, Any]] = [
+        {"start": 0, "end": 5, "kind": "tag"},
+        {"start": 7, "end": 9, "kind": "step"},
+        {"start": 10, "end": 12},
+    ]
     (tmp_path / "chains.jsonl").write_text(json.dumps({**fields, "filler": spans}), encoding="utf-8")
     (chain,) = load_chains(tmp_path / "chains.jsonl")
     assert (chain.filler, chain.filler_kinds) == (((0, 2), (3, 5)), ("step", "filler"))
