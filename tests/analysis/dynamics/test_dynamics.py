@@ -19,7 +19,8 @@ from tokimp.errors import AnalysisError
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
-SCORER = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdefgh")})
+# Below 0, as likelihoods are, whatever is deleted.
+SCORER = AdditiveScorer({letter: float(index) - 10.0 for index, letter in enumerate("abcdefgh")})
 
 
 def pruned(chains: list[TokenizedChain], keep_ratio: float = 0.0) -> list[Importance]:
