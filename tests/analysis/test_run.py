@@ -249,6 +249,9 @@ def test_chains_that_are_given_are_checked_too() -> None:
     words = [toy_chain("ab c", id="one", unit="word"), chains[1]]
     with pytest.raises(AnalysisError, match="2 units, 4 were recorded"):
         ti.analyze(result, Asking(), scorer=scorer, chains=words)
+    texts: Any = [chain.chain for chain in chains]
+    with pytest.raises(AnalysisError, match="must be as ids, and one is a Chain; leave them out"):
+        ti.analyze(result, Asking(), scorer=scorer, chains=texts)
 
 
 def test_another_objective_can_be_given(run: xr.DataTree, tiny: ti.Scorer) -> None:

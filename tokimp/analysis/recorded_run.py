@@ -243,6 +243,11 @@ def _recorded_units(owners: IntArray) -> tuple[tuple[int, ...], ...]:
 def check_chains(result: xr.DataTree, chains: Sequence[TokenizedChain]) -> None:
     """Raise `AnalysisError` unless chains have the token ids, characters, units and lengths that a result recorded."""
     ids = result["chain_id"].to_numpy().tolist()
+    if other := [chain for chain in chains if not isinstance(chain, TokenizedChain)]:
+        raise AnalysisError(
+            f"chains must be as ids, and one is a {type(other[0]).__name__}; leave them out, since the result holds its "
+            "own, or give what tokimp.tokenize_chain(...) returns"
+        )
     if [chain.id for chain in chains] != ids:
         raise AnalysisError(f"{len(chains)} chains were given for the {len(ids)} of the result, or in another order")
     for chain, (_, stored) in zip(chains, iterate(result), strict=True):
