@@ -245,8 +245,8 @@ def check_chains(result: xr.DataTree, chains: Sequence[TokenizedChain]) -> None:
     ids = result["chain_id"].to_numpy().tolist()
     if other := [chain for chain in chains if not isinstance(chain, TokenizedChain)]:
         raise AnalysisError(
-            f"chains must be as ids, and one is a {type(other[0]).__name__}; leave them out, since the result holds its "
-            "own, or give what tokimp.tokenize_chain(...) returns"
+            f"chains must be as ids, and one is a {type(other[0]).__name__}; leave them out, since the result holds "
+            "its own, or give what tokimp.tokenize_chain(...) returns"
         )
     if [chain.id for chain in chains] != ids:
         raise AnalysisError(f"{len(chains)} chains were given for the {len(ids)} of the result, or in another order")
