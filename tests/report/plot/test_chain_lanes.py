@@ -68,6 +68,14 @@ def test_units_that_tie_share_a_shade_are_underlined_and_counted() -> None:
     assert "tie" not in foot_of(apart)
 
 
+def test_units_below_a_threshold_tie_where_it_is_asked_for() -> None:
+    """Two importances of a thousandth of a nat are told apart only without a threshold."""
+    tree = toy_result({"a": [[0.001, 0.002, 3.0, 5.0]]}, [toy_chain("abcd", id="one")])
+    assert not ti.plot.chain(tree, "one").lines
+    axis = ti.plot.chain(tree, "one", tie_threshold=0.01, tie_estimators=["a"])
+    assert "a (2 of 4 units tie)" in lines_of(axis)
+
+
 def test_an_estimator_that_says_nothing_has_a_grey_lane() -> None:
     """Its units have no shade of importance, and its name says so."""
     tree = toy_result({"a": [[1.0, 2.0]], "mute": [[np.nan, np.nan]]}, [toy_chain("ab", id="one")])

@@ -31,6 +31,7 @@ from tokimp.report.plot.style import (
 from tokimp.report.plot.text_layout import LINE_HEIGHT, Piece, lay_out
 from tokimp.results.by_chain import one_chain, unit_scores
 from tokimp.results.selection import estimator_label
+from tokimp.results.ties import tie
 
 _SIZE = 6.5  # points
 _SHADE = to_rgb("#08519c")
@@ -53,7 +54,13 @@ class _Block:
 
 @styled
 def chain(
-    result: xr.DataTree, chain_id: str, estimators: str | Sequence[str] | None = None, ax: Axes | None = None
+    result: xr.DataTree,
+    chain_id: str,
+    estimators: str | Sequence[str] | None = None,
+    ax: Axes | None = None,
+    *,
+    tie_threshold: float = 0.0,
+    tie_estimators: Sequence[str] = (),
 ) -> Axes:
     """Draw one chain: its question, its reasoning once for each estimator with important units dark, and its answer.
 
@@ -71,6 +78,8 @@ def chain(
     ax
         Axes to draw on; by default those of a new figure, 85 mm wide and as high as the text needs. On axes that are
         given, letters become smaller if the text does not fit.
+    tie_threshold, tie_estimators
+        Units that matter less than this (nats) tie, by these estimators (`tokimp.results.ties.tie`).
 
     Returns
     -------
@@ -84,7 +93,7 @@ def chain(
     EstimatorError
         If there is no such estimator.
     """
-    part = one_chain(result, chain_id)
+    part = one_chain(tie(result, tie_threshold, tie_estimators), chain_id)
     asked = [estimators] if isinstance(estimators, str) else estimators
     labels = [str(label) for label in part["estimator"].to_numpy()]
     shown = labels if asked is None else [estimator_label(part, name) for name in asked]
