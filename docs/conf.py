@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -68,7 +69,16 @@ sphinx_gallery_conf = {
 }
 
 
+def copy_notebooks(folder: Path) -> None:
+    """Put the notebooks where Sphinx looks for pages; it looks at nothing outside this folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for notebook in sorted((HERE.parent / "examples" / "notebooks").glob("*.ipynb")):
+        shutil.copy2(notebook, folder)
+
+
 def setup(app: Sphinx) -> None:
     """Write the pages of the reference before Sphinx looks for pages, and let links lead where they do elsewhere."""
     app.connect("config-inited", lambda *_: write_reference(HERE / "reference"))
+    app.connect("config-inited", lambda *_: copy_notebooks(HERE / "notebooks"))
     app.add_post_transform(RepositoryLinks)
