@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 
 from tokimp.chains.chain import TokenizedChain
@@ -125,6 +127,26 @@ class Shapley(ImportanceEstimator):
             errors = {} if self.method == "kernel" else {"standard_error_mean": 0.0, "standard_error_max": 0.0}
             return Importance(values, diagnostics={"subsets": float(len(subsets)), "exact": 1.0, **errors})
         return self._by_kernel(chain, scores) if self.method == "kernel" else self._by_permutations(chain, scores)
+
+    def expected_positions(self, chain: TokenizedChain, objective: Objective) -> float | None:
+        """Return about how many token positions a chain takes where keys and values are shared; None for masks.
+
+        A subset is read from the first unit that it lacks: what is before it was read already. Along an order all sizes
+        are equally frequent, and the kernel asks about as many small subsets as large ones.
+        """
+        if self.operator != "delete":
+            return None
+        n_units, answer = len(chain.units), len(chain.answer_ids)
+        length = len(chain.reasoning_ids) / n_units
+        asked, sizes = self._subsets_asked(n_units), np.arange(1, n_units)
+        if 2**n_units <= asked:
+            asked, frequencies = 2**n_units, np.array([comb(n_units, int(size)) for size in sizes], dtype=np.float64)
+        else:
+            frequencies = np.ones(len(sizes))
+        # The units before the first one that a subset of a size lacks, on average.
+        begin = sizes / (n_units - sizes + 1)
+        mean = float(np.average((sizes - begin) * length, weights=frequencies)) if n_units > 1 else 0.0
+        return len(chain) + (asked - 1) * (mean + answer)
 
     def _subsets_asked(self, n_units: int) -> int:
         """Return about how many subsets sampling asks about, none and all among them."""

@@ -15,8 +15,10 @@ from tokimp_shapley import Shapley
 from tokimp_shapley.kernel import kernel_subsets, kernel_weight
 from tokimp_shapley.permutations import exact_values, marginal_gains, prefixes
 
+import tokimp as ti
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.contracts.subset_scores import every_subset
+from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import EstimatorError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
 
@@ -221,3 +223,19 @@ def test_what_is_not_allowed_is_refused(parameters: dict[str, object]) -> None:
 def test_it_keeps_the_contract(estimator: Shapley) -> None:
     """Shapley values pass the check that every estimator must pass, in every unit."""
     check_estimator(estimator)
+
+
+@pytest.mark.parametrize(
+    "estimator", [Shapley(permutations=2), Shapley(method="kernel", evaluations=80), Shapley(operator="mask")]
+)
+def test_it_knows_about_what_it_takes(estimator: Shapley) -> None:
+    """Positions are foretold to a fifth where shortened chains share keys and values, and not at all for masks."""
+    scorer = ti.load_scorer("tiny", device="cpu")
+    chain = tokenize_chain(ti.demo_chains(limit=1)[0], scorer.tokenizer, "plain", "word")
+    expected = estimator.expected_positions(chain, Answer())
+    if estimator.operator == "mask":
+        assert expected is None
+        return
+    before = scorer.tokens_forwarded
+    estimator.estimate(chain, scorer, Answer())
+    assert expected == pytest.approx(scorer.tokens_forwarded - before, rel=0.2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import plan_cost_check
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import typed
@@ -30,6 +31,9 @@ WRITTEN = ("results.json", "cells.csv", "curves.csv", "differences.csv", "curves
 @executor_options
 @click.option("--estimate", is_flag=True, help="Say how much work the plan is, and run nothing.")
 @click.option(
+    "--yes", is_flag=True, help="Start at once, also what would take more than ten minutes, without a question."
+)
+@click.option(
     "--reasoning-tokens",
     default=150.0,
     show_default=True,
@@ -51,6 +55,7 @@ def distill(
     plan: Path,
     out: Path | None,
     estimate: bool,
+    yes: bool,
     reasoning_tokens: float,
     question_tokens: float,
     cell: str | None,
@@ -90,10 +95,16 @@ def distill(
     refuse_foreign(folder, ["plan.yaml", *WRITTEN] if plan.resolve().parent != folder.resolve() else WRITTEN)
     if all(spec.model == TINY for spec in (*followed.teachers, *followed.pruners)):
         keep_to_one_thread(TINY)
-    quiet = not typed({"debug"})
     try:
         distillation = follow(
-            plan, folder, executor=executor, only=cell, redo=redo, say=lambda line: echo(line, err=True), quiet=quiet
+            plan,
+            folder,
+            executor=executor,
+            only=cell,
+            redo=redo,
+            before_work=plan_cost_check(yes=yes),
+            say=lambda line: echo(line, err=True),
+            quiet=not typed({"debug"}),
         )
     except DistillationError:
         # Some cells failed: show what the others came to before saying so.

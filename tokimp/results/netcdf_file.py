@@ -32,7 +32,7 @@ def write_netcdf(tree: xr.DataTree, path: Path, encoding: dict[str, dict[str, di
         If the file cannot be written.
     """
     with PatientFile(path) as stream:
-        tree.to_netcdf(stream, engine="h5netcdf", encoding=encoding)  # type: ignore[arg-type] # a file is taken too
+        tree.to_netcdf(stream, engine="h5netcdf", encoding=encoding)
         stream.raise_problem()
         stream.finish()
     line = digest_line_of_file(path)

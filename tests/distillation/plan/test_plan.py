@@ -174,8 +174,8 @@ def test_each_mistake_is_named_with_its_key_and_what_is_allowed(
 @pytest.mark.parametrize(
     ("key", "function", "without"),
     [
-        ("sample", sample, {"skipped", "origin", "progress"}),
-        ("evaluate", evaluate, {"before", "origin", "progress"}),
+        ("sample", sample, {"skipped", "origin", "executor", "before_work", "progress"}),
+        ("evaluate", evaluate, {"before", "origin", "executor", "before_work", "progress"}),
     ],
 )
 def test_every_argument_of_a_step_may_stand_in_a_plan(key: str, function: Any, without: set[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from tokimp.distillation.report import draw_curves
 from tokimp.distillation.steps.cell_steps import CellStep, steps
 from tokimp.distillation.steps.chain_steps import Sampling
 from tokimp.distillation.steps.check_models import check_models
+from tokimp.distillation.steps.cost import PendingPlan
 from tokimp.distillation.steps.results import cell_table, curve_table, method_differences, right_answers
 from tokimp.distillation.steps.schedule import run_steps
 from tokimp.distillation.steps.step import PLAN, Say, Step
@@ -56,6 +57,7 @@ def distill(
     executor: str | Executor = "local",
     only: str | None = None,
     redo: bool = False,
+    before_work: Callable[[PendingPlan], None] | None = None,
     say: Say = lambda _: None,
     quiet: bool = True,
 ) -> Distillation:
@@ -78,6 +80,8 @@ def distill(
         The name of one cell: only it is done, with the steps it needs.
     redo
         With `only`: do that cell again, even if it is finished; its folder is deleted once everything else is checked.
+    before_work
+        Called with what is left to do, after all checks and before any step.
     say
         Called with a line for each step that is finished or under way.
     quiet
@@ -132,6 +136,9 @@ def distill(
         unfinished = _not_settled(to_do)
         if len(unfinished) < len(to_do):
             say(f"{len(to_do) - len(unfinished)} of {len(to_do)} steps were done already")
+        if before_work is not None:
+            with running:
+                before_work(PendingPlan(followed, folder, unfinished, running))
         # Workers stay from step to step.
         with _written_if_it_fails(followed, folder, say), running:
             run_steps(unfinished, executor=running, say=say, quiet=quiet)

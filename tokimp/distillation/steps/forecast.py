@@ -62,12 +62,18 @@ class Amount:
         How much it is.
     how
         How it was counted.
+    models
+        The models of the plan that do it, each an equal share.
+    step
+        The name of the step in which it is done; empty for what is a share of every student's step.
     """
 
     what: str
     whose: str
     number: float
     how: str
+    models: tuple[ModelSpec, ...] = ()
+    step: str = ""
 
 
 def forecast(
@@ -125,6 +131,8 @@ def forecast(
                 teacher.name,
                 responses * response,
                 f"{responses:,} responses of {response:.0f} tokens; {responses * longest:,} at most",
+                (teacher,),
+                f"sample/{teacher.name}",
             )
         )
         amounts += _pruning(plan, teacher, lengths)
@@ -137,6 +145,7 @@ def forecast(
             f"{tested:,} questions",
             writes * response,
             f"{writes:,} responses of {response:.0f} tokens, as students were taught; {writes * answers:,} at most",
+            tuple(plan.students),
         )
     )
     return amounts
@@ -191,7 +200,9 @@ def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
             whose = f"{teacher.name}'s by {pruner.name}: {method.name}"
             counted = f"{lengths.chains:,} chains of {lengths.reasoning:.0f} reasoning tokens"
             counted += f" after {lengths.prompt:.0f}"
-            amounts.append(Amount("positions to prune", whose, lengths.chains * positions, f"{counted}, {how}"))
+            step = f"prune/{teacher.name}/{pruner.name}/{method.name}"
+            number = lengths.chains * positions
+            amounts.append(Amount("positions to prune", whose, number, f"{counted}, {how}", (pruner,), step))
     return amounts
 
 
@@ -205,9 +216,19 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
             ratio = float(estimator.parameters()["keep_ratio"])
             objective = load_objective(method.objective)
             steps = expected_positions(
-                ReuseMode.FAST, _stand_in(lengths, TOKENS_A_UNIT[plan.unit]), ratio, estimator, objective, shares=True
+                ReuseMode.FAST,
+                stand_in(lengths.prompt, lengths.reasoning, lengths.answer, TOKENS_A_UNIT[plan.unit]),
+                ratio,
+                estimator,
+                objective,
+                shares=True,
             )
             return whole + steps, f"every step down to keep ratio {ratio:g} (an estimate)"
+        own = getattr(estimator, "expected_positions", None)
+        chain = stand_in(lengths.prompt, lengths.reasoning, lengths.answer, TOKENS_A_UNIT[plan.unit])
+        expected = own(chain, load_objective(method.objective)) if callable(own) else None
+        if expected is not None:
+            return whole + float(expected), "the method's own estimate"
         return whole + units * (lengths.reasoning / 2 + lengths.answer), "every single deletion (an estimate)"
     if Capability.KNOCKOUT in estimator.requires:
         return whole * (1 + max(2, round(lengths.reasoning))), "a pass for each token"
@@ -215,15 +236,15 @@ def _positions(plan: Plan, method: Method, lengths: Lengths) -> tuple[float, str
     return whole * (1 + passes), "one pass or more" if not passes else f"{1 + passes} passes or more"
 
 
-def _stand_in(lengths: Lengths, tokens_a_unit: int) -> TokenizedChain:
-    """Return a chain of these lengths, for counting."""
-    prompt, reasoning, answer = ((0,) * max(1, round(n)) for n in (lengths.prompt, lengths.reasoning, lengths.answer))
-    places = range(len(reasoning))
+def stand_in(prompt: float, reasoning: float, answer: float, tokens_a_unit: int = 1) -> TokenizedChain:
+    """Return a chain of these numbers of tokens, for counting and trying; all its ids are 0."""
+    prompt_ids, reasoning_ids, answer_ids = ((0,) * max(1, round(n)) for n in (prompt, reasoning, answer))
+    places = range(len(reasoning_ids))
     return TokenizedChain(
-        chain=Chain("counted", "?", "x" * len(reasoning), "x"),
-        prompt_ids=prompt,
-        reasoning_ids=reasoning,
-        answer_ids=answer,
+        chain=Chain("counted", "?", "x" * len(reasoning_ids), "x"),
+        prompt_ids=prompt_ids,
+        reasoning_ids=reasoning_ids,
+        answer_ids=answer_ids,
         reasoning_offsets=tuple((place, place + 1) for place in places),
         units=tuple(tuple(places[begin : begin + tokens_a_unit]) for begin in places[::tokens_a_unit]),
     )
@@ -243,4 +264,5 @@ def _training(plan: Plan, trained: dict[str, Lengths]) -> list[Amount]:
         total += read * (lengths.prompt + kept + lengths.answer)
         runs += 1
     amount = f"{plan.train.max_steps} steps" if plan.train.max_steps else f"{plan.train.epochs:g} epochs"
-    return [Amount("positions to train", f"{runs} trainings", total, f"read and learnt from; {amount} each")]
+    how = f"read and learnt from; {amount} each"
+    return [Amount("positions to train", f"{runs} trainings", total, how, tuple(plan.students))]
