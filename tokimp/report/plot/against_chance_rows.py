@@ -85,8 +85,8 @@ def recovery_curves(node: xr.Dataset, title: str, details: str = "") -> Panels:
     Parameters
     ----------
     node
-        The node of the analysis ``cpr_cmd``: ``curve``, ``position_curve`` and ``uniform_curve`` along ``area``,
-        ``operator`` and ``share``.
+        The node of the analysis ``cpr_cmd``: ``curve`` along ``area``, ``operator``, ``estimator`` and ``share``;
+        ``position_curve`` and ``uniform_curve`` without area and estimator.
     title, details
         The heading, and the line below it that names the run.
 
@@ -105,9 +105,9 @@ def recovery_curves(node: xr.Dataset, title: str, details: str = "") -> Panels:
     def draw(axis: Axes, cell: str) -> None:
         label, operator = cells[cell]
         part = node.sel(operator=operator)
-        band = part["uniform_curve"].sel(area="cpr").to_numpy()
+        band = part["uniform_curve"].to_numpy()
         draw_band(axis, shares, band.min(axis=0), band.max(axis=0), band.mean(axis=0))
-        position = part["position_curve"].sel(area="cpr").to_numpy()
+        position = part["position_curve"].to_numpy()
         axis.plot(shares, position, color=QUIET, linewidth=0.8, linestyle=(0, (1, 1.2)))
         axis.axhline(1, color=INK, linewidth=0.4)
         for area, style in (("cpr", "-"), ("cmd", (0, (3, 1.2)))):
