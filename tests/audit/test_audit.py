@@ -113,7 +113,7 @@ def test_the_card_is_json_and_the_page_shows_every_estimator(done: ti.Audit) -> 
     assert all(list(table.columns[0].cells) == labels for table in card_tables(card))
     figure = draw_card(card)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == labels
-    assert any("by planted text" in text.get_text() for text in figure.findobj(Text))  # type: ignore[attr-defined] # texts
+    assert any("by planted text" in text.get_text() for text in figure.findobj(Text))
 
 
 @pytest.mark.slow

@@ -91,6 +91,9 @@ def test_other_settings_and_missing_units_and_chains_are_named(configuration: Pa
     for values in fewer["units"]["sentence"]["by_chain"].values():
         del values["planted-001"]
     assert "1 chains of the leaderboard are not in the entry, 'planted-001'" in check_entry(fewer, settings)[0]
+    beyond = copy.deepcopy(entry)
+    beyond["units"]["sentence"]["settings"]["limit"] = 4
+    assert "1 chains of the leaderboard are not in the entry" in check_entry(beyond, settings)[0]
     assert check_entry({**entry, "units": {}}, settings) == ["there is no unit 'sentence' in the entry"]
 
 

@@ -29,7 +29,7 @@ def test_the_measures_are_those_of_slow_twins() -> None:
         ranks - places @ np.linalg.lstsq(places, ranks, rcond=None)[0]
         for ranks in (stats.rankdata(one), stats.rankdata(two))
     ]
-    assert measured(node, "spearman_beyond_position") == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert measured(node, "spearman_beyond_position") == pytest.approx(np.corrcoef(left[0], left[1])[0, 1])
     assert measured(node, "top_overlap") == len({6, 7} & {8, 6}) / 2
     assert node["top_overlap_chance"].item() == 0.2
 

@@ -60,7 +60,10 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
     from tokimp.cli.shown_warnings import warnings_shown
 
     executor = executor_of(options)
-    trust = {"trust_remote_code": True} if options["trust_remote_code"] else {}
+    loading: dict[str, Any] = {"device": options["device"]}
+    if options["trust_remote_code"]:
+        # Scorers of other packages need not know the option.
+        loading["trust_remote_code"] = True
     base = AuditSettings().quick() if options["quick"] else AuditSettings()
     settings = replace(
         base,
@@ -82,8 +85,7 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
             out=out,
             executor=running,
             announce=lambda part: echo(part, err=True),
-            device=options["device"],
-            **trust,
+            **loading,
         )
     write_page(done, out)
     _print(done, out)

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     help="Only this one of the configuration's units; give the option once for each.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains.")
+@click.option(
+    "--changed-chains",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run estimators again with something changed on the first N chains only.",
+)
 @click.option("--page-only", is_flag=True, help="Audit nothing; write the page of the files that are there.")
 @click.option(
     "--check",
@@ -90,7 +96,11 @@ def _chosen(settings: LeaderboardSettings, options: dict[str, Any]) -> Leaderboa
         settings,
         estimators=options["estimators"] or settings.estimators,
         units=options["units"] or settings.units,
-        audit=replace(settings.audit, limit=options["limit"] or settings.audit.limit),
+        audit=replace(
+            settings.audit,
+            limit=options["limit"] or settings.audit.limit,
+            changed_chains=options["changed_chains"] or settings.audit.changed_chains,
+        ),
     )
 
 

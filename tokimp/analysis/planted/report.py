@@ -100,8 +100,8 @@ def kind_table(result: xr.DataTree, *, node_name: str = "planted") -> Table:
         cells = []
         for kind, level in columns:
             cell = row.sel(kind=kind, level=level)
-            numbers = (float(cell[f"kind_{name}"]) for name in ("mean", "low", "high"))
-            cells.append(interval_text(*numbers, int(cell["kind_chains_used"])))
+            mean, low, high = (float(cell[f"kind_{name}"]) for name in ("mean", "low", "high"))
+            cells.append(interval_text(mean, low, high, int(cell["kind_chains_used"])))
         table.add_row(escape(str(label)), *cells)
     table.add_section()
     solved = solved_by_kind(result, node)
