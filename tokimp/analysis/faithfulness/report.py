@@ -90,9 +90,22 @@ def _gain_told(node: xr.Dataset) -> str:
     """Return the sentence that says which estimators gain over random orders; empty for a measure without areas."""
     labels = [escape(str(label)) for label in node["estimator"].to_numpy()]
     curves = {"least_first": "least first", "most_first": "most first"}
-    names = [f"{label}, {text}" for text in curves.values() for label in labels]
+    names = [f"{label} {text}" for text in curves.values() for label in labels]
     gains = np.concatenate([node["gain"].sel(curve=curve).to_numpy() for curve in curves])
     return f". {concluded(names, gains, 'gain over random orders')}" if np.isfinite(gains).any() else ""
+
+
+def _height_told(node: xr.Dataset, columns: Sequence[tuple[str, float]]) -> str:
+    """Return the sentence that says which points of curves lie apart from those of random orders."""
+    labels = [str(label) for label in node["estimator"].to_numpy()]
+    names, gains = [], []
+    for curve, ratio in columns:
+        point = node.sel(curve=curve, keep_ratio=ratio)
+        uniform = point["uniform_value"].mean("draw")
+        for label in labels:
+            names.append(f"{escape(label)} {'least' if curve == 'least_first' else 'most'} first at {ratio:g}")
+            gains.append((point["value"].sel(estimator=label) - uniform).to_numpy())
+    return concluded(names, np.stack(gains), "difference from random orders")
 
 
 def curve_table(
@@ -143,7 +156,7 @@ def curve_table(
         feet.append("compare within a column only: at each keep ratio these are other tokens")
     if stopped := stopped_early(node["value"]):
         feet.append(f"a dash: {stopped} did not delete down to that keep ratio")
-    table.caption = "; ".join(feet)
+    table.caption = f"{'; '.join(feet)}. {_height_told(node, columns)}"
     return keep_words_whole(table)
 
 
