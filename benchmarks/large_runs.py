@@ -26,7 +26,8 @@ from tokimp.testing import AdditiveScorer
 from tokimp.testing.random_models import byte_tokenizer
 
 ESTIMATORS = ("position", "surprisal", "uniform", "uniform:seed=1", "uniform:seed=2", "uniform:seed=3")
-LETTERS = {chr(code): (code * 37 % 17 - 8) / 8 for code in range(32, 127)}
+# Log-probabilities, so none is above 0.
+LETTERS = {chr(code): (code * 37 % 17 - 16) / 8 for code in range(32, 127)}
 
 
 def chains(count: int) -> list[Chain]:
