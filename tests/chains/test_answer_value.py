@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.chains.tokenizers import CHATML, byte_level, decode, sentencepiece
+from tests.chains.tokenizers import CHATML, byte_level, decode, sentencepiece, unigram
 from tokimp.chains.answer_value import find_answer_value
 from tokimp.chains.chain import Chain
 from tokimp.chains.datasets.correctness import split_answer
@@ -45,6 +45,17 @@ def test_a_chain_as_ids_names_its_value(tokenizer: object, answer: str, opening:
     assert value not in decode(tokenizer, chain.answer_ids[begin + 1 : end])
     assert value not in decode(tokenizer, chain.answer_ids[begin : end - 1])
     assert end < len(chain.answer_ids)  # the end of the turn is no value
+
+
+@pytest.mark.parametrize(("answer", "value"), [("#### é", "é"), ("the 七", "the 七"), ("#### 🙂 cats", "🙂 cats")])
+def test_a_value_has_all_bytes_of_its_last_character(answer: str, value: str) -> None:
+    """Where the bytes of a character are tokens of their own, the value ends after the last of them."""
+    tokenizer = unigram()
+    chain = encode_chain(Chain("a", "?", "so", answer), tokenizer, "plain")
+    assert chain.answer_value is not None
+    begin, end = chain.answer_value
+    assert decode(tokenizer, chain.answer_ids[begin:end]).strip() == value
+    assert end == len(chain.answer_ids)
 
 
 def test_an_answer_without_a_value_names_none() -> None:

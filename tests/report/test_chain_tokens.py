@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.chains import tokenizers
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.display import token_counts
 from tokimp.contracts.tokenization import tokenize_chain
@@ -70,3 +71,18 @@ def test_a_table_has_a_row_for_each_token(tokenizer: Any) -> None:
     assert cells["id"] == [str(token) for token in tokens.reasoning_ids]
     assert cells["characters"] == [f"{start}-{end}" for start, end in tokens.reasoning_offsets]
     assert cells["category"].count("symbolic_math") == 5
+
+
+@pytest.mark.parametrize("kind", ["byte_level", "sentencepiece", "unigram"])
+def test_prompts_of_every_kind_of_tokenizer_are_shown_whole(kind: str) -> None:
+    """Spaces and characters of several bytes are shown in the prompt and the answer, without marks of lost bytes."""
+    tokenizer = {
+        "byte_level": tokenizers.byte_level(bos=True),
+        "sentencepiece": tokenizers.sentencepiece("first"),
+        "unigram": tokenizers.unigram(),
+    }[kind]
+    chain = Chain("a", "the thing is 🙂?", "so the thing", "the é")
+    shown = chain_tokens(tokenize_chain(chain, tokenizer, "plain"), tokenizer).plain.replace("│", "")
+    assert "the thing is 🙂?" in shown
+    assert "the é" in shown
+    assert "\ufffd" not in shown

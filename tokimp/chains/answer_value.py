@@ -75,6 +75,7 @@ def find_answer_value(
     while begin < len(answer_ids) and len(text(begin + 1)) <= start:
         begin += 1
     end = begin
-    while end < len(answer_ids) and len(text(end)) < stop:
+    # Not by length: the first bytes of a character that is split over several tokens are a character by themselves.
+    while end < len(answer_ids) and text(end)[:stop] != whole[:stop]:
         end += 1
     return AnswerValue(begin, end, whole[len(text(begin)) : start])

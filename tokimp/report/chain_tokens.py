@@ -89,16 +89,20 @@ def _texts(chain: TokenizedChain) -> list[str]:
 
 
 def _decoded(ids: Sequence[int], encoder: SpanEncoder) -> list[str]:
-    """Return the text of each id; that of a character split over several ids stands at the first of them."""
+    """Return the text of each id; that of a character split over several ids stands at the first of them.
+
+    Decoders leave out the space before the first token of what they are given. So each token is read after the one
+    before it, with all its bytes, whose text is then taken off.
+    """
     texts: list[str] = []
-    open_ids: list[int] = []
-    for token in ids:
-        open_ids.append(token)
-        text = encoder.decode(open_ids)
-        if not text.endswith("\ufffd"):
-            texts += [text, *[""] * (len(open_ids) - 1)]
-            open_ids = []
-    return [*texts, *(encoder.decode([token]) for token in open_ids)]
+    previous = begin = 0
+    for end in range(1, len(ids) + 1):
+        before = encoder.decode(ids[previous:begin])
+        text = encoder.decode(ids[previous:end])
+        if end == len(ids) or not text.endswith("\ufffd"):
+            texts += [text.removeprefix(before), *[""] * (end - begin - 1)]
+            previous, begin = begin, end
+    return texts
 
 
 def _broken(text: str, *, last: bool = True) -> str:
