@@ -12,6 +12,7 @@ from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps import cost
 from tokimp.distillation.steps.cell_steps import CellStep, steps
 from tokimp.distillation.steps.cost import PendingPlan, forecast_plan
+from tokimp.distillation.steps.forecast import forecast
 
 
 def plan_of(**changes: Any) -> Plan:
@@ -41,7 +42,7 @@ def test_seconds_are_amounts_divided_by_rates(tmp_path: Path, monkeypatch: pytes
     plan = plan_of()
     found = forecast_plan(pending(plan, tmp_path))
     assert found is not None
-    trained = next(amount for amount in cost.forecast(plan) if amount.what == "positions to train")
+    trained = next(amount for amount in forecast(plan) if amount.what == "positions to train")
     assert found.seconds == pytest.approx(found.positions + 2 * trained.number)
     assert found.pieces == 1 + 2 + 4
 
@@ -53,7 +54,8 @@ def test_what_is_done_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     left = forecast_plan(pending(plan, tmp_path, CellStep))
     assert left is not None
     whats = {"positions to train", "tokens to test"}
-    assert left.positions == pytest.approx(sum(one.number for one in cost.forecast(plan) if one.what in whats))
+    numbers = [one.number for one in forecast(plan) if one.what in whats]
+    assert left.positions == pytest.approx(sum(numbers))
     assert forecast_plan(PendingPlan(plan, tmp_path, [], load_executor("local"))) is None
 
 
@@ -69,7 +71,7 @@ def test_shapley_knows_what_it_takes() -> None:
     """A pruner that asks about many subsets is not taken for one that deletes each unit once."""
     positions = {
         amount.whose.rpartition(": ")[2]: amount
-        for amount in cost.forecast(plan_of(methods=["leave_one_out", "shapley"]), reasoning_tokens=60)
+        for amount in forecast(plan_of(methods=["leave_one_out", "shapley"]), reasoning_tokens=60)
         if amount.what == "positions to prune"
     }
     assert positions["shapley"].number > 4 * positions["leave_one_out"].number
