@@ -36,9 +36,9 @@ def around(mean: float, n_chains: int = 20, seed: int = 1) -> FloatArray:
 def test_better_worse_and_not_told_from_chance() -> None:
     """Values far above, far below and around those of random orders; with low values good it is the other way round."""
     values = {"above": around(1.0), "below": around(-1.0), "around": around(0.0)}
-    found = verdicts(node(values), [NUMBER], ["delete"]).by_reference["number", "uniform"]
+    found = verdicts(node(values), NUMBER, ["delete"]).by_reference["uniform"]
     assert found == {"better": ["above"], "worse": ["below"], "same": ["around"], "few": []}
-    low = verdicts(node(values), [Panel("number", better="low")], ["delete"]).by_reference["number", "position"]
+    low = verdicts(node(values), Panel("number", better="low"), ["delete"]).by_reference["position"]
     assert (low["better"], low["worse"]) == (["below"], ["above"])
 
 
@@ -50,12 +50,12 @@ def test_every_operator_must_tell_it() -> None:
         "opposite": np.stack([around(1.0, seed=2), around(-1.0, seed=3)]),
     }
     two = node(values, operators=2)
-    assert verdicts(two, [NUMBER], ["delete"]).by_reference["number", "uniform"]["better"] == [
+    assert verdicts(two, NUMBER, ["delete"]).by_reference["uniform"]["better"] == [
         "both",
         "one",
         "opposite",
     ]
-    found = verdicts(two, [NUMBER], ["delete", "mask"]).by_reference["number", "uniform"]
+    found = verdicts(two, NUMBER, ["delete", "mask"]).by_reference["uniform"]
     assert found == {"better": ["both"], "worse": [], "same": ["one", "opposite"], "few": []}
 
 
@@ -65,10 +65,10 @@ def test_p_values_are_corrected_for_how_many_there_are() -> None:
     weak = 0.06 + 0.1 * (drawn - drawn.mean()) / drawn.std(ddof=1)
     alone = node({"weak": weak})
     assert alone["above_uniform_low"].item() > 0
-    assert verdicts(alone, [NUMBER], ["delete"]).by_reference["number", "uniform"]["better"] == ["weak"]
+    assert verdicts(alone, NUMBER, ["delete"]).by_reference["uniform"]["better"] == ["weak"]
     among = node({"weak": weak, **{f"e{seed}": around(0.0, n_chains=22, seed=100 + seed) for seed in range(20)}})
-    found = verdicts(among, [NUMBER], ["delete"])
-    assert "weak" in found.by_reference["number", "uniform"]["same"]
+    found = verdicts(among, NUMBER, ["delete"])
+    assert "weak" in found.by_reference["uniform"]["same"]
     assert found.n_comparisons == 42
 
 
@@ -85,18 +85,16 @@ def test_chance_is_called_better_hardly_ever() -> None:
             coords={"operator": ["delete"], "estimator": list(values)},
             attrs={"confidence": 0.95},
         )
-        found = verdicts(table, [NUMBER], ["delete"]).by_reference
-        told += any(
-            found["number", name][verdict] for name in ("uniform", "position") for verdict in ("better", "worse")
-        )
+        found = verdicts(table, NUMBER, ["delete"]).by_reference
+        told += any(found[name][verdict] for name in ("uniform", "position") for verdict in ("better", "worse"))
     assert told <= 8
 
 
 def test_the_sentence_names_who_is_told_from_what() -> None:
     """It names the operators, both references, and over how many comparisons p-values were corrected."""
-    said = conclusion(node({"a": around(1.0), "b": around(0.0)}, operators=2), [NUMBER], ["delete", "mask"])
+    said = conclusion(node({"a": around(1.0), "b": around(0.0)}, operators=2), NUMBER, ["delete", "mask"])
     assert said == (
-        "In conclusion, by delete and mask: a is better than random orders, a is better than position too and b is not "
+        "In conclusion, by delete and mask, a is better than random orders; a is better than position too; b is not "
         "told from random orders (Holm over 4 comparisons, level 0.05)."
     )
 
@@ -104,9 +102,9 @@ def test_the_sentence_names_who_is_told_from_what() -> None:
 def test_few_chains_tell_nothing() -> None:
     """Four chains are too few for any conclusion, and the sentence says so."""
     few = node({"a": around(1.0, n_chains=4)})
-    assert conclusion(few, [NUMBER], ["delete"]) == (
-        "In conclusion, by delete: nothing is told from chance, because there are too few chains."
+    assert conclusion(few, NUMBER, ["delete"]) == (
+        "In conclusion, by delete, nothing is told from chance, because there are too few chains."
     )
     values = around(1.0)
     values[3:] = np.nan
-    assert "b is known on too few chains" in conclusion(node({"a": around(1.0), "b": values}), [NUMBER], ["delete"])
+    assert "b is known on too few chains" in conclusion(node({"a": around(1.0), "b": values}), NUMBER, ["delete"])

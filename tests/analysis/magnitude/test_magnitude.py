@@ -174,7 +174,7 @@ def test_what_is_found_concludes_in_a_sentence() -> None:
         toy_result({"right": exact}, chains, scorer, "answer"), analysis, scorer=scorer, chains=chains
     )
     caption = str(analysis.tables(analyzed)[1].caption)
-    assert "by delete and mask: in MAS of deletion right is better than random orders and right is better" in caption
+    assert "by delete and mask, right is better than random orders; right is better than position" in caption
 
 
 def test_it_keeps_the_contract() -> None:

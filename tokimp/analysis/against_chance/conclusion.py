@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 import xarray as xr
 
 from tokimp.analysis.statistics.multiplicity import holm
+from tokimp.report.conclusions import MOST_NAMED
 from tokimp.report.number_texts import few_chains
 
 REFERENCES = ("uniform", "position")
@@ -45,89 +45,87 @@ class Verdicts:
     Attributes
     ----------
     by_reference
-        For each panel's heading and each of `REFERENCES` the labels of the estimators under each of `VERDICTS`:
-        better and worse than the reference; ``same``, not told from it; ``few``, known on too few chains.
+        For each of `REFERENCES` the labels of the estimators under each of `VERDICTS`: better and worse than the
+        reference; ``same``, not told from it; ``few``, known on too few chains.
     n_comparisons
         How many p-values were corrected for each other.
     """
 
-    by_reference: Mapping[tuple[str, str], Mapping[str, list[str]]]
+    by_reference: Mapping[str, Mapping[str, list[str]]]
     n_comparisons: int
 
+    def is_told(self, reference: str, label: str) -> bool:
+        """Return whether an estimator is better or worse than a reference."""
+        found = self.by_reference[reference]
+        return label in found["better"] or label in found["worse"]
 
-def verdicts(node: xr.Dataset, panels: Sequence[Panel], operators: Sequence[str]) -> Verdicts:
+    @property
+    def is_any_told(self) -> bool:
+        """Whether any estimator is told from any reference."""
+        return any(found["better"] or found["worse"] for found in self.by_reference.values())
+
+
+def verdicts(node: xr.Dataset, panel: Panel, operators: Sequence[str]) -> Verdicts:
     """Sort the estimators by whether they are told from both references by every one of some operators.
 
     An estimator is told from a reference if the p-value of their mean difference is below 1 - confidence by every
     operator, with the same sign. So it is the largest p-value over operators that counts (an intersection-union test:
-    Berger 1982, Technometrics 24), corrected by Holm for all that are compared here.
+    Berger 1982, Technometrics 24), corrected by Holm for all estimators and both references.
 
     Parameters
     ----------
     node
         A node with the variables of `tokimp.analysis.against_chance.comparison.Comparison`.
-    panels
-        Which numbers.
+    panel
+        Which number.
     operators
         Names of operators; empty if the node has none.
     """
+    part = node.sel(dict(panel.where))
+    rows = part.sel(operator=list(operators)) if operators else part.expand_dims("operator")
     labels = [str(label) for label in node["estimator"].to_numpy()]
-    wheres = [{"operator": operator} for operator in operators] or [{}]
-    cells = list(product(range(len(panels)), REFERENCES, range(len(labels)), range(len(wheres))))
-    p_values, differences, counts = [], [], []
-    for number, reference, row, operator in cells:
-        panel = panels[number]
-        part = node.sel({**panel.where, **wheres[operator]}).isel(estimator=row)
-        difference = float(part[f"{panel.prefix}above_{reference}_mean"])
-        differences.append(difference if panel.better == "high" else -difference)
-        counts.append(int(part[f"{panel.prefix}chains_used"]))
-        is_known = not few_chains(counts[-1])
-        p_values.append(float(part[f"{panel.prefix}above_{reference}_p"]) if is_known else np.nan)
-    level = 1 - float(node.attrs["confidence"])
-    shape = (len(panels), len(REFERENCES), len(labels), len(wheres))
-    # NaN, which is no evidence, stays.
-    largest = np.array(p_values).reshape(shape).max(axis=-1)
-    told = np.array(holm(largest.ravel())).reshape(largest.shape) < level
-    above = np.array(differences).reshape(shape)
-    few = np.array([few_chains(count) for count in counts]).reshape(shape).any(axis=-1)
-    verdict = np.select(
-        [few, told & (above > 0).all(axis=-1), told & (above < 0).all(axis=-1)], ["few", "better", "worse"], "same"
+    few = np.vectorize(few_chains)(rows[f"{panel.prefix}chains_used"].min("operator").to_numpy())
+    differences, p_values = (
+        np.stack(
+            [
+                rows[f"{panel.prefix}above_{reference}_{name}"].transpose("estimator", "operator").to_numpy()
+                for reference in REFERENCES
+            ]
+        )
+        for name in ("mean", "p")
     )
-    by_reference = {
-        (panel.heading, reference): {
-            name: [label for label, own in zip(labels, verdict[number, column], strict=True) if own == name]
-            for name in VERDICTS
+    good = differences if panel.better == "high" else -differences
+    # NaN, which is no evidence, stays.
+    largest = np.where(few, np.nan, p_values.max(axis=-1))
+    told = np.array(holm(largest.ravel())).reshape(largest.shape) < 1 - float(node.attrs["confidence"])
+    is_better, is_worse = told & (good > 0).all(axis=-1), told & (good < 0).all(axis=-1)
+    by_reference = {}
+    for row, reference in enumerate(REFERENCES):
+        verdict = np.select([few, is_better[row], is_worse[row]], ["few", "better", "worse"], "same")
+        by_reference[reference] = {
+            name: [label for label, own in zip(labels, verdict, strict=True) if own == name] for name in VERDICTS
         }
-        for number, panel in enumerate(panels)
-        for column, reference in enumerate(REFERENCES)
-    }
     return Verdicts(by_reference, int(np.isfinite(largest).sum()))
 
 
-def conclusion(node: xr.Dataset, panels: Sequence[Panel], operators: Sequence[str]) -> str:
+def conclusion(node: xr.Dataset, panel: Panel, operators: Sequence[str]) -> str:
     """Return one sentence that says which estimators are told from random orders and from position.
 
     Parameters
     ----------
     node
         A node with the variables of `tokimp.analysis.against_chance.comparison.Comparison`.
-    panels
-        The numbers to speak of.
+    panel
+        Which number to speak of.
     operators
         An estimator must be told from chance by each of these; empty if the node has no operators.
     """
-    found = verdicts(node, panels, operators)
-    sizes = node.sizes["estimator"]
-    clauses = [
-        _clause(found.by_reference[panel.heading, "uniform"], found.by_reference[panel.heading, "position"], sizes)
-        for panel in panels
-    ]
-    if len(panels) > 1:
-        clauses = [f"in {panel.heading} {clause}" for panel, clause in zip(panels, clauses, strict=True)]
-    by = f"by {_listed(operators)}: " if operators else ""
+    found = verdicts(node, panel, operators)
+    clause = _clause(found.by_reference["uniform"], found.by_reference["position"], node.sizes["estimator"])
+    by = f"by {_listed(operators)}, " if operators else ""
     level = f"{1 - node.attrs['confidence']:.2g}"
     corrected = f" (Holm over {found.n_comparisons} comparisons, level {level})" if found.n_comparisons else ""
-    return f"In conclusion, {by}{'; '.join(clauses)}{corrected}."
+    return f"In conclusion, {by}{clause}{corrected}."
 
 
 def _clause(random: Mapping[str, list[str]], position: Mapping[str, list[str]], n_estimators: int) -> str:
@@ -143,7 +141,7 @@ def _clause(random: Mapping[str, list[str]], position: Mapping[str, list[str]], 
         parts.append(f"{_are(random['worse'])} worse than random orders")
     if random["few"]:
         parts.append(f"{_are(random['few'])} known on too few chains")
-    return _listed(parts)
+    return "; ".join(parts)
 
 
 def _are(labels: Sequence[str]) -> str:
@@ -153,5 +151,7 @@ def _are(labels: Sequence[str]) -> str:
 
 
 def _listed(texts: Sequence[str]) -> str:
+    if len(texts) > MOST_NAMED:
+        texts = [*texts[: MOST_NAMED - 1], f"{len(texts) - MOST_NAMED + 1} more"]
     *first, last = texts
     return f"{', '.join(first)} and {last}" if first else last

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
 
-from tokimp.analysis.against_chance.conclusion import Panel, conclusion
+from tokimp.analysis.against_chance.conclusion import REFERENCES, Panel, conclusion, verdicts
 from tokimp.report import plot
 from tokimp.report.number_texts import interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
@@ -21,77 +21,85 @@ def operators_of(node: xr.Dataset) -> list[str]:
     return [str(name) for name in node["operator"].to_numpy()] if "operator" in node.dims else []
 
 
-def comparison_table(
-    node: xr.Dataset, title: str, panels: Sequence[Panel], operator: str = "", foot: str = ""
-) -> Table:
-    """Return a table of some numbers by one operator: each estimator's mean, and its differences from both references.
+def comparison_tables(node: xr.Dataset, title: str, panels: Sequence[Panel], foot: str = "") -> list[Table]:
+    """Return a table for each number and operator: each estimator's mean, and its differences from both references.
+
+    A table ends with a sentence that says what may be concluded. The last one of a number concludes for all operators
+    together.
 
     Parameters
     ----------
     node
         A node with the variables of `tokimp.analysis.against_chance.comparison.Comparison`.
     title
-        The title; what the numbers are over is added.
+        What the numbers are; the number's heading is added, the operator, and what means are over.
     panels
-        The numbers, three columns each.
-    operator
-        By which operator; empty if the node has no such dimension.
+        The numbers.
     foot
-        Said below the table, before the sentence that concludes.
+        Said below the first table.
     """
-    part = node.sel(operator=operator) if operator else node
-    used = max(int(_part(part, panel)[f"{panel.prefix}chains_used"].max()) for panel in panels)
-    by = f" by {operator}" if operator else ""
-    table = new_table(f"{title}{by} ({mean_text(node.attrs['confidence'], used)})")
-    table.add_column("estimator")
+    operators = operators_of(node) or [""]
+    tables = []
     for panel in panels:
-        table.add_column(f"{panel.heading} ({panel.better})", justify="right")
-        table.add_column("minus random orders", justify="right")
-        table.add_column("minus position", justify="right")
-    for label in part["estimator"].to_numpy():
-        cells, counts = [], set()
-        for panel in panels:
-            row = _part(part, panel).sel(estimator=label)
-            counts.add(count := int(row[f"{panel.prefix}chains_used"]))
-            cells += [
-                interval_of(row, f"{panel.prefix}{name}".rstrip("_"), count)
-                for name in ("", "above_uniform", "above_position")
-            ]
-        told = "" if counts == {node.sizes["chain"]} else f" [dim](over {' to '.join(map(str, _ends(counts)))})[/]"
-        table.add_row(f"{escape(str(label))}{told}", *cells)
+        for operator in operators:
+            sentences = [foot] if not tables else []
+            by = [operator] if operator else []
+            sentences.append(conclusion(node, panel, by))
+            if len(operators) > 1 and operator == operators[-1]:
+                sentences.append(conclusion(node, panel, operators))
+            tables.append(_table(node, title, panel, by, sentences))
+    return tables
+
+
+def _table(node: xr.Dataset, title: str, panel: Panel, by: Sequence[str], sentences: Sequence[str]) -> Table:
+    """Return the table of a number by one operator, or by none, with sentences below it."""
+    part = node.sel({**panel.where, **({"operator": by[0]} if by else {})})
+    n_chains = node.sizes["chain"]
+    used = int(part[f"{panel.prefix}chains_used"].max())
+    operator = f", by {by[0]}" if by else ""
+    table = new_table(f"{title}: {panel.heading}{operator} ({mean_text(node.attrs['confidence'], used)})")
+    table.add_column("estimator")
+    for heading in (f"{panel.heading} ({panel.better})", "minus random orders", "minus position"):
+        table.add_column(heading, justify="right")
+    found = verdicts(node, panel, by)
+    for label in map(str, part["estimator"].to_numpy()):
+        row = part.sel(estimator=label)
+        count = int(row[f"{panel.prefix}chains_used"])
+        cells = [interval_of(row, panel.prefix.rstrip("_"), count)]
+        for reference in REFERENCES:
+            star = "*" if found.is_told(reference, label) else ""
+            cells.append(interval_of(row, f"{panel.prefix}above_{reference}", count) + star)
+        table.add_row(escape(label) + ("" if count == n_chains else f" [dim](over {count})[/]"), *cells)
     table.add_section()
     for name, text in (("uniform", "random orders"), ("position", "position")):
-        means = [_reference_mean(part, panel, name) for panel in panels]
-        if all(mean is not None for mean in means):
-            table.add_row(f"[dim]{text}[/]", *(cell for mean in means for cell in (number_text(mean or 0.0), "", "")))
-    feet = [f"Over {node.sizes['chain']} chains", undefined_text(part, panels), foot]
-    operators = operators_of(node)
-    sentences = ["; ".join(text for text in feet if text) + "."]
-    sentences.append(conclusion(node, panels, [operator] if operator else []))
-    if len(operators) > 1 and operator == operators[-1]:
-        sentences.append(conclusion(node, panels, operators))
-    table.caption = escape(" ".join(sentences))
+        mean = _reference_mean(part, f"{panel.prefix}{name}_value")
+        if mean is not None:
+            table.add_row(f"[dim]{text}[/]", number_text(mean), "", "")
+    star = "a star marks what is told from the reference" if found.is_any_told else ""
+    feet = [f"over {n_chains} chain{'' if n_chains == 1 else 's'}", undefined_text(part), star]
+    told = "; ".join(text for text in feet if text)
+    table.caption = escape(" ".join([f"{told[:1].upper()}{told[1:]}.", *(text for text in sentences if text)]))
     return keep_words_whole(table)
 
 
-def undefined_text(node: xr.Dataset, panels: Sequence[Panel]) -> str:
-    """Return how many values are missing for which reason, as text; empty if none is.
+def undefined_text(part: xr.Dataset) -> str:
+    """Return how many values of a number are missing for which reason, as text; empty if none is.
 
     Parameters
     ----------
-    node
-        A node with the variables of `tokimp.analysis.against_chance.comparison.undefined_variables`.
-    panels
-        Which numbers to count.
+    part
+        A node with the variables of `tokimp.analysis.against_chance.comparison.undefined_variables`, reduced to one
+        number and operator.
     """
+    reasons = [("it says nothing of the chain", part["chains_absent"])]
+    reasons += [(str(reason), part["undefined"].sel(reason=reason)) for reason in part["reason"].to_numpy()]
     parts = []
-    if absent := int(node["chains_absent"].max()):
-        parts.append(f"up to {absent} of an estimator, because it says nothing of the chain")
-    for reason in node["reason"].to_numpy():
-        counts = [int(_part(node, panel)["undefined"].sel(reason=reason).max()) for panel in panels]
-        if max(counts):
-            parts.append(f"up to {max(counts)}, because {reason}")
-    return f"left out: {'; '.join(parts)}" if parts else ""
+    for reason, counts in reasons:
+        fewest, most = int(counts.min()), int(counts.max())
+        if most:
+            how_many = str(most) if fewest == most else f"{fewest} to {most}"
+            parts.append(f"{how_many} because {reason}")
+    return f"chains without a value, by estimator: {'; '.join(parts)}" if parts else ""
 
 
 def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Figure:
@@ -100,7 +108,7 @@ def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Fig
     Parameters
     ----------
     node, panels
-        As of `comparison_table`.
+        As of `comparison_tables`.
     note
         The heading.
     """
@@ -110,18 +118,10 @@ def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Fig
     return plot.compared_numbers(node, panels, title, details).figure
 
 
-def _part(node: xr.Dataset, panel: Panel) -> xr.Dataset:
-    return node.sel(dict(panel.where))
-
-
-def _reference_mean(node: xr.Dataset, panel: Panel, name: str) -> float | None:
+def _reference_mean(part: xr.Dataset, name: str) -> float | None:
     """Return the mean of a reference over all chains that have one; ``None`` if it is another for each estimator."""
-    values = _part(node, panel)[f"{panel.prefix}{name}_value"]
-    if "estimator" in values.dims:
+    if "estimator" in part[name].dims:
         return None
-    known = values.to_numpy()[np.isfinite(values.to_numpy())]
+    values = part[name].to_numpy()
+    known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _ends(counts: set[int]) -> list[int]:
-    return sorted({min(counts), max(counts)})

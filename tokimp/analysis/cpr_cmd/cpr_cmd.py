@@ -256,7 +256,7 @@ class CprCmd(Analysis):
         }
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each operator: both areas, beside random orders and position."""
+        """Return one table for each area and operator, beside random orders and position."""
         return cpr_cmd_tables(result, node_name=stored_name(result, self))
 
     def figure(self, result: xr.DataTree) -> Figure:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURES
 from tokimp.analysis.against_chance.conclusion import Panel
-from tokimp.analysis.against_chance.report import comparison_table, operators_of
+from tokimp.analysis.against_chance.report import comparison_tables
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -16,7 +16,7 @@ _PANELS = [Panel("CPR", {"area": "cpr"}, "high"), Panel("CMD", {"area": "cmd"}, 
 
 
 def cpr_cmd_tables(result: xr.DataTree, *, node_name: str = "cpr_cmd") -> list[Table]:
-    """Return a table for each operator: both areas of every estimator, beside random orders and position.
+    """Return a table for each area and operator: every estimator, beside random orders and position.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def cpr_cmd_tables(result: xr.DataTree, *, node_name: str = "cpr_cmd") -> list[T
         If the analysis has not been run.
     """
     node = analysis_node(result, node_name)
-    title = f"Recovery by the most important units, {ANSWER_MEASURES[node.attrs['measure']]},"
-    foot = "CPR and CMD are of the means of all chains, so that a chain alone has none"
-    return [comparison_table(node, title, _PANELS, operator, foot) for operator in operators_of(node)]
+    title = f"Recovery by the most important units, {ANSWER_MEASURES[node.attrs['measure']]}"
+    foot = "CPR and CMD are of the means of all chains, so that a chain alone has none."
+    return comparison_tables(node, title, _PANELS, foot)
 
 
 def draw_cpr_cmd(result: xr.DataTree, *, node_name: str = "cpr_cmd") -> Figure:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.against_chance.conclusion import Panel
-from tokimp.analysis.against_chance.report import comparison_table, draw_comparison, operators_of
+from tokimp.analysis.against_chance.report import comparison_tables, draw_comparison
 from tokimp.results.analysis_nodes import analysis_node
 
 _PANELS = [Panel("log-odds", better="low")]
@@ -31,8 +31,8 @@ def log_odds_tables(result: xr.DataTree, share: float, *, node_name: str = "log_
         If the analysis has not been run.
     """
     node = analysis_node(result, node_name)
-    title = f"Log-odds of the answer without the most important {share:.0%} of units, nats,"
-    return [comparison_table(node, title, _PANELS, operator) for operator in operators_of(node)]
+    title = f"Answer without the most important {share:.0%} of units, nats"
+    return comparison_tables(node, title, _PANELS)
 
 
 def draw_log_odds(result: xr.DataTree, *, node_name: str = "log_odds") -> Figure:

@@ -234,7 +234,7 @@ class Magnitude(Analysis):
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return two tables for each operator, beside random orders and position of the same sizes."""
+        """Return one table for each score and operator, beside random orders and position of the same sizes."""
         return magnitude_tables(result, node_name=stored_name(result, self))
 
     def figure(self, result: xr.DataTree) -> Figure:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURES
 from tokimp.analysis.against_chance.conclusion import Panel
-from tokimp.analysis.against_chance.report import comparison_table, draw_comparison, operators_of
+from tokimp.analysis.against_chance.report import comparison_tables, draw_comparison
 from tokimp.results.analysis_nodes import analysis_node
 
 _AREAS = [
@@ -17,12 +17,12 @@ _AREAS = [
 ]
 _STEPS = [
     Panel("monotonicity", {"score": "monotonicity"}, "high"),
-    Panel("its correlation with single deletions", {"score": "monotonicity_correlation"}, "high"),
+    Panel("monotonicity correlation", {"score": "monotonicity_correlation"}, "high"),
 ]
 
 
 def magnitude_tables(result: xr.DataTree, *, node_name: str = "magnitude") -> list[Table]:
-    """Return two tables for each operator: magnitude aligned scores, and monotonicity with its correlation.
+    """Return a table for each score and operator: every estimator, beside random orders and position.
 
     Parameters
     ----------
@@ -37,14 +37,9 @@ def magnitude_tables(result: xr.DataTree, *, node_name: str = "magnitude") -> li
         If the analysis has not been run.
     """
     node = analysis_node(result, node_name)
-    measure = ANSWER_MEASURES[node.attrs["measure"]]
-    foot = "random orders and position have the estimator's own sizes, in another order"
-    titles = ((f"Magnitude aligned scores, {measure},", _AREAS), (f"Monotonicity, {measure},", _STEPS))
-    return [
-        comparison_table(node, title, panels, operator, foot)
-        for title, panels in titles
-        for operator in operators_of(node)
-    ]
+    foot = "Random orders and position have the estimator's own importances, in another order."
+    title = f"Sizes of importance, {ANSWER_MEASURES[node.attrs['measure']]}"
+    return comparison_tables(node, title, [*_AREAS, *_STEPS], foot)
 
 
 def draw_magnitude(result: xr.DataTree, *, node_name: str = "magnitude") -> Figure:

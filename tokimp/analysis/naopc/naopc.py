@@ -197,7 +197,7 @@ class Naopc(Analysis):
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each operator: both sides, beside random orders and position."""
+        """Return one table for each side and operator, beside random orders and position."""
         return naopc_tables(result, node_name=stored_name(result, self))
 
     def figure(self, result: xr.DataTree) -> Figure:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURES
 from tokimp.analysis.against_chance.conclusion import Panel
-from tokimp.analysis.against_chance.report import comparison_table, draw_comparison, operators_of
+from tokimp.analysis.against_chance.report import comparison_tables, draw_comparison
 from tokimp.results.analysis_nodes import analysis_node
 
 _PANELS = [
@@ -18,7 +18,7 @@ _PANELS = [
 
 
 def naopc_tables(result: xr.DataTree, *, node_name: str = "naopc") -> list[Table]:
-    """Return a table for each operator: both sides of every estimator, beside random orders and position.
+    """Return a table for each side and operator: every estimator, beside random orders and position.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def naopc_tables(result: xr.DataTree, *, node_name: str = "naopc") -> list[Table
     """
     node = analysis_node(result, node_name)
     searched = int((~node["exact"]).sum())
-    foot = f"the limits of {searched} of them are from a beam search" if searched else "all limits are exact"
-    title = f"Normalised area over the perturbation curve, {ANSWER_MEASURES[node.attrs['measure']]},"
-    return [comparison_table(node, title, _PANELS, operator, foot) for operator in operators_of(node)]
+    foot = f"The limits of {searched} of them are from a beam search." if searched else "All limits are exact."
+    title = f"Normalised area over the perturbation curve, {ANSWER_MEASURES[node.attrs['measure']]}"
+    return comparison_tables(node, title, _PANELS, foot)
 
 
 def draw_naopc(result: xr.DataTree, *, node_name: str = "naopc") -> Figure:

@@ -14,7 +14,7 @@ from tokimp.analysis.against_chance.comparison import Comparison, undefined_vari
 from tokimp.analysis.against_chance.orders import REFERENCES, ChainOrders, chain_orders
 from tokimp.analysis.deletion_orders import DeletionOrder
 from tokimp.analysis.planted.levels import majority
-from tokimp.analysis.plausibility.report import draw_plausibility, plausibility_table
+from tokimp.analysis.plausibility.report import draw_plausibility, plausibility_tables
 from tokimp.analysis.plausibility.scores import expected_hits, f1, iou_f1, spans, trapezoid_auprc
 from tokimp.analysis.statistics.average_precision import average_precision
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE, Resampling
@@ -178,7 +178,7 @@ class Plausibility(Analysis):
 
     def tables(self, result: xr.DataTree) -> list[Table]:
         """Return average precision and F1 of every estimator, beside random orders and position."""
-        return [plausibility_table(result, node_name=stored_name(result, self))]
+        return plausibility_tables(result, node_name=stored_name(result, self))
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the scores of every estimator, beside random orders and position."""

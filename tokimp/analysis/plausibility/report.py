@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.against_chance.conclusion import Panel
-from tokimp.analysis.against_chance.report import comparison_table, draw_comparison
+from tokimp.analysis.against_chance.report import comparison_tables, draw_comparison
 from tokimp.report.number_texts import number_text
 from tokimp.results.analysis_nodes import analysis_node
 
@@ -18,8 +18,8 @@ _PANELS = [
 ]
 
 
-def plausibility_table(result: xr.DataTree, *, node_name: str = "plausibility") -> Table:
-    """Return a table of average precision and F1 of every estimator, beside random orders and position.
+def plausibility_tables(result: xr.DataTree, *, node_name: str = "plausibility") -> list[Table]:
+    """Return tables of average precision and F1 of every estimator, beside random orders and position.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def plausibility_table(result: xr.DataTree, *, node_name: str = "plausibility") 
     """
     node = analysis_node(result, node_name)
     share = number_text(float(node["prevalence"].mean()))
-    foot = f"on average {share} of a chain's units are marked; this is plausibility, which is not faithfulness"
-    return comparison_table(node, f"Plausibility: {_marks(node)}", _PANELS, foot=foot)
+    foot = f"On average {share} of a chain's units are marked. This is plausibility, which is not faithfulness."
+    return comparison_tables(node, f"Plausibility by {_marks(node)}", _PANELS, foot)
 
 
 def draw_plausibility(result: xr.DataTree, *, node_name: str = "plausibility") -> Figure:
@@ -45,7 +45,7 @@ def draw_plausibility(result: xr.DataTree, *, node_name: str = "plausibility") -
     Parameters
     ----------
     result, node_name
-        As of `plausibility_table`.
+        As of `plausibility_tables`.
 
     Raises
     ------

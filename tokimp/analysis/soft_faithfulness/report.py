@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURES
 from tokimp.analysis.against_chance.conclusion import Panel
-from tokimp.analysis.against_chance.report import comparison_table, draw_comparison, operators_of
+from tokimp.analysis.against_chance.report import comparison_tables, draw_comparison
 from tokimp.results.analysis_nodes import analysis_node
 
 _PANELS = [
@@ -18,7 +18,7 @@ _PANELS = [
 
 
 def soft_faithfulness_tables(result: xr.DataTree, *, node_name: str = "soft_faithfulness") -> list[Table]:
-    """Return a table for each stand-in: both sides of every estimator, beside random orders and position.
+    """Return a table for each side and stand-in: every estimator, beside random orders and position.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def soft_faithfulness_tables(result: xr.DataTree, *, node_name: str = "soft_fait
         If the analysis has not been run.
     """
     node = analysis_node(result, node_name)
-    title = f"Soft sufficiency and comprehensiveness, {ANSWER_MEASURES[node.attrs['measure']]}, coordinates replaced"
-    return [comparison_table(node, title, _PANELS, operator) for operator in operators_of(node)]
+    measure = ANSWER_MEASURES[node.attrs["measure"]]
+    return comparison_tables(node, f"Coordinates of embeddings replaced, {measure}", _PANELS)
 
 
 def draw_soft_faithfulness(result: xr.DataTree, *, node_name: str = "soft_faithfulness") -> Figure:

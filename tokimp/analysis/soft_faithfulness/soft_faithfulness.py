@@ -216,7 +216,7 @@ class SoftFaithfulness(Analysis):
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each stand-in: both sides, beside random orders and position."""
+        """Return one table for each side and stand-in, beside random orders and position."""
         return soft_faithfulness_tables(result, node_name=stored_name(result, self))
 
     def figure(self, result: xr.DataTree) -> Figure:
