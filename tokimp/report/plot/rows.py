@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.style import BAND, INK, LINE, PAPER, QUIET, SMALL, prepare, root_figure
+from tokimp.report.plot.style import BAND, INK, LINE, NORMAL, PAPER, QUIET, SMALL, prepare, root_figure, wrapped
 
 ROW_MM = 4.0
 _LONGEST = 30  # characters of a label on one line
@@ -48,7 +48,9 @@ class Marks:
 def rows_height(labels: Sequence[str], n_marks: int = 1, extra_mm: float = 24) -> float:
     """Return the height of a figure with these rows, in millimetres."""
     lines = sum(1 + 0.6 * two_lines(label).count("\n") for label in labels)
-    return extra_mm + max(2.0, lines) * (ROW_MM + 1.2 * (n_marks - 1))
+    each = ROW_MM + 1.2 * (n_marks - 1)
+    # A page has room for two dozen rows and what is below them if they are closer.
+    return extra_mm + max(2.0, lines) * (each if len(labels) <= 12 else 0.8 * each)
 
 
 def draw_rows(
@@ -113,13 +115,19 @@ def draw_rows(
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(max(1, len(labels)) - 0.45, -0.55)
-    axis.set_xlabel(xlabel)
+    axis.set_xlabel("\n".join(wrapped(xlabel, _panel_inches(axis, labels), NORMAL)))
     if limits:
         room = 0.02 * (limits[1] - limits[0])
         left, right = axis.get_xlim()
         axis.set_xlim(max(left, limits[0] - room), min(right, limits[1] + room))
     if any(series.name for series in marks) or isinstance(chance, tuple):
         add_legend(axis)
+
+
+def _panel_inches(axis: Axes, labels: Sequence[str]) -> float:
+    """Return about how wide the panel will be, beside the names of its rows."""
+    longest = max((len(line) for label in labels for line in two_lines(label).split("\n")), default=0)
+    return root_figure(axis).get_figwidth() - longest * 0.56 * SMALL / 72 - 0.1
 
 
 def mark_offset(index: int, count: int) -> float:

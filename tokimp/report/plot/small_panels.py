@@ -11,9 +11,9 @@ from matplotlib.figure import SubFigure
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.rows import two_lines
-from tokimp.report.plot.style import BAND, QUIET, SMALL, Panels, ShownAxes, ShownFigure, prepare
+from tokimp.report.plot.style import BAND, NORMAL, QUIET, SMALL, Panels, ShownAxes, ShownFigure, prepare
 
-PANEL_MM = 17.0
+PANEL_MM = 18.0
 
 
 def columns_for(n_panels: int) -> int:
@@ -24,7 +24,7 @@ def columns_for(n_panels: int) -> int:
 def panels_height(n_panels: int, extra_mm: float = 22) -> float:
     """Return the height of a figure with these small panels, in millimetres."""
     n_panels = max(1, n_panels)
-    each = PANEL_MM + 6 if n_panels <= 4 else PANEL_MM
+    each = PANEL_MM + 6 if n_panels <= 4 else PANEL_MM if n_panels <= 12 else 0.8 * PANEL_MM
     return extra_mm + -(-n_panels // columns_for(n_panels)) * each
 
 
@@ -60,11 +60,10 @@ def draw_small_panels(
         axis.set_title(panel_title(label, columns), loc="left", fontsize=SMALL, pad=2, parse_math=False)
         is_left, is_lowest = place % columns == 0, place + columns >= len(labels)
         axis.tick_params(labelleft=is_left, labelbottom=is_lowest)
-        if is_left and place // columns == (rows - 1) // 2:
-            axis.set_ylabel(ylabel)
-        if is_lowest:
+        if place // columns == rows - 1:
             axis.set_xlabel(xlabel)
         panels.append(axis)
+    figure.supylabel(ylabel, fontsize=NORMAL, parse_math=False)
     return Panels(panels)
 
 
