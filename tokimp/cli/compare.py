@@ -80,8 +80,9 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     """Rank the reasoning tokens of CHAINS by several methods, and say how far the methods agree.
 
     CHAINS is a file of tokimp's own, GSM8K's or MMLU-Pro's records, a hub dataset, or 'demo'; tokimp import makes a
-    file of any other records. The result is results.nc in the folder of the run. What is finished is kept: the same command
-    continues a run that was stopped, and with one more --estimator or a larger --limit it computes only what is new.
+    file of any other records. The result is results.nc in the folder of the run. What is finished is kept: the same
+    command continues a run that was stopped, and with one more --estimator or a larger --limit it computes only what is
+    new.
     """
     from tokimp.analysis.comparison_report import print_report
     from tokimp.analysis.run import analyze
