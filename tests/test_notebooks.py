@@ -30,7 +30,7 @@ def shown_texts(notebook: Any) -> list[list[str]]:
 
 
 def _shown(data: dict[str, str]) -> str:
-    # What stands for a figure where pictures are not shown names its axes, whose lines break where the figure is narrow.
+    # What stands for a figure where no pictures are shown names its axes, whose lines break where the figure is narrow.
     return "a picture" if "image/png" in data else data["text/plain"]
 
 
