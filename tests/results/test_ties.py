@@ -53,12 +53,11 @@ def test_every_analysis_and_prune_treat_ties_alike() -> None:
     rng = np.random.default_rng(0)
     small = [0.009 * rng.random(10) for _ in range(6)]
     result = toy_result({"nats": small, "other": small})
-    settings = {"tie_threshold": 0.01, "tie_estimators": ["nats"]}
     plain = analysis_node(ti.analyze(result, "agreement"), "agreement")
     assert float(
         plain["mean"].sel(measure="spearman", partial=False, estimator="nats", other="other")
     ) == pytest.approx(1)
-    tree = ti.analyze(result, "agreement", **settings)
+    tree = ti.analyze(result, "agreement", tie_threshold=0.01, tie_estimators=["nats"])
     node = analysis_node(tree, next(iter(tree["analysis"].children)))
     assert (node["chains_undefined"].sel(measure="spearman", partial=False, estimator="nats", other="other") == 6).all()
     assert node["tied"].sel(estimator="nats").to_numpy().tolist() == [1] * 6

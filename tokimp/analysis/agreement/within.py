@@ -147,8 +147,9 @@ class AgreementWithin(Analysis):
                 own = [features(row) for row in scores]
                 means = [others.mean_features(index, row, features) for row in range(len(labels))]
                 chance[groups.index(group), :, :, index] = products(own, means, 1)[0]
-                for at, ranked_by in enumerate((mean_ranks, partial(position_residuals, positions=units))):
-                    ranks = [ranked_by(row[units]) for row in scores]
+                for at in (0, 1):
+                    parts = [row[units] for row in scores]
+                    ranks = [position_residuals(part, units) if at else mean_ranks(part) for part in parts]
                     values[groups.index(group), at, :, :, index] = _correlations(ranks)
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("group", "partial", "estimator", "other")

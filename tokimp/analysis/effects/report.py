@@ -90,12 +90,12 @@ def disagreement_table(result: xr.DataTree, node_name: str = "effects", count: i
         f"Spearman over all pairs of a chain, mean over {used} chain{'' if used == 1 else 's'}; the pairs below are "
         f"those at least {apart} units apart whose effects differ most"
     )
-    pairs = list(combinations(labels, 2))
-    if pairs:
+    compared = list(combinations(labels, 2))
+    if compared:
         by_chain = [
-            node["agreement"].sel(effect_estimator=one, other=other, partial=True).to_numpy() for one, other in pairs
+            node["agreement"].sel(effect_estimator=one, other=other, partial=True).to_numpy() for one, other in compared
         ]
-        names = [f"{escape(one)} / {escape(other)}" for one, other in pairs]
+        names = [f"{escape(one)} / {escape(other)}" for one, other in compared]
         table.caption += f". {concluded(names, np.stack(by_chain), 'agreement given distance')}"
     return table
 

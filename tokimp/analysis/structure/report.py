@@ -77,18 +77,16 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5, *, node_name: 
         feet.append("a dash beyond position alone: not known, as no stretch has units that differ in the category")
     if UNLABELLED in node["category"].to_numpy():
         feet.append(f"{UNLABELLED}: tokens that have no category, such as white space")
-    excesses = [
-        Estimate(
-            f"{escape(str(category))} by {escape(label)}",
-            *(float(cell[f"excess{end}"]) for end in ("", "_low", "_high")),
-            n_chains=int(cell["excess_chains"]) if "excess_chains" in cell else 0,
-        )
-        for category in node["category"].to_numpy()
-        for label in labels
-        for cell in [at.sel(category=category, estimator=label)]
-    ]
+    told = []
+    for category in node["category"].to_numpy():
+        for label in labels:
+            cell = at.sel(category=category, estimator=label)
+            value, low, high = (float(cell[f"excess{end}"]) for end in ("", "_low", "_high"))
+            n_chains = int(cell["excess_chains"]) if "excess_chains" in cell else 0
+            name = f"{escape(str(category))} by {escape(label)}"
+            told.append(Estimate(name, value, low, high, n_chains=n_chains))
     feet = [*feet, *ties_text(node)]
-    table.caption = f"{'; '.join(feet)}. {conclusion(excesses, 'what is kept beyond position')}"
+    table.caption = f"{'; '.join(feet)}. {conclusion(told, 'what is kept beyond position')}"
     return keep_words_whole(table)
 
 
