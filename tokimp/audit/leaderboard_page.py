@@ -9,6 +9,7 @@ from typing import Any
 from tokimp.audit.leaderboard import labels_in_order
 from tokimp.audit.page import COLUMNS, legend, markdown_table, overview_rows, solved_line
 from tokimp.audit.settings import LeaderboardSettings
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, few_chains
 
 Entries = Mapping[str, Mapping[str, Any]]
 _HEADING = """# Leaderboard
@@ -55,11 +56,12 @@ def _unit(unit: str, parts: Sequence[Mapping[str, Any]], settings: LeaderboardSe
     first = parts[0]
     card = {"estimators": [part["entry"] for part in parts], "confidence": 0.95, "answered": first["answered"]}
     lines = [f"## By {unit}", "", f"{_made_of(parts)}", ""]
-    if any(part["chains"] < (settings.audit.limit or 0) for part in parts):
-        fewest = min(part["chains"] for part in parts)
+    fewest = min(part["chains"] for part in parts)
+    if fewest < (settings.audit.limit or 0):
         lines += [
             f"**Not complete**: made of {fewest} chains, and the configuration asks for {settings.audit.limit}. The "
-            "same command goes on from what is stored.",
+            "same command goes on from what is stored."
+            + (" Nothing can be told of other chains from so few." if few_chains(fewest) else ""),
             "",
         ]
     lines += markdown_table(COLUMNS, overview_rows(card))
@@ -113,8 +115,13 @@ def _in_sentences(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         f"`{entry['label']}` ({kind['kind'].replace('_', ' ')} {kind['auroc_sentence']['mean']:.2f})"
         for entry in entries
         for kind in entry["planted"]
-        if kind["kind"] != "filler" and (kind["auroc_sentence"]["mean"] or 0) >= 0.9
+        if kind["kind"] != "filler"
+        and (kind["auroc_sentence"]["mean"] or 0) >= 0.9
+        and not few_chains(kind["auroc_sentence"]["chains"])
     ]
     found = ", ".join(finders) if finders else "none"
-    lines.append(f"- A harder kind of planted text with AUROC 0.90 or more by sentence: {found}.")
+    lines.append(
+        f"- A harder kind of planted text with AUROC 0.90 or more by sentence, over {FEWEST_FOR_AN_INTERVAL} chains or "
+        f"more: {found}."
+    )
     return [*lines, ""]
