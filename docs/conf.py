@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from transformers.utils.logging import disable_progress_bar
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for the modules beside this file
@@ -16,6 +17,8 @@ from reference_pages import write_reference  # noqa: E402
 from repository_links import RepositoryLinks  # noqa: E402
 
 import tokimp  # noqa: E402
+
+disable_progress_bar()  # what the gallery prints has no place for bars
 
 project = "tokimp"
 release = version = tokimp.__version__

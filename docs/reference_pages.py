@@ -68,7 +68,10 @@ def _group_page(group: str, names: list[str]) -> str:
 
 
 def _module_page(title: str, module: str, reached: str) -> str:
-    names = [f"{module}.{name}" for name in pkgutil.resolve_name(module).__all__]
+    owner = pkgutil.resolve_name(
+        module
+    )  # `tokimp.plot` is another name of `tokimp.report.plot`, which autodoc can import
+    names = [f"{owner.__name__}.{name}" for name in owner.__all__]
     return "\n".join([_heading(title, "="), f"{reached}\n", _summaries(names)])
 
 

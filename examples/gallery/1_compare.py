@@ -15,8 +15,8 @@ print(chains[0].question, chains[0].reasoning, chains[0].answer, sep="\n")
 
 # %%
 # Each method gives each token an importance. What is to be preserved here is log P(reasoning, answer), the default.
-scorer = ti.load_scorer("tiny")
-result = ti.compare(chains, scorer, ["greedy", "leave_one_out", "attention", "gradient", "position"])
+methods = ["greedy", "leave_one_out", "attention", "gradient", "position"]
+result = ti.compare(chains, ti.load_scorer("tiny"), methods)
 
 # %%
 # One chain, a lane for each method: the darker a token, the later the method would delete it.

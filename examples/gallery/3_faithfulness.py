@@ -11,7 +11,8 @@ import tokimp as ti
 
 chains = ti.demo_chains(limit=6)
 methods = ["leave_one_out", "greedy", "attention", "position", "uniform"]
-result = ti.compare(chains, ti.load_scorer("tiny"), methods, objective="answer", unit="word")
+scorer = ti.load_scorer("tiny")
+result = ti.compare(chains, scorer, methods, objective="answer", unit="word")
 
 # %%
 # The analysis keeps the most important words, from few to all, and scores the answer each time. The grey range is that
