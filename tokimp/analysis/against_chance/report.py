@@ -39,7 +39,7 @@ def comparison_tables(node: xr.Dataset, title: str, panels: Sequence[Panel], foo
         Said below the first table.
     """
     operators = operators_of(node) or [""]
-    tables = []
+    tables: list[Table] = []
     for panel in panels:
         for operator in operators:
             sentences = [foot] if not tables else []

@@ -214,8 +214,8 @@ class _Drops:
     def __call__(self, removed: Sequence[int]) -> FloatArray:
         """Return the drop of each removal set, [removal set]; a set is a whole number whose bits are the units."""
         kept: list[Units] = [tuple(unit for unit in self._units if not bits >> unit & 1) for bits in removed]
-        values = self._scores.score([self._units, *kept])
-        return values[0] - values[1:]
+        full, *values = self._scores.score([self._units, *kept])
+        return np.array(full - np.array(values))
 
 
 def _order_areas(drops: _Drops, orders: Sequence[DeletionOrder | None]) -> FloatArray:

@@ -195,12 +195,12 @@ def _importances(scores: FloatArray, orders: ChainOrders) -> FloatArray:
 
 def _scores(importance: FloatArray, order: DeletionOrder | None, is_marked: FloatArray, count: int) -> list[float]:
     """Return the scores of one chain, in the order of `SCORES`; whoever has an importance has an order too."""
-    predicted = [] if order is None else order.units[::-1][:count]
+    predicted = np.zeros(0, dtype=np.int64) if order is None else order.units[::-1][:count]
     n_marked, n_top = int(is_marked.sum()), max(1, int(len(is_marked) * RECOVERY_SHARE))
     return [
         average_precision(importance, is_marked),
         trapezoid_auprc(importance, is_marked),
         f1(expected_hits(importance, is_marked, count), count, n_marked),
-        iou_f1(spans(np.asarray(predicted)), spans(np.flatnonzero(is_marked))),
+        iou_f1(spans(predicted), spans(np.flatnonzero(is_marked))),
         expected_hits(importance, is_marked, n_top) / n_marked,
     ]
