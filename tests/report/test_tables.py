@@ -59,6 +59,16 @@ def test_diagnostics_stand_together_by_estimator() -> None:
     assert rows == [["b", "alone"], ["b", "late"], ["a", "early"], ["a", "most"]]
 
 
+def test_diagnostics_are_explained_below() -> None:
+    """Each diagnostic that tokimp knows has a line that says what it is, once, and the page that says more is named."""
+    known = {"p_min": 0.5, "somebody_elses": 1.0}
+    first, second = (Importance(np.array(scores), diagnostics=known) for scores in ([1.0, 2.0], [2.0, 1.0]))
+    text = printed(diagnostics_table(toy_result({"b": [first], "a": [second]})))
+    assert text.count("p_min: smallest p-value of a unit") == 1
+    assert "somebody_elses:" not in text
+    assert "docs/methods.md, Diagnostics" in text
+
+
 def test_the_summary_names_what_was_left_out() -> None:
     """Chains, model, objective and unit in a line, with the number of records left out."""
     tree = toy_result({"a": [[1.0, 2.0], [1.0]]})

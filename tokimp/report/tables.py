@@ -45,8 +45,8 @@ def diagnostics_table(result: xr.DataTree) -> Table:
         table.add_column(heading)
     for heading in ("median", "largest size"):
         table.add_column(heading, justify="right")
-    table.add_column("which is")
     names = [str(name) for name in dataset.data_vars if str(name).startswith(DIAGNOSTIC_PREFIX)]
+    meanings = dict[str, str]()
     for row, label in enumerate(dataset["estimator"].to_numpy().tolist()):
         for name in names:
             values = dataset[name].to_numpy()[row]
@@ -54,8 +54,11 @@ def diagnostics_table(result: xr.DataTree) -> Table:
             if len(said):
                 shown = (f"{value:.3g}" for value in (np.median(said), np.abs(said).max()))
                 diagnostic = name.removeprefix(DIAGNOSTIC_PREFIX)
-                table.add_row(escape(label), escape(diagnostic), *shown, diagnostic_meaning(diagnostic))
-    table.caption = "docs/methods.md (Diagnostics) says what to make of them"
+                table.add_row(escape(label), escape(diagnostic), *shown)
+                meanings[diagnostic] = diagnostic_meaning(diagnostic)
+    # Below and not beside the numbers: lines of a table are to fit on a terminal.
+    explained = [f"{escape(diagnostic)}: {meaning}" for diagnostic, meaning in sorted(meanings.items()) if meaning]
+    table.caption = "\n".join([*explained, "What to make of them: docs/methods.md, Diagnostics"])
     return keep_words_whole(table)
 
 
