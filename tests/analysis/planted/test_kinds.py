@@ -9,9 +9,11 @@ import numpy as np
 import xarray as xr
 
 import tokimp as ti
+from tokimp.analysis.planted.levels import sentences
 from tokimp.analysis.planted.planted import Planted
 from tokimp.chains.chain import TokenizedChain
 from tokimp.results.analysis_nodes import analysis_node
+from tokimp.results.by_chain import one_chain
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -84,3 +86,12 @@ def test_the_table_of_kinds_says_where_the_model_is_sure_of_the_answer() -> None
     _, table = Planted().tables(ti.analyze(result, "planted"))
     assert [str(column.header) for column in table.columns[1:3]] == ["step, tokens", "step, sentences"]
     assert [list(column.cells)[-1] for column in table.columns[1:]] == ["1 of 2"] * 4
+
+
+def test_a_sentence_that_begins_with_a_digit_is_not_part_of_the_one_before() -> None:
+    """A tokenizer may give the space before a digit a token of its own, with which the unit then begins."""
+    text = "So far. 9 of 6 is 54. End."
+    chain = toy_chain(text, id="one", unit="sentence")
+    result = toy_result({"a": [[0] * len(chain.units)]}, [chain])
+    assert sentences(one_chain(result, "one")).tolist() == list(range(len(chain.units)))
+    assert len(chain.units) == 3

@@ -7,6 +7,7 @@ import xarray as xr
 
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.chains.sentences import sentence_starts
+from tokimp.results.by_chain import unit_texts
 
 
 def majority(marks: FloatArray, groups: IntArray) -> FloatArray:
@@ -26,7 +27,9 @@ def sentences(chain: xr.Dataset) -> IntArray:
     """Return the sentence in which each unit of a chain begins, numbered from 0 without gaps, [unit]."""
     _, firsts = np.unique(chain["unit"].to_numpy(), return_index=True)
     starts = sentence_starts(str(chain["reasoning"].item()))
-    # A token may cover the space before its word, and so begin in the sentence that precedes its word.
-    ends = chain["token_end"].to_numpy()[firsts] - 1
-    _, numbers = np.unique(np.searchsorted(starts, ends, side="right"), return_inverse=True)
+    # A unit may cover the space before its first word, which belongs to the sentence that precedes that word.
+    texts = unit_texts(chain)
+    spaces = [len(text) - len(text.lstrip()) if text.strip() else 0 for text in texts]
+    places = chain["token_start"].to_numpy()[firsts] + np.array(spaces)
+    _, numbers = np.unique(np.searchsorted(starts, places, side="right"), return_inverse=True)
     return numbers.astype(np.int64)
