@@ -39,10 +39,12 @@ def picture(page: Path) -> bytes:
         opened.locator(".run .u-wrap").first.wait_for()
         taken = opened.screenshot()
         browser.close()
-    colours = io.BytesIO()
-    Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        colours, "PNG", optimize=True
+    # Few points of the picture have the colour of a curve; the usual choice of 256 colours would mix such colours.
+    few = (
+        Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     )
+    colours = io.BytesIO()
+    few.save(colours, "PNG", optimize=True)
     return colours.getvalue()
 
 
