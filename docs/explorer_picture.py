@@ -14,14 +14,14 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 import tokimp as ti
 
 PICTURE = Path(__file__).parent / "images" / "explorer.png"
 METHODS = ["greedy", "leave_one_out", "attention", "gradient", "position", "surprisal", "h2o"]
 SHOWN = {"chain": "demo-03", "keep": 0.62, "lane": ["greedy", "leave_one_out", "attention", "gradient"]}
-SIZE = {"width": 1400, "height": 800}
+SIZE: ViewportSize = {"width": 1400, "height": 800}
 LARGEST = 200_000  # bytes
 
 

@@ -24,7 +24,7 @@ INCLUDED = {
 """The pages that include a file, and the file."""
 
 
-class RepositoryLinks(SphinxPostTransform):
+class RepositoryLinks(SphinxPostTransform):  # type: ignore[misc] # Sphinx is installed by `make docs` alone
     """Gives links of Markdown pages their place on the site; what leads nowhere is left for MyST to warn about."""
 
     default_priority = 8  # just before MyST resolves them
