@@ -18,7 +18,7 @@ from repository_links import RepositoryLinks  # noqa: E402
 
 import tokimp  # noqa: E402
 
-disable_progress_bar()  # what the gallery prints has no place for bars
+disable_progress_bar()  # type: ignore[no-untyped-call] # what the gallery prints has no place for bars
 
 project = "tokimp"
 release = version = tokimp.__version__
