@@ -132,7 +132,7 @@ def test_uneven_rotations_are_refused() -> None:
     """Cosines that do not turn evenly cannot be continued to other positions."""
     hidden = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
     plain = Turning("plain")
-    plain.forward = lambda hidden, position_embeddings: Turning.forward(plain, hidden)  # type: ignore[method-assign,misc]
+    plain.forward = lambda hidden, position_embeddings: Turning.forward(plain, hidden)  # type: ignore[method-assign,assignment,misc]
     angles = torch.arange(6.0)[None, :, None].expand(1, 6, 4) ** 2
     call = AttentionCall(
         plain, (hidden,), {"position_embeddings": (angles.cos(), angles.sin())}, plain.weights(hidden)[0]

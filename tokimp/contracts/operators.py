@@ -166,7 +166,8 @@ class KnockoutWithLikelihoods(Knockout):
     ) -> DeletionScores:
         """Score the chain with tokens hidden; see `Scorer.knockout_logprobs`."""
         logprobs = torch.from_numpy(np.asarray(self.logprobs(scorer, chain, taken), dtype=np.float32))
-        reasoning, answer = logprobs.split([len(chain.reasoning_ids), len(chain.answer_ids)], dim=1)
+        count = len(chain.reasoning_ids)
+        reasoning, answer = logprobs[:, :count], logprobs[:, count:]
         if Span.WRONG_ANSWER in objective.spans:
             values = super().score(scorer, chain, taken, objective).objective
         else:

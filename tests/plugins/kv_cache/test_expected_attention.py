@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tokimp_kv_cache import ExpectedAttention
-from transformers.models.llama.modeling_llama import rotate_half
+from transformers.models.llama import modeling_llama
 
 from tokimp.contracts.objective import Joint
 from tokimp.errors import EstimatorError
@@ -18,6 +18,7 @@ from tokimp.testing.random_models import byte_tokenizer, random_model
 from tokimp.testing.reference import random_chain
 
 CHAIN = random_chain(5, 8, 3)
+rotate_half: Any = modeling_llama.rotate_half
 SINKS, FUTURE, EPSILON = 2, 7, 0.01
 
 

@@ -31,8 +31,9 @@ def test_effects_are_the_shares_of_the_known_distribution(kind: str, next_unit: 
     found = estimator.estimate(CHAIN, ToyWriter(WRITTEN.__getitem__), Answer())
     assert found.effects is not None
     assert found.effects_on_answer is not None
-    np.testing.assert_allclose(found.effects, [[0, next_unit], [0, 0]], atol=0.02)
-    np.testing.assert_allclose(found.effects_on_answer, [answer, 0.1 if kind == "resampling" else 1], atol=0.02)
+    np.testing.assert_allclose(found.effects, np.array([[0, next_unit], [0, 0]]), atol=0.02)
+    on_second = 0.1 if kind == "resampling" else 1.0
+    np.testing.assert_allclose(found.effects_on_answer, np.array([answer, on_second]), atol=0.02)
     assert 0 < found.diagnostics["effect_noise"] < 0.01
 
 
