@@ -80,7 +80,7 @@ class Plausibility(Analysis):
         marks: str = "filler",
         categories: Sequence[str] = ("symbolic_math",),
         predicted: str = "marked",
-        n_uniform: int = 100,
+        n_uniform: int = 20,
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:

@@ -36,7 +36,7 @@ def plausibility_tables(result: xr.DataTree, *, node_name: str = "plausibility")
     node = analysis_node(result, node_name)
     share = number_text(float(node["prevalence"].mean()))
     foot = f"On average {share} of a chain's units are marked. This is plausibility, which is not faithfulness."
-    return comparison_tables(node, f"Plausibility by {_marks(node)}", _PANELS, foot)
+    return comparison_tables(node, f"Plausibility against {_marks(node)}", _PANELS, foot)
 
 
 def draw_plausibility(result: xr.DataTree, *, node_name: str = "plausibility") -> Figure:
@@ -53,7 +53,7 @@ def draw_plausibility(result: xr.DataTree, *, node_name: str = "plausibility") -
         If the analysis has not been run.
     """
     node = analysis_node(result, node_name)
-    return draw_comparison(node, _PANELS, f"plausibility by {result.attrs['unit']}: {_marks(node)}")
+    return draw_comparison(node, _PANELS, f"plausibility against {_marks(node)}, by {result.attrs['unit']}")
 
 
 def _marks(node: xr.Dataset) -> str:
