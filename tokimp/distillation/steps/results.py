@@ -69,7 +69,7 @@ def _row(outcome: dict[str, Any]) -> dict[str, Any]:
 def right_answers(plan: Plan, out: Path, table: pd.DataFrame) -> dict[str, Mapping[str, bool]]:
     """Return which questions each finished cell's student answers right, by the cell's name and the question's id."""
     cell_of = {cell.name: cell for cell in cells(plan)}
-    names = table["cell"] if len(table) else []
+    names: list[str] = table["cell"].tolist() if len(table) else []
     return {name: CellStep(plan, out, cell_of[name]).evaluation().right for name in names}
 
 
