@@ -20,7 +20,6 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.estimator import Importance
 from tokimp.contracts.objective import Answer, Contrast, Joint, Objective
-from tokimp.contracts.registry import load_estimator
 from tokimp.contracts.scorer import DeletionScores
 from tokimp.errors import EstimatorError, ObjectiveError
 from tokimp.testing import AdditiveScorer, check_estimator, toy_chain
@@ -389,19 +388,3 @@ def test_a_wider_search_is_estimated_to_cost_more(predicts: bool) -> None:
     wider += [replace(narrow, horizon=6)] if predicts else []
     assert all(fast_run_positions(chain, width, 120, frozenset()) > least for width in wider)
     assert fast_run_positions(chain, narrow, 120, {30, 60}) > least
-
-
-@pytest.mark.parametrize("strategy", ["exact", "fast"])
-def test_effects_are_those_of_its_first_step(strategy: str) -> None:
-    """They are what leave-one-out gives of the full chain, and change neither scores nor trajectory."""
-    chain, scorer = toy_chain("ab. c a", unit="word"), EntangledScorer(LETTERS)
-    plain = GreedyPruning(strategy=strategy).estimate(chain, scorer, Joint())
-    found = GreedyPruning(strategy=strategy, effects=True).estimate(chain, scorer, Joint())
-    expected = load_estimator("leave_one_out:effects=true").estimate(chain, scorer, Joint())
-    assert plain.effects is None
-    assert expected.effects_on_answer is not None
-    assert np.abs(expected.effects_on_answer).min() > 0
-    np.testing.assert_array_equal(found.scores, plain.scores)
-    np.testing.assert_array_equal(found.effects, expected.effects)
-    np.testing.assert_array_equal(found.effects_on_answer, expected.effects_on_answer)
-    check_estimator(GreedyPruning(strategy=strategy, effects=True))
