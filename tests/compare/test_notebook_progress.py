@@ -49,11 +49,15 @@ def test_nothing_is_shown_outside_notebooks(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_compare_shows_a_bar_in_a_notebook(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without being asked, `compare` tells how many cells are done, by which estimator, and cleans up at the end."""
-    chains = ti.demo_chains(2)
-    ti.compare(chains, ByteScorer("bytes", device="cpu", dtype="float32"), ["position"])
+    chains, scorer = ti.demo_chains(2), ByteScorer("bytes", device="cpu", dtype="float32")
+    ti.compare(chains, scorer, ["position"])
     assert capsys.readouterr().err == ""
     pretend(monkeypatch, SimpleNamespace(kernel=object()))
-    ti.compare(chains, ByteScorer("bytes", device="cpu", dtype="float32"), ["position"])
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    ti.compare(chains, scorer, ["position"])
+    assert capsys.readouterr().err == ""
+    monkeypatch.delenv("TQDM_DISABLE")
+    ti.compare(chains, scorer, ["position"])
     shown = capsys.readouterr().err
     assert "comparing: demo-01 by position" in shown
     assert shown.rstrip(" ").endswith("\r")

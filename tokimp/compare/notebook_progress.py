@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ def notebook_progress(doing: str, progress: Report | None) -> Iterator[Report | 
     """Yield what is called after each finished cell: what was given, or else, in a notebook, a bar.
 
     Outside notebooks nothing is shown unless the caller gives something: a script may have a display of its own, and
-    the command line has.
+    the command line has. Nor is anything shown where the variable ``TQDM_DISABLE`` is set.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ def notebook_progress(doing: str, progress: Report | None) -> Iterator[Report | 
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm  # noqa: PLC0415 - only notebooks need it
 
-        bar = tqdm(desc=doing, unit="cell", leave=False)
+        # The library reads its variable once, when it is imported; here it counts whenever a bar is made.
+        bar = tqdm(desc=doing, unit="cell", leave=False, disable=bool(os.environ.get("TQDM_DISABLE")))
 
     def show(state: Progress) -> None:
         bar.total = state.total
