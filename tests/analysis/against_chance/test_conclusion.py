@@ -108,3 +108,13 @@ def test_few_chains_tell_nothing() -> None:
     values = around(1.0)
     values[3:] = np.nan
     assert "b is known on too few chains" in conclusion(node({"a": around(1.0), "b": values}), NUMBER, ["delete"])
+
+
+def test_no_star_contradicts_the_interval_beside_it() -> None:
+    """Five skewed values whose t test tells them from 0, and whose interval does not, are not told from chance."""
+    table = node({"skewed": np.array([-0.322, -0.369, -0.423, -0.415, -0.204])})
+    assert table["above_uniform_p"].item() < 0.01
+    low, high = (table[f"above_uniform_{end}"].item() for end in ("low", "high"))
+    found = verdicts(table, NUMBER, ["delete"]).by_reference["uniform"]
+    assert low < 0 < high
+    assert found["same"] == ["skewed"]

@@ -70,7 +70,8 @@ def verdicts(node: xr.Dataset, panel: Panel, operators: Sequence[str]) -> Verdic
 
     An estimator is told from a reference if the p-value of their mean difference is below 1 - confidence by every
     operator, with the same sign. So it is the largest p-value over operators that counts (an intersection-union test:
-    Berger 1982, Technometrics 24), corrected by Holm for all estimators and both references.
+    Berger 1982, Technometrics 24), corrected by Holm for all estimators and both references. The intervals, which are
+    not corrected, must leave out 0 too.
 
     Parameters
     ----------
@@ -85,19 +86,21 @@ def verdicts(node: xr.Dataset, panel: Panel, operators: Sequence[str]) -> Verdic
     rows = part.sel(operator=list(operators)) if operators else part.expand_dims("operator")
     labels = [str(label) for label in node["estimator"].to_numpy()]
     few = np.vectorize(few_chains)(rows[f"{panel.prefix}chains_used"].min("operator").to_numpy())
-    differences, p_values = (
+    differences, low, high, p_values = (
         np.stack(
             [
                 rows[f"{panel.prefix}above_{reference}_{name}"].transpose("estimator", "operator").to_numpy()
                 for reference in REFERENCES
             ]
         )
-        for name in ("mean", "p")
+        for name in ("mean", "low", "high", "p")
     )
     good = differences if panel.better == "high" else -differences
     # NaN, which is no evidence, stays.
     largest = np.where(few, np.nan, p_values.max(axis=-1))
     told = np.array(holm(largest.ravel())).reshape(largest.shape) < 1 - float(node.attrs["confidence"])
+    # Interval and test treat skewness differently; no star is to contradict the interval beside it.
+    told &= ((low > 0) | (high < 0)).all(axis=-1)
     is_better, is_worse = told & (good > 0).all(axis=-1), told & (good < 0).all(axis=-1)
     by_reference = {}
     for row, reference in enumerate(REFERENCES):
