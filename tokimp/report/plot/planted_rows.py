@@ -50,16 +50,26 @@ def planted(result: xr.DataTree, ax: Axes | None = None, *, node_name: str = "pl
         ("within stretches", [node[f"within_bands{end}"] for end in ("", "_low", "_high")], "o"),
     )
     marks = []
-    for name, parts, marker in series:
+    # Of sentences, the two are the same.
+    for name, parts, marker in series[result.attrs["unit"] == "sentence" :]:
         mean, low, high = (part.to_numpy() for part in parts)
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         within = name == "within stretches"
         colours = [INK if within else "#7a7a7a"] * len(labels)
         marks.append(Marks(name, mean[order], low[order], high[order], marker=marker, filled=within, colours=colours))
-    axis = new_axes(ax, rows_height(labels, 3, 34))
+    axis = new_axes(ax, rows_height(labels, len(marks), 34))
     draw_rows(axis, labels, marks, "AUROC: filler ranked below the rest (1 is best)", chance=0.5, limits=(0, 1))
     count = int(used.max())
     head([axis], ax, "Planted filler", run_text(result), chains_text(count, node.attrs["confidence"]))
     feet = "Dashed line: chance. Within stretches: compared only with units at about the same place."
-    foot([axis], ax, feet, drawn=labels)
+    foot([axis], ax, feet + _sure_text(result), drawn=labels)
     return axis
+
+
+def _sure_text(result: xr.DataTree) -> str:
+    """Return on how many chains the model is sure of the answer: what it does not understand, no method can tell."""
+    if "full_loglik_answer_value" not in result:
+        return ""
+    logprobs = result["full_loglik_answer_value"].to_numpy()
+    known = logprobs[~np.isnan(logprobs)]
+    return f" P(answer) is above 1/2 on {int((known > np.log(0.5)).sum())} of {len(known)} chains."
