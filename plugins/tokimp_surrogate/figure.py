@@ -130,7 +130,7 @@ def surrogate_figure(result: xr.DataTree, *, node_name: str = "surrogate") -> Sh
     if has_groups:
         heights.append(_drops_height(node))
     figure = new_figure(sum(heights) + 26)
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     above = parts[0].add_subplot(axes_class=ShownAxes)
     _draw_rows(above, node)
     panels = _draw_scatter(parts[1], result, node, "mlp")

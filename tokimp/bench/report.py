@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.table import Table
@@ -146,9 +147,9 @@ def draw_growth(bench: Bench) -> Figure:
             ]
             if run:
                 at, label = [length for length, _ in run], way_name(run[0][1])
-                positions.plot(at, [cost.positions for _, cost in run], style, color=colour, label=label)
-                seconds.plot(at, [cost.seconds for _, cost in run], style, color=colour, label=label)
-                a_call.plot(at, [cost.positions_a_call for _, cost in run], style, color=colour, label=label)
+                for axis, name in ((positions, "positions"), (seconds, "seconds"), (a_call, "positions_a_call")):
+                    values = np.array([getattr(cost, name) for _, cost in run], dtype=np.float64)
+                    axis.plot(at, values, style, color=colour, label=label)
     labels = ("token positions through the model", "seconds", "token positions a call")
     for axis, label in zip((positions, seconds, a_call), labels, strict=True):
         prepare(axis)

@@ -42,8 +42,8 @@ def test_cells_are_the_means_and_stars_what_is_told_from_chance() -> None:
         means = beyond if column > row else as_it_is
         assert float(cell.rstrip("*")) == round(float(means.mean[row, column]), 2)
         assert cell.endswith("*") == means.is_told[row, column]
-    assert columns[1][1].endswith("*")
-    assert columns[2][0].endswith("*")
+    assert str(columns[1][1]).endswith("*")
+    assert str(columns[2][0]).endswith("*")
 
 
 def test_twelve_estimators_fit_a_hundred_columns_and_more_are_in_parts() -> None:

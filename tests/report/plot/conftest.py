@@ -80,7 +80,7 @@ def analysed(labels: Sequence[str], *names: str, n_chains: int = 6) -> xr.DataTr
     }
     asking = {"answer_recovery", "dynamics", "faithfulness"}
     for name in names:
-        model = {"scorer": SCORER, "chains": chains} if name in asking else {}
+        model: dict[str, Any] = {"scorer": SCORER, "chains": chains} if name in asking else {}
         result = ti.analyze(result, name, **model, n_resamples=10, **options.get(name, {}))
     return result
 

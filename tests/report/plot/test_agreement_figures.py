@@ -64,7 +64,7 @@ def test_what_is_not_told_from_chance_has_no_colour() -> None:
     """The pair that agrees has a colour, those at random have none; the foot says what white means."""
     tree = ti.analyze(ranked(["a", "b", "c"]), "agreement")
     axis = ti.plot.agreement(tree, order="given")
-    coloured = ~np.ma.getmaskarray(axis.images[0].get_array())
+    coloured = ~np.ma.getmaskarray(np.ma.asarray(axis.images[0].get_array()))
     as_it_is, beyond = agreement_means(analysis_node(tree, "agreement").sel(measure="spearman"))
     for row, column in combinations(range(3), 2):
         assert coloured[column, row] == as_it_is.is_told[column, row]
@@ -80,7 +80,7 @@ def test_few_chains_tell_nothing_and_are_all_coloured() -> None:
     tree = ti.analyze(ranked(["a", "b", "c"], n_chains=3), "agreement")
     axis = ti.plot.agreement(tree, order="given")
     assert "Too few chains to tell anything from chance." in foot_of(axis)
-    assert (~np.ma.getmaskarray(axis.images[0].get_array())).sum() == 6
+    assert (~np.ma.getmaskarray(np.ma.asarray(axis.images[0].get_array()))).sum() == 6
     assert not any(" to " in text for text in cells_of(axis).values())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
@@ -28,7 +29,7 @@ def lines_of(axis: Axes) -> list[str]:
 def grounds(axis: Axes) -> list[tuple[float, ...]]:
     """Return the colours of the boxes behind tokens, in drawing order; the legend's are left out."""
     boxes = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
-    return [tuple(box.get_facecolor()[:3]) for box in boxes[:-41]]
+    return [to_rgb(box.get_facecolor()) for box in boxes[:-41]]
 
 
 def foot_of(axis: Axes) -> str:
@@ -123,6 +124,6 @@ def test_letters_become_smaller_where_axes_are_given() -> None:
     chain = toy_chain("ab cd ef " * 20, id="one", unit="word")
     ti.plot.chain(toy_result({"a": [list(range(len(chain.units)))]}, [chain]), "one", ax=small)
     sizes = {text.get_fontsize() for text in small.texts if isinstance(text, Text)}
-    assert max(sizes) < 6.5
+    assert max(map(float, sizes)) < 6.5
     lowest = max(text.get_position()[1] for text in small.texts)
     assert lowest < small.get_ylim()[0]

@@ -42,7 +42,7 @@ def summary_matrix(result: xr.DataTree, measure: str = "spearman", *, node_name:
     table = new_table(
         f"Agreement, {MEASURES.get(measure, measure)}: below the diagonal {as_it_is.name}, above it {beyond.name}"
     )
-    table.padding = (0, 0, 0, 1)  # type: ignore[assignment] # rich's own setter takes four numbers
+    table.padding = (0, 0, 0, 1)
     table.add_column("estimator")
     for number in range(1, len(labels) + 1):
         table.add_column(str(number), justify="right")

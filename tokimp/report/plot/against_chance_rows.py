@@ -111,7 +111,7 @@ def recovery_curves(node: xr.Dataset, title: str, details: str = "") -> Panels:
         axis.plot(shares, position, color=QUIET, linewidth=0.8, linestyle=(0, (1, 1.2)))
         axis.axhline(1, color=INK, linewidth=0.4)
         for area, style in (("cpr", "-"), ("cmd", (0, (3, 1.2)))):
-            curve = part["curve"].sel(area=area, estimator=label).to_numpy()
+            curve = node["curve"].sel(operator=operator, area=area, estimator=label).to_numpy()
             axis.plot(shares, curve, color=look_of(label).colour, linestyle=style, linewidth=1.1)
 
     figure = new_figure(panels_height(len(cells), 34))

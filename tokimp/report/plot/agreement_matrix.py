@@ -190,7 +190,7 @@ def _add_scale(axis: Axes, label: str, signed: bool) -> None:
     bar = figure.colorbar(axis.images[0], ax=axis, shrink=0.6, aspect=32, pad=0.01, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.ax.set_ylim(-1 if signed else 0, 1)
     bar.ax.tick_params(labelsize=SMALL, length=1.5, width=0.5)
-    bar.outline.set_visible(False)  # type: ignore[operator] # a spine
+    bar.outline.set_visible(False)
     bar.set_label(label, fontsize=SMALL)
 
 
@@ -226,8 +226,9 @@ def _cell_mm(labels: list[str]) -> float:
 
 
 def _given_cell_mm(axis: Axes, labels: list[str]) -> float:
-    width, height = axis.get_position().size * root_figure(axis).get_size_inches() * 25.4
-    return float(min(width, height) - _label_mm(labels)) / max(1, len(labels))
+    figure, place = root_figure(axis), axis.get_position()
+    side = 25.4 * min(place.width * figure.get_figwidth(), place.height * figure.get_figheight())
+    return (side - _label_mm(labels)) / max(1, len(labels))
 
 
 def _height(labels: list[str]) -> float:

@@ -176,7 +176,7 @@ def _draw_matrix(axis: Axes, matrix: xr.DataArray) -> None:
     bar.ax.minorticks_off()
     bar.ax.yaxis.set_major_formatter("{x:g}")
     bar.ax.tick_params(labelsize=SMALL, length=1.5, width=0.5)
-    bar.outline.set(edgecolor=LINE, linewidth=0.3)  # type: ignore[operator] # a spine
+    bar.outline.set(edgecolor=LINE, linewidth=0.3)
     bar.set_label("nats lost", fontsize=SMALL)
     axis.set_xlabel("unit that loses, and the answer")
     axis.set_ylabel("unit taken away")

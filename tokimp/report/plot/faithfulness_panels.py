@@ -134,7 +134,7 @@ def faithfulness_figure(
     labels = [str(label) for label in node["estimator"].to_numpy()]
     heights = rows_height(labels, 2, 14), panels_height(len(labels), 12)
     figure = new_figure(sum(heights) + 22)
-    above, below = figure.subfigures(2, 1, height_ratios=heights)
+    above, below = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     axis = above.add_subplot(axes_class=ShownAxes)
     what = _draw_areas(axis, node, measure, 0.5)
     panels = _draw_curves(below, node, measure)
