@@ -37,8 +37,9 @@ def write_reference(folder: Path) -> None:
     kinds: tuple[Kind, ...] = get_args(Kind)
     kinds_of_plugins = {f"plugins-{kind}": _plugin_page(kind) for kind in kinds}
     pages = {"index": _index([*names, *others], list(kinds_of_plugins)), **names, **others, **kinds_of_plugins}
-    for outdated in folder.glob("*.rst"):
-        if outdated.stem not in pages:
+    listed = set(re.findall(r"^   (tokimp\.\S+)$", "\n".join(pages.values()), flags=re.MULTILINE))
+    for outdated in [*folder.glob("*.rst"), *folder.glob("names/*.rst")]:
+        if outdated.stem not in (listed if outdated.parent.name == "names" else pages):
             outdated.unlink()
     for page, text in pages.items():
         path = folder / f"{page}.rst"
