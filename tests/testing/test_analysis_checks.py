@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,14 @@ def _asks_for_deletions(inputs: AnalysisInput) -> xr.Dataset:
     return along("mine", [0.0])
 
 
+def _depends_on_the_place(inputs: AnalysisInput) -> xr.Dataset:
+    def number(index: int) -> dict[str, Any]:
+        return {"number": np.array([float(index)])}
+
+    places = range(len(inputs.scoring.chains))
+    return along("chain", [inputs.keep(index, partial(number, index))["number"][0] for index in places])
+
+
 def _scaled(self: Any, threshold: float = 0.0) -> None:
     self.threshold = [threshold]
 
@@ -169,6 +178,10 @@ def _scaled(self: Any, threshold: float = 0.0) -> None:
         (broken(_changes_the_result), "must leave the result as it is"),
         (type("Broken", (Good,), {"compute": _changes_itself}), "must leave its parameters as they are"),
         (broken(lambda inputs: along("mine", [float(next(CALLS))])), "must give the same when asked again"),
+        (
+            broken(_depends_on_the_place, requires=frozenset({Capability.LOGPROBS})),
+            r"what it gives AnalysisInput\.keep must depend on that chain",
+        ),
         (broken(lambda inputs: along("mine", np.array([{"a": 1}], dtype=object))), "must be such as netCDF can hold"),
         (
             broken(lambda inputs: along("mine", np.array(["2020-01-01"], dtype="datetime64[ns]"))),

@@ -14,11 +14,17 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from tokimp.analysis.elsewhere import Elsewhere, InMemory
+from tokimp.analysis.recorded_run import rebuild_chains
 from tokimp.analysis.run import analyze
 from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.analysis import Analysis
+from tokimp.compare.executors.local import LocalExecutor
+from tokimp.contracts.analysis import Analysis, AnalysisInput, Scoring
+from tokimp.contracts.checked_analysis import node_of
+from tokimp.contracts.checked_scorer import CheckedScorer
 from tokimp.contracts.objective import Joint, Objective
 from tokimp.contracts.scorer import Scorer
+from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import TokimpError
 from tokimp.results.analysis_nodes import node_name
 from tokimp.results.io import load, save
@@ -44,6 +50,7 @@ def check_analysis(
     - It asks for a scorer only if it requires something of one, and asks it for nothing else.
     - It gives a dataset whose dimensions and coordinates fit the result, and the same one when asked again.
     - It changes neither the result nor its own parameters.
+    - What it gives `AnalysisInput.keep` depends on one chain: asked about each alone, as workers are, it is the same.
     - What it gives comes back from a file as it was, and its tables and its figure can be made from that.
     - It works if an estimator says nothing about a chain, and if it says nothing about any.
 
@@ -116,6 +123,14 @@ class _Case:
         expect(not gate.trespasses, "; ".join([self.analysis.label, *gate.trespasses]))
         return analyzed
 
+    def nodes_by_chain(self, result: xr.DataTree) -> tuple[xr.Dataset, xr.Dataset]:
+        """Return what the analysis gives where all chains are asked about together, and where each is alone."""
+        chains = rebuild_chains(result, self._scorer.tokenizer) if self._chains is None else self._chains
+        scoring = Scoring(CheckedScorer(self._scorer, SubsetMemory()), tuple(chains), self._objective)
+        local = LocalExecutor()
+        elsewhere = Elsewhere(self.analysis, result, scoring, None, local, self._scorer, "", InMemory())
+        return node_of(self.analysis, AnalysisInput(result, scoring)), elsewhere.compute()[0]
+
     def node(self, analyzed: xr.DataTree) -> xr.Dataset:
         """Return what the analysis gave, without what it cost."""
         stored: Any = analyzed[f"analysis/{node_name(self.analysis)}"]
@@ -133,6 +148,13 @@ def _check_node(case: _Case, result: xr.DataTree) -> None:
     expect(bool(node.data_vars), f"{label}: compute must give a dataset with at least one variable")
     again = case.node(case.analyzed(result, "asked again"))
     expect(node.identical(again), f"{label}: must give the same when asked again; seed what it draws")
+    if case.analysis.requires:
+        whole, apart = case.nodes_by_chain(result)
+        expect(
+            whole.identical(apart),
+            f"{label}: what it gives AnalysisInput.keep must depend on that chain, what the result says of it, the "
+            "model and the parameters alone; asked about one chain at a time, as workers are, it gives something else",
+        )
     _check_stored(case, analyzed)
 
 
