@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from rich.markup import escape
 from rich.table import Table
 
@@ -150,18 +151,20 @@ def draw_growth(bench: Bench) -> Figure:
                 for axis, name in ((positions, "positions"), (seconds, "seconds"), (a_call, "positions_a_call")):
                     values = np.array([getattr(cost, name) for _, cost in run], dtype=np.float64)
                     axis.plot(at, values, style, color=colour, label=label)
-    labels = ("token positions through the model", "seconds", "token positions a call")
+    labels = ("token positions", "seconds", "token positions a call")
     for axis, label in zip((positions, seconds, a_call), labels, strict=True):
         prepare(axis)
         axis.set(xscale="log", yscale="log", xlabel="reasoning tokens", ylabel=label)
         axis.set_xticks(lengths, [str(length) for length in lengths])
+        # Less than a decade would have no number with the powers of ten alone.
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.yaxis.set_major_formatter("{x:,g}")
         axis.minorticks_off()
     add_legend(positions)
     where = bench.surroundings
     model = f"model {str(where['model_id']).rstrip('/').rpartition('/')[2]}, objective {where['objective']['name']}"
     machine = f"{where['dtype']}, {where['device']}, {where['threads']} threads"
-    head([positions], None, "Growth of the cost of pruning with the length of the reasoning", model, machine)
+    head([positions], None, "Cost of pruning by length of the reasoning", model, machine)
     return figure
 
 
