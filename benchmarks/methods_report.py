@@ -69,7 +69,7 @@ def _areas(node: xr.Dataset, labels: Sequence[str], operator: str) -> dict[str, 
     for curve, sign in (("least_first", 1), ("most_first", -1)):
         by_estimator = areas.sel(curve=curve).to_numpy()
         head = curve.replace("_", " ") + operator
-        found[head] = [interval(values) for values in by_estimator]
+        found[head] = [interval(values, (-np.inf, 0.0)) for values in by_estimator]
         if REFERENCE in labels:
             better = sign * (by_estimator - by_estimator[labels.index(REFERENCE)])
             found[f"{head}: better than position by"] = tested(
