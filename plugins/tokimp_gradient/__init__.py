@@ -33,8 +33,8 @@ class Gradient(ImportanceEstimator):
     method
         - ``input_x_gradient``: g · x, the first-order estimate of the drop in the objective when the embedding is set
           to zero (Shrikumar et al. 2016, arXiv 1605.01713); negative if that would raise the objective.
-        - ``absolute_input_x_gradient``: the size of g · x, so a token that lowers the objective counts as much as one that
-          raises it.
+        - ``absolute_input_x_gradient``: the size of g · x, so a token that lowers the objective counts as much as one
+          that raises it.
         - ``l2_norm``: the L2 norm of g, how fast the objective can change with the embedding in any direction.
         - ``integrated_gradients``: (x - b) · the mean of g on the straight line from a baseline b to x, all tokens
           moving together (Sundararajan et al. 2017, section 3). The scores add up to the objective's change from the

@@ -107,7 +107,7 @@ def test_before_the_first_student_of_pruned_chains_the_figure_says_so() -> None:
     figure.draw_without_rendering()
     assert [text.get_text() for text in figure.axes[0].texts] == ["no student taught by pruned chains yet"]
     assert figure.axes[0].get_legend() is None
-    assert any("40 questions" in text.get_text() for text in figure.findobj(Text))  # type: ignore[attr-defined] # texts
+    assert any("40 questions" in text.get_text() for text in figure.findobj(Text))
 
 
 @pytest.mark.parametrize(("lowest", "highest"), [(0.0, 1.0), (0.02, 0.99), (0.4, 0.6), (0.0, 0.0), (1.0, 1.0)])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 from rich.table import Table
 
-from tokimp.analysis.answer_recovery.report import answer_recovery_table, coinciding_references
+from tokimp.analysis.answer_recovery.report import answer_recovery_table
 from tokimp.analysis.deletion_orders import (
     KEEP_RATIOS,
     Units,
@@ -31,6 +31,7 @@ from tokimp.contracts.constraints import ListOf, Number, Optional, WholeNumber
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 from tokimp.report import plot
+from tokimp.report.answer_references import coinciding_references
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
 from tokimp.results.ties import TIES, tie, tied_shares

@@ -71,7 +71,7 @@ def register_attention() -> None:
     def attend(*given: Any, **named: Any) -> tuple[torch.Tensor, None]:
         return store_and_attend(*given, **named)
 
-    AttentionInterface.register(COMPILED_ATTENTION, torch.compiler.disable(attend))
+    AttentionInterface.register(COMPILED_ATTENTION, torch.compiler.disable(attend))  # type: ignore[no-untyped-call] # torch leaves it untyped
 
 
 def store_and_attend(
@@ -79,7 +79,8 @@ def store_and_attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    *values: Any,
+    attention_mask: torch.Tensor | None,
+    *,
     pack_layout: PackLayout,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
@@ -88,7 +89,7 @@ def store_and_attend(
     Parameters and what is returned are those of `attend_within_rows`, with the new positions' keys and values alone.
     """
     key, value = pack_layout.stored(key, value)
-    return attend_within_rows(module, query, key, value, *values, pack_layout=pack_layout, **others)
+    return attend_within_rows(module, query, key, value, attention_mask, pack_layout=pack_layout, **others)
 
 
 @contextmanager
