@@ -151,3 +151,18 @@ def test_chains_of_ones_own_need_no_planted_text(tmp_path: Path) -> None:
     numbers = entry_of(card, "position")["cost"]
     assert numbers["positions"] == 0
     assert np.isfinite(numbers["seconds"])
+
+
+@pytest.mark.slow
+def test_workers_find_what_one_process_finds(tmp_path: Path) -> None:
+    """Everything but when and how long is the same on two workers, which analyses ask too."""
+    cards = []
+    for executor in ("local", "processes:workers=2"):
+        folder = tmp_path / executor[:5]
+        card = audit(["surprisal"], settings=SETTINGS, out=folder, executor=executor).card
+        del card["versions"]["created"]
+        for entry in card["estimators"]:
+            del entry["cost"]
+            entry["sentences"] = [said for said in entry["sentences"] if said["about"] != "cost"]
+        cards.append(card)
+    assert cards[0] == cards[1]

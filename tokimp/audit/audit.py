@@ -102,7 +102,7 @@ def audit(
         A folder in which all runs are stored: the same call goes on after a kill, and with more estimators or chains it
         computes only what is new. By default nothing is kept.
     executor
-        Where cells are computed, as of `tokimp.compare`.
+        Where cells are computed and analyses ask the model, as of `tokimp.compare`.
     announce
         Called with the name of each part before it begins.
     progress
@@ -148,7 +148,7 @@ def audit(
         say("ranking the chains as they are")
         result = runs.run("as-they-are", texts, loaded)
         result, scores, not_computed = _analysed(
-            result, wanted, scorer, runs.folder("as-they-are"), say=say, progress=progress
+            result, wanted, scorer, runs.folder("as-they-are"), executor=executor, say=say, progress=progress
         )
         similarities = {}
         for part, planned in _by_part(_planned(wanted, texts, loaded, scorer, not_computed)).items():
@@ -194,7 +194,7 @@ def scores_as_they_are(
     runs = AuditRuns(folder, settings, scorer, lambda changed: scorer)
     result = runs.run("as-they-are", chains, _with_controls(estimators))
     result, scores, _ = _analysed(
-        result, settings, scorer, runs.folder("as-they-are"), say=lambda part: None, progress=None
+        result, settings, scorer, runs.folder("as-they-are"), executor="local", say=lambda part: None, progress=None
     )
     return scores, result
 
@@ -229,6 +229,7 @@ def _analysed(
     scorer: Scorer,
     folder: Path,
     *,
+    executor: str | Executor,
     say: Callable[[str], None],
     progress: Callable[[Progress], None] | None,
 ) -> tuple[xr.DataTree, list[Score], dict[str, str]]:
@@ -240,7 +241,7 @@ def _analysed(
         say(metric)
         analysis = load_analysis(metric)
         try:
-            result = analyze(result, analysis, scorer=scorer, folder=folder, progress=progress)
+            result = analyze(result, analysis, scorer=scorer, folder=folder, executor=executor, progress=progress)
         except (UnsupportedError, AnalysisError) as error:
             missing[metric] = str(error)
         else:
