@@ -21,7 +21,7 @@ USELESS, SMALL, LARGE = "abcd", "efgh", "ijkl"
 SHARES = {letter: 0.01 * index for index, letter in enumerate(USELESS)}
 SHARES |= {letter: 1 + 0.1 * index for index, letter in enumerate(SMALL)}
 SHARES |= {letter: 3 + 0.1 * index for index, letter in enumerate(LARGE)}
-SCORER = AdditiveScorer(SHARES)
+SCORER = AdditiveScorer(SHARES, answer_base=-20.0)  # the shares add up to 17.26: no log-likelihood is above 0
 METHODS = ("leave_one_out", "greedy", "attention_knockout", "gradient")  # on this scorer each finds the shares
 
 
