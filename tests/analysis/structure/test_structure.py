@@ -105,7 +105,7 @@ def test_an_estimator_that_says_nothing_counts_nothing() -> None:
 
 def stopped(keep_ratio: float, n_chains: int = 1) -> xr.DataTree:
     """Return a result of an estimator that stopped deleting at a keep ratio, beside one that ranked everything."""
-    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdefgh")})
+    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdefgh")}, answer_base=-30.0)
     chains = [labelled("hbgdecfa", "mmm  ggg", f"{index}") for index in range(n_chains)]
     pruning = ti.load_estimator(f"greedy:keep_ratio={keep_ratio}")
     early = [pruning.estimate(chain, scorer, ti.load_objective("joint")) for chain in chains]
