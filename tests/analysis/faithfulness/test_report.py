@@ -29,7 +29,7 @@ def printed(table: Table, width: int = 200) -> str:
 
 def faithful(n_chains: int = 6) -> xr.DataTree:
     """Return a result with the analysis of chains that differ."""
-    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdef", start=1)})
+    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdef", start=1)}, answer_base=-30.0)
     chains = [toy_chain("abcdef"[: 3 + index % 4], id=str(index)) for index in range(n_chains)]
     rising = [list(range(len(chain.units))) for chain in chains]
     result = toy_result({"true": rising, "b[x]_$1$": [row[::-1] for row in rising]}, chains, scorer)
@@ -79,7 +79,7 @@ def test_few_chains_have_no_intervals() -> None:
 
 def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
     """The feet say which one did not delete so far, and of the others nothing."""
-    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdef", start=1)})
+    scorer = AdditiveScorer({letter: float(index) for index, letter in enumerate("abcdef", start=1)}, answer_base=-30.0)
     chains = [toy_chain("fbdace", id=str(index)) for index in range(5)]
     short = [
         ti.load_estimator("greedy:keep_ratio=0.5").estimate(chain, scorer, ti.load_objective("joint"))
