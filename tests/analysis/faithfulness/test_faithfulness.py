@@ -27,6 +27,8 @@ from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
 CONTRIBUTIONS = {letter: float(index) for index, letter in enumerate("abcdefghij", start=1)}
+# Ten letters add at most 100 nats: from here the answer's log-likelihood stays below 0, as a result needs it.
+FAR_BELOW = -110.0
 FEW: dict[str, Any] = {"n_resamples": 50, "n_uniform": 2}
 
 
@@ -100,11 +102,12 @@ def test_comprehensiveness_and_sufficiency_by_hand() -> None:
 def test_words_go_as_a_whole() -> None:
     """A keep ratio counts units: of three words the two most important stay with all their letters."""
     chain = toy_chain("ab c dd", unit="word")
-    node = faithfulness({"mine": [[5, 0, 9]]}, [chain], keep_ratios=[0.4, 0.7])
-    # "ab" adds 3 to the answer's -10 nats, " c" adds 3, " dd" adds 8.
-    assert values(node, "answer", "least_first") == [-2, 1]
-    assert values(node, "answer", "most_first") == [-7, -4]
-    assert values(node, "joint", "least_first") == [-2 - 3, 1 - 5]
+    scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=-20.0)
+    node = faithfulness({"mine": [[5, 0, 9]]}, [chain], scorer, keep_ratios=[0.4, 0.7])
+    # "ab" adds 3 to the answer's -20 nats, " c" adds 3, " dd" adds 8.
+    assert values(node, "answer", "least_first") == [-12, -9]
+    assert values(node, "answer", "most_first") == [-17, -14]
+    assert values(node, "joint", "least_first") == [-12 - 3, -9 - 5]
 
 
 @settings(max_examples=20)
@@ -114,7 +117,8 @@ def test_no_order_beats_the_true_one(letters: list[str], seed: int) -> None:
     chain = toy_chain("".join(letters))
     truth = [CONTRIBUTIONS[letter] for letter in letters]
     other = np.random.default_rng(seed).permutation(truth).tolist()
-    node = faithfulness({"mine": [truth], "other": [other]}, [chain], seed=seed)
+    scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=FAR_BELOW)
+    node = faithfulness({"mine": [truth], "other": [other]}, [chain], scorer, seed=seed)
     best, worst = (
         node["value"].sel(measure="answer", estimator="mine", curve=c) for c in ("least_first", "most_first")
     )
@@ -133,10 +137,12 @@ def test_nothing_depends_on_the_order_of_chains_or_estimators() -> None:
         "one": [[1, 1, 2, 2, 3, 3], [4, 3, 2, 1], [0, 0, 0, 0]],
         "two": [[3, 1, 2, 2, 5, 3], [1, 1, 1, 2], [1, 2, 3, 4]],
     }
-    first = faithfulness(scores, chains)
+    # Just below 0 where "jihg" is whole, so that probabilities are no smaller than the tolerance either.
+    scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=-35.0)
+    first = faithfulness(scores, chains, scorer)
     order = [2, 0, 1]
     swapped = {name: [scores[name][index] for index in order] for name in ("two", "one")}
-    second = faithfulness(swapped, [chains[index] for index in order])
+    second = faithfulness(swapped, [chains[index] for index in order], scorer)
     for name in ("value", "area", "gain", "comprehensiveness"):
         expected = first[name].sel(estimator=["two", "one"]).isel(chain=order)
         np.testing.assert_array_equal(second[name].to_numpy(), expected.to_numpy())
@@ -154,7 +160,8 @@ def test_an_estimator_that_tells_nothing_apart_does_as_well_as_chance() -> None:
         "constant": [[1.0] * 10] * 60,
         "position": [list(range(10))] * 60,
     }
-    gain = faithfulness(importances, chains)["gain_mean"].sel(measure="answer", curve="least_first")
+    scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=FAR_BELOW)
+    gain = faithfulness(importances, chains, scorer)["gain_mean"].sel(measure="answer", curve="least_first")
     assert float(gain.sel(estimator="position")) == pytest.approx(9, abs=1.5)
     assert abs(float(gain.sel(estimator="constant"))) < 1
 
@@ -173,7 +180,7 @@ def test_ratios_that_an_estimator_did_not_rank_are_left_out() -> None:
 
 def test_an_estimator_that_covers_some_chains_only_has_means_over_those() -> None:
     """Where it says nothing its values are NaN, and the chains it has are counted."""
-    scorer = AdditiveScorer(CONTRIBUTIONS)
+    scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=-30.0)
     chains = [toy_chain("abcd", id="one"), toy_chain("efgh", id="two")]
     parts = [
         toy_result({"both": [[1, 2, 3, 4]], "first": [[1, 2, 3, 4]]}, chains[:1], scorer),
@@ -184,8 +191,8 @@ def test_an_estimator_that_covers_some_chains_only_has_means_over_those() -> Non
     node = Faithfulness(**FEW).compute(AnalysisInput(joined, scoring))
     assert node["chains_used"].sel(curve="least_first", keep_ratio=0.5).to_numpy().tolist() == [2, 1]
     half = node["value"].sel(measure="answer", curve="least_first", keep_ratio=0.5)
-    np.testing.assert_array_equal(half.to_numpy(), [[-3, 5], [-3, np.nan]])
-    assert node["mean"].sel(measure="answer", curve="least_first", keep_ratio=0.5).to_numpy().tolist() == [1, -3]
+    np.testing.assert_array_equal(half.to_numpy(), [[-23, -15], [-23, np.nan]])
+    assert node["mean"].sel(measure="answer", curve="least_first", keep_ratio=0.5).to_numpy().tolist() == [-19, -23]
     assert not np.isnan(node["uniform_value"]).any()
 
 
@@ -215,7 +222,7 @@ def test_every_version_is_scored_once() -> None:
     chain = toy_chain("abcdefghij")
     costs = []
     for importances in ({"a": [list(range(10))]}, {name: [list(range(10))] for name in "abc"}):
-        scorer = AdditiveScorer(CONTRIBUTIONS)
+        scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=FAR_BELOW)
         node = faithfulness(importances, [chain], scorer)
         costs.append(node.attrs["tokens_forwarded"])
     assert costs[0] == costs[1] > 0
@@ -244,7 +251,7 @@ def test_a_decoder_gives_what_scoring_the_shortened_chains_gives() -> None:
 
 def test_the_whole_chain_has_the_recorded_likelihoods() -> None:
     """At keep ratio 1 every curve ends at the likelihoods that the run recorded of the unpruned chain."""
-    scorer = AdditiveScorer(CONTRIBUTIONS)
+    scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=-30.0)
     chains = [toy_chain("abcd", id="one"), toy_chain("jj", id="two")]
     result = toy_result({"mine": [[1, 2, 3, 4], [1, 2]]}, chains, scorer)
     node = ti.analyze(result, Faithfulness(n_uniform=1, n_resamples=10), scorer=scorer, chains=chains)
