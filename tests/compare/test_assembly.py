@@ -17,6 +17,9 @@ WORDS = toy_chain("ab c", unit="word", id="words")
 ONE = toy_chain("x", unit="word", id="one")
 ATTRIBUTE_VALUES: dict[str, str | int | float] = {
     **dict.fromkeys((name for name in ATTRIBUTES if name != "schema_version"), "some"),
+    "created": "2026-01-31T12:00:00+00:00",
+    "seed": 0,
+    "skipped_count": 0,
     "skipped": "[]",
     "estimator_parameters": "{}",
 }

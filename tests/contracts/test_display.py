@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tokimp as ti
 from tests.chains.test_display import HOSTILE, parsed
@@ -80,3 +81,19 @@ def test_the_most_important_units_are_listed() -> None:
     assert text.index("12") < text.index("13")
     assert "kept" in text
     assert "gap" in text
+
+
+@pytest.mark.parametrize(
+    "importance",
+    [
+        Importance(np.array(["<b>", "x"])),
+        Importance("scores"),  # type: ignore[arg-type] # what the contract forbids
+        Importance(np.zeros(2), diagnostics={"gap": np.zeros(3)}),  # type: ignore[dict-item] # likewise
+        Importance(np.zeros(2), diagnostics=["gap"]),  # type: ignore[arg-type] # likewise
+        Importance(np.zeros(2), order=np.zeros(1)),
+    ],
+)
+def test_an_importance_that_breaks_the_contract_can_be_shown(importance: Importance) -> None:
+    """The error that refuses it shows it, so showing it does not fail; text in it is text."""
+    assert repr(importance).startswith("Importance(")
+    assert "<b>" not in importance._repr_html_()

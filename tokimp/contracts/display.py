@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,19 @@ def plugin_html(plugin: Parameterized) -> str:
 
 
 def importance_line(importance: Importance) -> str:
-    """Return an importance on one line: how many units, their range, and what else it says."""
+    """Return an importance on one line: how many units, their range, and what else it says.
+
+    Anybody's importance can be shown, one that breaks the contract too: the error that says so shows it.
+    """
+    try:
+        return _line(importance)
+    except (AttributeError, TypeError, ValueError):
+        return (
+            f"Importance(scores={reprlib.repr(importance.scores)}, diagnostics={reprlib.repr(importance.diagnostics)})"
+        )
+
+
+def _line(importance: Importance) -> str:
     scores = np.asarray(importance.scores)
     parts = [f"{scores.size} unit{'s' * (scores.size != 1)}"]
     if scores.size:
@@ -69,6 +82,13 @@ def importance_line(importance: Importance) -> str:
 
 def importance_html(importance: Importance) -> str:
     """Return an importance as HTML: its most important units, and its diagnostics."""
+    try:
+        return _html(importance)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return f"<code>{escaped(importance_line(importance))}</code>"
+
+
+def _html(importance: Importance) -> str:
     scores = np.asarray(importance.scores)
     best = np.argsort(-scores, kind="stable")[:_SHOWN].tolist()
     order = None if importance.order is None else np.asarray(importance.order)

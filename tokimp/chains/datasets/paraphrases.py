@@ -37,7 +37,7 @@ def paraphrase(question: str, seed: int) -> str | None:
     Examples
     --------
     >>> paraphrase("At home, Tom has 9 pens. Anna gives him 3. How many pens are left?", seed=0)
-    'At home, Tom has 9 pens. Anna brings him 3 more. How many pens does Tom have now?'
+    'At home, Tom has 9 pens. He gets 3 from Anna. How many pens does Tom have now?'
     """
     given = _GIVEN.search(question)
     if given is None:
