@@ -88,6 +88,7 @@ def test_what_would_not_end_within_the_budget_is_skipped_and_said(scorer: Causal
         assert any(f"{entry.mode} skipped: {entry.skipped}" in line for line in said)
 
 
+@pytest.mark.slow
 def test_an_architecture_without_a_shared_prefix_is_measured_from_scratch(
     random_scorer: Callable[..., CausalLMScorer],
 ) -> None:

@@ -80,6 +80,7 @@ def test_agreement_asks_no_model(tokimp: Run, folder: Path) -> None:
     assert "asks no model; leave out --model" in refused.err
 
 
+@pytest.mark.slow
 def test_the_comparison_again_keeps_the_analyses(tokimp: Run, folder: Path, chains_file: Path) -> None:
     """Repeating the finished comparison writes the same result and does not throw later analyses away."""
     assert tokimp("analyze", "run", f"faithfulness:{SMALL}").status == 0
@@ -88,6 +89,7 @@ def test_the_comparison_again_keeps_the_analyses(tokimp: Run, folder: Path, chai
     assert ti.load(folder / "results.nc").identical(before)
 
 
+@pytest.mark.slow
 def test_another_model_that_was_asked_is_named(tokimp: Run, folder: Path, tmp_path: Path) -> None:
     """Besides the run's model the one is named whose numbers they are; a copy of the run's own model is none."""
     loaded = load_model("tiny")
@@ -129,6 +131,7 @@ def test_wrong_input_ends_in_one_clear_line(
     assert (folder / "results.nc").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_foot_of_a_short_curve_names_its_ratios(tokimp: Run, chains_file: Path) -> None:
     """Where a method stopped at 0.7, the table of faithfulness says which ratios to ask for, as they are typed."""
     assert tokimp("compare", chains_file, "--estimator", "greedy:keep_ratio=0.7", "--out", "run").status == 0
@@ -175,6 +178,7 @@ def test_compare_given_again_keeps_what_was_added(tokimp: Run, folder: Path, cha
     assert again["analysis/agreement"].to_dataset().identical(result["analysis/agreement"].to_dataset())
 
 
+@pytest.mark.slow
 def test_workers_ask_the_model_and_what_they_found_lies_beside_the_file_until_it_is_written(
     tokimp: Run, folder: Path
 ) -> None:

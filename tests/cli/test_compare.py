@@ -81,6 +81,7 @@ def test_the_same_command_again_computes_nothing(tokimp: Run, chains_file: Path,
     assert first.identical(second)
 
 
+@pytest.mark.slow
 def test_a_run_grows(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """The same command with one more method and more chains computes only what is new, and says what it drops."""
     command = ["compare", chains_file, "--out", "run", "--estimator", "leave_one_out"]
@@ -116,6 +117,7 @@ def test_a_changed_option_is_refused_by_name(tokimp: Run, chains_file: Path, cha
     assert refused.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_is_continued_to_the_same_bytes(chains_file: Path, tmp_path: Path) -> None:
     """SIGKILL in mid-run, then the same command: importance and rank equal an unbroken run's byte for byte."""
     program = [sys.executable, "-c", "from tokimp.cli.main import main; main()", "compare", str(chains_file)]

@@ -25,6 +25,7 @@ def test_an_estimate_is_printed_and_nothing_is_written(tokimp: Run, chains_file:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_makes_the_trial(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """Where workers load the model one of them tries it, and the time is that of all together."""
     done = tokimp("compare", chains_file, *COMMAND, "--estimate", "--executor", "processes", "--workers", "2")
@@ -33,6 +34,7 @@ def test_a_worker_makes_the_trial(tokimp: Run, chains_file: Path, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_analysis_is_tried_on_its_shortest_chains(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """The positions are about those that it then takes; nothing is written, and what is known already costs nothing."""
     assert tokimp("compare", chains_file, *COMMAND).status == 0

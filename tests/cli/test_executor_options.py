@@ -82,6 +82,7 @@ def test_a_run_that_goes_on_ends_with_status_three(tokimp: Run, tmp_path: Path) 
     assert (status != "").tolist() == [[False, True], [False, False]]
 
 
+@pytest.mark.slow
 def test_a_run_in_processes_prints_what_a_run_here_prints(tokimp: Run, tmp_path: Path) -> None:
     """The model is loaded by workers alone, and the numbers are the same."""
     command = ["compare", "demo", "--limit", "2", "--estimator", "gradient", "--estimator", "position", "--out"]

@@ -151,6 +151,7 @@ def test_analyze_leaves_the_run_as_it_is_where_out_is_given(tokimp: Run, run_fol
     assert (run_folder / "results.nc").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_analyze_writes_the_result_elsewhere(tokimp: Run, run_folder: Path, tmp_path: Path) -> None:
     """--out gets the run's numbers with the analysis, then one analysis after another; the run keeps its bytes."""
     before = (run_folder / "results.nc").read_bytes()

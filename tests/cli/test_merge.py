@@ -28,6 +28,7 @@ def numbers(result: xr.DataTree) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_merged_shards_are_the_run(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """Shards, merged in any order, give the numbers of the whole run, and its command finds all cells done there."""
     command = ["compare", chains_file, *METHODS]
@@ -48,6 +49,7 @@ def test_merged_shards_are_the_run(tokimp: Run, chains_file: Path, tmp_path: Pat
     assert ti.load(tmp_path / "merged" / "results.nc").identical(joined)
 
 
+@pytest.mark.slow
 def test_runs_of_other_methods_are_merged(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """Methods of one run and of another, on other chains in part, become one result; what is missing is counted."""
     assert tokimp("compare", chains_file, "--estimator", "position", "--out", "a").status == 0

@@ -37,6 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return loaded
 
 
+@pytest.mark.slow
 def test_they_reach_the_scorers_of_compare_prune_and_analyze(
     tokimp: Run, chains_file: Path, asked: list[dict[str, Any]]
 ) -> None:

@@ -90,7 +90,7 @@ def test_the_most_important_units_are_listed() -> None:
         Importance("scores"),  # type: ignore[arg-type] # what the contract forbids
         Importance(np.zeros(2), diagnostics={"gap": np.zeros(3)}),  # type: ignore[dict-item] # likewise
         Importance(np.zeros(2), diagnostics=["gap"]),  # type: ignore[arg-type] # likewise
-        Importance(np.zeros(2), order=np.zeros(1)),
+        Importance(np.zeros(2), order=np.zeros(1)),  # type: ignore[arg-type] # likewise
     ],
 )
 def test_an_importance_that_breaks_the_contract_can_be_shown(importance: Importance) -> None:

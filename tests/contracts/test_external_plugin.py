@@ -32,6 +32,8 @@ from tokimp.contracts.scorer import Scorer
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.random_models import byte_tokenizer, random_model
 
+pytestmark = pytest.mark.slow  # a package is built and installed, and the page is run whole
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "external_plugin"
 PAGE = ROOT / "docs" / "write-a-plugin.md"

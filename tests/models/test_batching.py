@@ -30,6 +30,7 @@ def test_every_sequence_is_in_one_batch_within_the_budget(lengths: list[int], bu
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=20), st.integers(20, 100))
+@pytest.mark.slow
 def test_batches_shrink_until_they_fit(lengths: list[int], memory: int) -> None:
     """Whatever the memory, as long as each row fits alone every row is run once, and the size that fitted stays."""
     budget, done = PositionBudget(1000), []

@@ -154,6 +154,7 @@ def test_eight_chains_fill_a_call_six_times_as_far_as_one(monkeypatch: pytest.Mo
     assert together >= 6 * alone
 
 
+@pytest.mark.slow
 def test_packs_that_do_not_fit_together_are_read_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     """When memory runs out on joined packs, their halves are read, and the numbers are those of each task alone."""
     scorer, read, failures = new_scorer(), Decoder.start_pack, 0

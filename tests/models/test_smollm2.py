@@ -44,6 +44,7 @@ def reference(loaded: LoadedModel, tokens: ti.TokenizedChain, reasoning: tuple[i
     return values
 
 
+@pytest.mark.slow
 def test_its_chat_template_lays_the_chain_out(scorer: ti.Scorer) -> None:
     """The prompt ends where the assistant begins, and the answer ends the turn."""
     tokens = ti.tokenize_chain(CHAIN, scorer.tokenizer)

@@ -29,6 +29,7 @@ def test_it_keeps_the_contract(tmp_path: Path) -> None:
     check_executor(executor(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_costs_its_pieces_another_try(tmp_path: Path) -> None:
     """Each of its pieces gets a job of its own; what kills every job is given up, and the rest is done."""
     (tmp_path / "notes").mkdir()

@@ -63,9 +63,8 @@ def importance_line(importance: Importance) -> str:
     try:
         return _line(importance)
     except (AttributeError, TypeError, ValueError):
-        return (
-            f"Importance(scores={reprlib.repr(importance.scores)}, diagnostics={reprlib.repr(importance.diagnostics)})"
-        )
+        scores, diagnostics = reprlib.repr(importance.scores), reprlib.repr(importance.diagnostics)
+        return f"Importance(scores={scores}, diagnostics={diagnostics})"
 
 
 def _line(importance: Importance) -> str:

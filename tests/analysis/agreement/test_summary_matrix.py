@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import StringIO
 
 import numpy as np
+import pytest
 import xarray as xr
 from rich.console import Console
 
@@ -46,6 +47,7 @@ def test_cells_are_the_means_and_stars_what_is_told_from_chance() -> None:
     assert str(columns[2][0]).endswith("*")
 
 
+@pytest.mark.slow
 def test_twelve_estimators_fit_a_hundred_columns_and_more_are_in_parts() -> None:
     """A page shows twelve at once; of twenty, each part names its rows, and no line is longer."""
     console = Console(file=StringIO(), width=100)

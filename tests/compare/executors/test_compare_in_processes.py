@@ -179,6 +179,7 @@ def test_a_scorer_made_of_objects_stays_here(executor: ProcessesExecutor) -> Non
         compare(executor, ["position"], scorer=loaded)
 
 
+@pytest.mark.slow
 def test_workers_that_load_another_model_are_refused(executor: ProcessesExecutor) -> None:
     """A scorer that was changed after it was loaded has another fingerprint than the one that workers load."""
     changed = scorer()

@@ -12,6 +12,7 @@ from tests.compare.executors.killed_driver import survive
 @pytest.mark.parametrize(
     "what", ["compare", *(pytest.param(what, marks=pytest.mark.slow) for what in ("analyze", "write"))]
 )
+@pytest.mark.slow
 def test_processes_survive_a_few_kills(tmp_path: Path, what: str) -> None:
     """One kill of a worker, and one of the driver: of a comparison, an analysis and a sampling."""
     killed = survive(tmp_path, "processes:workers=2,retries=9", kills=2, seed=1, what=what)

@@ -80,6 +80,7 @@ def test_a_hanging_piece_is_ended(tmp_path: Path) -> None:
     assert "took longer than 0.5 s" in str(failure.error)
 
 
+@pytest.mark.slow
 def test_work_that_cannot_start_ends_the_run(executor: ProcessesExecutor) -> None:
     """The reason is said after a few tries."""
     with pytest.raises(ExecutorError, match=r"no worker of the executor processes could be started.*no weights here"):

@@ -68,6 +68,7 @@ def run_script(*arguments: str | Path) -> int:
     return subprocess.run(command, cwd=Path(__file__).parents[1], check=False, timeout=120).returncode
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """Killed in the model and in several writes, one after the other, the run ends as one that was never killed."""
     sample_sums(tmp_path / "whole", ScriptedEngine())

@@ -24,6 +24,8 @@ from tokimp.errors import DistillationError, PlanError, ResumeError
 from tokimp.models.writing.transformers_engine import TransformersEngine
 from tokimp.storage.atomic import write_object
 
+pytestmark = pytest.mark.slow  # whole plans are carried out
+
 
 def plan_of(student: Path, **changes: Any) -> Plan:
     """Return a small plan: the embedded model teaches a random student."""

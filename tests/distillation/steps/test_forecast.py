@@ -65,6 +65,7 @@ def test_positions_to_train_follow_the_keep_ratio() -> None:
     assert longer[name].number - amounts[name].number == pytest.approx(reasoning)
 
 
+@pytest.mark.slow
 def test_the_forecast_of_pruning_is_near_what_pruning_reads() -> None:
     """For chains of a known length, greedy pruning and leave-one-out read about as many positions as was said."""
     chains = ti.demo_chains()[3:5]

@@ -56,6 +56,7 @@ class Broken(Step):
 
 
 @pytest.mark.parametrize("executor", ["local", "processes:workers=2"])
+@pytest.mark.slow
 def test_an_error_of_a_library_does_not_take_the_others_with_it(tmp_path: Path, executor: str) -> None:
     """An exception that cannot be sent from a worker is told as text, and is not taken for a process that died."""
     said: list[str] = []

@@ -189,6 +189,7 @@ def test_a_run_costs_what_was_worked_out(seed: int) -> None:
     assert spent < 0.8 * spent_without
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_in_memory_are_read_again() -> None:
     """From no memory to enough of it the cost falls step by step, and the order of deletions stays the same."""
     chain = random_chain(20, 24, 2)
@@ -201,6 +202,7 @@ def test_rows_that_do_not_fit_in_memory_are_read_again() -> None:
     assert len(set(costs)) >= 4
 
 
+@pytest.mark.slow
 def test_the_bank_keeps_to_its_memory() -> None:
     """Whatever the limit of memory, no more positions are stored than it allows, or than the chain itself has."""
     for positions in (0, 70, 150):
@@ -255,6 +257,7 @@ def test_logits_are_formed_only_where_they_are_scored(monkeypatch: pytest.Monkey
     assert Span.REASONING not in Answer.spans
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_shrinks_the_bank_and_then_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """When memory runs out during a run, the order stays the same; less is stored, and fewer positions pass at once."""
     chain = random_chain(10, 16, 2)

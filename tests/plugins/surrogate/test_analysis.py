@@ -187,6 +187,7 @@ def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         Surrogate(**wrong).validate_parameters()
 
 
+@pytest.mark.slow
 def test_the_surrogate_is_kept_where_it_is_asked_to_be(tmp_path: Path) -> None:
     """By default the one of leave-one-out's importance, with what it was fitted on; a path's is refused."""
     tokenized, scorer = chains(5), AdditiveScorer(SHARES)
