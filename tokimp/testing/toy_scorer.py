@@ -77,7 +77,7 @@ class AdditiveScorer(AdditiveInside):
     The numbers, in nats:
 
     - log P(answer | kept reasoning) = `answer_base` + the sum of the kept tokens' `contributions`, spread evenly over
-      the answer's tokens. It may exceed 0, so it is no real probability, and need not be.
+      the answer's tokens. A result refuses one above 0, so `answer_base` has to lie below the sum of what is positive.
     - log P(reasoning token) = `reasoning_logprob`, whatever precedes it. So is that of a wrong answer's token.
     - The entropy that a token is predicted with is its surprisal plus the size of the contribution of the token before
       it. No token is more likely than the one that stands there.
