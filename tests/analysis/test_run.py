@@ -143,6 +143,9 @@ def changed(result: xr.DataTree, name: str, value: Any) -> xr.DataTree:
     if name in dataset.attrs:
         dataset.attrs[name] = value
     else:
+        if name == "logprob":  # what the chain has in all is their sum
+            for whole in ("full_loglik_reasoning", "full_loglik_joint"):
+                dataset[whole].to_numpy()[0] += value - float(dataset[name][0])
         dataset[name].to_numpy()[0] = value
     return xr.DataTree(dataset)
 
