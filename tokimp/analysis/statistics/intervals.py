@@ -241,11 +241,15 @@ def mean_variables(
 def share_variables(
     dims: tuple[str, ...], values: FloatArray, resampling: Resampling, prefix: str = ""
 ) -> dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]]:
-    """Return shares of chains with their Wilson intervals, as `mean_variables` does; `values` are 0, 1 or NaN."""
+    """Return shares of chains with their Wilson intervals, as `mean_variables` does; `values` are 0, 1 or NaN.
+
+    The share of a single chain has no interval, as its mean has none.
+    """
 
     def of_row(row: FloatArray) -> MeanInterval:
         known = row[~np.isnan(row)]
-        return share_interval(int(known.sum()), len(known), confidence=resampling.confidence)
+        interval = share_interval(int(known.sum()), len(known), confidence=resampling.confidence)
+        return interval if len(known) > 1 else MeanInterval(interval.mean, np.nan, np.nan)
 
     return _variables(dims, _along_chains(values, of_row), prefix)
 
