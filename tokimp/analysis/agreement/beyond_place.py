@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from tokimp.analysis.agreement.other_chains import Features, OtherChains, products
+from tokimp.analysis.agreement.other_chains import Features, OtherChains, products, ranked_by_both
 from tokimp.analysis.deletion_orders import uniform_orders
 from tokimp.analysis.statistics.intervals import CORRELATION, Resampling, mean_p_values, mean_variables
 from tokimp.analysis.statistics.multiplicity import holm, smallest_found
@@ -189,19 +189,22 @@ def _by_place(
 ) -> FloatArray:
     """Return the agreement of scores with those of other chains at the same places, [measure, row, row, chain]."""
     texts = [str(text) for text in result["question"].to_numpy()]
-    questions = question_numbers(texts, chain_ids(result)).tolist()
-    others = OtherChains(scores, questions, settings.others, settings.minimum_units)
+    questions = question_numbers(texts, chain_ids(result))
     n_rows = len(scores[0])
     chance = np.full((n_measures, n_rows, n_rows, len(scores)), np.nan)
-    for index, rows in enumerate(scores):
-        if rows.shape[1] < settings.minimum_units:
-            continue
-        features = features_for(rows.shape[1])
-        own = [None if np.isnan(row).any() else features(row) for row in rows]
-        means = [
-            None if vectors is None else others.mean_features(index, row, features) for row, vectors in enumerate(own)
-        ]
-        chance[..., index] = products(own, means, n_measures)
+    for chains, pairs in ranked_by_both(scores):
+        parts = [scores[chain] for chain in chains]
+        others = OtherChains(parts, questions[chains].tolist(), settings.others, settings.minimum_units)
+        for index, (chain, rows) in enumerate(zip(chains, parts, strict=True)):
+            if rows.shape[1] < settings.minimum_units:
+                continue
+            features = features_for(rows.shape[1])
+            own = [None if np.isnan(row).any() else features(row) for row in rows]
+            means = [
+                None if vectors is None else others.mean_features(index, row, features)
+                for row, vectors in enumerate(own)
+            ]
+            chance[:, pairs, chain] = products(own, means, n_measures)[:, pairs]
     return chance
 
 

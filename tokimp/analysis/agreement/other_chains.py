@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tokimp.chains.arrays import FloatArray, IntArray
 
@@ -59,6 +60,24 @@ class OtherChains:
         """Return the mean of the features of such scores; ``None`` if there are no others that rank anything."""
         vectors = [vector for scores in self.at_places_of(chain, row) if (vector := features(scores)) is not None]
         return [np.mean(of_measure, axis=0) for of_measure in zip(*vectors, strict=True)] if vectors else None
+
+
+def ranked_by_both(scores: Sequence[FloatArray]) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
+    """Yield each set of chains that some two rows rank, and which pairs of rows, [row, row], rank just those.
+
+    What place makes of a pair is that of the chains that both rank, as if the result held no others.
+
+    Parameters
+    ----------
+    scores
+        The scores of each chain, [row, unit]; NaN where a row says nothing.
+    """
+    ranked = np.stack([~np.isnan(rows).any(axis=1) for rows in scores], axis=1)
+    by_pair = ranked[:, None] & ranked[None]
+    sets, number = np.unique(by_pair.reshape(-1, len(scores)), axis=0, return_inverse=True)
+    for index, chains in enumerate(sets):
+        if chains.any():
+            yield np.flatnonzero(chains), number.reshape(by_pair.shape[:2]) == index
 
 
 def same_places(n_units: int, n_other: int) -> IntArray:

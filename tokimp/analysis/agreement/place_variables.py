@@ -30,7 +30,8 @@ def place_variables(
     value, chance
         The correlation as it is, and by place alone, [..., chain].
     compared
-        Which entries of [...] are comparisons of their own, for the correction; others repeat them.
+        Which entries of [...] are comparisons of their own, for the correction. Of pairs, [..., estimator, other], only
+        those above the diagonal are; those below it repeat them, and have the same p-value.
     resampling
         Its `confidence` is that of the intervals.
     """
@@ -38,6 +39,9 @@ def place_variables(
     p_values = mean_p_values(beyond)
     corrected = np.full(p_values.shape, np.nan)
     corrected[compared.astype(bool)] = holm(p_values[compared.astype(bool)])
+    if dims[-2:] == ("estimator", "other"):
+        mirrored = corrected.swapaxes(-1, -2)
+        corrected = np.where(np.isnan(corrected), mirrored, corrected)
     return {
         "place_chance": ((*dims, "chain"), chance, {"long_name": "correlation with other chains, same places"}),
         "beyond_place": ((*dims, "chain"), beyond, {"long_name": "value minus place_chance"}),
@@ -48,11 +52,21 @@ def place_variables(
     }
 
 
-def other_chains(result: xr.DataTree, scores: Sequence[FloatArray], others: int, minimum_units: int) -> OtherChains:
-    """Return the scores of other chains of a result at the same places; `scores` is [chain][estimator, unit]."""
+def other_chains(
+    result: xr.DataTree,
+    scores: Sequence[FloatArray],
+    others: int,
+    minimum_units: int,
+    chains: IntArray | None = None,
+) -> OtherChains:
+    """Return the scores of other chains of a result at the same places; `scores` is [chain][estimator, unit].
+
+    With `chains`, only these are there, numbered in this order.
+    """
     texts = [str(text) for text in result["question"].to_numpy()]
-    questions = question_numbers(texts, chain_ids(result)).tolist()
-    return OtherChains(scores, questions, others, minimum_units)
+    questions = question_numbers(texts, chain_ids(result))
+    kept = np.arange(len(scores)) if chains is None else chains
+    return OtherChains([scores[chain] for chain in kept], questions[kept].tolist(), others, minimum_units)
 
 
 def rank_features(scores: FloatArray, units: IntArray | slice) -> Features:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
-from tokimp.analysis.agreement.other_chains import products
+from tokimp.analysis.agreement.other_chains import products, ranked_by_both
 from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
 from tokimp.analysis.agreement.within_report import agreement_within_table, within_beyond_place_table
 from tokimp.analysis.statistics.intervals import (
@@ -137,20 +137,25 @@ class AgreementWithin(Analysis):
             raise AnalysisError("no chain has a right answer ('gold') to compare its answer with")
         values = np.full((len(groups), 2, len(labels), len(labels), len(groups_by_chain)), np.nan)
         scores_by_chain = [unit_scores(chain) for _, chain in iterate(result)]
-        others = other_chains(result, scores_by_chain, self.others, self.minimum_units)
         chance = np.full((len(groups), *values.shape[2:]), np.nan)
         for index, scores in enumerate(scores_by_chain):
             for group, units in groups_by_chain[index]:
                 if len(units) < self.minimum_units:
                     continue
-                features = partial(rank_features, units=units)
-                own = [features(row) for row in scores]
-                means = [others.mean_features(index, row, features) for row in range(len(labels))]
-                chance[groups.index(group), :, :, index] = products(own, means, 1)[0]
                 for at in (0, 1):
                     parts = [row[units] for row in scores]
                     ranks = [position_residuals(part, units) if at else mean_ranks(part) for part in parts]
                     values[groups.index(group), at, :, :, index] = _correlations(ranks)
+        for chains, pairs in ranked_by_both(scores_by_chain):
+            others = other_chains(result, scores_by_chain, self.others, self.minimum_units, chains)
+            for place, index in enumerate(chains):
+                for group, units in groups_by_chain[index]:
+                    if len(units) < self.minimum_units:
+                        continue
+                    features = partial(rank_features, units=units)
+                    own = [features(row) for row in scores_by_chain[index]]
+                    means = [others.mean_features(place, row, features) for row in range(len(labels))]
+                    chance[groups.index(group), pairs, index] = products(own, means, 1)[0][pairs]
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("group", "partial", "estimator", "other")
         return xr.Dataset(
