@@ -64,9 +64,9 @@ def other_chains(
     With `chains`, only these are there, numbered in this order.
     """
     texts = [str(text) for text in result["question"].to_numpy()]
-    questions = question_numbers(texts, chain_ids(result))
-    kept = np.arange(len(scores)) if chains is None else chains
-    return OtherChains([scores[chain] for chain in kept], questions[kept].tolist(), others, minimum_units)
+    questions = question_numbers(texts, chain_ids(result)).tolist()
+    kept: list[int] = list(range(len(scores))) if chains is None else chains.tolist()
+    return OtherChains([scores[chain] for chain in kept], [questions[chain] for chain in kept], others, minimum_units)
 
 
 def rank_features(scores: FloatArray, units: IntArray | slice) -> Features:
