@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import spearmanr
 
 import tokimp as ti
 from tokimp.errors import AnalysisError
@@ -76,3 +77,26 @@ def test_beyond_place_an_estimator_agrees_with_itself_only_on_the_same_chains(tm
     (table,) = analysis.tables(ti.analyze(first, analysis))
     assert "Told from chance: correlation beyond place of a (" in str(table.caption)
     assert "Not told from it: b." in str(table.caption)
+
+
+def test_place_is_taken_from_the_chains_that_an_estimator_ranks_in_both_results(tmp_path: Path) -> None:
+    """Of more chains than `others`, silent ones take nobody's place: it is as if neither result held them."""
+    rng = np.random.default_rng(4)
+    chains = [toy_chain("x" * 12, id=f"c{i}", question=f"q{i}") for i in range(12)]
+    silent = np.full(12, np.nan)
+    both = [1, 4, 6, 9, 11]
+    scores = [[rng.normal(size=12) for _ in chains] for _ in range(2)]
+    first = toy_result({"a": [row if i in both or i % 2 else silent for i, row in enumerate(scores[0])]}, chains)
+    second = toy_result({"a": [row if i in both or not i % 2 else silent for i, row in enumerate(scores[1])]}, chains)
+    ti.save(second, tmp_path / "whole.nc")
+    ids = [f"c{i}" for i in both]
+    ti.save(second.tokimp.sel(chain=ids), tmp_path / "part.nc")
+    whole = between(first, tmp_path / "whole.nc", others=2)["place_chance"].sel(common="a").to_numpy()
+    part = between(first.tokimp.sel(chain=ids), tmp_path / "part.nc", others=2)["place_chance"].sel(common="a")
+    assert np.isnan(np.delete(whole, both)).all()
+    # Each has the two that are next to it among those that both rank, going round.
+    for place, index in enumerate(both):
+        others = [both[(place + step) % 5] for step in (1, -1)]
+        by_hand = [spearmanr(scores[at][index], scores[1 - at][other]).statistic for at in (0, 1) for other in others]
+        assert whole[index] == pytest.approx(np.mean(by_hand), abs=1e-6)
+    np.testing.assert_allclose(whole[both], part, rtol=1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import xarray as xr
 from rich.table import Table
 
 from tokimp.analysis.agreement.between_report import agreement_between_table
+from tokimp.analysis.agreement.other_chains import is_ranking, products
 from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
 from tokimp.analysis.statistics.intervals import (
     CORRELATION,
@@ -23,6 +24,7 @@ from tokimp.analysis.statistics.intervals import (
     mean_variables,
 )
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
+from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import WholeNumber
 from tokimp.errors import AnalysisError
@@ -46,8 +48,9 @@ class AgreementBetween(Analysis):
     model (with the same tokenizer), precision, backend or seed. Chains and estimators that only one of the results has
     are left out. A chain's value is the correlation over its units (ties share their mean rank), as they are and with
     position partialled out linearly. ``beyond_place`` is the correlation as it is less the one that place alone makes
-    (as in `tokimp.analysis.agreement.agreement.Agreement`): with the scores of *other* chains of the other result, at
-    the same places. Means are over chains, with their intervals; p-values are corrected for all estimators (Holm).
+    (as in `tokimp.analysis.agreement.agreement.Agreement`): with the scores that the other result gives *other* chains,
+    at the same places. Only chains that the estimator ranks in both results count there. Means are over chains, with
+    their intervals; p-values are corrected for all estimators (Holm).
 
     Parameters
     ----------
@@ -105,25 +108,24 @@ class AgreementBetween(Analysis):
         if not labels or not by_id.keys() & dict(iterate(result)).keys():
             raise AnalysisError(f"{self.other} has no {'chain' if labels else 'estimator'} in common with the result")
         values = np.full((2, len(labels), result.sizes["chain"]), np.nan)
-        places = {chain_id: place for place, chain_id in enumerate(by_id)}
-        chance = np.full((len(labels), result.sizes["chain"]), np.nan)
-        chance_by_place = self._chance_by_place(result, other_result, labels)
+        both: dict[int, FloatArray] = {}
         for index, (chain_id, chain) in enumerate(iterate(result)):
             if chain_id not in by_id:
                 continue
             other_chain = by_id[chain_id]
             _check_same_units(chain_id, chain, other_chain, self.other)
-            scores, other_scores = (unit_scores(part.sel(estimator=labels)) for part in (chain, other_chain))
-            if scores.shape[1] < self.minimum_units:
+            scores = np.stack([unit_scores(part.sel(estimator=labels)) for part in (chain, other_chain)], axis=1)
+            if scores.shape[-1] < self.minimum_units:
                 continue
-            for row, (a, b) in enumerate(zip(scores, other_scores, strict=True)):
+            both[index] = scores
+            for row, (a, b) in enumerate(scores):
                 if np.isnan(a).any() or np.isnan(b).any():
                     continue
-                chance[row, index] = chance_by_place(index, places[chain_id], row)
                 for at, ranked_by in enumerate((mean_ranks, position_residuals)):
                     ranks, other_ranks = ranked_by(a), ranked_by(b)
                     if not (is_constant(ranks) or is_constant(other_ranks)):
                         values[at, row, index] = pearson(ranks, other_ranks)
+        chance = self._chance_by_place(result, both, len(labels))
         resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("partial", "common")
         return xr.Dataset(
@@ -144,22 +146,28 @@ class AgreementBetween(Analysis):
             },
         )
 
-    def _chance_by_place(
-        self, result: xr.DataTree, other_result: xr.DataTree, labels: Sequence[str]
-    ) -> Callable[[int, int, int], float]:
-        """Return what gives the correlation by place alone, of a chain's indices in both results and a label's row."""
-        trees = (result, other_result)
-        scores = [[unit_scores(chain.sel(estimator=list(labels))) for _, chain in iterate(tree)] for tree in trees]
-        others = [other_chains(*both, self.others, self.minimum_units) for both in zip(trees, scores, strict=True)]
+    def _chance_by_place(self, result: xr.DataTree, both: Mapping[int, FloatArray], n_labels: int) -> FloatArray:
+        """Return the correlation that place alone makes, [label, chain].
+
+        Parameters
+        ----------
+        result
+            The result.
+        both
+            The scores that both results give a chain, [label, result, unit], by the chain's index.
+        n_labels
+            Number of labels.
+        """
+        chance = np.full((n_labels, result.sizes["chain"]), np.nan)
         features = partial(rank_features, units=slice(None))
-
-        def chance(index: int, other_index: int, row: int) -> float:
-            one, other = features(scores[0][index][row]), features(scores[1][other_index][row])
-            means = others[0].mean_features(index, row, features), others[1].mean_features(other_index, row, features)
-            if one is None or other is None or means[0] is None or means[1] is None:
-                return np.nan
-            return float(one[0] @ means[1][0] + other[0] @ means[0][0]) / 2
-
+        for row in range(n_labels):
+            # Only chains that it ranks in both results count: as others too, of which there are at most so many.
+            known = {index: scores[row] for index, scores in both.items() if all(map(is_ranking, scores[row]))}
+            numbers = np.array(list(known), dtype=np.int64)
+            others = other_chains(result, known, self.others, self.minimum_units, numbers)
+            for place, (index, pair) in enumerate(known.items()):
+                means = [others.mean_features(place, at, features) for at in (0, 1)]
+                chance[row, index] = products([features(scores) for scores in pair], means, 1)[0, 0, 1]
         return chance
 
     def tables(self, result: xr.DataTree) -> list[Table]:

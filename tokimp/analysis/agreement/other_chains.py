@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tokimp.analysis.statistics.rank_measures import is_constant
 from tokimp.chains.arrays import FloatArray, IntArray
 
 Features = list[FloatArray] | None
@@ -62,17 +63,37 @@ class OtherChains:
         return [np.mean(of_measure, axis=0) for of_measure in zip(*vectors, strict=True)] if vectors else None
 
 
-def ranked_by_both(scores: Sequence[FloatArray]) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
-    """Yield each set of chains that some two rows rank, and which pairs of rows, [row, row], rank just those.
+def is_ranking(scores: FloatArray) -> bool:
+    """Return whether scores, [unit], tell units apart; NaN says nothing, and neither do scores that are all alike."""
+    return not (np.isnan(scores).any() or is_constant(scores))
 
-    What place makes of a pair is that of the chains that both rank, as if the result held no others.
+
+def ranked_by_both(scores: Sequence[FloatArray]) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
+    """Yield each set of chains that some two rows rank, and the pairs of rows that rank just those.
+
+    What place makes of a pair is seen in the chains that both rank, as if the result held no others.
 
     Parameters
     ----------
     scores
         The scores of each chain, [row, unit]; NaN where a row says nothing.
+
+    Yields
+    ------
+    tuple of numpy.ndarray
+        The indices of the chains, ascending, and whether a pair of rows ranks these and no others, [row, row].
+
+    Examples
+    --------
+    The first row ranks both chains, the second one only the first:
+
+    >>> scores = [np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[1.0, 2.0], [np.nan, np.nan]])]
+    >>> for chains, pairs in ranked_by_both(scores):
+    ...     print(chains.tolist(), pairs.tolist())
+    [0] [[False, True], [True, True]]
+    [0, 1] [[True, False], [False, False]]
     """
-    ranked = np.stack([~np.isnan(rows).any(axis=1) for rows in scores], axis=1)
+    ranked = np.array([[is_ranking(row) for row in rows] for rows in scores]).T
     by_pair = ranked[:, None] & ranked[None]
     sets, number = np.unique(by_pair.reshape(-1, len(scores)), axis=0, return_inverse=True)
     for index, chains in enumerate(sets):

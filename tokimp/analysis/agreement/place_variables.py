@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,18 +54,29 @@ def place_variables(
 
 def other_chains(
     result: xr.DataTree,
-    scores: Sequence[FloatArray],
+    scores: Sequence[FloatArray] | Mapping[int, FloatArray],
     others: int,
     minimum_units: int,
-    chains: IntArray | None = None,
+    chains: IntArray,
 ) -> OtherChains:
-    """Return the scores of other chains of a result at the same places; `scores` is [chain][estimator, unit].
+    """Return the scores of other chains of a result at the same places.
 
-    With `chains`, only these are there, numbered in this order.
+    Parameters
+    ----------
+    result
+        The result, whose questions say which chains are others.
+    scores
+        Those of a chain, [row, unit], by its index in the result.
+    others
+        The most other chains of each chain.
+    minimum_units
+        Chains with fewer units do not count.
+    chains
+        The indices of the chains that are there, numbered in this order.
     """
     texts = [str(text) for text in result["question"].to_numpy()]
     questions = question_numbers(texts, chain_ids(result)).tolist()
-    kept: list[int] = list(range(len(scores))) if chains is None else chains.tolist()
+    kept: list[int] = chains.tolist()
     return OtherChains([scores[chain] for chain in kept], [questions[chain] for chain in kept], others, minimum_units)
 
 
