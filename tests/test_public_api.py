@@ -69,3 +69,14 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_compare_is_the_function_whatever_was_imported_first(program: str) -> None:
     """The room `tokimp.compare` never takes the place of the function of the same name."""
     assert _run(f"{program}\nprint(type(tokimp.compare).__name__, tokimp.compare.__name__)") == "function compare"
+
+
+def test_methods_that_a_library_gives_every_object_hide_no_name() -> None:
+    """After nnsight has put `save` on every object, `ti.save` is still the function that saves a result."""
+    program = """
+import tokimp as ti
+import nnsight
+assert hasattr(object, "save")
+print(ti.save.__module__)
+"""
+    assert _run(program) == "tokimp.results.io"

@@ -14,6 +14,7 @@ Examples
 """
 
 import sys
+from types import ModuleType
 
 import lazy_loader
 
@@ -39,3 +40,23 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """Return the names of the public API."""
     return sorted(__all__)
+
+
+class _PublicName:
+    """A name of the public API, which a module of this class has before those that every object has.
+
+    `__getattr__` is asked last. Where a library gives every object a method, as nnsight does with ``save``, a name that
+    was not used before would be that method of the module.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, module: ModuleType, kind: type[ModuleType]) -> object:
+        """Load what the name stands for; once the module has it, this is no longer called."""
+        return __getattr__(self._name)
+
+
+# The class that `attach_stub` gave this module is kept as the base.
+_package = sys.modules[__name__]
+_package.__class__ = type("_Package", (type(_package),), {name: _PublicName(name) for name in __all__})
