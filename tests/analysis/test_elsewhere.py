@@ -14,12 +14,15 @@ import xarray as xr
 
 import tokimp as ti
 from tests.compare.executors.byte_scorer import chains, scorer
+from tokimp.analysis.asked_chain import AskAboutChain, NotAsked, OneChain
 from tokimp.analysis.elsewhere import InMemory
 from tokimp.analysis.kept_chains import FOLDER
+from tokimp.analysis.recorded_run import rebuild_chains
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.compare.executors.processes import ProcessesExecutor
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Found
 from tokimp.contracts.categorizer import Categorizer
+from tokimp.contracts.objective import Joint
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
@@ -96,6 +99,32 @@ class LooksAround(Twice):
         return super().compute(inputs)
 
 
+class ElsewhereOnly(Twice):
+    """Fails before its question in every process but one, as where something is not installed for workers."""
+
+    name = "elsewhere_only"
+
+    def __init__(self, here: int = 0) -> None:
+        super().__init__()
+        self.here = here
+
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Look at the process first."""
+        if os.getpid() != self.here:
+            raise KeyError("setting")
+        return super().compute(inputs)
+
+
+class Quiet(Twice):
+    """Asks nothing."""
+
+    name = "quiet"
+
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return nothing."""
+        return xr.Dataset()
+
+
 class Fails(Twice):
     """Fails on what it is told of a chain."""
 
@@ -148,9 +177,32 @@ def test_what_workers_found_out_is_kept_for_this_process_and_back(
 def test_an_analysis_that_asks_only_when_it_sees_all_chains_is_refused(
     executor: ProcessesExecutor, run: xr.DataTree
 ) -> None:
-    """It cannot be divided, and the message says so."""
-    with pytest.raises(AnalysisError, match=r"asks about chain 'c0' only when it sees other chains too.*local"):
+    """It cannot be divided, and the message says so, with how it failed in the worker."""
+    message = r"asks about chain 'c0' only when it sees other chains too.*local \(of that chain alone: it takes three"
+    with pytest.raises(AnalysisError, match=message):
         ti.analyze(run, LooksAround(), scorer=scorer(), executor=executor)
+
+
+def test_a_mistake_before_the_question_is_not_lost(executor: ProcessesExecutor, run: xr.DataTree) -> None:
+    """An analysis that fails in workers alone, before it asks, fails here with the worker's reason."""
+    with pytest.raises(AnalysisError, match=r"of that chain alone: the analysis 'elsewhere_only' failed with KeyError"):
+        ti.analyze(run, ElsewhereOnly(here=os.getpid()), scorer=scorer(), executor=executor)
+
+
+def test_what_one_chain_alone_gives_is_an_answer_or_a_reason(run: xr.DataTree) -> None:
+    """A question that is answered, one that is never asked, a failure before it, and one after it."""
+    one = run.tokimp.sel(chain="c0")
+    (chain,) = rebuild_chains(one, scorer().tokenizer)
+
+    def ask(analysis: Analysis, what: str = "", **known: Found) -> Found | NotAsked:
+        return AskAboutChain(analysis, Joint())(scorer(), OneChain(one, chain, what, known))
+
+    assert isinstance(ask(Twice()), Found)
+    assert ask(LooksAround()) == NotAsked("it takes three chains")
+    assert ask(Twice(), "never asked") == NotAsked("it takes three chains")
+    assert ask(Quiet()) == NotAsked()
+    with pytest.raises(AnalysisError, match="the analysis 'fails' failed with ZeroDivisionError"):
+        ask(Fails())
 
 
 def test_an_error_in_a_question_is_that_of_this_process(executor: ProcessesExecutor, run: xr.DataTree) -> None:

@@ -17,6 +17,7 @@ from tokimp.contracts.executor import Executor, Piece
 from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.contracts.subset_scores import SubsetMemory
+from tokimp.errors import TokimpError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,19 @@ class OneChain:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAsked:
+    """Says that an analysis does not ask what is to be found out when it sees one chain alone.
+
+    Attributes
+    ----------
+    error
+        How it failed before it came to the question; empty if it came to its end.
+    """
+
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AskAboutChain:
     """Runs an analysis on one chain up to a question, and returns the answer: what `ScorerWork` calls.
 
@@ -54,25 +68,36 @@ class AskAboutChain:
     analysis: Analysis
     objective: Objective | None
 
-    def __call__(self, scorer: Scorer | None, asked: OneChain) -> Found | None:
-        """Return what was found out; ``None`` if the analysis does not ask for it on this chain alone."""
+    def __call__(self, scorer: Scorer | None, asked: OneChain) -> Found | NotAsked:
+        """Return what was found out, or why it was not.
+
+        Raises
+        ------
+        AnalysisError
+            If the analysis fails once it has come to the question. Before, it may fail because it sees one chain alone;
+            whether that matters is known where all chains are seen.
+        """
         scoring = None
         if asked.chain is not None and scorer is not None and self.objective is not None:
             scoring = Scoring(CheckedScorer(scorer, SubsetMemory()), (asked.chain,), self.objective)
         store = _UpTo(asked.what, asked.known)
         try:
             node_of(self.analysis, AnalysisInput(asked.result, scoring, store=store))
-        except _Answered:
-            return store.found
-        except Exception:
-            # What it makes of one chain alone may make no sense, but a question that was begun and failed is an error.
+        except _Answered as answered:
+            return answered.found
+        except TokimpError as error:
             if store.reached:
                 raise
-        return None
+            return NotAsked(str(error))
+        return NotAsked()
 
 
 class _Answered(BaseException):
     """Leaves an analysis once its question was answered; no error, so analyses do not catch it."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__()
+        self.found = found
 
 
 class _UpTo:
@@ -80,7 +105,6 @@ class _UpTo:
 
     def __init__(self, what: str, known: Mapping[str, Found]) -> None:
         self._what, self._known = what, known
-        self.found: Found | None = None
         self.reached = False
 
     def get(self, chain: int, what: str) -> Found | None:
@@ -91,8 +115,7 @@ class _UpTo:
     def store(self, chain: int, what: str, found: Found) -> None:
         """Leave the analysis with the answer."""
         if what == self._what:
-            self.found = found
-            raise _Answered
+            raise _Answered(found)
 
 
 def ask_logprobs(scorer: Scorer, chain: TokenizedChain) -> SpanLogprobs:

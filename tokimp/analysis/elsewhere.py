@@ -14,7 +14,7 @@ from typing import cast
 
 import xarray as xr
 
-from tokimp.analysis.asked_chain import AskAboutChain, OneChain
+from tokimp.analysis.asked_chain import AskAboutChain, NotAsked, OneChain
 from tokimp.compare.scorer_work import ScorerWork, results_of
 from tokimp.compare.worker_scorer import WorkerScorer, facts_of
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Found, FoundStore, Scoring
@@ -122,6 +122,7 @@ class Elsewhere:
             If no worker can be started, or a chain was lost with each worker that was asked about it.
         """
         asked: list[str] = []
+        not_asked: dict[int, NotAsked] = {}
         only_kept, told = OnlyKept(self.store), self.progress
         while True:
             inputs = AnalysisInput(self.result, self.scoring, told, only_kept)
@@ -130,8 +131,8 @@ class Elsewhere:
             except _Missing as missing:
                 what, chain = missing.what, missing.chain
             if what in asked:
-                raise self._cannot_be_divided(chain)
-            self._find_out(what, asked)
+                raise self._cannot_be_divided(chain, not_asked[chain])
+            not_asked = self._find_out(what, asked)
             asked.append(what)
             # What workers found out was told when it came.
             told = None
@@ -154,7 +155,8 @@ class Elsewhere:
     def ask(self, index: int, what: str) -> Found | None:
         """Ask about one chain, and keep nothing of the answer; ``None`` if this is not asked of the chain alone."""
         (outcome,) = results_of(self.executor, self._work(), [self._piece(index, what, ())])
-        return cast("Found | None", outcome.result)
+        answer = cast("Found | NotAsked", outcome.result)
+        return None if isinstance(answer, NotAsked) else answer
 
     def length_of(self, index: int) -> int:
         """Return the number of tokens of a chain: all of them where a scorer is asked, else those of its reasoning."""
@@ -170,16 +172,24 @@ class Elsewhere:
     def _missing(self, what: str) -> list[int]:
         return [index for index in range(self.result.sizes["chain"]) if self.store.get(index, what) is None]
 
-    def _find_out(self, what: str, known: Sequence[str]) -> None:
-        """Let workers find out one thing of every chain of which it is not kept, and store it as it comes."""
+    def _find_out(self, what: str, known: Sequence[str]) -> dict[int, NotAsked]:
+        """Let workers find out one thing of every chain of which it is not kept, and store it as it comes.
+
+        Return the chains of which it was not asked.
+        """
+        not_asked: dict[int, NotAsked] = {}
         ids, missing = chain_ids(self.result), self._missing(what)
         pieces = [self._piece(index, what, known) for index in missing]
         pace = _Pace(len(ids), len(missing), self.analysis.name, self.progress)
         for outcome in results_of(self.executor, self._work(), pieces, pace.watch):
-            index, found = outcome.piece.index, outcome.result
-            if found is not None:
-                self.store.store(index, what, found)
-            pace.add(ids[index], found)
+            index, answer = outcome.piece.index, cast("Found | NotAsked", outcome.result)
+            if isinstance(answer, NotAsked):
+                not_asked[index] = answer
+                pace.add(ids[index], 0)
+            else:
+                self.store.store(index, what, answer)
+                pace.add(ids[index], answer.tokens_forwarded)
+        return not_asked
 
     def _work(self) -> ScorerWork:
         ask = AskAboutChain(self.analysis, None if self.scoring is None else self.scoring.objective)
@@ -192,10 +202,11 @@ class Elsewhere:
         asked = OneChain(sel(self.result, chain=chain_id), chain, what, before)
         return Piece(index, f"chain {chain_id!r} for {self.analysis.label}", asked, float(self.length_of(index)))
 
-    def _cannot_be_divided(self, index: int) -> AnalysisError:
+    def _cannot_be_divided(self, index: int, not_asked: NotAsked) -> AnalysisError:
+        alone = f" (of that chain alone: {not_asked.error})" if not_asked.error else ""
         return AnalysisError(
             f"the analysis {self.analysis.name!r} asks about chain {chain_ids(self.result)[index]!r} only when it sees "
-            "other chains too, so workers cannot be asked chain by chain; use the executor local"
+            f"other chains too, so workers cannot be asked chain by chain; use the executor local{alone}"
         )
 
 
@@ -212,10 +223,10 @@ class _Pace:
         """Take note of how many workers there are."""
         self._workers = workers
 
-    def add(self, chain_id: str, found: Found | None) -> None:
-        """Count a chain."""
+    def add(self, chain_id: str, tokens_forwarded: int) -> None:
+        """Count a chain, and the token positions that were passed through the model for it."""
         self._done += 1
-        self._positions += 0 if found is None else found.tokens_forwarded
+        self._positions += tokens_forwarded
         if self._progress is None:
             return
         seconds = time.perf_counter() - self._began
