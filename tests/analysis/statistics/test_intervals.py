@@ -175,9 +175,13 @@ def test_variables_of_a_node_hold_the_interval_of_each_row() -> None:
 
 
 def test_shares_of_chains_have_wilsons_interval() -> None:
-    """Of values that are 0, 1 or missing, the interval is Wilson's of those that are there."""
+    """Of values that are 0, 1 or missing, the interval is Wilson's of those that are there; one alone has none."""
     values = np.array([[1.0, 0.0, 1.0, np.nan], [1.0, 1.0, 1.0, 1.0], [np.nan] * 4])
     found = share_variables(("keep_ratio",), values, Resampling())
     expected: list[MeanInterval] = [share_interval(2, 3), share_interval(4, 4), share_interval(0, 0)]
     for name in ("mean", "low", "high"):
         np.testing.assert_array_equal(found[name][1], [getattr(interval, name) for interval in expected])
+    single = share_variables((), np.array([1.0, np.nan]), Resampling())
+    assert [float(single[name][1]) for name in ("mean", "low", "high")] == pytest.approx(
+        [1, np.nan, np.nan], nan_ok=True
+    )

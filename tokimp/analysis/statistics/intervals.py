@@ -143,7 +143,24 @@ def mean_p_values(values: FloatArray, null: FloatArray | float = 0.0) -> FloatAr
 def share_interval(successes: int, trials: int, *, confidence: float = 0.95) -> MeanInterval:
     """Return a share and Wilson's interval of it (Wilson 1927, Journal of the American Statistical Association 22).
 
-    It also covers where all trials succeed, or none does. Everything is NaN without trials.
+    It also covers where all trials succeed, or none does, and for a single trial, of which it leaves out little.
+
+    Parameters
+    ----------
+    successes, trials
+        How many trials succeeded, and how many there were.
+    confidence
+        Confidence of the interval, between 0 and 1.
+
+    Returns
+    -------
+    MeanInterval
+        Everything is NaN without trials.
+
+    Examples
+    --------
+    >>> share_interval(1, 1)
+    MeanInterval(mean=1.0, low=0.20654931437723745, high=1.0)
     """
     if not trials:
         return MeanInterval(np.nan, np.nan, np.nan)
@@ -243,7 +260,8 @@ def share_variables(
 ) -> dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]]:
     """Return shares of chains with their Wilson intervals, as `mean_variables` does; `values` are 0, 1 or NaN.
 
-    The share of a single chain has no interval, as its mean has none.
+    The share of a single chain has no interval, so that no analysis shows one that rests on one chain, whether its
+    values are shares or means.
     """
 
     def of_row(row: FloatArray) -> MeanInterval:
