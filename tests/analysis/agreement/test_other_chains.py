@@ -54,7 +54,7 @@ def test_chains_that_one_of_two_does_not_rank_take_no_place_among_the_others(
     """With more chains than `others`, what place makes of a pair is that of a result with none but the shared ones."""
     rng = np.random.default_rng(1)
     chains = [toy_chain("x" * N_UNITS, id=f"c{i}", question=f"q{i}") for i in range(N_CHAINS)]
-    drawn = {label: [rng.normal(size=N_UNITS) for _ in chains] for label in "abc"}
+    drawn: dict[str, list[FloatArray]] = {label: [rng.normal(size=N_UNITS) for _ in chains] for label in "abc"}
     silent: dict[str, Callable[[int], bool]] = {"a": lambda i: i % 2 == 0, "b": lambda i: i % 2 == 1}
     for label, is_silent in silent.items():
         for i in range(N_CHAINS):
