@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import importlib.util
 import os
 import re
 import runpy
@@ -13,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "external_plugin"
 PAGE = ROOT / "docs" / "write-a-plugin.md"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+# Their folders are looked for: on Python 3.11, looking for the module "pip" makes a later import of setuptools fail,
+# which torch.compile needs.
 needs_builder = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("pip", "hatchling")),
+    any(PathFinder.find_spec(name) is None for name in ("pip", "hatchling")),
     reason="pip or hatchling is not installed, and a package cannot be built without them",
 )
 

@@ -90,13 +90,18 @@ def test_a_model_that_cannot_be_packed_is_not_compiled() -> None:
         scorer_of(random_model("bloom"), packed=True, compiled=True)
 
 
-def test_a_failing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a compiler says is passed on, and the model can be read without it."""
+@pytest.mark.parametrize("when", ["set up", "run"])
+def test_a_failing_compiler_is_named(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a compiler says is passed on, and not as a fault of packs; the model can be read without it."""
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("no C++ compiler")
 
-    monkeypatch.setattr(packed_model, "compile_blocks", fail)
+    def fail_when_run(trunk: Any, n_blocks: int) -> None:
+        compile_blocks(trunk, n_blocks)
+        monkeypatch.setattr(trunk, "forward", fail)
+
+    monkeypatch.setattr(packed_model, "compile_blocks", fail if when == "set up" else fail_when_run)
     with pytest.raises(UnsupportedError, match=r"cannot be compiled: no C\+\+ compiler; leave out compiled=true"):
         scorer_of(random_model("llama"), packed=True, compiled=True)
 

@@ -86,9 +86,10 @@ class PackedModel:
             compile_blocks(self._trunk, model.config.get_text_config(decoder=True).num_hidden_layers)
             self._model.set_attn_implementation(COMPILED_ATTENTION)
             _refuse_by_trial(model, self)
-        # Whatever the compiler says.
         except (NotPackable, *FOREIGN_FAILURES) as reason:
-            raise NotCompilable(" ".join(str(reason).split())[:200]) from reason
+            # Whatever the compiler says, which is why the trial failed: packs were read before.
+            failure = reason.__cause__ or reason
+            raise NotCompilable(" ".join(str(failure).split())[:200]) from reason
 
     def hidden(self, pack: Pack, pool: KeyValuePool) -> torch.Tensor:
         """Pass a pack through the trunk, and its keys and values into the pool; return its states, [scored, width]."""
