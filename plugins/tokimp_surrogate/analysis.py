@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from rich.table import Table
 from tokimp.analysis.recorded_run import known_fingerprint
 from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling
 from tokimp.chains.arrays import FloatArray
+from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.questions import question_numbers
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, Text, TrueOrFalse, WholeNumber
@@ -172,6 +174,10 @@ class Surrogate(Analysis):
         """
         ids = chain_ids(inputs.result)
         questions = [str(text) for text in inputs.result["question"].to_numpy()]
+        # A worker is asked for the features of one chain, on which nothing can be fitted. Else what cannot be fitted is
+        # refused before the model is asked.
+        if len(ids) == 1:
+            self._features(inputs, lambda chains, what: None)
         targets, left_out = self._with_enough_questions(read_targets(inputs.result, self.targets), questions, ids)
         saved = self._saved(targets) if self.save else None
         done, total = 0, len(inputs.scoring.chains) + sum(map(_known, targets))
@@ -229,12 +235,17 @@ class Surrogate(Analysis):
         self, inputs: AnalysisInput, report: Callable[[Sequence[str], str], None]
     ) -> tuple[list[FloatArray], FeatureSpace]:
         """Return the attention features of each chain, [unit, feature], and the meaning of the columns."""
-        scoring, features_by_chain = inputs.scoring, []
-        for chain in scoring.chains:
-            features, space = attention_features(chain, scoring.scorer, per_head=self.per_head)
-            features_by_chain.append(features)
+        scorer, features_by_chain = inputs.scoring.scorer, []
+        for index, chain in enumerate(inputs.scoring.chains):
+
+            def ask(chain: TokenizedChain = chain) -> dict[str, npt.NDArray[Any]]:
+                features, space = attention_features(chain, scorer, per_head=self.per_head)
+                return {"features": features, "layers": np.array(space.layers), "heads": np.array(space.heads)}
+
+            kept = inputs.keep(index, ask)
+            features_by_chain.append(kept["features"])
             report([chain.id], "attention features")
-        return features_by_chain, space
+        return features_by_chain, FeatureSpace(int(kept["layers"]), int(kept["heads"]), self.per_head)
 
     def _saved(self, targets: Sequence[Target]) -> Target:
         """Return the target whose surrogate is to be saved; raise `AnalysisError` if there is none."""

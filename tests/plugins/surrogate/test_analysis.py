@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from tokimp_surrogate.analysis import Surrogate
+from tokimp_surrogate.features import attention_features
 from tokimp_surrogate.fitted_surrogate import load_surrogate
 from tokimp_surrogate.targets import read_targets
 
 import tokimp as ti
+from tests.compare.executors.byte_scorer import chains as letters
+from tests.compare.executors.byte_scorer import scorer as byte_scorer
 from tests.plugins.surrogate.small_runs import (
     LETTERS,
     LOO,
@@ -25,8 +28,14 @@ from tests.plugins.surrogate.small_runs import (
     correlation,
     siblings,
 )
+from tokimp.analysis.asked_chain import AskAboutChain, OneChain
+from tokimp.analysis.recorded_run import rebuild_chains
+from tokimp.compare.executors.processes import ProcessesExecutor
+from tokimp.contracts.analysis import Found
+from tokimp.contracts.objective import Joint
 from tokimp.contracts.progress import Progress
 from tokimp.errors import AnalysisError
+from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
 
@@ -236,3 +245,54 @@ def test_position_is_that_in_the_whole_chain() -> None:
         slow.append(np.corrcoef(one, other)[0, 1])
     np.testing.assert_allclose(part["correlation_by_chain"].sel(measure="pearson", partial=True), slow, atol=1e-6)
     assert correlation(node, target) == pytest.approx(np.mean(slow), abs=1e-6)
+
+
+def compared_letters() -> xr.DataTree:
+    """Return what leave-one-out says of seven questions, asked of a model that workers can load."""
+    questions = [replace(chain, question=str(number)) for number, chain in enumerate(letters())]
+    return ti.compare(questions, byte_scorer(), ["leave_one_out"], prompt_format="plain")
+
+
+def test_a_chain_alone_gives_its_features() -> None:
+    """On one chain, as in a worker, the analysis asks for the chain's features before it finds too few questions."""
+    result, scorer = compared_letters(), byte_scorer()
+    for chain in rebuild_chains(result, scorer.tokenizer):
+        asked = OneChain(result.tokimp.sel(chain=chain.id), chain, "", {})
+        found = AskAboutChain(Surrogate(**QUICK), Joint())(scorer, asked)
+        assert isinstance(found, Found)
+        features, space = attention_features(chain, scorer)
+        np.testing.assert_array_equal(found.arrays["features"], features)
+        assert [int(found.arrays["layers"]), int(found.arrays["heads"])] == [space.layers, space.heads]
+
+
+def test_features_that_a_folder_keeps_are_not_asked_for_again(tmp_path: Path) -> None:
+    """The second time no token passes through the model, and the node is the same to the bit."""
+    result, analysis, silent = compared_letters(), Surrogate(**{**QUICK, "epochs": 2}), byte_scorer()
+    first = ti.analyze(result, analysis, scorer=byte_scorer(), folder=tmp_path)
+    second = ti.analyze(result, analysis, scorer=silent, folder=tmp_path, same_model=False)
+    assert silent.tokens_forwarded == 0
+    assert_same_node(first, second)
+
+
+def test_too_few_questions_are_refused_before_the_model_is_asked() -> None:
+    """No token passes through the model."""
+    result, scorer = compared_letters().tokimp.isel(chain=[0, 1]), byte_scorer()
+    with pytest.raises(AnalysisError, match="2 chains have 'deleted:leave_one_out', too few"):
+        ti.analyze(result, Surrogate(**QUICK), scorer=scorer, same_model=False)
+    assert scorer.tokens_forwarded == 0
+
+
+@pytest.mark.slow  # two workers start
+def test_workers_give_the_bits_of_this_process() -> None:
+    """Workers read the attention of a chain each, and the node is the same."""
+    result, analysis = compared_letters(), Surrogate(**{**QUICK, "epochs": 2})
+    with ProcessesExecutor(workers=2) as workers:
+        there = ti.analyze(result, analysis, scorer=byte_scorer(), executor=workers)
+    assert_same_node(ti.analyze(result, analysis, scorer=byte_scorer()), there)
+
+
+def assert_same_node(one: xr.DataTree, other: xr.DataTree) -> None:
+    """Assert that the nodes of two results are the same to the bit, but for the seconds they took."""
+    nodes = [analysis_node(tree, "surrogate").assign_attrs(seconds=0) for tree in (one, other)]
+    assert nodes[0].attrs["tokens_forwarded"] > 0
+    xr.testing.assert_identical(*nodes)
