@@ -32,6 +32,8 @@ from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.io import load
+from tokimp.results.selection import sel
+from tokimp.results.ties import TIES, tie, tied_share
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -58,6 +60,12 @@ class AgreementBetween(Analysis):
         File of the other result, such as ``runs/answer/results.nc``.
     others
         The most other chains whose scores are put beside those of each chain.
+    tie_threshold
+        Units that matter less than this tie in both results (`tokimp.results.ties.tie`); nats. 0 leaves importances as
+        they are.
+    tie_estimators
+        Labels or names of the estimators whose importances are in nats, and so have the threshold; of those that both
+        results have.
     confidence, n_resamples, seed
         Settings of the intervals.
         Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
@@ -66,13 +74,15 @@ class AgreementBetween(Analysis):
     """
 
     name = "agreement_between"
-    constraints = {"others": WholeNumber(1), **RESAMPLING, "minimum_units": WholeNumber(2)}
+    constraints = {"others": WholeNumber(1), **TIES, **RESAMPLING, "minimum_units": WholeNumber(2)}
 
     def __init__(
         self,
         *,
         other: str = "",
         others: int = 10,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         n_resamples: int = 2000,
         seed: int = 0,
@@ -80,6 +90,8 @@ class AgreementBetween(Analysis):
     ) -> None:
         self.other = other
         self.others = others
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.n_resamples = n_resamples
         self.seed = seed
@@ -101,20 +113,28 @@ class AgreementBetween(Analysis):
         ------
         AnalysisError
             If the two results have no chain or no estimator in common, or a chain's tokens or units differ.
+        SchemaError, EstimatorError
+            If importances cannot be tied (`tokimp.results.ties.tie`).
         """
         result, other_result = inputs.result, load(Path(self.other))
         labels = [name for name in result["estimator"].to_numpy().tolist() if name in other_result["estimator"]]
         by_id = dict(iterate(other_result))
         if not labels or not by_id.keys() & dict(iterate(result)).keys():
             raise AnalysisError(f"{self.other} has no {'chain' if labels else 'estimator'} in common with the result")
+        result, other_result = (
+            tie(sel(tree, estimator=labels), self.tie_threshold, self.tie_estimators) for tree in (result, other_result)
+        )
+        by_id = dict(iterate(other_result))
         values = np.full((2, len(labels), result.sizes["chain"]), np.nan)
+        tied = np.full((2, len(labels), result.sizes["chain"]), np.nan)
         both: dict[int, FloatArray] = {}
         for index, (chain_id, chain) in enumerate(iterate(result)):
             if chain_id not in by_id:
                 continue
             other_chain = by_id[chain_id]
             _check_same_units(chain_id, chain, other_chain, self.other)
-            scores = np.stack([unit_scores(part.sel(estimator=labels)) for part in (chain, other_chain)], axis=1)
+            scores = np.stack([unit_scores(part) for part in (chain, other_chain)], axis=1)
+            tied[:, :, index] = [[tied_share(row) for row in rows] for rows in scores.swapaxes(0, 1)]
             if scores.shape[-1] < self.minimum_units:
                 continue
             both[index] = scores
@@ -133,6 +153,8 @@ class AgreementBetween(Analysis):
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation of a chain"}),
                 **mean_variables(dims, values, resampling, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
+                "tied": (("common", "chain"), tied[0], {"long_name": "share of units that tie"}),
+                "tied_other": (("common", "chain"), tied[1], {"long_name": "share that tie in the other result"}),
                 **place_variables(dims[1:], values[0], chance, np.ones(len(labels)), resampling),
             },
             coords={"partial": [False, True], "common": np.array(labels, dtype=object)},
@@ -141,6 +163,8 @@ class AgreementBetween(Analysis):
                 "difference": ", ".join(_differences(result, other_result, labels)) or "none",
                 **asdict(resampling),
                 "minimum_units": self.minimum_units,
+                "tie_threshold": self.tie_threshold,
+                "tie_estimators": ", ".join(self.tie_estimators),
                 "others": self.others,
                 "interval": INTERVAL_OF_MEANS,
             },
