@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 import xarray as xr
 
+from tokimp.analysis.against_chance.comparison import BoolArray
 from tokimp.analysis.deletion_orders import DeletionOrder, deletion_orders, uniform_orders
 from tokimp.contracts.constraints import Constraint, Number, WholeNumber
 
@@ -74,3 +75,13 @@ def is_partial(order: DeletionOrder | None) -> bool:
     """Return whether an order leaves units that were never compared with each other."""
     # The last unit need not be compared: its place follows from the others.
     return order is not None and order.ranked < len(order.units) - 1
+
+
+def silent_cells(all_orders: Sequence[ChainOrders]) -> BoolArray:
+    """Return whether an estimator says nothing of a chain, [estimator, chain]."""
+    return np.array([[order is None for order in orders.estimators] for orders in all_orders]).T
+
+
+def stopped_cells(all_orders: Sequence[ChainOrders]) -> BoolArray:
+    """Return whether an estimator left units of a chain that were never compared, [estimator, chain]."""
+    return np.array([[is_partial(order) for order in orders.estimators] for orders in all_orders]).T

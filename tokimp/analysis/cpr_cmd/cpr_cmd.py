@@ -8,35 +8,40 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from rich.table import Table
 
-from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, AnswerScores
+from tokimp.analysis.against_chance.analysis import AgainstChance, ComparedChain, Texts
+from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, ANSWER_MEASURES, AnswerScores
+from tokimp.analysis.against_chance.conclusion import Panel
 from tokimp.analysis.against_chance.operators import (
     SEVERAL_OPERATORS,
     USUAL_OPERATORS,
     RequiredByOperators,
     make_operators,
 )
-from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
+from tokimp.analysis.against_chance.orders import (
+    REFERENCES,
+    STOPPED,
+    ChainOrders,
+    chain_orders,
+    silent_cells,
+    stopped_cells,
+)
 from tokimp.analysis.cpr_cmd.recovery import AREAS, Recovery
-from tokimp.analysis.cpr_cmd.report import cpr_cmd_tables, draw_cpr_cmd
 from tokimp.analysis.deletion_orders import kept_count
 from tokimp.analysis.faithfulness.versions import VersionTables
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED
 from tokimp.chains.arrays import FloatArray
-from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number
-from tokimp.contracts.scorer import Scorer
-from tokimp.results.analysis_nodes import stored_name
-from tokimp.results.by_chain import iterate
+from tokimp.report import plot
+from tokimp.results.analysis_nodes import analysis_node, stored_name
 
 SHARES = tuple(round(0.05 * step, 2) for step in range(21))
 BETTER = {"cpr": "high", "cmd": "low"}
 NO_HELP = "the reasoning does not raise the mean of the measure enough"
 
 
-class CprCmd(Analysis):
+class CprCmd(AgainstChance):
     r"""How much of what the reasoning does for the answer the most important units do alone (CPR and CMD of MIB).
 
     The measure m of the answer is averaged over the chains first: with all reasoning (N), with none of it (0), and with
@@ -89,6 +94,7 @@ class CprCmd(Analysis):
         "narrowest": Number(0),
         **REFERENCES,
     }
+    panels = (Panel("CPR", {"area": "cpr"}, "high"), Panel("CMD", {"area": "cmd"}, "low"))
 
     def __init__(
         self,
@@ -102,36 +108,24 @@ class CprCmd(Analysis):
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:
+        super().__init__(n_uniform, confidence, seed)
         self.shares = shares
         self.operators = operators
         self.replacement = replacement
         self.measure = measure
         self.narrowest = narrowest
-        self.n_uniform = n_uniform
-        self.confidence = confidence
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/cpr_cmd``, as ``docs/schema.md`` describes it."""
-        scoring = inputs.scoring
-        found, all_orders = [], []
-        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
-            by_area = {
-                "cpr": chain_orders(stored, self.n_uniform, self.seed),
-                "cmd": chain_orders(stored, self.n_uniform, self.seed, by_size=True),
-            }
+        return self._node(inputs.result, *self._ask(inputs, self._kept))
 
-            def kept(chain: TokenizedChain = chain, orders: dict[str, ChainOrders] = by_area) -> dict[str, FloatArray]:
-                return self._kept(scoring.scorer, chain, orders)
-
-            found.append(inputs.keep(index, kept))
-            all_orders.append(by_area["cpr"])
-            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
-        arrays = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("kept", "empty", "full")}
-        return self._node(inputs.result, arrays, all_orders)
-
-    def _kept(self, scorer: Scorer, chain: TokenizedChain, by_area: dict[str, ChainOrders]) -> dict[str, FloatArray]:
+    def _kept(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return the measure with units kept, [operator, area, row, share], and with none and all, [operator]."""
+        chain = compared.chain
+        by_area = {
+            "cpr": compared.orders,
+            "cmd": chain_orders(compared.stored, self.n_uniform, self.seed, by_size=True),
+        }
         counts = [kept_count(len(chain.units), share) for share in self.shares]
         tables = VersionTables()
         tables.add("empty", ())
@@ -145,7 +139,7 @@ class CprCmd(Analysis):
         ]
         tables.add("kept", rows)
         numbers = [
-            AnswerScores(scorer, chain, operator, self.measure).score(list(tables.versions))
+            AnswerScores(compared.scorer, chain, operator, self.measure).score(list(tables.versions))
             for operator in make_operators(self.operators, self.replacement)
         ]
         return tables.fill(np.stack(numbers))
@@ -155,9 +149,7 @@ class CprCmd(Analysis):
     ) -> xr.Dataset:
         """Return the node from the arrays of `_kept`, stacked along a last dimension, the chains."""
         kept, n_estimators = arrays["kept"], result.sizes["estimator"]
-        estimators = [orders.estimators for orders in all_orders]
-        is_silent = np.array([[order is None for order in row] for row in estimators]).T
-        stopped = np.array([[is_partial(order) for order in row] for row in estimators]).T
+        is_silent, stopped = silent_cells(all_orders), stopped_cells(all_orders)
         shape = (len(self.operators), len(AREAS), n_estimators)
         numbers = {name: np.full(shape, np.nan) for name in _NUMBERS}
         draws = np.full((*shape, self.n_uniform), np.nan)
@@ -255,13 +247,25 @@ class CprCmd(Analysis):
             "uniform_curve": (("operator", "draw", "share"), curves[:, 1:]),
         }
 
-    def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each area and operator, beside random orders and position."""
-        return cpr_cmd_tables(result, node_name=stored_name(result, self))
+    def texts(self, node: xr.Dataset) -> Texts:
+        """Name what is recovered, and the measure."""
+        note = "Recovery by the most important units"
+        foot = "CPR and CMD are of the means of all chains, so that a chain alone has none."
+        return Texts(f"{note}, {ANSWER_MEASURES[node.attrs['measure']]}", note, foot)
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return the recovery curves of every estimator by each operator, beside random orders and position."""
-        return draw_cpr_cmd(result, node_name=stored_name(result, self))
+        """Return the recovery curves of every estimator and operator: by importance, and by absolute importance.
+
+        The grey band spans random orders, the dotted line is position, and the thin line at 1 is the whole reasoning.
+
+        Raises
+        ------
+        SchemaError
+            If the analysis has not been run.
+        """
+        node = analysis_node(result, stored_name(result, self))
+        details = f"model {node.attrs['model_id']}, by {result.attrs['unit']}"
+        return plot.recovery_curves(node, self.texts(node).note, details).figure
 
 
 _NUMBERS = (

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from rich.table import Table
 
-from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, AnswerScores
-from tokimp.analysis.against_chance.comparison import BoolArray, Comparison, undefined_variables
+from tokimp.analysis.against_chance.analysis import AgainstChance, ComparedChain, Texts
+from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, ANSWER_MEASURES, AnswerScores
+from tokimp.analysis.against_chance.comparison import BoolArray, Comparison
+from tokimp.analysis.against_chance.conclusion import Panel
 from tokimp.analysis.against_chance.operators import (
     SEVERAL_OPERATORS,
     USUAL_OPERATORS,
     RequiredByOperators,
     make_operators,
 )
-from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
+from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, silent_cells, stopped_cells
 from tokimp.analysis.deletion_orders import DeletionOrder
 from tokimp.analysis.faithfulness.versions import VersionTables
-from tokimp.analysis.magnitude.report import draw_magnitude, magnitude_tables
 from tokimp.analysis.magnitude.scores import (
     Responses,
     deletion_areas,
@@ -28,14 +27,10 @@ from tokimp.analysis.magnitude.scores import (
     monotonicity,
     monotonicity_correlation,
 )
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, Resampling
 from tokimp.chains.arrays import FloatArray
-from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.constraints import Number, WholeNumber
-from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.subset_scores import single_deletions
-from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 
 BETTER = {
@@ -52,7 +47,7 @@ NO_SIZE = "no unit has a positive importance"
 NO_CORRELATION = "it has fewer than three units, or its sizes or changes are all the same"
 
 
-class Magnitude(Analysis):
+class Magnitude(AgainstChance):
     """Whether importances have the right sizes: magnitude aligned scores, monotonicity and its correlation.
 
     Units are taken away, or put back, in about `steps` steps of equally many units. The scores are:
@@ -104,6 +99,12 @@ class Magnitude(Analysis):
         "negligible": Number(0),
         **REFERENCES,
     }
+    panels = (
+        Panel("MAS of deletion", {"score": "deletion_mas"}, "low"),
+        Panel("MAS of insertion", {"score": "insertion_mas"}, "high"),
+        Panel("monotonicity", {"score": "monotonicity"}, "high"),
+        Panel("monotonicity correlation", {"score": "monotonicity_correlation"}, "high"),
+    )
 
     def __init__(
         self,
@@ -117,43 +118,25 @@ class Magnitude(Analysis):
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:
+        super().__init__(n_uniform, confidence, seed)
         self.operators = operators
         self.replacement = replacement
         self.measure = measure
         self.steps = steps
         self.negligible = negligible
-        self.n_uniform = n_uniform
-        self.confidence = confidence
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/magnitude``, as ``docs/schema.md`` describes it."""
-        scoring = inputs.scoring
-        found, all_orders, all_scores = [], [], []
-        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
-            orders, scores = chain_orders(stored, self.n_uniform, self.seed), unit_scores(stored)
+        found, all_orders = self._ask(inputs, self._numbers)
+        return self._node(inputs.result, found["number"], found["there"], all_orders)
 
-            def numbers(
-                chain: TokenizedChain = chain, orders: ChainOrders = orders, scores: FloatArray = scores
-            ) -> dict[str, FloatArray]:
-                return self._numbers(scoring.scorer, chain, orders, scores)
-
-            found.append(inputs.keep(index, numbers))
-            all_orders.append(orders)
-            all_scores.append(scores)
-            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
-        numbers_of = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("number", "there")}
-        has_size = np.array([[row.max() > 0 for row in scores] for scores in all_scores]).T
-        return self._node(inputs.result, numbers_of["number"], numbers_of["there"], all_orders, has_size)
-
-    def _numbers(
-        self, scorer: Scorer, chain: TokenizedChain, orders: ChainOrders, scores: FloatArray
-    ) -> dict[str, FloatArray]:
+    def _numbers(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return the numbers of one chain, [operator, score, estimator, own and others], and what there is to lose.
 
         Others are position and the random orders, with the estimator's sizes. What there is to lose is the measure of
         the full chain minus that without reasoning, [operator].
         """
+        chain, orders, scores = compared.chain, compared.orders, unit_scores(compared.stored)
         n_units = len(chain.units)
         counts = np.unique(np.rint(np.linspace(0, n_units, min(n_units, self.steps) + 1)).astype(np.int64))
         rows, n_estimators = orders.whole_rows, len(orders.estimators)
@@ -163,7 +146,7 @@ class Magnitude(Analysis):
         shape = (len(self.operators), len(BETTER), n_estimators, len(rows) - n_estimators + 1)
         numbers, there = np.full(shape, np.nan), np.zeros(len(self.operators))
         for index, operator in enumerate(make_operators(self.operators, self.replacement)):
-            asked = AnswerScores(scorer, chain, operator, self.measure)
+            asked = AnswerScores(compared.scorer, chain, operator, self.measure)
             # The call that leave-one-out makes: found again if it was made, with the same bits.
             *single, full = asked.score(single_deletions(chain))
             measured = tables.fill(asked.score(list(tables.versions))[None])
@@ -196,47 +179,32 @@ class Magnitude(Analysis):
         return np.asarray((there >= self.negligible) & (there > 0))
 
     def _node(
-        self,
-        result: xr.DataTree,
-        numbers: FloatArray,
-        there: FloatArray,
-        all_orders: Sequence[ChainOrders],
-        has_size: BoolArray,
+        self, result: xr.DataTree, numbers: FloatArray, there: FloatArray, all_orders: Sequence[ChainOrders]
     ) -> xr.Dataset:
         """Return the node from the arrays of `_numbers`, stacked along a last dimension, the chains."""
-        dims = ("operator", "score")
-        compared = Comparison(numbers[..., 0, :], numbers[..., 1, :], numbers[..., 2:, :])
-        estimators = [orders.estimators for orders in all_orders]
         score = np.arange(len(BETTER))[:, None, None]
-        reasons = {
-            STOPPED: np.array([[is_partial(order) for order in row] for row in estimators]).T,
-            NO_HELP: (score < _AREAS) & ~self._is_there(there)[:, None, None],
-            NO_SIZE: np.isin(score, _MAS) & ~has_size,
-            NO_CORRELATION: score == len(BETTER) - 1,
-        }
-        is_silent = np.array([[order is None for order in row] for row in estimators]).T
-        undefined = undefined_variables(dims, compared.value, is_silent, reasons)
-        return xr.Dataset(
-            {
-                **compared.variables(dims, Resampling(self.confidence, seed=self.seed), bounds=(-1, 1)),
-                "there": (("operator", "chain"), there),
-                **{name: variable for name, variable in undefined.items() if name != "reason"},
+        has_size = np.array([[row.max() > 0 for row in unit_scores(stored)] for _, stored in iterate(result)]).T
+        return self._compared_node(
+            result,
+            Comparison(numbers[..., 0, :], numbers[..., 1, :], numbers[..., 2:, :]),
+            {"operator": self.operators, "score": list(BETTER)},
+            ("score", list(BETTER.values())),
+            is_silent=silent_cells(all_orders),
+            reasons={
+                STOPPED: stopped_cells(all_orders),
+                NO_HELP: (score < _AREAS) & ~self._is_there(there)[:, None, None],
+                NO_SIZE: np.isin(score, _MAS) & ~has_size,
+                NO_CORRELATION: score == len(BETTER) - 1,
             },
-            coords={
-                "operator": np.array(self.operators, dtype=object),
-                "score": np.array(list(BETTER), dtype=object),
-                "better": ("score", np.array(list(BETTER.values()), dtype=object)),
-                "estimator": result["estimator"].variable,
-                "reason": undefined["reason"],
-                "draw": np.arange(self.n_uniform),
-            },
-            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS, "measure": self.measure},
+            bounds=(-1, 1),
+            variables={"there": (("operator", "chain"), there)},
+            attrs={"measure": self.measure},
         )
 
-    def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each score and operator, beside random orders and position of the same sizes."""
-        return magnitude_tables(result, node_name=stored_name(result, self))
-
-    def figure(self, result: xr.DataTree) -> Figure:
-        """Return the scores of every estimator by each operator, beside random orders and position."""
-        return draw_magnitude(result, node_name=stored_name(result, self))
+    def texts(self, node: xr.Dataset) -> Texts:
+        """Name the measure, and what is in another order."""
+        return Texts(
+            title=f"Sizes of importance, {ANSWER_MEASURES[node.attrs['measure']]}",
+            note="sizes of importance",
+            foot="Random orders and position have the estimator's own importances, in another order.",
+        )

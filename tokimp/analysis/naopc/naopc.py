@@ -8,35 +8,30 @@ from operator import or_
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from rich.table import Table
 
-from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, AnswerScores
-from tokimp.analysis.against_chance.comparison import Comparison, undefined_variables
+from tokimp.analysis.against_chance.analysis import AgainstChance, ComparedChain, Texts
+from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURE, ANSWER_MEASURES, AnswerScores
+from tokimp.analysis.against_chance.comparison import Comparison
+from tokimp.analysis.against_chance.conclusion import Panel
 from tokimp.analysis.against_chance.operators import (
     SEVERAL_OPERATORS,
     USUAL_OPERATORS,
     RequiredByOperators,
     make_operators,
 )
-from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
+from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, silent_cells, stopped_cells
 from tokimp.analysis.deletion_orders import DeletionOrder, Units
 from tokimp.analysis.naopc.limits import Limits, beam_limits, exact_limits
-from tokimp.analysis.naopc.report import draw_naopc, naopc_tables
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE, Resampling
+from tokimp.analysis.statistics.intervals import SHARE
 from tokimp.chains.arrays import FloatArray
-from tokimp.chains.chain import TokenizedChain
-from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.constraints import Number, WholeNumber
-from tokimp.contracts.scorer import Scorer
-from tokimp.results.analysis_nodes import stored_name
-from tokimp.results.by_chain import iterate
 
 SIDES = {"comprehensiveness": "high", "sufficiency": "low"}
 NARROW = "the limits are too close to each other"
 
 
-class Naopc(Analysis):
+class Naopc(AgainstChance):
     r"""Normalised area over the perturbation curve: 1 is the best order of the chain, 0 the worst.
 
     The units of a chain are taken away one after another, until none is left. With the measure m of the answer, an
@@ -95,6 +90,10 @@ class Naopc(Analysis):
         "narrowest": Number(0),
         **REFERENCES,
     }
+    panels = (
+        Panel("comprehensiveness", {"side": "comprehensiveness"}, "high"),
+        Panel("sufficiency", {"side": "sufficiency"}, "low"),
+    )
 
     def __init__(
         self,
@@ -109,41 +108,28 @@ class Naopc(Analysis):
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:
+        super().__init__(n_uniform, confidence, seed)
         self.operators = operators
         self.replacement = replacement
         self.measure = measure
         self.exact_units = exact_units
         self.beam = beam
         self.narrowest = narrowest
-        self.n_uniform = n_uniform
-        self.confidence = confidence
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/naopc``, as ``docs/schema.md`` describes it."""
-        scoring = inputs.scoring
-        found, all_orders = [], []
-        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
-            orders = chain_orders(stored, self.n_uniform, self.seed)
+        found, all_orders = self._ask(inputs, self._areas)
+        lengths = np.array([len(chain.units) for chain in inputs.scoring.chains])
+        return self._node(inputs.result, found["area"], found["limits"], all_orders, lengths)
 
-            def areas(chain: TokenizedChain = chain, orders: ChainOrders = orders) -> dict[str, FloatArray]:
-                return self._areas(scoring.scorer, chain, orders)
-
-            found.append(inputs.keep(index, areas))
-            all_orders.append(orders)
-            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
-        arrays = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("area", "limits")}
-        lengths = np.array([len(chain.units) for chain in scoring.chains])
-        return self._node(inputs.result, arrays["area"], arrays["limits"], all_orders, lengths)
-
-    def _areas(self, scorer: Scorer, chain: TokenizedChain, orders: ChainOrders) -> dict[str, FloatArray]:
+    def _areas(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return areas [operator, side, row] and limits [operator, end] of one chain."""
-        areas, limits = [], []
+        areas, limits, n_units = [], [], len(compared.chain.units)
         for operator in make_operators(self.operators, self.replacement):
-            drops = _Drops(AnswerScores(scorer, chain, operator, self.measure), len(chain.units))
+            drops = _Drops(AnswerScores(compared.scorer, compared.chain, operator, self.measure), n_units)
             # Limits first: exact ones ask about every version in one call.
-            ends = self._limits(drops, len(chain.units))
-            own = _order_areas(drops, orders.whole_rows)
+            ends = self._limits(drops, n_units)
+            own = _order_areas(drops, compared.orders.whole_rows)
             areas.append(own)
             limits.append([np.nanmin([ends.lower, *own.ravel()]), np.nanmax([ends.upper, *own.ravel()])])
         return {"area": np.array(areas), "limits": np.array(limits)}
@@ -162,47 +148,36 @@ class Naopc(Analysis):
         lengths: np.ndarray[tuple[int], np.dtype[np.int64]],
     ) -> xr.Dataset:
         """Return the node from areas [operator, side, row, chain] and limits [operator, end, chain]."""
-        resampling = Resampling(self.confidence, seed=self.seed)
         lower, upper = limits[:, 0], limits[:, 1]
         width = upper - lower
         wide = (width >= self.narrowest) & (width > 0)
         normalised = (area - lower[:, None, None]) / np.where(wide, width, np.nan)[:, None, None]
-        dims, n_estimators = ("operator", "side"), result.sizes["estimator"]
-        compared = Comparison.of_rows(normalised, n_estimators)
-        estimators = [orders.estimators for orders in all_orders]
-        reasons = {
-            STOPPED: np.array([[is_partial(order) for order in row] for row in estimators]).T,
-            NARROW: ~wide[:, None, None],
-        }
-        is_silent = np.array([[order is None for order in row] for row in estimators]).T
-        undefined = undefined_variables(dims, compared.value, is_silent, reasons)
-        return xr.Dataset(
-            {
-                **compared.variables(dims, resampling, bounds=SHARE),
-                "area": ((*dims, "estimator", "chain"), area[..., :n_estimators, :]),
+        n_estimators = result.sizes["estimator"]
+        return self._compared_node(
+            result,
+            Comparison.of_rows(normalised, n_estimators),
+            {"operator": self.operators, "side": list(SIDES)},
+            ("side", list(SIDES.values())),
+            is_silent=silent_cells(all_orders),
+            reasons={STOPPED: stopped_cells(all_orders), NARROW: ~wide[:, None, None]},
+            bounds=SHARE,
+            variables={
+                "area": (("operator", "side", "estimator", "chain"), area[..., :n_estimators, :]),
                 "lower": (("operator", "chain"), lower),
                 "upper": (("operator", "chain"), upper),
                 "exact": ("chain", lengths <= self.exact_units),
-                **{name: variable for name, variable in undefined.items() if name != "reason"},
             },
-            coords={
-                "operator": np.array(self.operators, dtype=object),
-                "side": np.array(list(SIDES), dtype=object),
-                "better": ("side", np.array(list(SIDES.values()), dtype=object)),
-                "estimator": result["estimator"].variable,
-                "reason": undefined["reason"],
-                "draw": np.arange(self.n_uniform),
-            },
-            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS, "measure": self.measure},
+            attrs={"measure": self.measure},
         )
 
-    def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each side and operator, beside random orders and position."""
-        return naopc_tables(result, node_name=stored_name(result, self))
-
-    def figure(self, result: xr.DataTree) -> Figure:
-        """Return both sides of every estimator by each operator, beside random orders and position."""
-        return draw_naopc(result, node_name=stored_name(result, self))
+    def texts(self, node: xr.Dataset) -> Texts:
+        """Name the area, the measure that it is of, and how its limits were found."""
+        searched = int((~node["exact"]).sum())
+        return Texts(
+            title=f"Normalised area over the perturbation curve, {ANSWER_MEASURES[node.attrs['measure']]}",
+            note="normalised area over the perturbation curve (0 worst order, 1 best)",
+            foot=f"The limits of {searched} of them are from a beam search." if searched else "All limits are exact.",
+        )
 
 
 class _Drops:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from rich.table import Table
 
-from tokimp.analysis.against_chance.comparison import Comparison, undefined_variables
+from tokimp.analysis.against_chance.analysis import AgainstChance, Texts
+from tokimp.analysis.against_chance.comparison import Comparison
+from tokimp.analysis.against_chance.conclusion import Panel
 from tokimp.analysis.against_chance.orders import REFERENCES, ChainOrders, chain_orders
 from tokimp.analysis.deletion_orders import DeletionOrder
 from tokimp.analysis.planted.levels import majority
-from tokimp.analysis.plausibility.report import draw_plausibility, plausibility_tables
 from tokimp.analysis.plausibility.scores import expected_hits, f1, iou_f1, spans, trapezoid_auprc
 from tokimp.analysis.statistics.average_precision import average_precision
 from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE, Resampling
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.chains.arrays import FloatArray
-from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.constraints import ListOf, OneOf, Text
 from tokimp.errors import AnalysisError
-from tokimp.results.analysis_nodes import stored_name
+from tokimp.report.number_texts import number_text
 from tokimp.results.by_chain import iterate, unit_scores
 
 SCORES = ("average_precision", "trapezoid_auprc", "f1", "iou_f1", "recovery")
@@ -32,7 +30,7 @@ UNMARKED = "it is not known which of its units are marked"
 ALIKE = "all of its units are marked, or none is"
 
 
-class Plausibility(Analysis):
+class Plausibility(AgainstChance):
     """Whether important units are those that are marked: by planted filler, or by categories.
 
     Marked units are those that are no filler (``marks=filler``), or those of some categories (``marks=category``). A
@@ -73,6 +71,11 @@ class Plausibility(Analysis):
         "predicted": OneOf("marked", "mean_share"),
         **REFERENCES,
     }
+    panels = (
+        Panel("average precision", {"score": "average_precision"}),
+        Panel("F1", {"score": "f1"}),
+        Panel("F1 of spans", {"score": "iou_f1"}),
+    )
 
     def __init__(
         self,
@@ -84,12 +87,10 @@ class Plausibility(Analysis):
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:
+        super().__init__(n_uniform, confidence, seed)
         self.marks = marks
         self.categories = categories
         self.predicted = predicted
-        self.n_uniform = n_uniform
-        self.confidence = confidence
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/plausibility``, as ``docs/schema.md`` describes it.
@@ -139,50 +140,46 @@ class Plausibility(Analysis):
         self, result: xr.DataTree, scores: FloatArray, hits: FloatArray, marked: Sequence[FloatArray]
     ) -> xr.Dataset:
         """Return the node from scores [score, row, chain] and counts [kind, chain, row]."""
-        dims, n_estimators = ("score",), result.sizes["estimator"]
-        compared = Comparison.of_rows(scores, n_estimators)
-        is_silent = np.array([np.isnan(unit_scores(chain)).any(axis=1) for _, chain in iterate(result)]).T
-        unknown = np.array([bool(np.isnan(row).any()) for row in marked])
-        reasons = {UNMARKED: unknown, ALIKE: np.array([not 0 < row.mean() < 1 for row in marked])}
-        undefined = undefined_variables(dims, compared.value, is_silent, reasons)
-        resampling = Resampling(self.confidence, seed=self.seed)
+        n_estimators = result.sizes["estimator"]
         found, predicted, there = hits
-        pooled = pooled_ratio(2 * found, predicted + there, resampling, SHARE)
-        variables: dict[str, Any] = {
-            f"pooled_f1{end}": ("estimator", part[:n_estimators])
-            for end, part in zip(("", "_low", "_high"), pooled, strict=True)
-        }
-        return xr.Dataset(
-            {
-                **compared.variables(dims, resampling, bounds=SHARE),
-                **variables,
+        pooled = pooled_ratio(2 * found, predicted + there, Resampling(self.confidence, seed=self.seed), SHARE)
+        return self._compared_node(
+            result,
+            Comparison.of_rows(scores, n_estimators),
+            {"score": SCORES},
+            ("score", ["high"] * len(SCORES)),
+            is_silent=np.array([np.isnan(unit_scores(chain)).any(axis=1) for _, chain in iterate(result)]).T,
+            reasons={
+                UNMARKED: np.array([bool(np.isnan(row).any()) for row in marked]),
+                ALIKE: np.array([not 0 < row.mean() < 1 for row in marked]),
+            },
+            bounds=SHARE,
+            variables={
+                **{
+                    f"pooled_f1{end}": ("estimator", part[:n_estimators])
+                    for end, part in zip(("", "_low", "_high"), pooled, strict=True)
+                },
                 "position_pooled_f1": pooled[0][n_estimators],
                 "uniform_pooled_f1": ("draw", pooled[0][n_estimators + 1 :]),
                 "prevalence": ("chain", np.array([row.mean() for row in marked])),
-                **{name: variable for name, variable in undefined.items() if name != "reason"},
-            },
-            coords={
-                "score": np.array(SCORES, dtype=object),
-                "better": ("score", np.array(["high"] * len(SCORES), dtype=object)),
-                "estimator": result["estimator"].variable,
-                "reason": undefined["reason"],
-                "draw": np.arange(self.n_uniform),
             },
             attrs={
-                "confidence": self.confidence,
                 "interval": f"{INTERVAL_OF_MEANS}; pooled_f1: {INTERVAL_OF_POOLED}",
                 "marks": self.marks,
                 **({"categories": ", ".join(self.categories)} if self.marks == "category" else {}),
             },
         )
 
-    def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return average precision and F1 of every estimator, beside random orders and position."""
-        return plausibility_tables(result, node_name=stored_name(result, self))
-
-    def figure(self, result: xr.DataTree) -> Figure:
-        """Return the scores of every estimator, beside random orders and position."""
-        return draw_plausibility(result, node_name=stored_name(result, self))
+    def texts(self, node: xr.Dataset) -> Texts:
+        """Name what is marked, and how much of it there is."""
+        is_filler = node.attrs["marks"] == "filler"
+        marks = "units that are no planted filler" if is_filler else f"units of the category {node.attrs['categories']}"
+        share = number_text(float(node["prevalence"].mean()))
+        return Texts(
+            title=f"Plausibility against {marks}",
+            note=f"plausibility against {marks}",
+            foot=f"On average {share} of a chain's units are marked. This is plausibility, which is not faithfulness.",
+        )
 
 
 def _importances(scores: FloatArray, orders: ChainOrders) -> FloatArray:

@@ -7,24 +7,21 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from rich.table import Table
 
-from tokimp.analysis.against_chance.answer_measures import as_measure
-from tokimp.analysis.against_chance.comparison import Comparison, undefined_variables
-from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, chain_orders, is_partial
-from tokimp.analysis.soft_faithfulness.report import draw_soft_faithfulness, soft_faithfulness_tables
+from tokimp.analysis.against_chance.analysis import AgainstChance, ComparedChain, Texts
+from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURES, as_measure
+from tokimp.analysis.against_chance.comparison import Comparison
+from tokimp.analysis.against_chance.conclusion import Panel
+from tokimp.analysis.against_chance.orders import REFERENCES, STOPPED, ChainOrders, silent_cells, stopped_cells
 from tokimp.analysis.soft_faithfulness.soft_scores import noise, perturbed, soft_scores
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE, Resampling
+from tokimp.analysis.statistics.intervals import SHARE
 from tokimp.analysis.statistics.rank_measures import normalised_ranks
 from tokimp.chains.arrays import FloatArray
-from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.units import token_units
-from tokimp.contracts.analysis import Analysis, AnalysisInput
+from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.constraints import ListOf, Number, OneOf, WholeNumber
 from tokimp.contracts.objective import Answer
-from tokimp.contracts.scorer import Capability, Scorer
-from tokimp.results.analysis_nodes import stored_name
+from tokimp.contracts.scorer import Capability
 from tokimp.results.by_chain import iterate, unit_scores
 
 STAND_INS = ("zero", "mean")
@@ -33,7 +30,7 @@ NO_SCALE = "its units cannot be scaled: there is one, or all are equally importa
 NO_HELP = "the answer is as likely without the embeddings"
 
 
-class SoftFaithfulness(Analysis):
+class SoftFaithfulness(AgainstChance):
     """Soft normalised sufficiency and comprehensiveness: units are not taken away, they fade.
 
     Every coordinate of the embedding of a reasoning token is dropped at random. For sufficiency it stays with a
@@ -84,6 +81,10 @@ class SoftFaithfulness(Analysis):
         "narrowest": Number(0),
         **REFERENCES,
     }
+    panels = (
+        Panel("Soft-NS", {"side": "soft_sufficiency"}, "high"),
+        Panel("Soft-NC", {"side": "soft_comprehensiveness"}, "high"),
+    )
 
     def __init__(
         self,
@@ -97,32 +98,17 @@ class SoftFaithfulness(Analysis):
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:
+        super().__init__(n_uniform, confidence, seed)
         self.stand_ins = stand_ins
         self.scaling = scaling
         self.measure = measure
         self.n_draws = n_draws
         self.narrowest = narrowest
-        self.n_uniform = n_uniform
-        self.confidence = confidence
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/soft_faithfulness``, as ``docs/schema.md`` describes it."""
-        scoring = inputs.scoring
-        found, all_orders, all_shares = [], [], []
-        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
-            orders = chain_orders(stored, self.n_uniform, self.seed)
-            shares = self._shares(unit_scores(stored), orders)
-
-            def scores(chain: TokenizedChain = chain, shares: FloatArray = shares) -> dict[str, FloatArray]:
-                return self._scores(scoring.scorer, chain, shares)
-
-            found.append(inputs.keep(index, scores))
-            all_orders.append(orders)
-            all_shares.append(shares[: inputs.result.sizes["estimator"]])
-            inputs.report(index + 1, len(scoring.chains), chain.id, self.name)
-        arrays = {name: np.stack([chain[name] for chain in found], axis=-1) for name in ("score", "full", "without")}
-        return self._node(inputs.result, arrays, all_orders, all_shares)
+        arrays, all_orders = self._ask(inputs, self._scores)
+        return self._node(inputs.result, arrays, all_orders)
 
     def _shares(self, scores: FloatArray, orders: ChainOrders) -> FloatArray:
         """Return how probably each unit stays, from 0 to 1, [row, unit]; NaN where that is not known."""
@@ -145,8 +131,10 @@ class SoftFaithfulness(Analysis):
         lowest, width = scores.min(), np.ptp(scores)
         return (scores - lowest) / width if width > 0 else np.full(len(scores), np.nan)
 
-    def _scores(self, scorer: Scorer, chain: TokenizedChain, shares: FloatArray) -> dict[str, FloatArray]:
+    def _scores(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return the scores [stand-in, side, row] of one chain, and p and p0, [stand-in] each."""
+        scorer, chain = compared.scorer, compared.chain
+        shares = self._shares(unit_scores(compared.stored), compared.orders)
         embeddings, _ = scorer.embedding_gradients(chain, Answer())
         unit_of_token = token_units(chain)
 
@@ -180,45 +168,33 @@ class SoftFaithfulness(Analysis):
         return (there >= self.narrowest) & (there > 0)
 
     def _node(
-        self,
-        result: xr.DataTree,
-        arrays: dict[str, FloatArray],
-        all_orders: Sequence[ChainOrders],
-        all_shares: Sequence[FloatArray],
+        self, result: xr.DataTree, arrays: dict[str, FloatArray], all_orders: Sequence[ChainOrders]
     ) -> xr.Dataset:
         """Return the node from the arrays of `_scores`, stacked along a last dimension, the chains."""
-        dims = ("operator", "side")
-        compared = Comparison.of_rows(arrays["score"], result.sizes["estimator"])
-        estimators = [orders.estimators for orders in all_orders]
-        reasons = {
-            STOPPED: np.array([[is_partial(order) for order in row] for row in estimators]).T,
-            NO_SCALE: np.array([np.isnan(shares).any(axis=1) for shares in all_shares]).T,
-            NO_HELP: ~self._counts(arrays["full"] - arrays["without"])[:, None, None],
-        }
-        is_silent = np.array([[order is None for order in row] for row in estimators]).T
-        undefined = undefined_variables(dims, compared.value, is_silent, reasons)
-        return xr.Dataset(
-            {
-                **compared.variables(dims, Resampling(self.confidence, seed=self.seed), bounds=SHARE),
-                "full": ("chain", arrays["full"]),
-                "without": (("operator", "chain"), arrays["without"]),
-                **{name: variable for name, variable in undefined.items() if name != "reason"},
+        n_estimators = result.sizes["estimator"]
+        all_shares = [
+            self._shares(unit_scores(stored), orders)[:n_estimators]
+            for (_, stored), orders in zip(iterate(result), all_orders, strict=True)
+        ]
+        return self._compared_node(
+            result,
+            Comparison.of_rows(arrays["score"], n_estimators),
+            {"operator": self.stand_ins, "side": SIDES},
+            ("side", ["high", "high"]),
+            is_silent=silent_cells(all_orders),
+            reasons={
+                STOPPED: stopped_cells(all_orders),
+                NO_SCALE: np.array([np.isnan(shares).any(axis=1) for shares in all_shares]).T,
+                NO_HELP: ~self._counts(arrays["full"] - arrays["without"])[:, None, None],
             },
-            coords={
-                "operator": np.array(self.stand_ins, dtype=object),
-                "side": np.array(SIDES, dtype=object),
-                "better": ("side", np.array(["high", "high"], dtype=object)),
-                "estimator": result["estimator"].variable,
-                "reason": undefined["reason"],
-                "draw": np.arange(self.n_uniform),
-            },
-            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS, "measure": self.measure},
+            bounds=SHARE,
+            variables={"full": ("chain", arrays["full"]), "without": (("operator", "chain"), arrays["without"])},
+            attrs={"measure": self.measure},
         )
 
-    def tables(self, result: xr.DataTree) -> list[Table]:
-        """Return one table for each side and stand-in, beside random orders and position."""
-        return soft_faithfulness_tables(result, node_name=stored_name(result, self))
-
-    def figure(self, result: xr.DataTree) -> Figure:
-        """Return both sides of every estimator with each stand-in, beside random orders and position."""
-        return draw_soft_faithfulness(result, node_name=stored_name(result, self))
+    def texts(self, node: xr.Dataset) -> Texts:
+        """Name what is replaced, and the measure."""
+        return Texts(
+            title=f"Coordinates of embeddings replaced, {ANSWER_MEASURES[node.attrs['measure']]}",
+            note="soft sufficiency and comprehensiveness, coordinates replaced",
+        )
