@@ -18,6 +18,7 @@ from tokimp.errors import ExecutorError
 __all__ = ["RayExecutor"]
 
 _LONGEST_REASON = 400
+_NODE_DIED = "actor died because its node has died"
 # Ray keeps what is sent to actors there; models never are.
 _OBJECT_STORE = 200 * 2**20
 
@@ -27,9 +28,9 @@ class RayExecutor(WorkerPool):
 
     Ray places the actors and tells of those that died; a new actor, and so a new process, takes the place of each. What
     an actor was at is done again (`tokimp.compare.executors.pool.WorkerPool`); the death of a node does not count
-    among the tries of its cells. Nodes that join the cluster get workers while the run goes on, if `workers` is
-    ``auto``. Models are loaded by each actor from the files of its node, and never pass through Ray's object store:
-    a local path must be there on all nodes.
+    among the tries of its cells, but a cell under which ten nodes died is given up. Nodes that join the cluster get
+    workers while the run goes on, if `workers` is ``auto``. Models are loaded by each actor from the files of its node,
+    and never pass through Ray's object store: a local path must be there on all nodes.
 
     Parameters
     ----------
@@ -200,13 +201,21 @@ class _ActorWorker(PoolWorker):
             # The code around a piece raises nothing; what it returns may be what Ray cannot send.
             return Event(self, "died", reason=f"{self.name}: {_in_a_line(error)}")
         except self._ray.exceptions.RayError as error:
-            text = _in_a_line(error)
-            return Event(self, "died", reason=f"{self.name}: {text}", blameless="node" in text and "died" in text)
+            return Event(self, "died", reason=f"{self.name}: {_in_a_line(error)}", blameless=died_with_node(error))
         if self._what == "placed":
             return Event(self, "placed")
         if self._what == "prepared":
             return Event(self, "ready") if value is None else Event(self, "failed", value)
         return Event(self, "done", value)
+
+
+def died_with_node(error: Exception) -> bool:
+    """Whether an actor died because its node did. Ray says so in words only, unless the node was preempted."""
+    from ray.exceptions import NodeDiedError, RayActorError  # noqa: PLC0415 - an extra
+
+    if isinstance(error, RayActorError):
+        return error.preempted or _NODE_DIED in str(error)
+    return isinstance(error, NodeDiedError)
 
 
 def _in_a_line(error: Exception) -> str:

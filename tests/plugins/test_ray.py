@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokimp_ray import RayExecutor
+from tokimp_ray import RayExecutor, died_with_node
 
 import tokimp as ti
 from tests.compare.executors.acting_work import Acts
@@ -45,6 +45,23 @@ def test_a_piece_that_kills_every_actor_is_given_up(executor: RayExecutor, tmp_p
     (outcome,) = executor.run(Acts(tmp_path), pieces, lambda _: None)
     assert outcome.failure is not None
     assert "piece 0 was tried 3 times, and each time its worker was lost" in str(outcome.failure.error)
+
+
+@pytest.mark.parametrize(
+    ("why", "blameless"),
+    [
+        ("The actor died because its node has died. Node Id: 0a\n\tthe actor's node was terminated unexpectedly", True),
+        ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR", False),
+        ("The actor died because setting up the runtime environment failed on the node", False),
+    ],
+)
+def test_only_an_actor_whose_node_died_is_without_blame(why: str, *, blameless: bool) -> None:
+    """One that cannot be made for another reason in which a node is named is not tried again for ever."""
+    ray = pytest.importorskip("ray")
+    from ray.core.generated.common_pb2 import ActorDiedErrorContext  # noqa: PLC0415 - an extra
+
+    context = ActorDiedErrorContext(error_message=why, class_name="Actor", actor_id=b"\0" * 16)
+    assert died_with_node(ray.exceptions.ActorDiedError(context)) == blameless
 
 
 def test_a_comparison_has_the_bits_of_this_process(executor: RayExecutor, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -94,6 +95,34 @@ def test_work_that_cannot_be_sent_is_refused_before_a_worker_starts(tmp_path: Pa
     work.folder = open_file
     with open_file, pytest.raises(ExecutorError, match=r"cannot be sent to another process .* use the executor local"):
         list(ProcessesExecutor(workers=1).run(work, [Piece(0, "a", 1)], lambda _: None))
+
+
+def test_a_piece_that_a_worker_cannot_read_fails_and_holds_nobody_up(
+    executor: ProcessesExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only this process can make anew (of a class in a script) is the failure of its piece; others are done."""
+    here = ModuleType("only_here")
+    monkeypatch.setitem(sys.modules, "only_here", here)
+    exec("class Foreign: pass", vars(here))  # noqa: S102 - a class of a module that no other process can import
+    pieces = [Piece(0, "piece 0", here.Foreign()), Piece(1, "piece 1", ("", 0, 1))]
+    outcomes = {outcome.piece.index: outcome for outcome in executor.run(Acts(tmp_path), pieces, lambda _: None)}
+    failure = outcomes[0].failure
+    assert failure is not None
+    assert "cannot be read in another process (ModuleNotFoundError: No module named 'only_here'" in str(failure.error)
+    assert outcomes[1].result == 1
+
+
+def test_a_system_that_takes_no_more_processes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what was wrong and what to do, and what was opened is closed."""
+
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(ExecutorError, match=r"worker 0 cannot be started .*temporarily unavailable.*--workers"):
+        list(ProcessesExecutor(workers=1).run(Acts(tmp_path), [Piece(0, "a", ("", 0, 0))], lambda _: None))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_the_heaviest_piece_goes_first(executor: ProcessesExecutor, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the pool imports this module
 
 _LONGEST_WAIT = 1.0  # seconds; after it, limits of time and the number of workers are looked at again
 _MOST_FAILED_STARTS = 3
+_MOST_DEAD_NODES = 10  # a piece that uses up a node's memory ends node after node
 
 
 class HandingOut:
@@ -37,6 +38,7 @@ class HandingOut:
         self._waiting = sorted(pieces, key=lambda piece: (piece.weight, -piece.index))
         self._left = len(pieces)
         self._losses: dict[int, int] = {}
+        self._dead_nodes: dict[int, int] = {}
         self._lost = 0
         self._watched: Workers | None = None
         self._last_problem: Exception | str = "none was placed"
@@ -140,7 +142,7 @@ class HandingOut:
         self._end(seat)
         if blameless:
             if piece is not None:
-                self._waiting.append(piece)
+                yield from self._after_its_node(piece, reason)
         elif state in {"starting", "preparing"}:
             self._not_started(seat, reason)
         elif piece is not None and not self._again(piece, reason):
@@ -150,14 +152,34 @@ class HandingOut:
             error = ExecutorError(f"{piece.name} was tried {times}, and each time its worker was lost: {reason}")
             yield Outcome(piece, failure=Failure(error, type="WorkerLost"))
 
-    def _end_overdue(self) -> Iterator[Outcome]:
+    def _after_its_node(self, piece: Piece, reason: str) -> Iterator[Outcome]:
+        """Put a piece back whose node has died, unless so many have died with it that it is likely to be the cause."""
+        self._dead_nodes[piece.index] = nodes = self._dead_nodes.get(piece.index, 0) + 1
+        if nodes < _MOST_DEAD_NODES:
+            self._waiting.append(piece)
+            return
+        self._left -= 1
+        problem = f"{piece.name} is given up, since {nodes} nodes died while they were at it; the last: {reason}"
+        error = ExecutorError(problem)
+        yield Outcome(piece, failure=Failure(error, type="WorkerLost"))
+
+    def _overdue(self) -> list[Seat]:
         now = time.monotonic()
-        for seat in self._seats:
-            if seat.worker is None or seat.deadline is None or seat.deadline > now:
-                continue
+        return [
+            seat
+            for seat in self._seats
+            if seat.worker is not None and seat.deadline is not None and seat.deadline <= now
+        ]
+
+    def _end_overdue(self) -> Iterator[Outcome]:
+        # Whoever takes outcomes may have taken long over the last ones, and workers may have got ready meanwhile.
+        if overdue := self._overdue():
+            for event in self._pool.wait([seat.worker for seat in overdue if seat.worker is not None], 0.0):
+                yield from self._take(event)
+        for seat in self._overdue():
             if seat.state == "starting" and self._ready_once:
                 # A cluster that is full: others work, and this one may wait for its place.
-                seat.deadline = now + self._pool.start_timeout
+                seat.deadline = time.monotonic() + self._pool.start_timeout
                 continue
             if seat.state == "busy" and seat.piece is not None:
                 limit = (self._pool.cell_timeout or 0.0) * seat.piece.cells

@@ -24,7 +24,7 @@ from tokimp.compare.executors.pool_worker import Event, PoolWorker
 from tokimp.compare.executors.shares import gpus_for, own_threads, usable_cores
 from tokimp.compare.executors.worker_side import SentWork
 from tokimp.contracts.executor import Work
-from tokimp.errors import TokimpWarning
+from tokimp.errors import ExecutorError, TokimpWarning
 
 # The path of this process comes first, so that the worker finds the same modules.
 _PROGRAM = (
@@ -90,22 +90,31 @@ class _Process(PoolWorker):
 
     def __init__(self, seat: int, *, gpu: str | None, threads: int) -> None:
         self.name = f"worker {seat}"
-        ours, theirs = socket.socketpair()
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
-        # What it writes there says why it died.
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
-                [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stderr=self._errors,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                # A terminal sends Ctrl-C to a whole group of processes. The driver alone is to get it.
-                process_group=0,
-            )
+        with contextlib.ExitStack() as opened:
+            try:
+                ours, theirs = map(opened.enter_context, socket.socketpair())
+                # What it writes there says why it died.
+                self._errors: IO[bytes] = opened.enter_context(tempfile.TemporaryFile())
+                self._process = subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
+                    [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stderr=self._errors,
+                    env=environment,
+                    pass_fds=[theirs.fileno()],
+                    # A terminal sends Ctrl-C to a whole group of processes. The driver alone is to get it.
+                    process_group=0,
+                )
+            except OSError as error:
+                raise ExecutorError(
+                    f"{self.name} cannot be started ({error}); use fewer workers (--workers), or allow more processes "
+                    "and open files (ulimit -u, -n)"
+                ) from error
+            theirs.close()
+            # Closed with the worker.
+            opened.pop_all()
         self.connection: Connection[Any, Any] = Connection(ours.detach())
 
     @property

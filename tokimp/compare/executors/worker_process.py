@@ -28,22 +28,30 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     connection: Connection[Any, Any] = Connection(descriptor)
-    asked: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # A thread of its own listens, so that a worker in the middle of a piece ends too when the driver was killed.
     threading.Thread(target=_listen, args=(connection, asked), daemon=True).start()
     side = WorkerSide()
     connection.send_bytes(pickle.dumps(("placed", None)))
     while True:
-        what, content = asked.get()
-        if what == "prepare":
-            try:
-                side.prepare(content)
-            except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
-                connection.send_bytes(pickle.dumps(("failed", sendable(error))))
-            else:
-                connection.send_bytes(pickle.dumps(("ready", None)))
-        else:
-            connection.send_bytes(_packed_reply(side.do(content)))
+        connection.send_bytes(_answer(side, asked.get()))
+
+
+def _answer(side: WorkerSide, message: bytes) -> bytes:
+    """Do what a message asks for, and return what is sent back."""
+    try:
+        what, content = pickle.loads(message)  # noqa: S301 - from the process that started this one
+    # What cannot be made again here (of a class in a script, say) raises errors of many kinds.
+    except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
+        problem = ExecutorError(f"what was asked cannot be read in another process ({type(error).__name__}: {error})")
+        return pickle.dumps(("done", Reply(failure=Failure(problem))))
+    if what == "do":
+        return _packed_reply(side.do(content))
+    try:
+        side.prepare(content)
+    except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
+        return pickle.dumps(("failed", sendable(error)))
+    return pickle.dumps(("ready", None))
 
 
 def _packed_reply(reply: Reply) -> bytes:
@@ -54,9 +62,9 @@ def _packed_reply(reply: Reply) -> bytes:
         return pickle.dumps(("done", Reply(failure=Failure(problem), warned=reply.warned)))
 
 
-def _listen(connection: Connection[Any, Any], asked: queue.SimpleQueue[tuple[str, Any]]) -> None:
+def _listen(connection: Connection[Any, Any], asked: queue.SimpleQueue[bytes]) -> None:
     try:
         while True:
-            asked.put(pickle.loads(connection.recv_bytes()))  # noqa: S301 - from the process that started this one
+            asked.put(connection.recv_bytes())
     except (EOFError, OSError):
         os._exit(0)
