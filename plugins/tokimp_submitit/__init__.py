@@ -13,20 +13,22 @@ from tokimp.compare.executors.worker_side import Reply, SentWork, packed
 from tokimp.contracts.constraints import AnyOf, OneOf, Optional, Text, WholeNumber
 from tokimp.contracts.executor import Executor, Failure, Outcome, Piece, Work, Workers
 from tokimp.errors import ExecutorError, TokimpWarning
-from tokimp_submitit.job import Job
+from tokimp_submitit.job import Job, NotReady
 
 __all__ = ["SubmititExecutor"]
 
 _LONGEST_REASON = 600
+_MOST_FAILED_STARTS = 3
 
 
 class SubmititExecutor(Executor):
     """Runs cells as jobs of an array; each loads the model, computes its cells and brings them back when it ends.
 
     A job that the batch system takes back (preempted, out of time) is queued again with what it has computed so far.
-    The cells of a job that dies go again, each in a job of its own. The driver waits where it was started, on a login
-    node for example, and stores the cells of every job that ends. If it is killed, the jobs under way are for nothing:
-    give the same command again.
+    The cells of a job that dies go again, each in a job of its own. Where three jobs cannot load the model, and none
+    could before, the run ends with the reason. The driver waits where it was started, on a login node for example, and
+    stores the cells of every job that ends. If it is killed, the jobs under way are for nothing: give the same command
+    again.
 
     Parameters
     ----------
@@ -140,7 +142,8 @@ class _Array:
         self._waiting = [heaviest[first::count] for first in range(count)]
         self._running: dict[Any, list[Piece]] = {}
         self._losses: dict[int, int] = {}
-        self._lost = 0
+        self._lost = self._failed_starts = 0
+        self._ready_once = False
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what the jobs bring back."""
@@ -170,16 +173,23 @@ class _Array:
 
     def _ended(self, job: Any, pieces: list[Piece]) -> Iterator[Outcome]:
         error = job.exception()
-        replies: dict[int, Reply] = {} if error is not None else job.result()
-        reason = "" if error is None else " ".join(f"{type(error).__name__}: {error}".split())[-_LONGEST_REASON:]
-        self._lost += error is not None
+        brought = {} if error is not None else job.result()
+        if isinstance(brought, NotReady):
+            yield from self._not_ready(brought.problem, pieces)
+            return
+        replies: dict[int, Reply] = brought
+        reason = "" if error is None else _in_a_line(error)[-_LONGEST_REASON:]
+        if error is None:
+            self._ready_once = True
+            _remove_pickles(job)
+        else:
+            self._lost += 1
         for piece in pieces:
             reply = replies.get(piece.index)
             if reply is None or (reply.fault and self._may_try_again(piece)):
                 # Without a reply or a reason: the job ended early because of another piece.
                 if reply is None and reason and not self._may_try_again(piece):
-                    problem = ExecutorError(f"{piece.name} was lost with each job that tried it: {reason}")
-                    yield Outcome(piece, failure=Failure(problem, type="WorkerLost"))
+                    yield _given_up(piece, f"was lost with each job that tried it: {reason}")
                     continue
                 self._waiting.append([piece])
                 continue
@@ -188,6 +198,37 @@ class _Array:
             yield Outcome(piece, reply.result, reply.failure, reply.threads)
         self._watch(Workers(len(self._running), self._lost))
 
+    def _not_ready(self, problem: Exception, pieces: list[Piece]) -> Iterator[Outcome]:
+        """Let the pieces of a job that did not get ready go again, together; raise where no job ever gets ready."""
+        self._lost += 1
+        self._failed_starts += 1
+        if not self._ready_once and self._failed_starts >= _MOST_FAILED_STARTS:
+            why = _in_a_line(problem)
+            raise ExecutorError(
+                f"no worker of the executor submitit could be started; the last one: {why}"
+            ) from problem
+        again = [piece for piece in pieces if self._may_try_again(piece)]
+        if again:
+            self._waiting.append(again)
+        for piece in pieces:
+            if piece not in again:
+                yield _given_up(piece, f"was in jobs that did not get ready: {_in_a_line(problem)}")
+        self._watch(Workers(len(self._running), self._lost))
+
     def _may_try_again(self, piece: Piece) -> bool:
         self._losses[piece.index] = self._losses.get(piece.index, 0) + 1
         return self._losses[piece.index] <= self._executor.retries
+
+
+def _given_up(piece: Piece, why: str) -> Outcome:
+    return Outcome(piece, failure=Failure(ExecutorError(f"{piece.name} {why}"), type="WorkerLost"))
+
+
+def _remove_pickles(job: Any) -> None:
+    """Remove what a job was sent and what it brought back, once it is taken; its logs stay."""
+    for path in (job.paths.submitted_pickle, job.paths.result_pickle):
+        path.unlink(missing_ok=True)
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

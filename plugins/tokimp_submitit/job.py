@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tokimp.compare.executors.worker_side import Reply, SentWork, WorkerSide
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """Says that a job could not make its work ready, so that it tried none of its pieces.
+
+    Attributes
+    ----------
+    problem
+        What was raised.
+    """
+
+    problem: Exception
 
 
 class Job:
@@ -23,10 +37,13 @@ class Job:
         self._sent, self._payloads = sent, payloads
         self._replies: dict[int, Reply] = {}
 
-    def __call__(self) -> dict[int, Reply]:
+    def __call__(self) -> dict[int, Reply] | NotReady:
         """Return the replies, by the pieces' indices; fewer if this process cannot go on."""
         side = WorkerSide()
-        side.prepare(self._sent)
+        try:
+            side.prepare(self._sent)
+        except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
+            return NotReady(error)
         for index, payload in self._payloads.items():
             if index not in self._replies:
                 self._replies[index] = side.do(payload)
