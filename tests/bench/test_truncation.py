@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,3 +31,11 @@ def test_a_length_that_the_chain_does_not_have_is_refused(length: int) -> None:
     """The message says how many tokens there are."""
     with pytest.raises(ChainError, match="it has 3; give lengths from 1"):
         truncate(toy_chain("xyz"), length)
+
+
+def test_planted_text_and_its_kinds_are_left_out() -> None:
+    """Spans may lie behind the cut; a chain that says where they are and of what kind can be cut all the same."""
+    whole = toy_chain("so 1 + 2 = 3")
+    whole = replace(whole, chain=replace(whole.chain, filler=((0, 2), (5, 8)), filler_kinds=("filler", "distractor")))
+    cut = truncate(whole, 4)
+    assert (cut.chain.filler, cut.chain.filler_kinds) == (None, None)

@@ -25,7 +25,7 @@ def truncate(chain: TokenizedChain, length: int) -> TokenizedChain:
     units = (tuple(position for position in unit if position < length) for unit in chain.units)
     return replace(
         chain,
-        chain=replace(chain.chain, reasoning=chain.chain.reasoning[:end], category=(), filler=None),
+        chain=replace(chain.chain, reasoning=chain.chain.reasoning[:end], category=(), filler=None, filler_kinds=None),
         reasoning_ids=chain.reasoning_ids[:length],
         reasoning_offsets=chain.reasoning_offsets[:length],
         units=tuple(unit for unit in units if unit),
