@@ -12,10 +12,11 @@ import tokimp as ti
 from tokimp.contracts.estimator import Importance
 from tokimp.errors import EstimatorError, SchemaError
 from tokimp.results.by_chain import select
-from tokimp.results.effects_node import read_effects
+from tokimp.results.effects_node import ChainEffects, read_effects
 from tokimp.results.io import load, save
 from tokimp.results.joining import concat
 from tokimp.results.schema import validate
+from tokimp.results.selection import sel
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.random_models import byte_tokenizer
 from tokimp.testing.toy_result import toy_result
@@ -88,6 +89,23 @@ def test_selecting_chains_keeps_their_effects() -> None:
     assert turned["effects"]["pair_count"].to_numpy().tolist() == [0, 3]
     np.testing.assert_array_equal(ti.effects(turned, "three", "acts"), BETWEEN.astype(np.float32))
     assert "effects" in select(result(), ["one"]).children
+
+
+def test_a_selection_looks_at_the_effects_of_its_chains_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are sent one chain after the other: to look at all effects for each would take quadratic time."""
+    looked_at = []
+    made = ChainEffects.__init__
+
+    def note(effects: ChainEffects, *parts: np.ndarray) -> None:
+        made(effects, *parts)
+        looked_at.append(len(effects.on_answer))
+
+    whole = result()
+    monkeypatch.setattr(ChainEffects, "__init__", note)
+    assert set(read_effects(whole, ["one"])) == {("acts", "one")}
+    for selected in (select(whole, ["one"]), sel(whole, chain="one"), sel(whole, chain="one", estimator="acts")):
+        assert set(read_effects(selected)) == {("acts", "one")}
+    assert set(looked_at) == {1}
 
 
 def test_joining_results_joins_their_effects() -> None:

@@ -87,14 +87,18 @@ def select(tree: xr.DataTree, ids: Sequence[str]) -> xr.DataTree:
         raise SchemaError(f"the chains to select must be a list of at least one id, not {ids!r}")
     if len(set(ids)) != len(ids):
         raise SchemaError(f"the chains to select must differ; {list(ids)} names one twice")
-    indices = [_index(tree, chain_id) for chain_id in ids]
-    spans = [token_slice(tree, index) for index in indices]
-    tokens = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+    known, ends = chain_ids(tree), np.cumsum(tree["reasoning_length"].to_numpy())
+    place_of = {chain_id: place for place, chain_id in enumerate(known)}
+    for chain_id in ids:
+        if chain_id not in place_of:
+            raise _unknown(chain_id, known)
+    indices = [place_of[chain_id] for chain_id in ids]
+    tokens = np.concatenate([np.arange(ends[index - 1] if index else 0, ends[index]) for index in indices])
     dataset = tree.to_dataset().isel(chain=indices, token=tokens)
     lengths = dataset["reasoning_length"].to_numpy()
     dataset["chain_index"] = dataset["chain_index"].copy(data=np.repeat(np.arange(len(ids)), lengths))
     selected = xr.DataTree(dataset)
-    add_effects(selected, read_effects(tree))
+    add_effects(selected, read_effects(tree, ids))
     return selected
 
 
@@ -130,6 +134,10 @@ def pad(tree: xr.DataTree, variable: str) -> xr.DataArray:
 def _index(tree: xr.DataTree, chain_id: str) -> int:
     ids = chain_ids(tree)
     if chain_id not in ids:
-        known = ", ".join(repr(known) for known in ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
-        raise SchemaError(f"there is no chain {chain_id!r} in the result; there are {known}")
+        raise _unknown(chain_id, ids)
     return ids.index(chain_id)
+
+
+def _unknown(chain_id: str, ids: Sequence[str]) -> SchemaError:
+    known = ", ".join(repr(known) for known in ids[:10]) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")
+    return SchemaError(f"there is no chain {chain_id!r} in the result; there are {known}")

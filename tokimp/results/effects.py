@@ -41,7 +41,7 @@ def effects(result: xr.DataTree, chain_id: str, estimator: str) -> xr.DataArray:
     """
     chain = one_chain(result, chain_id)
     label = estimator_label(result, estimator)
-    found = read_effects(result).get((label, chain_id))
+    found = read_effects(result, [chain_id]).get((label, chain_id))
     if found is None:
         known = effect_labels(result)
         raise EstimatorError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,28 +97,39 @@ def effects_dataset(
     )
 
 
-def read_effects(result: xr.DataTree) -> dict[Key, ChainEffects]:
-    """Return all effects of a result, by label and chain id; empty if it has none."""
+def read_effects(result: xr.DataTree, chains: Collection[str] | None = None) -> dict[Key, ChainEffects]:
+    """Return the effects of a result, by label and chain id; empty if it has none.
+
+    Parameters
+    ----------
+    result
+        A result.
+    chains
+        The ids of the chains whose effects are wanted, since those of all take their time; all by default.
+    """
     if NODE not in result.children:
         return {}
     node, ids = result[NODE].to_dataset(), result["chain_id"].to_numpy().tolist()
     pair_ends, ends = (np.cumsum(node[name].to_numpy()) for name in ("pair_count", "unit_count"))
     effect, on_answer = node["effect"].to_numpy(), node["effect_on_answer"].to_numpy()
+    wanted = None if chains is None else set(chains)
+    columns = [column for column, chain_id in enumerate(ids) if wanted is None or chain_id in wanted]
     found = {}
     for row, label in enumerate(node["effect_estimator"].to_numpy().tolist()):
-        for column, chain_id in enumerate(ids):
+        for column in columns:
             first, pair_first = (ends[column - 1], pair_ends[column - 1]) if column else (0, 0)
             effects = ChainEffects(effect[row, pair_first : pair_ends[column]], on_answer[row, first : ends[column]])
             # A chain of one unit has no pairs; then the answer says whether anything is known.
             if not np.isnan(np.concatenate([effects.pairs, effects.on_answer])).all():
-                found[label, chain_id] = effects
+                found[label, ids[column]] = effects
     return found
 
 
 def add_effects(result: xr.DataTree, found: Mapping[Key, ChainEffects]) -> None:
     """Give a result the node of some effects, if there are any of its chains and estimators."""
     ids, labels = result["chain_id"].to_numpy().tolist(), result["estimator"].to_numpy().tolist()
-    own = {key: effects for key, effects in found.items() if key[0] in labels and key[1] in ids}
+    known = set(ids)
+    own = {key: effects for key, effects in found.items() if key[0] in labels and key[1] in known}
     if own:
         result[NODE] = xr.DataTree(effects_dataset(ids, unit_counts(result), labels, own))
 

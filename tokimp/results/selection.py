@@ -81,7 +81,7 @@ def sel(
     part = select(result, ids)
     selected = xr.DataTree(part.to_dataset().sel(estimator=labels))
     # The node of effects belongs to the numbers, not to the analyses.
-    add_effects(selected, read_effects(result))
+    add_effects(selected, read_effects(part))
     return selected
 
 
