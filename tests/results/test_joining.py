@@ -246,7 +246,24 @@ def test_a_list_of_results_is_needed(nothing: Any) -> None:
         concat(nothing)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "joined"),
+    [
+        (np.array([1, 2]), np.array([1, 2]), [1, 2]),
+        ([1.5, 2.0], [1.5, 2.0], [1.5, 2.0]),
+        (np.array([1, 2]), np.array([1, 3]), "[1 2]; [1 3]"),
+        (np.nan, np.nan, np.nan),
+    ],
+)
+def test_attributes_of_the_user_s_own_may_be_arrays(one: Any, other: Any, joined: Any) -> None:
+    """They are kept as others are: once where they agree, else all of them."""
+    results = [toy_result({"a": [[1.0, 2.0]]}), toy_result({"b": [[1.0, 2.0]]})]
+    for result, value in zip(results, (one, other), strict=True):
+        result.attrs["mine"] = value
+    np.testing.assert_array_equal(concat(results).attrs["mine"], joined)
+
+
 def test_analyses_of_the_parts_are_left_out() -> None:
     """An analysis is about all chains of its result, so the joined one has none."""
-    analyzed = analyze(toy_result({"a": [[1.0, 2.0]]}), "agreement", n_resamples=10)
+    analyzed = analyze(toy_result({"a": [[1.0, 2.0]]}), "agreement")
     assert concat([analyzed, toy_result({"b": [[1.0, 2.0]]})]).groups == ("/",)

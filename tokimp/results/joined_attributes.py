@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from tokimp.errors import SchemaError
@@ -64,7 +65,9 @@ def joined_attributes(attributes: Sequence[Attributes]) -> dict[str, Any]:
     """
     joined: dict[str, Any] = {}
     for name in dict.fromkeys(name for of_result in attributes for name in of_result):
-        values = list(dict.fromkeys(of_result[name] for of_result in attributes if name in of_result))
+        # A user's own may be an array, which has no hash.
+        given = [of_result[name] for of_result in attributes if name in of_result]
+        values = list({json.dumps(np.asarray(value).tolist()): value for value in given}.values())
         joined[name] = values[0] if len(values) == 1 else "; ".join(str(value) for value in values)
     joined["model_id"] = attributes[0]["model_id"]
     joined["prompt_format"] = ",".join(
