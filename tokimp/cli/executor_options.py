@@ -47,13 +47,15 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--workers",
             type=NumberOrAuto(),
             metavar="N|auto",
-            help="How many workers the executor has.  [default: one a GPU, or as many as the cores suffice for]",
+            help="How many workers the executor has.  [default: one a GPU, or as many as the cores suffice for; "
+            "submitit: 8]",
         ),
         click.option(
             "--cell-timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="End a worker that takes longer for a cell (a chain, a batch), and try it again.  [default: no limit]",
+            help="End a worker that takes longer for a cell (a chain, a batch, a student), and try it again.  "
+            "[default: no limit]",
         ),
         click.option(
             "--retries",
@@ -61,7 +63,11 @@ def executor_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="How often a cell is tried again whose worker died or took too long.  [default: 2]",
         ),
-        click.option("--ray-address", metavar="ADDRESS", help="The Ray cluster.  [default: one on this machine]"),
+        click.option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="The Ray cluster.  [default: RAY_ADDRESS, or a new one on this machine]",
+        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)

@@ -60,7 +60,9 @@ def _field(name: str, purpose: str) -> Decorator:
 @FORMAT
 @HUB_SPLIT
 @KEEP_CALCULATOR
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Import only the first N chains.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Import only the first N chains.  [default: all]"
+)
 @click.option(
     "--left-out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -87,7 +89,7 @@ def import_chains(
 ) -> None:
     """Make chains of the records of SOURCE, and write them as JSONL that the other commands read.
 
-    SOURCE is a file (JSONL, one JSON list, .csv, .tsv, Parquet; gzip, bzip2 or xz around it) or a data set on the hub.
+    SOURCE is a file (JSONL, one JSON list, .csv, .tsv, Parquet; gzip, bzip2 or xz around it) or a hub dataset.
     Say which field holds what, or name a --format that tokimp knows; nothing is guessed. A FIELD is a dotted path:
     doc.question, messages.0.content, messages.role=assistant.content, or steps.*.text with --join.
 

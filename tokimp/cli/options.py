@@ -141,7 +141,7 @@ UNIT_OPTION = click.option(
     help="What is deleted as a whole: token, word, sentence, line, paragraph, step, equation, ...",
 )
 SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Leave bad chains out and list them, instead of stopping.")
-_SEED = click.option(
+SEED = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of all random numbers."
 )
 _RUN_OPTIONS: tuple[Decorator, ...] = (
@@ -174,9 +174,11 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
         "--wrong-answers",
         type=click.Choice(WRONG_ANSWERS),
         help="Draw a wrong answer for each chain that has none, for the objective contrast: another option of the "
-        "question, another number, or the model's own second choice.",
+        "question, another number, or the model's own second choice.  [default: draw none]",
     ),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains."),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains.  [default: all]"
+    ),
     FORMAT,
     SPLIT,
     KEEP_CALCULATOR,
@@ -187,9 +189,9 @@ _RUN_OPTIONS: tuple[Decorator, ...] = (
         show_default=True,
         type=NumberOrAuto(),
         metavar="N|auto",
-        help="Ask about so many chains side by side, which fills a GPU; auto: 8 on a GPU, 1 on a CPU.",
+        help="Ask about this many chains side by side, which fills a GPU; auto: 8 on a GPU, 1 on a CPU.",
     ),
-    _SEED,
+    SEED,
 )
 
 
@@ -233,9 +235,9 @@ def task_options(split: str) -> Decorator:
             "--limit",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Ask only N questions, drawn (or made) by the seed.",
+            help="Ask only N questions, drawn (or made) by the seed.  [default: all]",
         ),
-        _SEED,
+        SEED,
         click.option(
             "--max-new-tokens",
             type=click.IntRange(min=1),

@@ -26,7 +26,7 @@ _LORA = {field.name: field.default for field in fields(Lora)}
 # Each setting's name, type and help; what is allowed is checked by TrainSettings itself.
 _SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("epochs", float, "How often the student sees every chain."),
-    ("max_steps", int, "Stop after this many optimiser steps instead."),
+    ("max_steps", int, "Stop after this many optimiser steps instead.  [default: after --epochs]"),
     ("learning_rate", float, "Highest learning rate."),
     ("batch_size", int, "Chains that a device reads at once."),
     ("gradient_accumulation", int, "Batches between two optimiser steps."),
@@ -39,7 +39,11 @@ _SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("prompt_format", click.Choice(PROMPT_FORMATS), PROMPT_FORMAT_HELP),
     ("validation", float, "Share of the chains to hold out (about), chosen by their questions."),
     ("validation_seed", int, "Seed of that choice."),
-    ("patience", int, "Stop once the loss on the chains held out has not fallen for this many epochs."),
+    (
+        "patience",
+        int,
+        "Stop once the loss on the chains held out has not fallen for so many epochs.  [default: never]",
+    ),
     ("checkpoint_steps", int, "Steps between checkpoints; 0 for none.  [default: one an epoch]"),
     ("device", str, "auto, cpu, cuda, mps."),
     ("dtype", click.Choice(DTYPES), "Type of the weights in training. auto is float32, except for adapters on a GPU."),
@@ -64,7 +68,7 @@ def _setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("chains", type=click.Path(exists=True, dir_okay=False))
 @click.option("--student", required=True, help=MODEL_HELP)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the training.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N chains.  [default: all]")
 @_setting_options
 @click.option(
     "--keep-best", is_flag=True, help="Keep the model of the epoch with the lowest loss on the chains held out."
