@@ -95,6 +95,38 @@ def test_a_table_that_is_too_wide_is_printed_in_parts() -> None:
     assert f"(1 of {len(parts)})" in console.file.getvalue()
 
 
+def test_a_table_whose_maker_set_no_widths_is_whole_too() -> None:
+    """Names of rows and numbers are never cut down to their first letters; a column that is not folded stays whole."""
+    made = new_table("costs")
+    made.add_column("way", no_wrap=True)
+    for number in range(8):
+        made.add_column(f"column {number}", justify="right")
+    made.add_row("from scratch", *[f"{number}.25" for number in range(8)])
+    console = Console(file=StringIO(), width=30)
+    print_whole(console, made)
+    assert isinstance(console.file, StringIO)
+    written = console.file.getvalue()
+    parts = written.count("way")
+    assert parts > 1
+    assert written.count("from scratch") == parts
+    assert all(written.count(f"{number}.25") == 1 for number in range(8))
+
+
+def test_title_and_caption_of_a_narrow_table_have_the_width_of_the_console() -> None:
+    """Lines of text are as long as the console is wide, up to a page, however narrow the table between them is."""
+    made = new_table("a title of more words than fit above a narrow table")
+    made.add_column("n")
+    made.add_row("1")
+    made.caption = "word " * 60
+    for width, longest in ((80, 80), (300, WIDEST)):
+        console = Console(file=StringIO(), width=width)
+        print_whole(console, made)
+        assert isinstance(console.file, StringIO)
+        lines = console.file.getvalue().splitlines()
+        assert lines[0].rstrip() == made.title
+        assert longest - 5 <= max(len(line.rstrip()) for line in lines) <= longest
+
+
 @pytest.mark.parametrize("cell", ["[/]", "\x1b]0;owned\x07", "[red]\x1b[31m[/]", "\x9b2J", "a\rb", "[/red]x[/]"])
 def test_a_terminal_is_sent_no_control_character(cell: str) -> None:
     """Whatever a cell, a title, a heading or a line holds, a terminal gets text; broken markup is shown as it is."""

@@ -12,7 +12,7 @@ from rich.errors import MarkupError
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Column, Table
-from rich.text import Text
+from rich.text import Text, TextType
 
 from tokimp.chains.visible_text import visible
 
@@ -47,7 +47,8 @@ def new_table(title: str) -> Table:
 def keep_words_whole(table: Table) -> Table:
     """Return the table; its columns are from now on never narrower than their longest word."""
     for column in table.columns:
-        column.min_width = max(len(word) for cell in _texts(column) for word in cell.split())
+        parts = [part for cell in _texts(column) for part in ([cell] if column.no_wrap else cell.split())]
+        column.min_width = max(map(len, parts), default=0)
     return table
 
 
@@ -85,6 +86,9 @@ def print_whole(console: Console, table: Table) -> None:
     A table that is too wide is printed in parts, each with the columns that name the rows. Lines become longer than the
     console's only where a single column is.
     """
+    # A column without a least width would be cut down to its first letters.
+    if any(column.min_width is None for column in table.columns):
+        keep_words_whole(table)
     for part in table_parts(console, table):
         _print_part(console, part)
 
@@ -142,5 +146,18 @@ def _print_part(console: Console, table: Table) -> None:
             spare -= column.width - least
     # rich never prints wider than the console itself, so that the console is widened for this one table.
     usual_width, console.width = console.width, width
+    title, caption = table.title, table.caption
+    table.title = table.caption = None
+    # rich would fold title and caption to the width of the table, which may be a few columns.
+    text_width = max(min(width, WIDEST), min(width, widths.maximum))
+    _print_beside(console, title, "table.title", text_width)
     console.print(table, crop=False)
-    console.width = usual_width
+    _print_beside(console, caption, "table.caption", text_width)
+    table.title, table.caption, console.width = title, caption, usual_width
+
+
+def _print_beside(console: Console, text: TextType | None, style: str, width: int) -> None:
+    """Print the title or the caption of a table."""
+    if text:
+        shown = console.render_str(text, style=style, highlight=False) if isinstance(text, str) else text
+        console.print(shown, width=width, crop=False)
