@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokimp.storage.atomic import remove_partial, replacing, write_object, write_records
+from tokimp.storage.batch_log import BatchLog
 from tokimp.storage.json_file import read_object
 
 
@@ -79,6 +80,20 @@ def test_records_and_objects_are_json_in_utf_8(tmp_path: Path) -> None:
     write_object(tmp_path / "object.json", {"text": "é", "list": [1, 2]})
     assert read_object(tmp_path / "object.json") == {"text": "é", "list": [1, 2]}
     assert "é" in (tmp_path / "object.json").read_text("utf-8")
+
+
+def test_half_a_surrogate_pair_is_written_as_json_escapes_it(tmp_path: Path) -> None:
+    """The id of a record that was left out may hold one, and UTF-8 cannot."""
+    records: list[dict[str, object]] = [{"id": "\ud800", "text": "ü"}, {"id": "ü"}]
+    path = tmp_path / "records.jsonl"
+    write_records(path, records)
+    assert [json.loads(line) for line in path.read_text("utf-8").splitlines()] == records
+    assert "ü" in path.read_text("utf-8").splitlines()[1]
+    write_object(path, records[0])
+    assert read_object(path) == records[0]
+    log = BatchLog(tmp_path)
+    log.append(records[0])
+    assert BatchLog(tmp_path).batches == [{"batch": 0, **records[0]}]
 
 
 def test_an_object_that_was_changed_is_seen(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tokimp.storage.json_file import with_digest
+from tokimp.storage.json_file import json_text, with_digest
 from tokimp.storage.write_errors import naming_what_is_written
 
 SUFFIX = ".partial"
@@ -71,7 +70,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write records as a JSONL file, one a line, in one step; an old file is replaced."""
     with replacing(path) as partial:
-        partial.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
+        partial.write_text("".join(json_text(record) + "\n" for record in records), "utf-8")
 
 
 def write_object(path: Path, content: Mapping[str, Any]) -> None:
@@ -80,7 +79,7 @@ def write_object(path: Path, content: Mapping[str, Any]) -> None:
     A field ``digest`` is added, by which `tokimp.storage.json_file.read_object` knows a file that was changed.
     """
     with replacing(path) as partial:
-        partial.write_text(json.dumps(with_digest(content), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        partial.write_text(json_text(with_digest(content), indent=1) + "\n", "utf-8")
 
 
 def remove_partial(folder: Path, name: str = "*") -> None:

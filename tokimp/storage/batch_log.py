@@ -11,6 +11,7 @@ from typing import Any
 from tokimp.storage.appending import append
 from tokimp.storage.atomic import replacing
 from tokimp.storage.digests import json_digest
+from tokimp.storage.json_file import json_text
 from tokimp.storage.write_errors import naming_what_is_written
 
 NAME = "batches.jsonl"
@@ -103,7 +104,7 @@ class BatchLog:
 
 
 def _line(batch: Mapping[str, Any]) -> bytes:
-    return json.dumps({**batch, "digest": json_digest(batch)}, ensure_ascii=False).encode() + b"\n"
+    return json_text({**batch, "digest": json_digest(batch)}).encode() + b"\n"
 
 
 def _batch(line: bytes, *, has_digest: bool) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Reading a JSON file that may be damaged, or made to do harm."""
+"""JSON that a file can hold, and reading a JSON file that may be damaged, or made to do harm."""
 
 from __future__ import annotations
 
@@ -52,6 +52,22 @@ def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
     # As it will be read: keys become texts, tuples become lists.
     as_read: dict[str, Any] = json.loads(json.dumps(content))
     return {**as_read, "digest": _KIND + json_digest(as_read)}
+
+
+def json_text(content: Any, *, indent: int | None = None) -> str:
+    """Return something as JSON that UTF-8 can hold: characters as they are, unless half a surrogate pair is among them.
+
+    Parameters
+    ----------
+    content, indent
+        As of `json.dumps`.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=indent)
+    return text
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -71,6 +71,7 @@ def test_an_id_depends_on_the_texts_and_not_on_the_file(tmp_path: Path) -> None:
         ({"task": {"problem": None, "target": 7}}, "'task.problem', named for the question, is empty"),
         ({"n": None}, "'n', named for the id, is empty"),
         ({"n": ""}, "'n', named for the id, is empty"),
+        ({"n": "a\ud800"}, "'n' holds half a surrogate pair at character 1"),
         ({"responses": []}, "'responses' is an empty list"),
         ({"responses": "text"}, "'responses' is no list"),
         ({"responses": [7]}, r"cannot be split \(think\): there is no tag"),

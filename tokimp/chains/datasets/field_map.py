@@ -142,7 +142,7 @@ class MappedFields(ChainFormat):
             row = record if places.each is None else _entry(record, FieldPath(places.each), int(part))
         except FieldPathError as error:
             raise record.error(chain_id, str(error)) from error
-        if places.id is not None and not chain_id:
+        if places.id is not None and not record.checked_text(chain_id, places.id, chain_id):
             self._text(row, "id", chain_id)
         question = self._text(row, "question", chain_id)
         reasoning = self._text(row, "reasoning", chain_id)
