@@ -35,3 +35,17 @@ def test_a_page_is_not_written_over_what_it_is_made_of(tokimp: Run) -> None:
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert "would be written over" in done.err
     assert Path("results.nc").read_bytes() == content
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_where_no_browser_starts_the_page_is_named(
+    tokimp: Run, monkeypatch: pytest.MonkeyPatch, *, opened: bool
+) -> None:
+    """A machine without a browser says so and gives the page's address; one that has a browser says nothing more."""
+    addresses: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: addresses.append(address) or opened)
+    ti.save(toy_result({"a": [[1.0, 2.0]]}), "results.nc")
+    done = tokimp("view", "results.nc", "--open")
+    assert done.status == 0, done.err
+    assert addresses == [Path("explorer.html").resolve().as_uri()]
+    assert ("no browser" in done.err, addresses[0] in done.err) == (not opened, not opened), done.err

@@ -31,14 +31,16 @@ def _run(*, debug: bool) -> int:
 
     from tokimp.cli.commands import cli
     from tokimp.cli.lines import echo
+    from tokimp.cli.shown_warnings import warnings_shown
     from tokimp.errors import TokimpError
     from tokimp.models.quiet_libraries import quiet_libraries
 
     if not debug:
         quiet_libraries()
     try:
-        # Outside standalone mode click returns the status that a command asked to exit with.
-        return cli.main(prog_name="tokimp", standalone_mode=False) or 0
+        with warnings_shown():
+            # Outside standalone mode click returns the status that a command asked to exit with.
+            return cli.main(prog_name="tokimp", standalone_mode=False) or 0
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "tokimp"
         echo(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", err=True)

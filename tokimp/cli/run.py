@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from tokimp.cli.model_preparation import prepare_model
 from tokimp.cli.options import given
 from tokimp.cli.progress_bar import progress_bar
-from tokimp.cli.shown_warnings import warnings_shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -132,7 +131,7 @@ def run(
     recipe = recipe_of(model, backend, device=device, dtype=dtype, tokenizer=None, options=options)
     assert recipe is not None  # noqa: S101 - what is typed is text
     scorer = load_recipe(recipe) if executor is None or executor.here else None
-    with warnings_shown(), executor or load_executor("local") as running, progress_bar(doing) as progress:
+    with executor or load_executor("local") as running, progress_bar(doing) as progress:
         # Where workers load the model, it is not loaded here as well.
         scorer = scorer or scorer_of_workers(running, recipe)
         return compare(

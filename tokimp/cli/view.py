@@ -26,11 +26,11 @@ def view(run: Path, out: Path | None, *, show: bool) -> None:
     run was analysed for (agreement, faithfulness, answer_recovery) stands beside it.
     """
     import shlex
-    import webbrowser
 
     from tokimp.cli.finished_run import result_file
     from tokimp.cli.inputs import protect_inputs
     from tokimp.report.explorer.page import write_page
+    from tokimp.report.explorer.view import open_in_browser
     from tokimp.results.io import load
     from tokimp.storage.write_errors import check_writable
 
@@ -49,4 +49,4 @@ def view(run: Path, out: Path | None, *, show: bool) -> None:
     write_page(result, path, title=title, command=f"tokimp analyze {named} {{}}")
     echo(f"page: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if show:
-        webbrowser.open(path.resolve().as_uri())
+        open_in_browser(path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 import webbrowser
 from os import PathLike
 from pathlib import Path
 
 import xarray as xr
 
-from tokimp.errors import TokimpError
+from tokimp.errors import TokimpError, TokimpWarning
 from tokimp.report.explorer.page import write_page
 
 
@@ -52,5 +53,17 @@ def view(
     heading = title or f"Token importance, {attributes.get('model_id', 'a model')}"
     write_page(result, path, title=heading, command="ti.analyze(result, '{}', ...)")
     if show:
-        webbrowser.open(path.resolve().as_uri())
+        open_in_browser(path)
     return path
+
+
+def open_in_browser(page: Path) -> None:
+    """Open a page in a browser, and warn where none can be started, as on most servers."""
+    address = page.resolve().as_uri()
+    if not webbrowser.open(address):
+        warnings.warn(
+            f"no browser could be started here; open the page yourself: {address} (the file can be copied to another "
+            "machine)",
+            TokimpWarning,
+            stacklevel=2,
+        )
