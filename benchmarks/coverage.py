@@ -21,7 +21,6 @@ from tokimp.analysis.statistics.crossed import crossed_interval
 from tokimp.analysis.statistics.intervals import (
     CORRELATION,
     MeanInterval,
-    Resampling,
     jackknife_interval,
     mean_interval,
     paired_share_interval,
@@ -111,7 +110,7 @@ def _pooled_share(rng: np.random.Generator, n: int) -> MeanInterval:
     """Tokens of a category that stay, of lognormal numbers of tokens, each chain with a share of its own."""
     tokens = np.ceil(rng.lognormal(3, 0.7, n))
     kept = rng.binomial(tokens.astype(int), rng.beta(3, 7, n)).astype(float)
-    value, low, high = pooled_ratio(kept, tokens, Resampling())
+    value, low, high = pooled_ratio(kept, tokens, 0.95)
     return MeanInterval(float(value), float(low), float(high))
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tokimp.analysis.concluded import concluded
 from tokimp.analysis.recorded_run import known_fingerprint
-from tokimp.analysis.statistics.intervals import CORRELATION, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import CONFIDENCE, CORRELATION, mean_variables
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import Number, OneOf, Text, WholeNumber
@@ -69,9 +69,8 @@ class At2(Analysis):
         Number of parts into which the questions are divided, with all their chains.
     save
         File to write the weights to, fitted on all chains, for the estimator ``at2:path=FILE``.
-    confidence, n_resamples, seed
+    confidence, seed
         Settings of the intervals. The seed is that of ablations and folds.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "at2"
@@ -83,7 +82,8 @@ class At2(Analysis):
         "learning_rate": Number(above=0),
         "folds": WholeNumber(2),
         "save": Text("a file in a folder that is there", may_be_empty=True),
-        **RESAMPLING,
+        **CONFIDENCE,
+        "seed": WholeNumber(0),
     }
 
     def __init__(
@@ -96,7 +96,6 @@ class At2(Analysis):
         folds: int = 5,
         save: str = "",
         confidence: float = 0.95,
-        n_resamples: int = 2000,
         seed: int = 0,
     ) -> None:
         self.operator = operator
@@ -106,7 +105,6 @@ class At2(Analysis):
         self.folds = folds
         self.save = save
         self.confidence = confidence
-        self.n_resamples = n_resamples
         self.seed = seed
 
     def validate_parameters(self) -> None:
@@ -146,11 +144,10 @@ class At2(Analysis):
         weights = self._fit(arranged)
         if self.save:
             self._save(inputs, weights, len(examples))
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         return xr.Dataset(
             {
                 "correlation": (("model", "chain"), found, {"long_name": "Pearson's correlation, held out"}),
-                **mean_variables(("model",), found, resampling, "correlation_", CORRELATION),
+                **mean_variables(("model",), found, self.confidence, "correlation_", CORRELATION),
                 "chains_used": (("model",), (~np.isnan(found)).sum(axis=1)),
                 "weight": (("layer", "head"), weights, {"long_name": "weight of the head, fitted on all chains"}),
             },

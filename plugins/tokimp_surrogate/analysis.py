@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from tokimp.analysis.recorded_run import known_fingerprint
-from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling
+from tokimp.analysis.statistics.intervals import CONFIDENCE
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.chains.questions import question_numbers
@@ -98,10 +98,9 @@ class Surrogate(Analysis):
     save_target
         Name of the target whose perceptron is saved; if empty, the first ``importance``, else the first ``rank``, else
         the first ``deleted`` there is.
-    confidence, n_resamples, seed
+    confidence, seed
         Settings of the intervals, which are over chains; the fitted models stay as they are. The seed is that of folds,
         weights and shuffles.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "surrogate"
@@ -117,7 +116,8 @@ class Surrogate(Analysis):
         "minimum_units": WholeNumber(3),
         "save": Text("a file in a folder that is there", may_be_empty=True),
         "save_target": Text("one of the targets", may_be_empty=True),
-        **RESAMPLING,
+        **CONFIDENCE,
+        "seed": WholeNumber(0),
     }
 
     def __init__(
@@ -134,7 +134,6 @@ class Surrogate(Analysis):
         save: str = "",
         save_target: str = "",
         confidence: float = 0.95,
-        n_resamples: int = 2000,
         seed: int = 0,
     ) -> None:
         self.targets = targets
@@ -148,7 +147,6 @@ class Surrogate(Analysis):
         self.save = save
         self.save_target = save_target
         self.confidence = confidence
-        self.n_resamples = n_resamples
         self.seed = seed
 
     def validate_parameters(self) -> None:
@@ -198,8 +196,7 @@ class Surrogate(Analysis):
             name: crossfit(chains, self.folds, perceptron, partial(report, what=f"fitting {name}"))
             for name, chains in examples.items()
         }
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
-        testing = Testing(self.permutations, self.minimum_units, resampling)
+        testing = Testing(self.permutations, self.minimum_units, self.confidence, self.seed)
         node = summarise(inputs.result, targets, examples, fitted, space=space, testing=testing)
         attributes = {"folds": self.folds, "seed": self.seed, "saved": self.save, "left_out": ", ".join(left_out)}
         if saved is not None:

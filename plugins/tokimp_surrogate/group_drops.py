@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from tokimp.analysis.statistics.correlations import pooled_pearson
-from tokimp.analysis.statistics.intervals import Resampling, jackknife_interval, mean_interval
+from tokimp.analysis.statistics.intervals import jackknife_interval, mean_interval
 from tokimp.analysis.statistics.rank_measures import is_constant, pearson
 from tokimp.chains.arrays import FloatArray
 from tokimp_surrogate.crossfit import Crossfit, Examples
@@ -20,7 +20,8 @@ def group_drops(
     groups: Sequence[Sequence[int]],
     *,
     permutations: int,
-    resampling: Resampling,
+    confidence: float,
+    seed: int,
     minimum_units: int,
 ) -> FloatArray:
     """Return what Pearson's correlation loses on held-out chains if the features of a group are shuffled.
@@ -38,8 +39,10 @@ def group_drops(
         Columns of each group.
     permutations
         Number of shuffles of a group.
-    resampling
-        Its `confidence` is that of the intervals, its `seed` that of the shuffles.
+    confidence
+        Confidence of the intervals, between 0 and 1.
+    seed
+        Seed of the shuffles.
     minimum_units
         Chains with fewer units have no correlation within.
 
@@ -55,17 +58,17 @@ def group_drops(
     for at, columns in enumerate(groups):
         shuffled_pairs = [
             [
-                _pairs(examples, _shuffled(examples, fitted, columns, resampling.seed, draw, within=within))
+                _pairs(examples, _shuffled(examples, fitted, columns, seed, draw, within=within))
                 for draw in range(permutations)
             ]
             for within in (False, True)
         ]
         pooled_drop = partial(_pooled_drop, pairs, shuffled_pairs[0])
         values[0, at, 0] = pooled_drop(np.ones((1, len(examples))))[0]
-        values[0, at, 1:] = jackknife_interval(pooled_drop, len(examples), confidence=resampling.confidence)
+        values[0, at, 1:] = jackknife_interval(pooled_drop, len(examples), confidence=confidence)
         shuffled_within = [_within(shuffled, minimum_units, constant=0.0) for shuffled in shuffled_pairs[1]]
         drops = _within(pairs, minimum_units) - np.mean(shuffled_within, axis=0)
-        interval = mean_interval(drops, confidence=resampling.confidence)
+        interval = mean_interval(drops, confidence=confidence)
         values[1, at] = interval.mean, interval.low, interval.high
     return values
 

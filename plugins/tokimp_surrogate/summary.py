@@ -14,7 +14,6 @@ from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
 from tokimp.analysis.statistics.intervals import (
     CORRELATION,
     INTERVAL_OF_MEANS,
-    Resampling,
     mean_p_values,
     mean_variables,
 )
@@ -38,13 +37,16 @@ class Testing:
         Number of shuffles of each group of features; 0 leaves group drops out.
     minimum_units
         Chains with fewer units have no correlation within.
-    resampling
-        How chains are resampled.
+    confidence
+        Confidence of the intervals, between 0 and 1.
+    seed
+        Seed of the shuffles.
     """
 
     permutations: int
     minimum_units: int
-    resampling: Resampling
+    confidence: float
+    seed: int
 
 
 def summarise(
@@ -81,7 +83,7 @@ def summarise(
     r_squared = np.full((*shape, 3), np.nan)
     drops = np.full((len(targets), len(SCOPES), len(groups), 3), np.nan)
     fold = np.full((len(targets), n_chains), -1)
-    resampling = testing.resampling
+    confidence = testing.confidence
     for row, target in enumerate(targets):
         chains, fit = examples[target.name], fitted[target.name]
         fold[row, list(chains.index)] = fit.fold
@@ -91,13 +93,13 @@ def summarise(
             predictions = fit.predictions[model]
             _write_to_tokens(prediction[row, column], result, chains, predictions)
             error, low, high = pooled_ratio(
-                _squared_errors(chains, predictions), mean_errors, resampling, (0.0, np.inf)
+                _squared_errors(chains, predictions), mean_errors, confidence, (0.0, np.inf)
             )
             r_squared[row, column] = 1 - float(error), 1 - float(high), 1 - float(low)
             # The mean tells no units apart; its small differences between folds are no prediction.
             if model != "mean":
                 places = [np.flatnonzero(known) for known in chains.known]
-                association = associate(chains.target, predictions, places, resampling, testing.minimum_units)
+                association = associate(chains.target, predictions, places, confidence, testing.minimum_units)
                 correlation[row, column] = association.values
                 by_chain[row, column][..., list(chains.index)] = association.by_chain
         if groups:
@@ -106,7 +108,8 @@ def summarise(
                 fit,
                 list(groups.values()),
                 permutations=testing.permutations,
-                resampling=resampling,
+                confidence=confidence,
+                seed=testing.seed,
                 minimum_units=testing.minimum_units,
             )
     dims = ("target", "model", "measure", "scope", "partial")
@@ -122,7 +125,7 @@ def summarise(
         "chains_used": ("target", [len(examples[target.name]) for target in targets]),
         "units_used": ("target", [sum(map(len, examples[target.name].target)) for target in targets]),
         "attention_adds": (("target", "chain"), adds, {"long_name": "Pearson within, both less lexical"}),
-        **mean_variables(("target",), adds, resampling, "attention_adds_", CORRELATION),
+        **mean_variables(("target",), adds, confidence, "attention_adds_", CORRELATION),
         "attention_adds_p_value": ("target", p_values, {"long_name": "two-sided, of no difference"}),
         "attention_adds_p_corrected": ("target", np.array(holm(p_values)), {"long_name": "Holm over all targets"}),
         **{f"correlation{end}": (dims, correlation[..., at]) for at, end in enumerate(ends)},
@@ -148,8 +151,7 @@ def summarise(
             "heads": space.heads,
             "features": len(space.names),
             "feature_kinds": ", ".join(KINDS),
-            "confidence": resampling.confidence,
-            "n_resamples": resampling.n_resamples,
+            "confidence": confidence,
             "interval": f"models as fitted; pooled: {INTERVAL_OF_POOLED}; within: {INTERVAL_OF_MEANS}",
         },
     )

@@ -52,7 +52,7 @@ def compared(objective: Objective) -> xr.DataTree:
 def analysed(name: str, **parameters: Any) -> xr.Dataset:
     """Return the node of an analysis of the result for the answer."""
     result = compared(Answer())
-    tree = ti.analyze(result, name, scorer=SCORER, chains=chains(), **{"n_resamples": 10, **parameters})
+    tree = ti.analyze(result, name, scorer=SCORER, chains=chains(), **parameters)
     return analysis_node(tree, name)
 
 

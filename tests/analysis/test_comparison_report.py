@@ -23,7 +23,7 @@ def result() -> xr.DataTree:
     ramp = [0.0, 1.0, 2.0, 3.0, 4.0]
     mixed = [[1.0, 0, 2, 3, 4], [4.0, 3, 2, 1, 0], [0.0, 2, 1, 3, 4], [1.0, 2]]
     tree = toy_result({"a[0]": mixed, "b": [*mixed[::2], *mixed[:1], [2.0, 1]], "position": [ramp, ramp, ramp, [0, 1]]})
-    return analyze(tree, "agreement", n_resamples=50, top_k=2)
+    return analyze(tree, "agreement", top_k=2)
 
 
 def long_labels() -> xr.DataTree:
@@ -32,7 +32,7 @@ def long_labels() -> xr.DataTree:
     scores = {
         f"greedy:keep_ratio=0.{digit},objective=a": [draw.normal(size=9) for _ in range(6)] for digit in (25, 75, 85)
     }
-    return analyze(toy_result(scores), "agreement", n_resamples=50)
+    return analyze(toy_result(scores), "agreement")
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 100, 200])

@@ -27,7 +27,7 @@ from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
 
-SETTINGS: dict[str, Any] = {"n_uniform": 2, "n_resamples": 20, "keep_ratios": [0.5, 1.0]}
+SETTINGS: dict[str, Any] = {"n_uniform": 2, "keep_ratios": [0.5, 1.0]}
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_an_error_in_a_question_is_that_of_this_process(executor: ProcessesExecu
 def test_a_run_by_its_recorded_model_is_loaded_by_workers_alone(executor: ProcessesExecutor) -> None:
     """Without a scorer, workers load the run's model, which is compared with the run there."""
     run = ti.compare(ti.demo_chains(limit=2), ti.load_scorer("tiny", device="cpu"), ["position"])
-    settings: dict[str, Any] = {"keep_ratios": [0.0, 0.5], "n_uniform": 1, "n_resamples": 20}
+    settings: dict[str, Any] = {"keep_ratios": [0.0, 0.5], "n_uniform": 1}
     there = node_of(ti.analyze(run, "answer_recovery", executor=executor, **settings))
     here = node_of(ti.analyze(run, "answer_recovery", **settings))
     assert_same(here, there)
@@ -241,11 +241,11 @@ class Counting(Categorizer):
 def test_categorizers_are_asked_by_workers_too(executor: ProcessesExecutor, run: xr.DataTree, tmp_path: Path) -> None:
     """A categorizer may be a model: each worker loads it once and is asked chain by chain; the labels are the same."""
     specification = f"tests.analysis.test_elsewhere:Counting:folder={tmp_path}"
-    there = node_of(ti.analyze(run, "structure", executor=executor, categorizer=specification, n_resamples=20))
+    there = node_of(ti.analyze(run, "structure", executor=executor, categorizer=specification))
     names = {path.name for path in tmp_path.iterdir()}
     assert len({name for name in names if name.startswith("c")}) == 7
     assert not any(name.endswith(f"by {os.getpid()}") for name in names)
-    here = node_of(ti.analyze(run, "structure", categorizer=specification, n_resamples=20))
+    here = node_of(ti.analyze(run, "structure", categorizer=specification))
     assert_same(here, there)
 
 

@@ -30,27 +30,25 @@ from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 
 LETTERS = "abcdefgh"
 OTHER = "OTHER"  # stands for another result's file
-FEW: dict[str, Any] = {"n_resamples": 10}
 CHANCE: dict[str, Any] = {"n_uniform": 2, "replacement": ".", "measure": "answer"}
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "agreement": FEW,
-    "agreement_within": {**FEW, "minimum_units": 3},
-    "agreement_between": {**FEW, "other": OTHER},
-    "at2": {**FEW, "iterations": 3, "ablations": 6, "folds": 3},
-    "answer_recovery": {**FEW, "n_uniform": 2, "keep_ratios": [0.5, 1.0]},
+    "agreement": {},
+    "agreement_within": {"minimum_units": 3},
+    "agreement_between": {"other": OTHER},
+    "at2": {"iterations": 3, "ablations": 6, "folds": 3},
+    "answer_recovery": {"n_uniform": 2, "keep_ratios": [0.5, 1.0]},
     "cpr_cmd": {**CHANCE, "shares": [0.0, 0.5, 1.0]},
-    "dynamics": {**FEW, "draws": 2, "context_ratios": [1.0, 0.5]},
-    "effects": {**FEW, "strongest": 2},
-    "faithfulness": {**FEW, "n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
+    "dynamics": {"draws": 2, "context_ratios": [1.0, 0.5]},
+    "effects": {"strongest": 2},
+    "faithfulness": {"n_uniform": 2, "keep_ratios": [0.0, 0.5, 1.0]},
     "log_odds": {"n_uniform": 2},
     "magnitude": {**CHANCE, "steps": 6},
     "naopc": {**CHANCE, "exact_units": 4, "beam": 1},
-    "planted": FEW,
+    "planted": {},
     "soft_faithfulness": {"n_uniform": 2, "n_draws": 2, "narrowest": 0.0},
     "plausibility": {"n_uniform": 3},
-    "structure": {**FEW, "keep_ratios": [0.5]},
+    "structure": {"keep_ratios": [0.5]},
     "surrogate": {
-        **FEW,
         "epochs": 2,
         "hidden": [4],
         "penalties": [1.0],

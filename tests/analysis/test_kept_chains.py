@@ -21,7 +21,7 @@ from tokimp.testing import AdditiveScorer
 from tokimp.testing.random_models import byte_tokenizer
 
 LETTERS = {chr(code): (code * 37 % 17 - 8) / 8 for code in range(32, 127)}
-SETTINGS: dict[str, Any] = {"n_uniform": 2, "n_resamples": 20, "keep_ratios": [0.5, 1.0]}
+SETTINGS: dict[str, Any] = {"n_uniform": 2, "keep_ratios": [0.5, 1.0]}
 
 
 class Dying(AdditiveScorer):
@@ -133,7 +133,7 @@ def test_written_answers_are_kept(tmp_path: Path) -> None:
     """Answer recovery, which lets the model write, reads its texts back and asks for none."""
     result = ti.compare(ti.demo_chains(limit=2), ti.load_scorer("tiny", device="cpu"), ["position"])
     scorer = ti.load_scorer("tiny", device="cpu")
-    settings: dict[str, Any] = {"keep_ratios": [0.0, 0.5], "n_uniform": 1, "n_resamples": 20}
+    settings: dict[str, Any] = {"keep_ratios": [0.0, 0.5], "n_uniform": 1}
     first = ti.analyze(result, "answer_recovery", scorer=scorer, folder=tmp_path, **settings)
     positions = scorer.tokens_forwarded
     again = ti.analyze(result, "answer_recovery", scorer=scorer, folder=tmp_path, same_model=False, **settings)

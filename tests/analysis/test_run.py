@@ -268,9 +268,9 @@ def test_another_objective_can_be_given(run: xr.DataTree, tiny: ti.Scorer) -> No
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_every_node_comes_back_from_a_file(tmp_path: Path, run: xr.DataTree, tiny: ti.Scorer, suffix: str) -> None:
     """Numbers, texts, coordinates and attributes of each analysis are the same after saving and loading."""
-    analyzed = ti.analyze(run, "agreement", minimum_units=2, n_resamples=10)
+    analyzed = ti.analyze(run, "agreement", minimum_units=2)
     for name in ("faithfulness", "answer_recovery"):
-        few = {"keep_ratios": [0.5, 1.0], "n_uniform": 1, "n_resamples": 10}
+        few = {"keep_ratios": [0.5, 1.0], "n_uniform": 1}
         analyzed = ti.analyze(analyzed, name, scorer=tiny, **few)  # type: ignore[arg-type] # options of the analysis
     ti.save(analyzed, tmp_path / f"results{suffix}")
     assert ti.load(tmp_path / f"results{suffix}").identical(analyzed)

@@ -121,9 +121,7 @@ COMPARE = ("compare", "chains.jsonl", "--out", "run", "--estimator", "leave_one_
 ASK = ("word_problems", "--model", "tiny", "--limit", "4", "--batch-questions", "2", "--out", "out")
 COMMANDS = {
     "compare": Command(COMPARE, result),
-    "analyze": Command(
-        ("analyze", "run", "faithfulness:n_uniform=1,n_resamples=20,keep_ratios=[0.5,1.0]"), result, (COMPARE,)
-    ),
+    "analyze": Command(("analyze", "run", "faithfulness:n_uniform=1,keep_ratios=[0.5,1.0]"), result, (COMPARE,)),
     "prune": Command(
         ("prune", "chains.jsonl", "--estimator", "position", "--unit", "word", "--out", "pruned.jsonl"),
         texts("pruned.jsonl"),

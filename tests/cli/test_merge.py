@@ -53,13 +53,13 @@ def test_merged_shards_are_the_run(tokimp: Run, chains_file: Path, tmp_path: Pat
 def test_runs_of_other_methods_are_merged(tokimp: Run, chains_file: Path, tmp_path: Path) -> None:
     """Methods of one run and of another, on other chains in part, become one result; what is missing is counted."""
     assert tokimp("compare", chains_file, "--estimator", "position", "--out", "a").status == 0
-    assert tokimp("analyze", "a", "faithfulness:n_uniform=1,n_resamples=20").status == 0
+    assert tokimp("analyze", "a", "faithfulness:n_uniform=1").status == 0
     run = ("compare", chains_file, "--limit", "2", "--estimator", "leave_one_out", "--out", "b")
     assert tokimp(*run).status == 0
     merged = tokimp("merge", "a", "b/results.nc", "--out", "merged.nc")
     assert merged.status == 0, merged.err
     assert "3 chains, 2 methods; 1 of their cells are missing" in merged.out
-    assert "left out of a: /analysis/faithfulness,n_uniform=1,n_resamples=20; run it on the merged" in merged.err
+    assert "left out of a: /analysis/faithfulness,n_uniform=1; run it on the merged" in merged.err
     result = ti.load(tmp_path / "merged.nc")
     assert result["estimator"].to_numpy().tolist() == ["position", "leave_one_out"]
     assert np.isnan(result["importance"].to_numpy()[1, result["chain_index"].to_numpy() == 2]).all()

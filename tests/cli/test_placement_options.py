@@ -46,7 +46,7 @@ def test_they_reach_the_scorers_of_compare_prune_and_analyze(
     assert done.status == 0, done.err
     done = tokimp("prune", chains_file, "--estimator", "leave_one_out", "--packed", *PLACED, "--out", "short.jsonl")
     assert done.status == 0, done.err
-    done = tokimp("analyze", "run", "faithfulness:n_uniform=1,n_resamples=20", "--packed", *PLACED)
+    done = tokimp("analyze", "run", "faithfulness:n_uniform=1", "--packed", *PLACED)
     assert done.status == 0, done.err
     assert [options["packed"] for options in asked] == [True] * 3
     assert [options["device_map"] for options in asked] == [MAP] * 3
@@ -102,6 +102,6 @@ def test_a_quantised_run_is_analysed_only_with_its_quantization(tokimp: Run, cha
     result = ti.load("run/results.nc")
     result.attrs["loading"] = json.dumps({"quantization": {"quant_method": "quanto", "weights": "int8"}})
     ti.save(result, "quantised.nc")
-    done = tokimp("analyze", "quantised.nc", "faithfulness:n_uniform=1,n_resamples=20")
+    done = tokimp("analyze", "quantised.nc", "faithfulness:n_uniform=1")
     assert done.status == 1
     assert """--quantization '{"quant_method": "quanto", "weights": "int8"}'""" in done.err

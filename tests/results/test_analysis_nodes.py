@@ -77,18 +77,19 @@ def test_the_name_is_made_of_what_differs_from_the_defaults() -> None:
 
 def test_a_result_of_an_older_version_keeps_what_it_has() -> None:
     """A node of 0.1.0 has the plain name whatever its settings: it is found, and no other setting replaces it."""
-    made = ti.analyze(RESULT, "agreement_within:by=position,bands=1,n_resamples=20")
+    made = ti.analyze(RESULT, "agreement_within:by=position,bands=1,confidence=0.8")
     older = RESULT.copy()
-    node = made["analysis/agreement_within,by=position,bands=1,n_resamples=20"].to_dataset()
+    node = made["analysis/agreement_within,by=position,bands=1,confidence=0.8"].to_dataset()
     recorded = {name: value for name, value in json.loads(node.attrs["parameters"]).items() if name != "minimum_units"}
+    recorded["n_resamples"] = 2000  # a parameter of older versions
     older["analysis/agreement_within"] = xr.DataTree(node.assign_attrs(parameters=json.dumps(recorded)))
-    analysis = AgreementWithin(by="position", bands=1, n_resamples=20)
+    analysis = AgreementWithin(by="position", bands=1, confidence=0.8)
     assert stored_name(older, analysis) == stored_name(older, AgreementWithin()) == "agreement_within"
     assert analysis.tables(older)[0].row_count == 2
-    both = ti.analyze(older, "agreement_within:by=position,bands=1,n_resamples=30")
+    both = ti.analyze(older, "agreement_within:by=position,bands=1")
     assert set(both["analysis"].children) == {
-        "agreement_within,by=position,bands=1,n_resamples=20",
-        "agreement_within,by=position,bands=1,n_resamples=30",
+        "agreement_within,by=position,bands=1,confidence=0.8",
+        "agreement_within,by=position,bands=1",
     }
     assert list(older["analysis"].children) == ["agreement_within"]
     with pytest.raises(SchemaError, match="no node /analysis/agreement_within; of the analysis"):

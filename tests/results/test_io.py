@@ -88,7 +88,7 @@ def test_the_folder_of_a_run_is_not_its_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_analyses_are_saved_too(tmp_path: Path, suffix: str) -> None:
     """The nodes of analyses, their truth values and attributes come back."""
-    result = analyze(toy_result({"a": [[1, 2, 5, 4, 3]], "b": [[2, 1, 5, 4, 3]]}), "agreement", n_resamples=10)
+    result = analyze(toy_result({"a": [[1, 2, 5, 4, 3]], "b": [[2, 1, 5, 4, 3]]}), "agreement")
     save(result, tmp_path / f"result.{suffix}")
     back = load(tmp_path / f"result.{suffix}")
     assert exactly_equal(back, result)
@@ -210,7 +210,7 @@ def test_objects_are_refused_by_name(tmp_path: Path, value: Any) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_lazy_result_is_read_where_it_is_used(tmp_path: Path, suffix: str) -> None:
     """Opened lazily, nothing is read until it is used, and then it is what was saved; damage is seen all the same."""
-    result = analyze(toy_result({"a": [[1.0, 2.0], [3.0]], "b": [[2.0, 1.0], [1.0]]}), "agreement", n_resamples=10)
+    result = analyze(toy_result({"a": [[1.0, 2.0], [3.0]], "b": [[2.0, 1.0], [1.0]]}), "agreement")
     path = tmp_path / f"results.{suffix}"
     save(result, path)
     with load(path, lazy=True) as opened:

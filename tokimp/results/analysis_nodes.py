@@ -110,9 +110,13 @@ def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
 
 
 def stored_parameters(result: xr.DataTree, name: str, analysis: Analysis) -> dict[str, Any]:
-    """Return the parameters that a node of an analysis was computed with, those of newer versions at their default."""
+    """Return the parameters that a node of an analysis was computed with.
+
+    Those of newer versions stand at their default, and those that the analysis no longer has are left out.
+    """
     recorded = json.loads(str(result[f"analysis/{name}"].attrs.get("parameters", "{}")))
-    return {**_defaults(analysis), **recorded}
+    known = inspect.signature(type(analysis)).parameters
+    return {**_defaults(analysis), **{name: value for name, value in recorded.items() if name in known}}
 
 
 def name_of_older_node(result: xr.DataTree, analysis: Analysis) -> str:
@@ -120,9 +124,7 @@ def name_of_older_node(result: xr.DataTree, analysis: Analysis) -> str:
 
     It is the plain name, unless tokimp 0.1.0 computed the node with other settings than the default ones.
     """
-    known = inspect.signature(type(analysis)).parameters
-    recorded = stored_parameters(result, analysis.name, analysis)
-    return node_name(type(analysis)(**{name: value for name, value in recorded.items() if name in known}))
+    return node_name(type(analysis)(**stored_parameters(result, analysis.name, analysis)))
 
 
 def _defaults(analysis: Analysis) -> dict[str, Any]:

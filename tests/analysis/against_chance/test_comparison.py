@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from tokimp.analysis.against_chance.comparison import Comparison, undefined_variables
-from tokimp.analysis.statistics.intervals import Resampling, mean_interval
+from tokimp.analysis.statistics.intervals import mean_interval
 
 VALUE = np.array([[1.0, 2.0, 4.0], [np.nan, 1.0, 0.0]])
 POSITION = np.array([0.5, 1.0, 3.0])
@@ -16,7 +16,7 @@ UNIFORM = np.array([[0.0, 2.0, 1.0], [1.0, 0.0, 3.0]])
 
 def dataset(compared: Comparison, dims: tuple[str, ...] = ()) -> xr.Dataset:
     """Return the variables as a dataset."""
-    return xr.Dataset(compared.variables(dims, Resampling()))
+    return xr.Dataset(compared.variables(dims, 0.95))
 
 
 def test_means_and_differences_are_over_the_chains_that_an_estimator_has() -> None:

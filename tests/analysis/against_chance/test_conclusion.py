@@ -9,7 +9,6 @@ import xarray as xr
 
 from tokimp.analysis.against_chance.comparison import Comparison
 from tokimp.analysis.against_chance.conclusion import Panel, conclusion, verdicts
-from tokimp.analysis.statistics.intervals import Resampling
 from tokimp.chains.arrays import FloatArray
 
 NUMBER = Panel("number")
@@ -22,7 +21,7 @@ def node(values: Mapping[str, FloatArray], better: str = "high", operators: int 
     noise = 0.01 * np.random.default_rng(0).normal(size=(operators, 3, n_chains))
     compared = Comparison(rows.transpose(1, 0, 2), noise[:, 0], noise[:, 1:])
     return xr.Dataset(
-        compared.variables(("operator",), Resampling()),
+        compared.variables(("operator",), 0.95),
         coords={"operator": ["delete", "mask"][:operators], "estimator": list(values), "better": better},
         attrs={"confidence": 0.95},
     )
@@ -81,7 +80,7 @@ def test_chance_is_called_better_hardly_ever() -> None:
         rows = np.array(list(values.values()))[None]
         compared = Comparison(rows, references[:, 0], references[:, 1:])
         table = xr.Dataset(
-            compared.variables(("operator",), Resampling()),
+            compared.variables(("operator",), 0.95),
             coords={"operator": ["delete"], "estimator": list(values)},
             attrs={"confidence": 0.95},
         )

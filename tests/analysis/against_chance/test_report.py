@@ -11,7 +11,6 @@ from rich.console import Console
 from tokimp.analysis.against_chance.comparison import Comparison, undefined_variables
 from tokimp.analysis.against_chance.conclusion import Panel
 from tokimp.analysis.against_chance.report import comparison_tables, operators_of
-from tokimp.analysis.statistics.intervals import Resampling
 
 
 def node(*, own_references: bool = False, operators: int = 2) -> xr.Dataset:
@@ -27,7 +26,7 @@ def node(*, own_references: bool = False, operators: int = 2) -> xr.Dataset:
     silent = np.zeros((3, 12), dtype=bool)
     silent[2, 0] = True
     undefined = undefined_variables(("operator",), value, silent, {"it was flat": np.array(True)})
-    variables: dict[str, Any] = {**compared.variables(("operator",), Resampling()), **undefined}
+    variables: dict[str, Any] = {**compared.variables(("operator",), 0.95), **undefined}
     return xr.Dataset(
         variables,
         coords={"operator": ["delete", "mask"][:operators], "estimator": ["good", "[x]", "part"]},

@@ -31,7 +31,7 @@ Scores = list[float]
 
 def node_of(result: xr.DataTree, **options: Any) -> xr.Dataset:
     """Return the agreement of a result, quickly."""
-    return Agreement(**{"n_resamples": 100, **options}).compute(AnalysisInput(result))
+    return Agreement(**options).compute(AnalysisInput(result))
 
 
 def one_pair(a: Scores, b: Scores, **options: Any) -> dict[str, float]:
@@ -231,7 +231,6 @@ def test_a_top_of_all_units_is_undefined() -> None:
         {"top_k": 1.0},
         {"rbo_p": 1.0},
         {"confidence": 0},
-        {"n_resamples": 0},
         {"minimum_units": 1},
     ],
 )

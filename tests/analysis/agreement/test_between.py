@@ -19,7 +19,7 @@ from tokimp.testing.toy_scorer import toy_chain
 
 def between(result: xr.DataTree, other: Path | str, **parameters: Any) -> xr.Dataset:
     """Return the node of the agreement with another result."""
-    given = {"n_resamples": 20, "minimum_units": 3, "other": str(other), **parameters}
+    given = {"minimum_units": 3, "other": str(other), **parameters}
     return analysis_node(ti.analyze(result, "agreement_between", **given), "agreement_between")
 
 

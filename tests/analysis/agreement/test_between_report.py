@@ -26,7 +26,7 @@ def ranked(names: list[str], n_chains: int = 6, seed: int = 0) -> xr.DataTree:
 def between(result: xr.DataTree, other: xr.DataTree, folder: Path) -> tuple[xr.DataTree, Analysis]:
     """Return a result with its agreement with another one, and the analysis."""
     ti.save(other, folder / "o$th$er.nc")
-    analysis = ti.load_analysis("agreement_between", other=str(folder / "o$th$er.nc"), n_resamples=20)
+    analysis = ti.load_analysis("agreement_between", other=str(folder / "o$th$er.nc"))
     return ti.analyze(result, analysis), analysis
 
 
@@ -64,7 +64,7 @@ def test_the_table_says_that_nothing_is_left_of_position(tmp_path: Path) -> None
     """The estimator that follows position is named, since it has a dash where position is partialled out."""
     result = toy_result({"a": [[3, 1, 2, 5, 4]], "[position]": [[0, 1, 2, 3, 4]]})
     ti.save(result, tmp_path / "other.nc")
-    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "other.nc"), n_resamples=20)
+    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "other.nc"))
     (table,) = analysis.tables(ti.analyze(result, analysis))
     assert r"a dash for \[position], of which nothing is left" in str(table.caption)
     assert "undefined with" not in str(table.caption)

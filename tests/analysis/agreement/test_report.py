@@ -38,7 +38,7 @@ def result() -> xr.DataTree:
     ramp = [0.0, 1.0, 2.0, 3.0, 4.0]
     mixed = [[1.0, 0, 2, 3, 4], [4.0, 3, 2, 1, 0], [0.0, 2, 1, 3, 4], [1.0, 2]]
     tree = toy_result({"a[0]": mixed, "b": [*mixed[::2], *mixed[:1], [2.0, 1]], "position": [ramp, ramp, ramp, [0, 1]]})
-    return analyze(tree, "agreement", n_resamples=50, top_k=2)
+    return analyze(tree, "agreement", top_k=2)
 
 
 def test_the_agreement_table_has_means_intervals_chance_and_counts() -> None:
@@ -72,7 +72,7 @@ def test_two_estimators_of_which_one_is_position_leave_nothing_to_count() -> Non
     """Where no pair is left the foot says only why."""
     draw = np.random.default_rng(0)
     scores = {"a": [draw.normal(size=9) for _ in range(6)], "position": [np.arange(9.0) for _ in range(6)]}
-    table = agreement_table(analyze(toy_result(scores), "agreement", n_resamples=20), partial=True)
+    table = agreement_table(analyze(toy_result(scores), "agreement"), partial=True)
     assert table.caption == (
         "undefined with position, of which nothing is left once position is partialled out; what is not linear in "
         "position stays"
@@ -85,7 +85,7 @@ def test_an_estimator_that_ranks_all_units_alike_is_counted_with_its_pair() -> N
     one, other = ([draw.normal(size=9) for _ in range(6)] for _ in range(2))
     flat, level = ([np.full(9, value) for _ in range(6)] for value in (0.0, 1.0))
     scores = {"a": one, "b": other, "flat": flat, "level": level}
-    tree = analyze(toy_result(scores), "agreement", n_resamples=20)
+    tree = analyze(toy_result(scores), "agreement")
     for partial in (False, True):
         table = agreement_table(tree, partial=partial)
         assert table.caption == "over 6 chains" + "; what is not linear in position stays" * partial
@@ -99,7 +99,7 @@ def test_estimators_that_tie_many_units_are_named() -> None:
     pair = [np.where(row == 1, 0, row) for row in whole]  # a quarter of the units
     half = [np.maximum(row, 4) for row in whole]
     scores = {"whole": whole, "pair": pair, "[half]": half, "flat": [np.zeros(8)] * 5}
-    tree = analyze(toy_result({name: scores[name] for name in ("whole", "pair", "[half]")}), "agreement", n_resamples=9)
+    tree = analyze(toy_result({name: scores[name] for name in ("whole", "pair", "[half]")}), "agreement")
     assert analysis_node(tree, "agreement")["tied"].mean("chain").to_numpy().tolist() == [0, 0.25, 0.625]
     assert agreement_table(tree).title == "Agreement, as it is (mean, 95% interval over chains)"
     for partial, why in ((False, "overlap and RBO of many ties tell little"), (True, "ties are told apart by place")):
@@ -108,7 +108,7 @@ def test_estimators_that_tie_many_units_are_named() -> None:
         assert f"{why}, so trust Spearman alone" in said
     tree["analysis/agreement"] = xr.DataTree(analysis_node(tree, "agreement").drop_vars("tied"))
     assert "tie" not in str(agreement_table(tree, partial=True).caption)  # of a result of an older version
-    few = analyze(toy_result({name: scores[name] for name in ("whole", "pair")}), "agreement", n_resamples=9)
+    few = analyze(toy_result({name: scores[name] for name in ("whole", "pair")}), "agreement")
     assert "tie" not in str(agreement_table(few, partial=True).caption)
 
 

@@ -25,7 +25,7 @@ def ranked(n_estimators: int, n_chains: int = 8) -> xr.DataTree:
     scores = {f"method_{place}": [draw.normal(size=10) for _ in range(n_chains)] for place in range(n_estimators)}
     scores["method_1"] = [row + 0.3 * draw.normal(size=10) for row in scores["method_0"]]
     chains = [toy_chain("x" * 10, id=str(number), question=str(number)) for number in range(n_chains)]
-    return ti.analyze(toy_result(scores, chains), "agreement", n_resamples=20)
+    return ti.analyze(toy_result(scores, chains), "agreement")
 
 
 def test_cells_are_the_means_and_stars_what_is_told_from_chance() -> None:

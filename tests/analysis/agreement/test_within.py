@@ -20,7 +20,7 @@ from tokimp.testing.toy_scorer import toy_chain
 
 def within(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis within groups."""
-    given = {"n_resamples": 20, "minimum_units": 3, **parameters}
+    given = {"minimum_units": 3, **parameters}
     return analysis_node(ti.analyze(result, "agreement_within", **given), "agreement_within")
 
 
@@ -79,7 +79,7 @@ def test_groups_without_a_value_are_counted() -> None:
     node = within(result)
     assert np.isnan([value(node, "m"), value(node, "g")]).all()
     assert node["chains_used"].sel(estimator="a", other="b").max().item() == 0
-    analysis = ti.load_analysis("agreement_within", n_resamples=20, minimum_units=3)
+    analysis = ti.load_analysis("agreement_within", minimum_units=3)
     tables = analysis.tables(ti.analyze(result, analysis))
     assert [table.columns[0].header for table in tables] == ["pair", "pair"]
 

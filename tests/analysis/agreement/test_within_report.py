@@ -27,12 +27,12 @@ def test_the_tables_say_that_nothing_is_left_of_position() -> None:
     """Only where position is partialled out, and of no other estimator."""
     result = toy_result({"a": [[3, 1, 2, 5, 4]], "[position]": [[0, 1, 2, 3, 4]]}, [chain("mmmmm")])
     said = r"undefined with \[position], of which nothing is left"
-    analysis = ti.load_analysis("agreement_within", n_resamples=20)
+    analysis = ti.load_analysis("agreement_within")
     plain, partial = analysis.tables(ti.analyze(result, analysis))
     assert said not in str(plain.caption)
     assert said in str(partial.caption)
     few = toy_result({"a": [[3, 1]], "b": [[1, 2]]}, [chain("mm")])
-    analysis = ti.load_analysis("agreement_within", n_resamples=20)
+    analysis = ti.load_analysis("agreement_within")
     assert all("undefined" not in str(table.caption) for table in analysis.tables(ti.analyze(few, analysis)))
 
 

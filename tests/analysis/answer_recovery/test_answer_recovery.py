@@ -20,7 +20,7 @@ from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing import AdditiveScorer, toy_chain
 from tokimp.testing.toy_result import toy_result
 
-FEW: dict[str, Any] = {"n_resamples": 50, "n_uniform": 2}
+FEW: dict[str, Any] = {"n_uniform": 2}
 
 
 class Recaller(AdditiveScorer):

@@ -58,9 +58,7 @@ def test_recovery_is_printed_by_keep_ratio() -> None:
     result = ti.compare(ti.demo_chains(limit=2), scorer, ["position"])
     dataset = result.to_dataset()
     dataset["gold"] = dataset["gold"].copy(data=np.array(["", ""], dtype=object))
-    tree = ti.analyze(
-        xr.DataTree(dataset), "answer_recovery", scorer=scorer, keep_ratios=[0.0, 1.0], n_uniform=1, n_resamples=10
-    )
+    tree = ti.analyze(xr.DataTree(dataset), "answer_recovery", scorer=scorer, keep_ratios=[0.0, 1.0], n_uniform=1)
     text = printed(answer_recovery_table(tree))
     assert next(part for part in text.splitlines() if "position" in part).split()[-1] == "1.00"
     assert len(ti.load_analysis("answer_recovery").tables(tree)) == 1

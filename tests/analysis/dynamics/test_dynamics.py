@@ -31,7 +31,7 @@ def pruned(chains: list[TokenizedChain], keep_ratio: float = 0.0) -> list[Import
 
 def dynamics(result: xr.DataTree, chains: list[TokenizedChain], **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis."""
-    analysis = Dynamics(**{"n_resamples": 20, "next_units": [1, 3], **parameters})
+    analysis = Dynamics(**{"next_units": [1, 3], **parameters})
     analysis.validate_parameters()
     return analysis.compute(AnalysisInput(result, Scoring(SCORER, tuple(chains), Answer())))
 

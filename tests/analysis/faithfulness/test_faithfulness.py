@@ -29,7 +29,7 @@ from tokimp.testing.toy_result import toy_result
 CONTRIBUTIONS = {letter: float(index) for index, letter in enumerate("abcdefghij", start=1)}
 # Ten letters add at most 100 nats: from here the answer's log-likelihood stays below 0, as a result needs it.
 FAR_BELOW = -110.0
-FEW: dict[str, Any] = {"n_resamples": 50, "n_uniform": 2}
+FEW: dict[str, Any] = {"n_uniform": 2}
 
 
 def faithfulness(
@@ -254,7 +254,7 @@ def test_the_whole_chain_has_the_recorded_likelihoods() -> None:
     scorer = AdditiveScorer(CONTRIBUTIONS, answer_base=-30.0)
     chains = [toy_chain("abcd", id="one"), toy_chain("jj", id="two")]
     result = toy_result({"mine": [[1, 2, 3, 4], [1, 2]]}, chains, scorer)
-    node = ti.analyze(result, Faithfulness(n_uniform=1, n_resamples=10), scorer=scorer, chains=chains)
+    node = ti.analyze(result, Faithfulness(n_uniform=1), scorer=scorer, chains=chains)
     ends = analysis_node(node, "faithfulness")["value"].sel(keep_ratio=1.0)
     for measure in ("joint", "answer"):
         recorded = result[f"full_loglik_{measure}"].to_numpy()
@@ -273,7 +273,6 @@ def test_the_whole_chain_has_the_recorded_likelihoods() -> None:
         {"rationale_shares": []},
         {"rationale_shares": [-0.1]},
         {"n_uniform": 0},
-        {"n_resamples": 0.5},
         {"confidence": 1},
     ],
 )
@@ -313,6 +312,6 @@ def test_a_second_analysis_of_the_same_versions_asks_nothing() -> None:
     for confidence in (0.9, 0.8):
         analysis = Faithfulness(**FEW, confidence=confidence)
         analyzed = ti.analyze(result, analysis, scorer=scorer, chains=chain, subset_memory=memory)
-        nodes.append(analysis_node(analyzed, f"faithfulness,n_uniform=2,confidence={confidence},n_resamples=50"))
+        nodes.append(analysis_node(analyzed, f"faithfulness,n_uniform=2,confidence={confidence}"))
     assert nodes[0].attrs["tokens_forwarded"] > nodes[1].attrs["tokens_forwarded"] == 0
     xr.testing.assert_equal(nodes[0]["value"], nodes[1]["value"])

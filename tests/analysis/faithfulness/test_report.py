@@ -33,7 +33,7 @@ def faithful(n_chains: int = 6) -> xr.DataTree:
     chains = [toy_chain("abcdef"[: 3 + index % 4], id=str(index)) for index in range(n_chains)]
     rising = [list(range(len(chain.units))) for chain in chains]
     result = toy_result({"true": rising, "b[x]_$1$": [row[::-1] for row in rising]}, chains, scorer)
-    return ti.analyze(result, "faithfulness", scorer=scorer, chains=chains, n_uniform=2, n_resamples=50)
+    return ti.analyze(result, "faithfulness", scorer=scorer, chains=chains, n_uniform=2)
 
 
 def test_the_faithfulness_table_has_areas_drops_and_the_random_orders() -> None:
@@ -86,7 +86,7 @@ def test_an_estimator_that_stopped_early_is_named_where_it_has_dashes() -> None:
         for chain in chains
     ]
     result = toy_result({"[short]": short, "whole": [list(range(6))] * 5}, chains, scorer)
-    tree = ti.analyze(result, "faithfulness", scorer=scorer, chains=chains, n_uniform=2, n_resamples=20)
+    tree = ti.analyze(result, "faithfulness", scorer=scorer, chains=chains, n_uniform=2)
     table = faithfulness_table(tree)
     said = str(table.caption)
     assert r"\[short] did not delete down to keep ratio 0.1: a curve that is not whole has no area" in said

@@ -28,7 +28,7 @@ def planted(text: str, *spans: tuple[int, int], name: str = "c", unit: Any = "to
 
 def analysed(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis."""
-    return analysis_node(ti.analyze(result, "planted", **{"n_resamples": 50, **parameters}), "planted")
+    return analysis_node(ti.analyze(result, "planted", **parameters), "planted")
 
 
 def test_areas_are_those_counted_by_hand() -> None:
@@ -116,7 +116,7 @@ def test_a_result_without_known_filler_is_refused() -> None:
 
 def test_table_and_figure_show_every_estimator() -> None:
     """Both can be made of any result that was analysed."""
-    analysis = ti.load_analysis("planted", n_resamples=20)
+    analysis = ti.load_analysis("planted")
     chains = [planted("abcd", (0, 1))]
     result = ti.analyze(toy_result({"a": [[0, 1, 2, 3]], "b": [[3, 2, 1, 0]]}, chains), analysis)
     (table,) = analysis.tables(result)

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tokimp.analysis.statistics.correlations import associate, pooled_pearson, pooled_spearman
-from tokimp.analysis.statistics.intervals import Resampling
 from tokimp.chains.arrays import FloatArray, IntArray
 
 POOLED, WITHIN = 0, 1
-QUICK = Resampling(n_resamples=50)
+QUICK = 0.95
 VALUES = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=7)
 
 

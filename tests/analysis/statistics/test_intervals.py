@@ -14,7 +14,6 @@ from scipy import stats
 from tokimp.analysis.statistics.intervals import (
     CORRELATION,
     MeanInterval,
-    Resampling,
     jackknife_interval,
     mean_interval,
     mean_p_value,
@@ -163,7 +162,7 @@ def test_variables_of_a_node_hold_the_interval_of_each_row() -> None:
     """Means, p-values and ends are those of each row, under the names and dimensions asked for."""
     values = np.random.default_rng(0).normal(size=(3, 9))
     values[1] = np.nan
-    variables = mean_variables(("estimator",), values, Resampling(confidence=0.9), "area_")
+    variables = mean_variables(("estimator",), values, 0.9, "area_")
     assert [dims for dims, *_ in variables.values()] == [("estimator",)] * 3
     for row, chains in enumerate(values):
         interval = mean_interval(chains, confidence=0.9)
@@ -177,11 +176,11 @@ def test_variables_of_a_node_hold_the_interval_of_each_row() -> None:
 def test_shares_of_chains_have_wilsons_interval() -> None:
     """Of values that are 0, 1 or missing, the interval is Wilson's of those that are there; one alone has none."""
     values = np.array([[1.0, 0.0, 1.0, np.nan], [1.0, 1.0, 1.0, 1.0], [np.nan] * 4])
-    found = share_variables(("keep_ratio",), values, Resampling())
+    found = share_variables(("keep_ratio",), values, 0.95)
     expected: list[MeanInterval] = [share_interval(2, 3), share_interval(4, 4), share_interval(0, 0)]
     for name in ("mean", "low", "high"):
         np.testing.assert_array_equal(found[name][1], [getattr(interval, name) for interval in expected])
-    single = share_variables((), np.array([1.0, np.nan]), Resampling())
+    single = share_variables((), np.array([1.0, np.nan]), 0.95)
     assert [float(single[name][1]) for name in ("mean", "low", "high")] == pytest.approx(
         [1, np.nan, np.nan], nan_ok=True
     )

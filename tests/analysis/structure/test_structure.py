@@ -30,7 +30,7 @@ def labelled(text: str, labels: str, name: str = "c") -> TokenizedChain:
 
 def structure(result: xr.DataTree, **parameters: Any) -> xr.Dataset:
     """Return the node of the analysis."""
-    return analysis_node(ti.analyze(result, "structure", **{"n_resamples": 50, **parameters}), "structure")
+    return analysis_node(ti.analyze(result, "structure", **parameters), "structure")
 
 
 def test_shares_are_those_counted_by_hand() -> None:
@@ -62,7 +62,7 @@ def test_where_position_cannot_be_told_from_category_the_excess_is_not_known(lab
     n = len(labels)
     chains = [labelled("abcdefghijkl"[:n], labels, f"{index}") for index in range(5)]
     scores = [np.random.default_rng(index).permutation(n).tolist() for index in range(5)]
-    analysis = ti.load_analysis("structure", bands=2 if n == 12 else 5, n_resamples=20)
+    analysis = ti.load_analysis("structure", bands=2 if n == 12 else 5)
     tree = ti.analyze(toy_result({"a": scores}, chains), analysis)
     node = analysis_node(tree, "structure")
     assert node["excess"].isnull().all()
@@ -135,7 +135,7 @@ def test_pruning_to_the_end_is_known_at_every_ratio() -> None:
 
 def test_the_table_says_who_stopped_and_what_has_no_category() -> None:
     """A dash with its reason; of the rest nothing is said."""
-    analysis = ti.load_analysis("structure", n_resamples=20)
+    analysis = ti.load_analysis("structure")
     early = ti.analyze(stopped(0.75, n_chains=5), analysis)
     (table,) = analysis.tables(early)
     assert r"a dash: \[early] did not delete down to that keep ratio" in str(table.caption)
@@ -189,9 +189,7 @@ def test_a_category_called_as_those_without_one_is_refused() -> None:
         structure(toy_result({"a": [[1.0, 2.0]]}, [chain]))
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"keep_ratios": []}, {"keep_ratios": [0.0]}, {"bands": 0}, {"confidence": 1.0}, {"n_resamples": 0}]
-)
+@pytest.mark.parametrize("parameters", [{"keep_ratios": []}, {"keep_ratios": [0.0]}, {"bands": 0}, {"confidence": 1.0}])
 def test_parameters_out_of_range_are_refused(parameters: dict[str, Any]) -> None:
     """The message names the parameter."""
     with pytest.raises(AnalysisError, match=next(iter(parameters))):
@@ -200,7 +198,7 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, Any]) -> None
 
 def test_table_and_figure_name_every_category_and_estimator() -> None:
     """Both can be made of any result that was analysed."""
-    analysis = ti.load_analysis("structure", n_resamples=20)
+    analysis = ti.load_analysis("structure")
     result = ti.analyze(toy_result({"a": [[1.0, 2.0]]}, [labelled("ab", "mg")]), analysis)
     (table,) = analysis.tables(result)
     assert [column.header for column in table.columns] == ["category", "tokens", "at random", "a"]

@@ -121,7 +121,7 @@ def test_nothing_is_sent_unless_it_is_asked_for(server: Server) -> None:
     specification = f"llm:model=m,url={server.url}"
     assert isinstance(load_categorizer(specification), LLMCategorizer)
     result = toy_result({"a": [[float(i) for i in range(8)]]}, [toy_chain("he buys ")])
-    analysis = ti.load_analysis("structure", categorizer=specification, n_resamples=5)
+    analysis = ti.load_analysis("structure", categorizer=specification)
     analysis.validate_parameters()
     assert not server.asked
     node = analysis_node(ti.analyze(result, analysis), "structure")

@@ -19,7 +19,6 @@ from tokimp.testing.toy_scorer import AdditiveScorer, toy_chain
 LETTERS = "abcdefgh"
 SHARES = {letter: 0.25 * index - 1.0 for index, letter in enumerate(LETTERS)}
 QUICK: dict[str, Any] = {
-    "n_resamples": 30,
     "epochs": 40,
     "penalties": [1.0],
     "hidden": [8],

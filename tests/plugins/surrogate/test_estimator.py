@@ -39,7 +39,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = [LeaveOneOut().estimate(chain, scorer, Answer()) for chain in given]
     result = toy_result({"leave_one_out": scores}, given, scorer, objective="answer")
     options: dict[str, Any] = {
-        "n_resamples": 5,
         "permutations": 0,
         "epochs": 60,
         "penalties": [1.0],
@@ -118,7 +117,7 @@ def test_a_run_is_not_continued_with_another_surrogate_of_the_same_name(tmp_path
     scorer = ti.load_scorer("tiny")
     run = ti.compare(ti.demo_chains(limit=3), scorer, ["leave_one_out"])
     file, out = tmp_path / "s.safetensors", tmp_path / "run"
-    options: dict[str, Any] = {"n_resamples": 5, "permutations": 0, "epochs": 1, "hidden": [2], "penalties": [1.0]}
+    options: dict[str, Any] = {"permutations": 0, "epochs": 1, "hidden": [2], "penalties": [1.0]}
     ti.analyze(run, "surrogate", scorer=scorer, save=str(file), **options)
     methods = [SurrogateEstimator(str(file))]
     first = ti.compare(ti.demo_chains(limit=1), scorer, methods, out=out)

@@ -7,7 +7,6 @@ from tokimp_surrogate.crossfit import Examples, Perceptron, crossfit
 from tokimp_surrogate.group_drops import group_drops
 
 from tests.plugins.surrogate.small_runs import no_words
-from tokimp.analysis.statistics.intervals import Resampling
 
 
 def test_the_features_that_carry_it_are_named() -> None:
@@ -23,7 +22,8 @@ def test_the_features_that_carry_it_are_named() -> None:
         fitted,
         [[0, 1], [2], [3, 4, 5]],
         permutations=3,
-        resampling=Resampling(n_resamples=20),
+        confidence=0.95,
+        seed=0,
         minimum_units=5,
     )
     assert (drops[:, 1, 0] > 0.7).all()

@@ -81,7 +81,7 @@ def analysed(labels: Sequence[str], *names: str, n_chains: int = 6) -> xr.DataTr
     asking = {"answer_recovery", "dynamics", "faithfulness"}
     for name in names:
         model: dict[str, Any] = {"scorer": SCORER, "chains": chains} if name in asking else {}
-        result = ti.analyze(result, name, **model, n_resamples=10, **options.get(name, {}))
+        result = ti.analyze(result, name, **model, **options.get(name, {}))
     return result
 
 

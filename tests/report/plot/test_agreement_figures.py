@@ -134,7 +134,7 @@ def test_of_many_pairs_those_furthest_from_chance_are_drawn_in_order() -> None:
 def test_of_many_pairs_those_whose_groups_differ_most_are_drawn() -> None:
     """The pair with the widest range of groups is drawn, and the pairs left out have a narrower one."""
     names = [f"e{place}" for place in range(7)]
-    tree = ti.analyze(ranked(names), "agreement_within", by="position", bands=2, n_resamples=20)
+    tree = ti.analyze(ranked(names), "agreement_within", by="position", bands=2)
     mean = analysis_node(tree, "agreement_within")["beyond_place_mean"]
     span = {
         f"{one} / {other}": float(np.ptp(mean.sel(estimator=one, other=other).to_numpy()))
@@ -150,7 +150,7 @@ def test_of_many_pairs_those_whose_groups_differ_most_are_drawn() -> None:
 def test_a_row_an_estimator_that_both_results_have(tmp_path: Path) -> None:
     """Rows are sorted, marks are hollow as it is and filled beyond place, and the heading names the other result."""
     ti.save(ranked(["b", "a"], seed=1), tmp_path / "o$th$er.nc")
-    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "o$th$er.nc"), n_resamples=20)
+    analysis = ti.load_analysis("agreement_between", other=str(tmp_path / "o$th$er.nc"))
     figure = analysis.figure(ti.analyze(ranked(["a", "b"]), analysis))
     assert figure is not None
     (axis,) = figure.axes

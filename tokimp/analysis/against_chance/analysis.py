@@ -17,7 +17,7 @@ from tokimp.analysis.against_chance.comparison import BoolArray, Comparison, und
 from tokimp.analysis.against_chance.conclusion import Panel
 from tokimp.analysis.against_chance.orders import ChainOrders, chain_orders
 from tokimp.analysis.against_chance.report import comparison_tables, draw_comparison
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, UNBOUNDED, Resampling
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, UNBOUNDED
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
@@ -169,9 +169,8 @@ class AgainstChance(Analysis):
         dims = tuple(coordinates)
         undefined = undefined_variables(dims, compared.value, is_silent, reasons)
         reason = undefined.pop("reason")
-        resampling = Resampling(self.confidence, seed=self.seed)
         return xr.Dataset(
-            {**compared.variables(dims, resampling, bounds=bounds), **variables, **undefined},
+            {**compared.variables(dims, self.confidence, bounds=bounds), **variables, **undefined},
             coords={
                 **{name: np.array(list(texts), dtype=object) for name, texts in coordinates.items()},
                 "better": better if isinstance(better, str) else (better[0], np.array(better[1], dtype=object)),

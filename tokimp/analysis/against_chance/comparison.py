@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokimp.analysis.statistics.intervals import UNBOUNDED, Resampling, mean_p_values, mean_variables
+from tokimp.analysis.statistics.intervals import UNBOUNDED, mean_p_values, mean_variables
 from tokimp.chains.arrays import FloatArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -41,7 +41,7 @@ class Comparison:
     def variables(
         self,
         dims: tuple[str, ...],
-        resampling: Resampling,
+        confidence: float,
         prefix: str = "",
         bounds: tuple[float, float] = UNBOUNDED,
     ) -> dict[str, Any]:
@@ -55,8 +55,8 @@ class Comparison:
         ----------
         dims
             Names of the dimensions before the last two of `value`.
-        resampling
-            How chains are resampled.
+        confidence
+            Confidence of the intervals, between 0 and 1.
         prefix
             Put before the names of all variables.
         bounds
@@ -75,7 +75,7 @@ class Comparison:
         reference = estimator if own else dims
         variables: dict[str, Any] = {
             f"{prefix}value": ((*estimator, "chain"), self.value),
-            **mean_variables(estimator, self.value, resampling, prefix, bounds),
+            **mean_variables(estimator, self.value, confidence, prefix, bounds),
             f"{prefix}chains_used": (estimator, known.sum(axis=-1)),
             f"{prefix}position_value": ((*reference, "chain"), self.position),
             f"{prefix}position_mean": (estimator, _mean_of_known(position)),
@@ -86,7 +86,7 @@ class Comparison:
         }
         for name, difference in differences.items():
             variables[f"{prefix}above_{name}"] = ((*estimator, "chain"), difference)
-            variables |= mean_variables(estimator, difference, resampling, f"{prefix}above_{name}_")
+            variables |= mean_variables(estimator, difference, confidence, f"{prefix}above_{name}_")
             variables[f"{prefix}above_{name}_p"] = (estimator, mean_p_values(difference))
         return variables
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from tokimp.analysis.agreement.beyond_place_report import agreement_tables
 from tokimp.analysis.agreement.random_weights import random_weights_variables
 from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, chance_overlap_shares_given_position
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import CONFIDENCE, INTERVAL_OF_MEANS, mean_variables
 from tokimp.analysis.statistics.rank_measures import (
     FEWEST_GIVEN_POSITION,
     is_constant,
@@ -102,9 +101,8 @@ class Agreement(Analysis):
         Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
-    confidence, n_resamples, seed
+    confidence, seed
         Settings of the intervals; the seed is that of random orders.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     minimum_units
         Chains with fewer units are too short to rank; at least 2. With position partialled out, chains of fewer than 4
         units are undefined: any two rankings of three units have partial correlation 1 or -1.
@@ -117,7 +115,8 @@ class Agreement(Analysis):
         "others": WholeNumber(1),
         "random": Text("the file of a result with random weights", may_be_empty=True),
         **TIES,
-        **RESAMPLING,
+        **CONFIDENCE,
+        "seed": WholeNumber(0),
         "minimum_units": WholeNumber(2),
     }
 
@@ -131,7 +130,6 @@ class Agreement(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
         seed: int = 0,
         minimum_units: int = 5,
     ) -> None:
@@ -142,7 +140,6 @@ class Agreement(Analysis):
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
         self.seed = seed
         self.minimum_units = minimum_units
 
@@ -167,7 +164,8 @@ class Agreement(Analysis):
             rbo_p=self.rbo_p,
             minimum_units=self.minimum_units,
             others=self.others,
-            resampling=Resampling(self.confidence, self.n_resamples, self.seed),
+            confidence=self.confidence,
+            seed=self.seed,
         )
         for index, scores in enumerate(scores_by_chain):
             n_units = scores.shape[1]
@@ -207,12 +205,11 @@ class Agreement(Analysis):
 
         `tied` is [estimator, chain], `chance` is [measure, partial, chain], and `controls` are further variables.
         """
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("measure", "partial", "estimator", "other")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "agreement of two estimators on a chain"}),
-                **mean_variables(dims, values, resampling, bounds=(_LEAST[:, None, None, None], 1.0)),
+                **mean_variables(dims, values, self.confidence, bounds=(_LEAST[:, None, None, None], 1.0)),
                 "chains_used": (dims, (status == USED).sum(axis=-1), {"long_name": "chains that have a value"}),
                 "chains_short": (dims, (status == SHORT).sum(axis=-1), {"long_name": "chains too short to rank"}),
                 "chains_absent": (
@@ -245,7 +242,8 @@ class Agreement(Analysis):
                 "rbo_p": self.rbo_p,
                 "others": self.others,
                 "random": self.random,
-                **asdict(resampling),
+                "confidence": self.confidence,
+                "seed": self.seed,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),
                 "minimum_units": self.minimum_units,

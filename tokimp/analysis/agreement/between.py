@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +16,9 @@ from tokimp.analysis.agreement.between_report import agreement_between_table
 from tokimp.analysis.agreement.other_chains import is_ranking, products
 from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
 from tokimp.analysis.statistics.intervals import (
+    CONFIDENCE,
     CORRELATION,
     INTERVAL_OF_MEANS,
-    RESAMPLING,
-    Resampling,
     mean_variables,
 )
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
@@ -66,15 +64,14 @@ class AgreementBetween(Analysis):
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold; of those that both
         results have.
-    confidence, n_resamples, seed
-        Settings of the intervals.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     minimum_units
         Chains with fewer units are too short to rank; at least 2.
     """
 
     name = "agreement_between"
-    constraints = {"others": WholeNumber(1), **TIES, **RESAMPLING, "minimum_units": WholeNumber(2)}
+    constraints = {"others": WholeNumber(1), **TIES, **CONFIDENCE, "minimum_units": WholeNumber(2)}
 
     def __init__(
         self,
@@ -84,8 +81,6 @@ class AgreementBetween(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
-        seed: int = 0,
         minimum_units: int = 5,
     ) -> None:
         self.other = other
@@ -93,8 +88,6 @@ class AgreementBetween(Analysis):
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
-        self.seed = seed
         self.minimum_units = minimum_units
 
     def validate_parameters(self) -> None:
@@ -146,22 +139,21 @@ class AgreementBetween(Analysis):
                     if not (is_constant(ranks) or is_constant(other_ranks)):
                         values[at, row, index] = pearson(ranks, other_ranks)
         chance = self._chance_by_place(result, both, len(labels))
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("partial", "common")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation of a chain"}),
-                **mean_variables(dims, values, resampling, bounds=CORRELATION),
+                **mean_variables(dims, values, self.confidence, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
                 "tied": (("common", "chain"), tied[0], {"long_name": "share of units that tie"}),
                 "tied_other": (("common", "chain"), tied[1], {"long_name": "share that tie in the other result"}),
-                **place_variables(dims[1:], values[0], chance, np.ones(len(labels)), resampling),
+                **place_variables(dims[1:], values[0], chance, np.ones(len(labels)), self.confidence),
             },
             coords={"partial": [False, True], "common": np.array(labels, dtype=object)},
             attrs={
                 "other": self.other,
                 "difference": ", ".join(_differences(result, other_result, labels)) or "none",
-                **asdict(resampling),
+                "confidence": self.confidence,
                 "minimum_units": self.minimum_units,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),

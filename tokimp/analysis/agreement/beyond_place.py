@@ -13,7 +13,7 @@ from scipy import stats
 
 from tokimp.analysis.agreement.other_chains import Features, OtherChains, products, ranked_by_both
 from tokimp.analysis.deletion_orders import uniform_orders
-from tokimp.analysis.statistics.intervals import CORRELATION, Resampling, mean_p_values, mean_variables
+from tokimp.analysis.statistics.intervals import CORRELATION, mean_p_values, mean_variables
 from tokimp.analysis.statistics.multiplicity import holm, smallest_found
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks
 from tokimp.analysis.statistics.ranking_features import centred, ranking_features
@@ -37,15 +37,18 @@ class PlaceSettings:
         As of `tokimp.analysis.agreement.agreement.Agreement`.
     others
         The most other chains that each chain is compared with.
-    resampling
-        Confidence of the intervals, and the seed of random orders.
+    confidence
+        Confidence of the intervals, between 0 and 1.
+    seed
+        Seed of random orders.
     """
 
     top_k: float
     rbo_p: float
     minimum_units: int
     others: int
-    resampling: Resampling
+    confidence: float
+    seed: int
 
     def k_of(self, n_units: int) -> int:
         """Return how many units of a chain are its top."""
@@ -74,12 +77,12 @@ def beyond_place_variables(
     p_values = mean_p_values(beyond)
     without = without_surprisal(result, scores, settings)
     noise = noise_floor(result, settings)
-    resampling = settings.resampling
+    confidence = settings.confidence
     return {
         "place_chance": ((*dims, "chain"), chance, {"long_name": "agreement with scores of other chains, same places"}),
         "place_chance_mean": (dims, _mean_of_known(chance), {"long_name": "mean of place_chance over chains"}),
         "beyond_place": ((*dims, "chain"), beyond, {"long_name": "value minus place_chance"}),
-        **mean_variables(dims, beyond, resampling, "beyond_place_", CORRELATION),
+        **mean_variables(dims, beyond, confidence, "beyond_place_", CORRELATION),
         "beyond_place_chains": (dims, (~np.isnan(beyond)).sum(-1), {"long_name": "chains that have a value"}),
         "p_value": (dims, p_values, {"long_name": "two-sided, of no agreement beyond place"}),
         "p_corrected": (dims, _corrected(p_values), {"long_name": "p_value, Holm over the pairs of a measure"}),
@@ -94,7 +97,7 @@ def beyond_place_variables(
             without,
             {"long_name": "Spearman beyond place, the units' own surprisal taken out"},
         ),
-        **mean_variables(dims[1:], without, resampling, "without_surprisal_", CORRELATION),
+        **mean_variables(dims[1:], without, confidence, "without_surprisal_", CORRELATION),
     }
 
 
@@ -165,7 +168,7 @@ def noise_floor(result: xr.DataTree, settings: PlaceSettings) -> FloatArray:
         if n_units < settings.minimum_units or k >= n_units:
             continue
         n_chains += 1
-        orders = uniform_orders(chain_id, n_units, 2 * _NOISE_DRAWS, settings.resampling.seed)
+        orders = uniform_orders(chain_id, n_units, 2 * _NOISE_DRAWS, settings.seed)
         features = [ranking_features(order.units.astype(np.float64), k, settings.rbo_p) for order in orders]
         drawn = [
             [float(a @ b) for a, b in zip(one, other, strict=True)]
@@ -175,7 +178,7 @@ def noise_floor(result: xr.DataTree, settings: PlaceSettings) -> FloatArray:
         variances += np.var(drawn, axis=0, ddof=1)
     if not n_chains:
         return np.full(len(MEASURES), np.nan)
-    quantile = float(stats.norm.ppf(0.5 + settings.resampling.confidence / 2))
+    quantile = float(stats.norm.ppf(0.5 + settings.confidence / 2))
     noise: FloatArray = quantile * np.sqrt(variances) / n_chains
     return noise
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.analysis.agreement.other_chains import Features, OtherChains
-from tokimp.analysis.statistics.intervals import CORRELATION, Resampling, mean_p_values, mean_variables
+from tokimp.analysis.statistics.intervals import CORRELATION, mean_p_values, mean_variables
 from tokimp.analysis.statistics.multiplicity import holm
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks
 from tokimp.analysis.statistics.ranking_features import centred
@@ -19,7 +19,7 @@ from tokimp.results.by_chain import chain_ids
 
 
 def place_variables(
-    dims: tuple[str, ...], value: FloatArray, chance: FloatArray, compared: FloatArray, resampling: Resampling
+    dims: tuple[str, ...], value: FloatArray, chance: FloatArray, compared: FloatArray, confidence: float
 ) -> dict[str, Any]:
     """Return chance by place, what is left beyond it, its interval and p-values, as variables of a node.
 
@@ -32,8 +32,8 @@ def place_variables(
     compared
         Which entries of [...] are comparisons of their own, for the correction. Of pairs, [..., estimator, other], only
         those above the diagonal are; those below it repeat them, and have the same p-value.
-    resampling
-        Its `confidence` is that of the intervals.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     """
     beyond = value - chance
     p_values = mean_p_values(beyond)
@@ -45,7 +45,7 @@ def place_variables(
     return {
         "place_chance": ((*dims, "chain"), chance, {"long_name": "correlation with other chains, same places"}),
         "beyond_place": ((*dims, "chain"), beyond, {"long_name": "value minus place_chance"}),
-        **mean_variables(dims, beyond, resampling, "beyond_place_", CORRELATION),
+        **mean_variables(dims, beyond, confidence, "beyond_place_", CORRELATION),
         "beyond_place_chains": (dims, (~np.isnan(beyond)).sum(-1), {"long_name": "chains that have a value"}),
         "p_value": (dims, p_values, {"long_name": "two-sided, of no correlation beyond place"}),
         "p_corrected": (dims, corrected, {"long_name": "p_value, Holm over all comparisons of the node"}),

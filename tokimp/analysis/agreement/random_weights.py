@@ -58,7 +58,7 @@ def random_weights_variables(result: xr.DataTree, path: Path, settings: PlaceSet
     all_pairs[np.ix_(range(len(MEASURES)), places, places)] = beyond
     dims = ("measure", "estimator", "other")
     return {
-        **mean_variables(dims, all_pairs, settings.resampling, "random_weights_", CORRELATION),
+        **mean_variables(dims, all_pairs, settings.confidence, "random_weights_", CORRELATION),
         "random_weights_chains": (dims, (~np.isnan(all_pairs)).sum(-1), {"long_name": "chains that have a value"}),
     }
 

@@ -26,7 +26,7 @@ def agreement_table(
 ) -> Table:
     """Return a table of every two estimators' mean agreement, with intervals.
 
-    Intervals over fewer than five chains are left out, since resampling so few says nothing about other chains.
+    Intervals over fewer than five chains are left out, since so few say nothing about other chains.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
@@ -16,10 +15,9 @@ from tokimp.analysis.agreement.other_chains import products, ranked_by_both
 from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
 from tokimp.analysis.agreement.within_report import agreement_within_table, within_beyond_place_table
 from tokimp.analysis.statistics.intervals import (
+    CONFIDENCE,
     CORRELATION,
     INTERVAL_OF_MEANS,
-    RESAMPLING,
-    Resampling,
     mean_variables,
 )
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson, position_residuals
@@ -72,9 +70,8 @@ class AgreementWithin(Analysis):
         Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
-    confidence, n_resamples, seed
-        Settings of the intervals.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     minimum_units
         Fewest units of a group in a chain; at least 3, since two units can only agree or disagree. For the same reason
         at least 4 count with position partialled out.
@@ -86,7 +83,7 @@ class AgreementWithin(Analysis):
         "bands": WholeNumber(1),
         "others": WholeNumber(1),
         **TIES,
-        **RESAMPLING,
+        **CONFIDENCE,
         "minimum_units": WholeNumber(3),
     }
 
@@ -100,8 +97,6 @@ class AgreementWithin(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
-        seed: int = 0,
         minimum_units: int = 5,
     ) -> None:
         self.by = by
@@ -111,8 +106,6 @@ class AgreementWithin(Analysis):
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
-        self.seed = seed
         self.minimum_units = minimum_units
 
     def validate_parameters(self) -> None:
@@ -156,12 +149,11 @@ class AgreementWithin(Analysis):
                     own = [features(row) for row in scores_by_chain[index]]
                     means = [others.mean_features(place, row, features) for row in range(len(labels))]
                     chance[groups.index(group), pairs, index] = products(own, means, 1)[0][pairs]
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         dims = ("group", "partial", "estimator", "other")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation in a group of a chain"}),
-                **mean_variables(dims, values, resampling, bounds=CORRELATION),
+                **mean_variables(dims, values, self.confidence, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
                 "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
                 **place_variables(
@@ -169,7 +161,7 @@ class AgreementWithin(Analysis):
                     values[:, 0],
                     chance,
                     np.broadcast_to(np.triu(np.ones((len(labels), len(labels))), 1), chance.shape[:-1]),
-                    resampling,
+                    self.confidence,
                 ),
             },
             coords={
@@ -181,7 +173,7 @@ class AgreementWithin(Analysis):
             attrs={
                 "by": self.by,
                 "categorizer": self.categorizer,
-                **asdict(resampling),
+                "confidence": self.confidence,
                 "minimum_units": self.minimum_units,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),

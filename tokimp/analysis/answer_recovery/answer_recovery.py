@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ from tokimp.analysis.deletion_orders import (
     positions_of,
     uniform_orders,
 )
-from tokimp.analysis.statistics.intervals import RESAMPLING, Resampling, share_variables
+from tokimp.analysis.statistics.intervals import CONFIDENCE, share_variables
 from tokimp.chains.answer_value import find_answer_value
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
@@ -75,9 +75,8 @@ class AnswerRecovery(Analysis):
         Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
-    confidence, n_resamples
+    confidence
         Settings of the intervals, which are Wilson's of a share of chains.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     seed
         Seed of random orders, and ties.
     """
@@ -89,7 +88,8 @@ class AnswerRecovery(Analysis):
         "n_uniform": WholeNumber(1),
         "max_new_tokens": Optional(WholeNumber(1)),
         **TIES,
-        **RESAMPLING,
+        **CONFIDENCE,
+        "seed": WholeNumber(0),
     }
 
     def __init__(
@@ -101,7 +101,6 @@ class AnswerRecovery(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
         seed: int = 0,
     ) -> None:
         self.keep_ratios = keep_ratios
@@ -110,7 +109,6 @@ class AnswerRecovery(Analysis):
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
         self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
@@ -175,12 +173,11 @@ class AnswerRecovery(Analysis):
         """
         n = result.sizes["estimator"]
         dims = ("reference", "estimator", "keep_ratio")
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         uniform = _mean_of_known(matches[:, n:])
         return xr.Dataset(
             {
                 "recovered": ((*dims, "chain"), matches[:, :n]),
-                **share_variables(dims, matches[:, :n], resampling),
+                **share_variables(dims, matches[:, :n], self.confidence),
                 "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
                 "chains_used": (dims, (~np.isnan(matches[:, :n])).sum(axis=-1)),
                 "written": (("estimator", "keep_ratio", "chain"), texts[:n]),
@@ -197,7 +194,8 @@ class AnswerRecovery(Analysis):
                 "draw": np.arange(self.n_uniform),
             },
             attrs={
-                **asdict(resampling),
+                "confidence": self.confidence,
+                "seed": self.seed,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),
                 "n_uniform": self.n_uniform,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,10 @@ from tokimp.analysis.deletion_orders import kept_count, uniform_orders
 from tokimp.analysis.dynamics.predictors import FROZEN, LOCAL, RANDOM, REFERENCES, predictor_names
 from tokimp.analysis.dynamics.report import dynamics_table
 from tokimp.analysis.statistics.intervals import (
+    CONFIDENCE,
     CORRELATION,
     INTERVAL_OF_MEANS,
-    RESAMPLING,
     SHARE,
-    Resampling,
     mean_variables,
 )
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, overlap_shares, pearson
@@ -70,9 +68,8 @@ class Dynamics(Analysis):
         The values of k: how many of the next deletions are predicted.
     draws
         Number of random orders of each chain.
-    confidence, n_resamples, seed
+    confidence, seed
         Settings of the intervals; the seed is that of the random orders.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "dynamics"
@@ -82,7 +79,8 @@ class Dynamics(Analysis):
         "context_ratios": ListOf(Number(above=0, most=1), fewest=1),
         "next_units": ListOf(WholeNumber(1), fewest=1),
         "draws": WholeNumber(1),
-        **RESAMPLING,
+        **CONFIDENCE,
+        "seed": WholeNumber(0),
     }
 
     def __init__(
@@ -93,7 +91,6 @@ class Dynamics(Analysis):
         next_units: Sequence[int] = (1, 3, 5, 10),
         draws: int = 20,
         confidence: float = 0.95,
-        n_resamples: int = 2000,
         seed: int = 0,
     ) -> None:
         self.path = path
@@ -101,7 +98,6 @@ class Dynamics(Analysis):
         self.next_units = next_units
         self.draws = draws
         self.confidence = confidence
-        self.n_resamples = n_resamples
         self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
@@ -165,18 +161,23 @@ class Dynamics(Analysis):
 
     def _node(self, measured: Mapping[str, FloatArray], coords: Mapping[str, Any], path: str) -> xr.Dataset:
         dims = {"overlap": ("predictor", "context_ratio", "k"), "correlation": ("predictor", "context_ratio")}
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         parts: dict[str, Any] = {}
         for name, values in measured.items():
             parts[name] = ((*dims[name], "chain"), values)
             parts |= mean_variables(
-                dims[name], values, resampling, f"{name}_", SHARE if name == "overlap" else CORRELATION
+                dims[name], values, self.confidence, f"{name}_", SHARE if name == "overlap" else CORRELATION
             )
             parts[f"{name}_chains"] = (dims[name], (~np.isnan(values)).sum(-1))
         return xr.Dataset(
             parts,
             coords=coords,
-            attrs={"path": path, "draws": self.draws, **asdict(resampling), "interval": INTERVAL_OF_MEANS},
+            attrs={
+                "path": path,
+                "draws": self.draws,
+                "confidence": self.confidence,
+                "seed": self.seed,
+                "interval": INTERVAL_OF_MEANS,
+            },
         )
 
     def tables(self, result: xr.DataTree) -> list[Table]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +9,10 @@ import xarray as xr
 
 from tokimp.analysis.effects.numbers import DISTANCES, distance_shares, passed_on, spearman_of_pairs
 from tokimp.analysis.statistics.intervals import (
+    CONFIDENCE,
     CORRELATION,
     INTERVAL_OF_MEANS,
-    RESAMPLING,
     SHARE,
-    Resampling,
     mean_variables,
 )
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, pearson
@@ -64,13 +62,12 @@ class Effects(Analysis):
         How many units apart the units of these pairs are at least.
     minimum_units
         Chains with fewer units have no correlations.
-    confidence, n_resamples, seed
-        Settings of the intervals.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     """
 
     name = "effects"
-    constraints = {"strongest": WholeNumber(1), "apart": WholeNumber(1), "minimum_units": WholeNumber(3), **RESAMPLING}
+    constraints = {"strongest": WholeNumber(1), "apart": WholeNumber(1), "minimum_units": WholeNumber(3), **CONFIDENCE}
 
     def __init__(
         self,
@@ -79,15 +76,11 @@ class Effects(Analysis):
         apart: int = 2,
         minimum_units: int = 5,
         confidence: float = 0.95,
-        n_resamples: int = 2000,
-        seed: int = 0,
     ) -> None:
         self.strongest = strongest
         self.apart = apart
         self.minimum_units = minimum_units
         self.confidence = confidence
-        self.n_resamples = n_resamples
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/effects``, as ``docs/schema.md`` describes it.
@@ -104,7 +97,6 @@ class Effects(Analysis):
                 "leave_one_out:effects=true"
             )
         ids = chain_ids(inputs.result)
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         by_unit: dict[str, list[FloatArray]] = {
             name: [] for name in ("sent", "received", "on_answer", "through_others", "through_share")
         }
@@ -126,19 +118,22 @@ class Effects(Analysis):
         }
         agreement = self._agreement(labels, ids, found)
         estimator = ("effect_estimator",)
+        pairs = ("partial", *estimator, "other")
         return xr.Dataset(
             {
                 **tokens,
                 "distance_share": ((*estimator, "distance", "chain"), shares),
-                **mean_variables((*estimator, "distance"), shares, resampling, "distance_share_", SHARE),
+                **mean_variables((*estimator, "distance"), shares, self.confidence, "distance_share_", SHARE),
                 "pair_share": (("distance",), _pair_shares(inputs.result)),
                 "mostly_through_others": ((*estimator, "chain"), mostly),
-                **mean_variables(estimator, mostly, resampling, "mostly_through_others_"),
+                **mean_variables(estimator, mostly, self.confidence, "mostly_through_others_"),
                 "path_agreement": ((*estimator, "chain"), path),
-                **mean_variables(estimator, path, resampling, "path_agreement_", CORRELATION),
-                "agreement": (("partial", *estimator, "other", "chain"), agreement),
-                **mean_variables(("partial", *estimator, "other"), agreement, resampling, "agreement_", CORRELATION),
-                "chains_used": (("partial", *estimator, "other"), (~np.isnan(agreement)).sum(axis=-1)),
+                **mean_variables(estimator, path, self.confidence, "path_agreement_", CORRELATION),
+                "agreement": ((*pairs, "chain"), agreement),
+                **mean_variables(
+                    ("partial", *estimator, "other"), agreement, self.confidence, "agreement_", CORRELATION
+                ),
+                "chains_used": (pairs, (~np.isnan(agreement)).sum(axis=-1)),
             },
             coords={
                 "effect_estimator": _texts(labels),
@@ -146,7 +141,7 @@ class Effects(Analysis):
                 "distance": ("distance", _texts([text for text, _, _ in DISTANCES])),
                 "partial": [False, True],
             },
-            attrs={**asdict(resampling), "interval": INTERVAL_OF_MEANS},
+            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS},
         )
 
     def _path_agreement(self, numbers: dict[str, FloatArray]) -> float:

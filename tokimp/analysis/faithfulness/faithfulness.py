@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from tokimp.analysis.deletion_orders import (
 from tokimp.analysis.faithfulness.measures import Measures
 from tokimp.analysis.faithfulness.report import curve_table, faithfulness_table
 from tokimp.analysis.faithfulness.versions import VersionTables
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import CONFIDENCE, INTERVAL_OF_MEANS, mean_variables
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
@@ -94,9 +93,8 @@ class Faithfulness(Analysis):
         Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
-    confidence, n_resamples
+    confidence
         Settings of the intervals.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     seed
         Seed of random orders, and ties.
     """
@@ -109,7 +107,8 @@ class Faithfulness(Analysis):
         "n_uniform": WholeNumber(1),
         **OPERATOR_CONSTRAINTS,
         **TIES,
-        **RESAMPLING,
+        **CONFIDENCE,
+        "seed": WholeNumber(0),
     }
 
     def __init__(
@@ -123,7 +122,6 @@ class Faithfulness(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
         seed: int = 0,
     ) -> None:
         self.keep_ratios = keep_ratios
@@ -134,7 +132,6 @@ class Faithfulness(Analysis):
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
         self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
@@ -176,7 +173,6 @@ class Faithfulness(Analysis):
     def _node(self, result: xr.DataTree, measures: Measures, tables: dict[str, FloatArray]) -> xr.Dataset:
         """Return the node from the tables of `_tables`, filled and stacked along a last dimension, the chains."""
         curve, estimator = ("measure", "curve", "estimator"), ("measure", "estimator")
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         values = tables["value"]
         # What is about other tokens at each keep ratio has no mean over keep ratios, and no whole to compare with.
         comparable = np.array(measures.comparable)
@@ -188,12 +184,12 @@ class Faithfulness(Analysis):
         variables: dict[str, Any] = {
             "value": ((*curve, "keep_ratio", "chain"), values),
             "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
-            **mean_variables((*curve, "keep_ratio"), values, resampling),
+            **mean_variables((*curve, "keep_ratio"), values, self.confidence),
             "chains_used": (("curve", "estimator", "keep_ratio"), (~np.isnan(values[0])).sum(axis=-1)),
             "area": ((*curve, "chain"), area),
-            **mean_variables(curve, area, resampling, "area_"),
+            **mean_variables(curve, area, self.confidence, "area_"),
             "gain": ((*curve, "chain"), gain),
-            **mean_variables(curve, gain, resampling, "gain_"),
+            **mean_variables(curve, gain, self.confidence, "gain_"),
             "uniform_value": (("measure", "draw", "keep_ratio", "chain"), tables["uniform_value"]),
             **_band("uniform_", ("measure", "keep_ratio"), tables["uniform_value"]),
             "uniform_area": (("measure", "draw", "chain"), uniform_area),
@@ -204,7 +200,7 @@ class Faithfulness(Analysis):
             drop, uniform_drop = whole - tables[part], whole - tables[f"uniform_{part}"]
             variables |= {
                 name: ((*estimator, "share", "chain"), drop),
-                **mean_variables(estimator, drop.mean(axis=-2), resampling, f"{name}_"),
+                **mean_variables(estimator, drop.mean(axis=-2), self.confidence, f"{name}_"),
                 f"uniform_{name}": (("measure", "draw", "share", "chain"), uniform_drop),
                 **_band(f"uniform_{name}_", ("measure",), uniform_drop.mean(axis=-2)),
             }
@@ -220,7 +216,8 @@ class Faithfulness(Analysis):
                 "draw": np.arange(self.n_uniform),
             },
             attrs={
-                **asdict(resampling),
+                "confidence": self.confidence,
+                "seed": self.seed,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),
                 "n_uniform": self.n_uniform,

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from tokimp.analysis.planted.levels import group_means, majority, sentences
 from tokimp.analysis.statistics.average_precision import average_precision, chance_average_precision
-from tokimp.analysis.statistics.intervals import SHARE, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import SHARE, mean_variables
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.by_chain import iterate, unit_scores
@@ -65,11 +65,11 @@ def kind_variables(result: xr.DataTree, n_bands: int, confidence: float) -> dict
     by_band = np.stack(
         [np.where(bands[None, None, :, None] == band, values, np.nan) for band in range(n_bands)], axis=3
     )
-    dims, resampling = ("measure", "level", "kind", "estimator"), Resampling(confidence)
+    dims = ("measure", "level", "kind", "estimator")
     return {
         "kind": ("kind", np.array(names, dtype=object)),
         "kind_value": ((*dims, "chain"), values, {"long_name": "measure of a chain, for text of one kind"}),
-        **mean_variables(dims, values, resampling, "kind_", bounds=SHARE),
+        **mean_variables(dims, values, confidence, "kind_", bounds=SHARE),
         "kind_chance": (
             (*dims[:3], "chain"),
             chance,
@@ -78,7 +78,7 @@ def kind_variables(result: xr.DataTree, n_bands: int, confidence: float) -> dict
         "kind_chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
         "kind_band": (("kind", "chain"), bands, {"long_name": "band that the text of a kind stands in; -1: none"}),
         **mean_variables(
-            ("measure", "level", "kind", "band", "estimator"), by_band, resampling, "kind_band_", bounds=SHARE
+            ("measure", "level", "kind", "band", "estimator"), by_band, confidence, "kind_band_", bounds=SHARE
         ),
         "kind_band_chains": (("kind", "band"), np.stack([(bands == band).sum(-1) for band in range(n_bands)], axis=1)),
     }

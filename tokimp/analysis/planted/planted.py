@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from tokimp.analysis.planted.kinds import kind_variables
 from tokimp.analysis.planted.levels import group_means, majority, sentences
 from tokimp.analysis.planted.report import has_kinds, kind_table, planted_table
 from tokimp.analysis.statistics.average_precision import average_precision, chance_average_precision
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, RESAMPLING, SHARE, Resampling, mean_variables
+from tokimp.analysis.statistics.intervals import CONFIDENCE, INTERVAL_OF_MEANS, SHARE, mean_variables
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import mean_ranks
 from tokimp.chains.arrays import FloatArray, IntArray
@@ -65,13 +64,12 @@ class Planted(Analysis):
         Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
-    confidence, n_resamples, seed
+    confidence
         Settings of the intervals: that of a mean over chains, and for ``within_bands`` that of a jackknife over chains.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
     """
 
     name = "planted"
-    constraints = {"bands": WholeNumber(1), **TIES, **RESAMPLING}
+    constraints = {"bands": WholeNumber(1), **TIES, **CONFIDENCE}
 
     def __init__(
         self,
@@ -80,15 +78,11 @@ class Planted(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
-        seed: int = 0,
     ) -> None:
         self.bands = bands
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
-        self.seed = seed
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
         """Return the node ``/analysis/planted``, as ``docs/schema.md`` describes it.
@@ -127,13 +121,12 @@ class Planted(Analysis):
                         values[0, level, row, index] = roc_auc_score(useless, -level_ranks)
                         values[1, level, row, index] = average_precision(-level_ranks, useless)
                         chance[:, level, index] = 0.5, chance_average_precision(len(useless), int(useless.sum()))
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
-        within = pooled_ratio(right, pairs, resampling, SHARE)
+        within = pooled_ratio(right, pairs, self.confidence, SHARE)
         dims = ("measure", "level", "estimator")
         return xr.Dataset(
             {
                 "value": ((*dims, "chain"), values, {"long_name": "measure of a chain"}),
-                **mean_variables(dims, values, resampling, bounds=SHARE),
+                **mean_variables(dims, values, self.confidence, bounds=SHARE),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
                 "prevalence": ("level", _mean_of_known(prevalence), {"long_name": "mean share of filler"}),
                 "chance": (
@@ -164,7 +157,7 @@ class Planted(Analysis):
                 "bands": self.bands,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),
-                **asdict(resampling),
+                "confidence": self.confidence,
                 "interval": f"{INTERVAL_OF_MEANS}; within_bands: {INTERVAL_OF_POOLED}",
             },
         )

@@ -15,7 +15,7 @@ from tokimp.analysis.deletion_orders import DeletionOrder
 from tokimp.analysis.planted.levels import majority
 from tokimp.analysis.plausibility.scores import expected_hits, f1, iou_f1, spans, trapezoid_auprc
 from tokimp.analysis.statistics.average_precision import average_precision
-from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE, Resampling
+from tokimp.analysis.statistics.intervals import INTERVAL_OF_MEANS, SHARE
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.chains.arrays import FloatArray
 from tokimp.contracts.analysis import AnalysisInput
@@ -142,7 +142,7 @@ class Plausibility(AgainstChance):
         """Return the node from scores [score, row, chain] and counts [kind, chain, row]."""
         n_estimators = result.sizes["estimator"]
         found, predicted, there = hits
-        pooled = pooled_ratio(2 * found, predicted + there, Resampling(self.confidence, seed=self.seed), SHARE)
+        pooled = pooled_ratio(2 * found, predicted + there, self.confidence, SHARE)
         return self._compared_node(
             result,
             Comparison.of_rows(scores, n_estimators),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokimp.analysis.statistics.intervals import CORRELATION, Resampling, jackknife_interval, mean_interval
+from tokimp.analysis.statistics.intervals import CORRELATION, jackknife_interval, mean_interval
 from tokimp.analysis.statistics.rank_measures import (
     FEWEST_GIVEN_POSITION,
     is_constant,
@@ -21,7 +21,7 @@ from tokimp.chains.arrays import FloatArray, IntArray
 MEASURES = ("pearson", "spearman")
 SCOPES = ("pooled", "within")
 _DECIMALS = 9
-_NUMBERS_AT_ONCE = 2**22  # held while resampling
+_NUMBERS_AT_ONCE = 2**22  # held at once
 _ROUNDING = 1e-12  # error of a sum of squares, relative to it
 
 
@@ -47,7 +47,7 @@ def associate(
     one: Sequence[FloatArray],
     other: Sequence[FloatArray],
     positions: Sequence[IntArray],
-    resampling: Resampling,
+    confidence: float,
     minimum_units: int = 5,
 ) -> Association:
     """Return how strongly two quantities of units are correlated over several chains.
@@ -69,8 +69,8 @@ def associate(
     positions
         The index of each of these units among all units of its chain: for each chain, [unit]. Where some units of a
         chain have no value, the others still stand where they stand.
-    resampling
-        Its `confidence` is that of the intervals.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     minimum_units
         Chains with fewer units have no correlation within. With position partialled out there is none of fewer than
         `tokimp.analysis.statistics.rank_measures.FEWEST_GIVEN_POSITION` units.
@@ -92,8 +92,8 @@ def associate(
     for measure in range(len(MEASURES)):
         for partial in (0, 1):
             resampled = [(_values(a, places, partial), _values(b, places, partial)) for a, b, places in chains]
-            values[measure, 0, partial] = _pooled(resampled, resampling, ranked=bool(measure))
-            interval = mean_interval(by_chain[measure, partial], confidence=resampling.confidence, bounds=CORRELATION)
+            values[measure, 0, partial] = _pooled(resampled, confidence, ranked=bool(measure))
+            interval = mean_interval(by_chain[measure, partial], confidence=confidence, bounds=CORRELATION)
             values[measure, 1, partial] = interval.mean, interval.low, interval.high
     return Association(values, by_chain)
 
@@ -147,14 +147,14 @@ def _weighted_ranks(level: IntArray, counts: FloatArray) -> FloatArray:
 
 
 def _pooled(
-    pairs: Sequence[tuple[FloatArray, FloatArray]], resampling: Resampling, *, ranked: bool
+    pairs: Sequence[tuple[FloatArray, FloatArray]], confidence: float, *, ranked: bool
 ) -> tuple[float, float, float]:
     statistic = pooled_spearman if ranked else pooled_pearson
     if not pairs or any(is_constant(np.concatenate(side)) for side in zip(*pairs, strict=True)):
         return (np.nan,) * 3
     (value,) = statistic(pairs, np.ones((1, len(pairs)))).tolist()
     low, high = jackknife_interval(
-        lambda weights: statistic(pairs, weights), len(pairs), confidence=resampling.confidence, bounds=CORRELATION
+        lambda weights: statistic(pairs, weights), len(pairs), confidence=confidence, bounds=CORRELATION
     )
     return value, low, high
 

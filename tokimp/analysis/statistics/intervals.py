@@ -15,12 +15,10 @@ import numpy as np
 from scipy import stats
 
 from tokimp.chains.arrays import FloatArray
-from tokimp.contracts.constraints import Constraint, Number, WholeNumber
+from tokimp.contracts.constraints import Constraint, Number
 
-RESAMPLING: Mapping[str, Constraint] = MappingProxyType(
-    {"confidence": Number(above=0, below=1), "n_resamples": WholeNumber(1), "seed": WholeNumber(0)}
-)
-"""Which values the parameters of a bootstrap may have, for `Analysis.constraints`."""
+CONFIDENCE: Mapping[str, Constraint] = MappingProxyType({"confidence": Number(above=0, below=1)})
+"""Which values the confidence of intervals may have, for `Analysis.constraints`."""
 
 INTERVAL_OF_MEANS = "t interval of the mean over chains, skewness removed (Hall 1992)"
 """How `mean_variables` computes intervals, in words: the attribute ``interval`` of a node."""
@@ -33,25 +31,6 @@ CORRELATION = (-1.0, 1.0)
 SHARE = (0.0, 1.0)
 _SAME = 1e-12  # spread, relative to the mean, that is no spread
 _LEAST_SKEWNESS = 1e-6  # below which values count as symmetric
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """Confidence of the intervals, and the seed of what is drawn at random.
-
-    Attributes
-    ----------
-    confidence
-        Confidence of the intervals, between 0 and 1.
-    n_resamples
-        Number of draws of the bootstrap of older versions. No interval of today's needs it.
-    seed
-        Seed of the draws.
-    """
-
-    confidence: float = 0.95
-    n_resamples: int = 2000
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +212,7 @@ def jackknife_interval(
 def mean_variables(
     dims: tuple[str, ...],
     values: FloatArray,
-    resampling: Resampling,
+    confidence: float,
     prefix: str = "",
     bounds: Bounds = UNBOUNDED,
 ) -> dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]]:
@@ -245,18 +224,18 @@ def mean_variables(
         Names of the dimensions before the last one.
     values
         [..., chain], with `dims` for the dots.
-    resampling
-        Its `confidence` is that of the intervals.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     prefix
         Put before the names of the variables, which are ``mean``, ``low`` and ``high``.
     bounds
         As of `mean_intervals`.
     """
-    return _variables(dims, mean_intervals(values, resampling.confidence, bounds), prefix)
+    return _variables(dims, mean_intervals(values, confidence, bounds), prefix)
 
 
 def share_variables(
-    dims: tuple[str, ...], values: FloatArray, resampling: Resampling, prefix: str = ""
+    dims: tuple[str, ...], values: FloatArray, confidence: float, prefix: str = ""
 ) -> dict[str, tuple[tuple[str, ...], FloatArray, dict[str, str]]]:
     """Return shares of chains with their Wilson intervals, as `mean_variables` does; `values` are 0, 1 or NaN.
 
@@ -266,7 +245,7 @@ def share_variables(
 
     def of_row(row: FloatArray) -> MeanInterval:
         known = row[~np.isnan(row)]
-        interval = share_interval(int(known.sum()), len(known), confidence=resampling.confidence)
+        interval = share_interval(int(known.sum()), len(known), confidence=confidence)
         return interval if len(known) > 1 else MeanInterval(interval.mean, np.nan, np.nan)
 
     return _variables(dims, _along_chains(values, of_row), prefix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokimp.analysis.statistics.intervals import UNBOUNDED, Resampling, jackknife_interval
+from tokimp.analysis.statistics.intervals import UNBOUNDED, jackknife_interval
 from tokimp.chains.arrays import FloatArray
 
 INTERVAL_OF_POOLED = "jackknife over chains (Tukey 1958), skewness removed (Hall 1992)"
@@ -14,7 +14,7 @@ INTERVAL_OF_POOLED = "jackknife over chains (Tukey 1958), skewness removed (Hall
 def pooled_ratio(
     numerator: FloatArray,
     denominator: FloatArray,
-    resampling: Resampling,
+    confidence: float,
     bounds: tuple[float, float] = UNBOUNDED,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the sum of one quantity over the sum of another, with jackknife intervals over chains.
@@ -25,8 +25,8 @@ def pooled_ratio(
     ----------
     numerator, denominator
         [chain, ...]; a chain counts nothing where either is NaN.
-    resampling
-        Its `confidence` is that of the intervals.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     bounds
         Least and greatest value that the ratio can have; intervals are cut there.
 
@@ -40,7 +40,7 @@ def pooled_ratio(
     ratios = np.full((3, flat[0].shape[1]), np.nan)
     for column, (top, bottom) in enumerate(zip(flat[0].T, flat[1].T, strict=True)):
         known = ~(np.isnan(top) | np.isnan(bottom))
-        ratios[:, column] = _one_ratio(top[known], bottom[known], resampling.confidence, bounds)
+        ratios[:, column] = _one_ratio(top[known], bottom[known], confidence, bounds)
     shape = numerator.shape[1:]
     return ratios[0].reshape(shape), ratios[1].reshape(shape), ratios[2].reshape(shape)
 

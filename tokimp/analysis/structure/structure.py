@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 from rich.table import Table
 
 from tokimp.analysis.deletion_orders import KEEP_RATIOS, kept_count, ranked_counts
-from tokimp.analysis.statistics.intervals import RESAMPLING, SHARE, Resampling
+from tokimp.analysis.statistics.intervals import CONFIDENCE, SHARE
 from tokimp.analysis.statistics.pooled import INTERVAL_OF_POOLED, pooled_ratio
 from tokimp.analysis.statistics.rank_measures import normalised_ranks
 from tokimp.analysis.statistics.uniform_deletion import Stratum, pooled_band
@@ -72,9 +71,8 @@ class Structure(Analysis):
         Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
-    confidence, n_resamples, seed
-        Settings of the intervals.
-        Intervals need no draws: `n_resamples` is kept so that older commands are read, and changes nothing.
+    confidence
+        Confidence of the intervals, between 0 and 1.
     """
 
     name = "structure"
@@ -82,7 +80,7 @@ class Structure(Analysis):
         "keep_ratios": ListOf(Number(above=0, most=1), fewest=1),
         "bands": WholeNumber(1),
         **TIES,
-        **RESAMPLING,
+        **CONFIDENCE,
     }
 
     def __init__(
@@ -94,8 +92,6 @@ class Structure(Analysis):
         tie_threshold: float = 0.0,
         tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
-        n_resamples: int = 2000,
-        seed: int = 0,
     ) -> None:
         self.categorizer = categorizer
         self.keep_ratios = keep_ratios
@@ -103,8 +99,6 @@ class Structure(Analysis):
         self.tie_threshold = tie_threshold
         self.tie_estimators = tie_estimators
         self.confidence = confidence
-        self.n_resamples = n_resamples
-        self.seed = seed
         self._loaded: tuple[str, Categorizer] | None = None
 
     @property
@@ -219,12 +213,11 @@ class Structure(Analysis):
         uniform
             Share kept at random and the ends of its band, [keep_ratio, category, 3].
         """
-        resampling = Resampling(self.confidence, self.n_resamples, self.seed)
         tokens = np.broadcast_to(totals[:, None, None, :], kept.shape)
-        share = pooled_ratio(kept, tokens, resampling, SHARE)
+        share = pooled_ratio(kept, tokens, self.confidence, SHARE)
         comparable = np.broadcast_to(told[:, None], kept.shape)
-        excess = pooled_ratio(kept - expected, comparable, resampling)
-        rank = pooled_ratio(rank_sums, np.broadcast_to(totals[:, None, :], rank_sums.shape), resampling, SHARE)
+        excess = pooled_ratio(kept - expected, comparable, self.confidence)
+        rank = pooled_ratio(rank_sums, np.broadcast_to(totals[:, None, :], rank_sums.shape), self.confidence, SHARE)
         dims = ("estimator", "keep_ratio", "category")
         ends = ("", "_low", "_high")
         parts = {
@@ -248,7 +241,7 @@ class Structure(Analysis):
                 "bands": self.bands,
                 "tie_threshold": self.tie_threshold,
                 "tie_estimators": ", ".join(self.tie_estimators),
-                **asdict(resampling),
+                "confidence": self.confidence,
                 "interval": INTERVAL_OF_POOLED,
             },
         )
