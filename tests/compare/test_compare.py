@@ -331,6 +331,8 @@ def test_unusable_chains_are_errors_or_counted(bad: Chain, reason: str) -> None:
     stored = json.loads(result.attrs["skipped"])
     assert stored[0] == {"where": "b.jsonl:3", "id": "worse", "reason": "no JSON"}
     assert stored[1]["where"] == "b.jsonl:7"
+    # Whoever shows the record says where it stands, and it is not to be said twice.
+    assert stored[1]["reason"].startswith("chain 'bad': ")
     assert reason in stored[1]["reason"]
     assert len(skipped) == 2
 

@@ -176,7 +176,9 @@ def tokenize_usable(
         except (ChainError, TokenizationError, ObjectiveError) as error:
             if skipped is None:
                 raise
-            skipped.append(SkippedRecord(where=chain.source or chain.where, id=chain.id, reason=str(error)))
+            where = chain.source or chain.where
+            # Whoever shows the record says where it stands.
+            skipped.append(SkippedRecord(where, chain.id, str(error).removeprefix(f"{where}: ")))
         else:
             usable.append(tokens)
     if not usable:
@@ -206,10 +208,7 @@ def _check_texts(chain: Chain) -> None:
 
 
 def _none_usable(skipped: Sequence[SkippedRecord]) -> ChainError:
-    reasons = [
-        record.reason if record.reason.startswith(record.where) else f"{record.where}: {record.reason}"
-        for record in skipped[:_MOST_REASONS_SHOWN]
-    ]
+    reasons = [f"{record.where}: {record.reason}" for record in skipped[:_MOST_REASONS_SHOWN]]
     if len(skipped) > _MOST_REASONS_SHOWN:
         reasons.append(f"and {len(skipped) - _MOST_REASONS_SHOWN} more")
     return ChainError(f"none of {len(skipped)} chains can be used{': ' if reasons else ''}{'; '.join(reasons)}")

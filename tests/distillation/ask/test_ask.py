@@ -91,7 +91,8 @@ def test_a_question_that_cannot_be_asked_is_refused_or_left_out() -> None:
         asker.prepare([*QUESTIONS, long])
     skipped: list[SkippedRecord] = []
     assert [question for question, _ in asker.prepare([*QUESTIONS, long], skipped)] == QUESTIONS
-    assert [record.id for record in skipped] == ["long"]
+    assert [(record.id, record.where) for record in skipped] == [("long", "question 'long'")]
+    assert "question" not in skipped[0].reason
     with pytest.raises(DistillationError, match=r"there is no question to ask: question 'long'"):
         asker.prepare([long], [])
     with pytest.raises(DistillationError, match="there is no question to ask; check the source"):

@@ -96,9 +96,10 @@ class Asker:
             except (ContextLengthError, TokenizationError) as error:
                 if skipped is None:
                     raise
-                skipped.append(SkippedRecord(f"question {question.id!r}", question.id, str(error)))
+                where = f"question {question.id!r}"
+                skipped.append(SkippedRecord(where, question.id, str(error).removeprefix(f"{where}: ")))
         if not prompted:
-            why = f": {skipped[0].reason}" if skipped else ""
+            why = f": {skipped[0].where}: {skipped[0].reason}" if skipped else ""
             raise DistillationError(f"there is no question to ask{why}; check the source, the split and the limit")
         return list(prompted.values())
 
@@ -189,7 +190,9 @@ class Asker:
         log.put_in_order()
         return [responses for batch in batches for responses in judged[batch.index]]
 
-    def pending(self, prompted: PromptedQuestions, folder: Path, executor: Executor) -> PendingBatches:
+    def pending(
+        self, prompted: PromptedQuestions, folder: Path, executor: Executor, *, times_kept: int = 2
+    ) -> PendingBatches:
         """Return what `ask_all` would still ask; the folder of the run, if it is there, is only read.
 
         Parameters
@@ -200,10 +203,12 @@ class Asker:
             The folder of the run.
         executor
             Where the model is asked, entered.
+        times_kept
+            How often the text of a response is kept on disk.
         """
         log = BatchLog(folder, writes=False)
         missing = [batch for batch in self._batches(prompted) if _stored_whole(log, batch) is None]
-        return PendingBatches(missing, self._write(), self.model, executor)
+        return PendingBatches(missing, self._write(), self.model, executor, times_kept)
 
     def _write(self) -> WriteBatch:
         return WriteBatch(self.task, self.layout, self._settings)
