@@ -14,8 +14,9 @@ import transformers
 
 from tests.models.gguf_file import write_gguf
 from tokimp.models import converted_gguf
+from tokimp.models.configuration import check_loadable, load_tokenizer
 from tokimp.models.converted_gguf import converted_weights, is_converted, kept_bytes
-from tokimp.models.loading import check_loadable, load_scorer, load_tokenizer
+from tokimp.models.loading import load_scorer
 from tokimp.testing.reference import random_chain
 
 CHAIN = random_chain(4, 8, 2)

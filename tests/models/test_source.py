@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoTokenizer
 
 from tokimp.errors import ScorerError
 from tokimp.models import source as model_source
-from tokimp.models.loading import check_loadable, load_model, load_tokenizer, recorded_context_length
+from tokimp.models.configuration import check_loadable, load_tokenizer, recorded_context_length
+from tokimp.models.loading import load_model
 from tokimp.models.source import asks_the_hub, check_hub_reach, line, not_loaded
 from tokimp.testing.random_models import byte_tokenizer, random_model
 

@@ -12,7 +12,7 @@ from tests.chains import tokenizers
 from tokimp.chains.chain import CategorySpan, Chain
 from tokimp.chains.display import token_counts
 from tokimp.contracts.tokenization import tokenize_chain
-from tokimp.models.loading import load_tokenizer
+from tokimp.models.configuration import load_tokenizer
 from tokimp.report.chain_tokens import chain_tokens, token_table
 
 CHAIN = Chain("a", "How many?", "So 3+4=7.\nIt is 7.", "#### 7", category=(CategorySpan(3, 8, "symbolic_math"),))

@@ -77,7 +77,7 @@ def prune(
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.run import run
     from tokimp.distillation.prune import ready_estimator, write_pruned
-    from tokimp.models.loading import load_tokenizer
+    from tokimp.models.configuration import load_tokenizer
     from tokimp.results.io import load
 
     _refuse_ratios_of_one_file(keep_ratios)

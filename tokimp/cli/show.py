@@ -77,7 +77,7 @@ def show(
     from tokimp.contracts.categorizer import categorize_chains
     from tokimp.contracts.registry import load_categorizer
     from tokimp.contracts.tokenization import tokenize_chain
-    from tokimp.models.loading import load_tokenizer
+    from tokimp.models.configuration import load_tokenizer
     from tokimp.report.chain_tokens import chain_tokens, token_table
     from tokimp.report.terminal import TerminalConsole, console_for, print_whole
 

@@ -16,7 +16,7 @@ from tokimp.contracts.registry import load, load_objective, load_unit
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import ScorerError, UnsupportedError
 from tokimp.models.causal_lm import CausalLMScorer
-from tokimp.models.loading import load_tokenizer
+from tokimp.models.configuration import load_tokenizer
 from tokimp.models.quantization import passes_gradients, read_quantization
 
 

@@ -6,11 +6,12 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Self
 
+from tokimp.models.configuration import context_length
 from tokimp.models.deletion.key_value_pool import can_share_prefix
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.forward_work import ModelSize, model_size
 from tokimp.models.generation import take_end_tokens
-from tokimp.models.loading import LoadedModel, context_length
+from tokimp.models.loading import LoadedModel
 from tokimp.models.trial import trial_ids
 from tokimp.models.writing_manner import WritingManner, writing_manner
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,9 +13,10 @@ import torch
 from tokimp.contracts.registry import load
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_recipe import ScorerRecipe, recipe_of
-from tokimp.errors import ScorerError, UnsupportedError
+from tokimp.errors import ScorerError
 from tokimp.models.buffers import convert
-from tokimp.models.checkpoint import check_complete, check_layers
+from tokimp.models.checkpoint import check_complete
+from tokimp.models.configuration import check_decoder_config, load_error, read_configuration, read_tokenizer
 from tokimp.models.converted_gguf import converted_texts, converted_weights, in_place_of_gguf
 from tokimp.models.device import resolve_device, resolve_dtype
 from tokimp.models.packs.sharing_copy import detached_copy
@@ -24,7 +24,7 @@ from tokimp.models.placement import input_device, is_dispatched, main_device, re
 from tokimp.models.quantization import describe_quantization, read_quantization
 from tokimp.models.random_weights import RandomWeights, randomize
 from tokimp.models.rotary_switch import RotarySwitch
-from tokimp.models.source import check_hub_reach, check_weights, gguf_not_loaded, line, locate, not_loaded
+from tokimp.models.source import locate
 from tokimp.models.trial import check_predictions, trial_ids
 
 
@@ -185,7 +185,7 @@ def load_model(
     precision = resolve_dtype(dtype, place)
     weights = in_place_of_gguf(name, source, loading, partial(converted_weights, precision=precision))
     loaded = _load_pretrained(name, *weights, precision, placed)
-    loaded_tokenizer = _tokenizer(name, tokenizer, *in_place_of_gguf(name, source, loading, converted_texts))
+    loaded_tokenizer = read_tokenizer(name, tokenizer, *in_place_of_gguf(name, source, loading, converted_texts))
     return _finished(loaded, loaded_tokenizer, name, place, settings, replaced=replaced)
 
 
@@ -206,96 +206,12 @@ def _placed(
     return main_device(read), {"device_map": read, **folder}, {"device_map": read}
 
 
-def check_loadable(model: str, *, trust_remote_code: bool = False) -> None:
-    """Check that a model can be loaded, as far as that shows before its weights are read.
-
-    The model must exist, have the configuration of a decoder, and have weights and a tokenizer. For a hub id,
-    configuration and tokenizer are downloaded into the hub's cache; for the weights, the hub is only asked whether
-    there are any. Missing or damaged files of weights show only when they are loaded.
-
-    Raises
-    ------
-    ScorerError
-        If the model, its weights or its tokenizer are missing or cannot be read.
-    UnsupportedError
-        If the model is not a decoder.
-    """
-    source, extra = locate(model)
-    source, loading = in_place_of_gguf(
-        model, source, {"trust_remote_code": trust_remote_code, **extra}, converted_texts
-    )
-    _configuration(model, source, loading)
-    # A GGUF file is the weights.
-    if "gguf_file" not in extra:
-        check_weights(model, source)
-    _tokenizer(model, None, source, loading)
-
-
-def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
-    """Load the tokenizer of a model, without the model.
-
-    Raises
-    ------
-    ScorerError
-        If there is no such model, or its tokenizer cannot be loaded.
-    """
-    source, extra = locate(model)
-    check_hub_reach(model)
-    loading = {"trust_remote_code": trust_remote_code, **extra}
-    return _tokenizer(model, None, *in_place_of_gguf(model, source, loading, converted_texts))
-
-
-def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> int | None:
-    """Return the longest sequence that a model takes, in tokens, as its configuration says; weights are not read.
-
-    Raises
-    ------
-    ScorerError
-        If there is no such model, or its configuration cannot be read.
-    UnsupportedError
-        If the model is not a decoder.
-    """
-    source, extra = locate(model)
-    loading = {"trust_remote_code": trust_remote_code, **extra}
-    config = _configuration(model, *in_place_of_gguf(model, source, loading, converted_texts))
-    return context_length(config.get_text_config(decoder=True))
-
-
-def context_length(config: Any) -> int | None:
-    """Return the longest sequence that a model takes, in tokens; ``None`` if its configuration does not say."""
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        value = getattr(config, name, None)
-        if isinstance(value, int) and value > 0:
-            # Attention to the `index_topk` best positions lets later ones count among them, in transformers' own code.
-            # As long as there are no more positions than that, attention is whole and causal.
-            return min(value, getattr(config, "index_topk", None) or value)
-    return None
-
-
-def _configuration(name: str, source: str, loading: dict[str, Any]) -> Any:
-    """Load a model's configuration, and check that it is one of a decoder."""
-    from transformers import AutoConfig  # noqa: PLC0415 - slow to import
-
-    check_hub_reach(name)
-    try:
-        config = AutoConfig.from_pretrained(source, **loading)
-    # Readers of model files and the hub's client raise errors of many kinds for a missing, broken or unreachable model.
-    except Exception as error:
-        raise _not_loaded(name, source, loading, error) from error
-    _check_decoder_config(name, config)
-    return config
-
-
-def _not_loaded(name: str, source: str, loading: dict[str, Any], error: Exception) -> ScorerError:
-    return gguf_not_loaded(name, error) if "gguf_file" in loading else not_loaded(name, source, error)
-
-
 def _load_pretrained(
     name: str, source: str, loading: dict[str, Any], precision: torch.dtype | None, placed: dict[str, Any]
 ) -> Any:
     from transformers import AutoModelForCausalLM  # noqa: PLC0415 - slow to import
 
-    config = _configuration(name, source, loading)
+    config = read_configuration(name, source, loading)
     if "quantization_config" in placed and getattr(config, "quantization_config", None) is not None:
         raise ScorerError(f"the checkpoint {name!r} is quantised already; leave the quantization out")
     try:
@@ -309,39 +225,10 @@ def _load_pretrained(
         )
     # As for the configuration.
     except Exception as error:
-        raise _not_loaded(name, source, loading, error) from error
+        raise load_error(name, source, loading, error) from error
     model, report = loaded  # a pair, with output_loading_info
     check_complete(name, model.config, report)
     return model
-
-
-def _tokenizer(name: str, own_choice: Any, source: str, loading: dict[str, Any]) -> Any:
-    from transformers import AutoTokenizer  # noqa: PLC0415 - slow to import
-
-    if own_choice is not None and not isinstance(own_choice, str | Path):
-        return copy.deepcopy(own_choice)
-    place, arguments = (source, loading) if own_choice is None else (str(own_choice), {})
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **arguments)
-    # As for the configuration: each kind of tokenizer file raises errors of its own.
-    except Exception as error:
-        raise ScorerError(
-            f"the model {name!r} has no tokenizer that can be loaded from {place!r}: {line(error)}; "
-            + _tokenizer_advice(own_choice, place)
-        ) from error
-    # Where a folder has no tokenizer, transformers returns an empty one of the model's kind.
-    if len(tokenizer) < 2:
-        raise ScorerError(f"the model {name!r} has no tokenizer in {place!r}; {_tokenizer_advice(own_choice, place)}")
-    return tokenizer
-
-
-def _tokenizer_advice(own_choice: Any, place: str) -> str:
-    """Return what to do where no tokenizer can be loaded; only Python, not a plan or command, takes another one."""
-    if own_choice is not None:
-        return "pass another one as tokenizer="
-    if Path(place).is_dir():
-        return "put its tokenizer's files into that folder (in Python, pass tokenizer=)"
-    return "use a model that has one (in Python, pass tokenizer=)"
 
 
 def _from_object(model: Any, device: str, dtype: str, tokenizer: Any, replaced: RandomWeights | None) -> LoadedModel:
@@ -350,7 +237,7 @@ def _from_object(model: Any, device: str, dtype: str, tokenizer: Any, replaced: 
         raise ScorerError(f"{type(model).__name__} is not a transformers model; pass an AutoModelForCausalLM")
     if tokenizer is None:
         raise ScorerError(f"a model object ({name}) comes without a tokenizer; pass tokenizer=")
-    _check_decoder_config(name, model.config)
+    check_decoder_config(name, model.config)
     place = str(input_device(model)) if device == "auto" else resolve_device(device)
     own = detached_copy(model)
     if is_dispatched(model) or getattr(model, "is_quantized", False):
@@ -362,7 +249,7 @@ def _from_object(model: Any, device: str, dtype: str, tokenizer: Any, replaced: 
     else:
         own = own.to(place)
         convert(own, resolve_dtype(dtype, place))
-    return _finished(own, _tokenizer(name, tokenizer, name, {}), name, place, {}, replaced=replaced)
+    return _finished(own, read_tokenizer(name, tokenizer, name, {}), name, place, {}, replaced=replaced)
 
 
 def _finished(
@@ -377,12 +264,3 @@ def _finished(
         check_predictions(name, model)
     dtype = str(model.dtype).removeprefix("torch.")
     return LoadedModel(model, tokenizer, name, device, dtype, rotary, settings)
-
-
-def _check_decoder_config(name: str, config: Any) -> None:
-    if getattr(config, "is_encoder_decoder", False):
-        raise UnsupportedError(
-            f"{name} ({config.model_type}) is an encoder-decoder model; tokimp scores decoders, which read question, "
-            "reasoning and answer as one sequence: use a causal language model"
-        )
-    check_layers(name, config)

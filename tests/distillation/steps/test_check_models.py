@@ -19,7 +19,7 @@ from tokimp.distillation.steps.cell_steps import steps
 from tokimp.distillation.steps.check_models import check_models
 from tokimp.distillation.steps.distill import distill
 from tokimp.errors import PlanError, ResumeError
-from tokimp.models.loading import check_loadable
+from tokimp.models.configuration import check_loadable
 from tokimp.storage.atomic import write_object
 from tokimp.storage.run_folder import RunFolder
 from tokimp.testing.toy_scorer import AdditiveScorer

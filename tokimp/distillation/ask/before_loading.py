@@ -13,7 +13,7 @@ from tokimp.contracts.task import Question, Task
 from tokimp.distillation.ask.ask import Asker
 from tokimp.distillation.ask.settings import AskSettings
 from tokimp.errors import ScorerError
-from tokimp.models.loading import load_tokenizer, recorded_context_length
+from tokimp.models.configuration import load_tokenizer, recorded_context_length
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from tokimp.distillation.plan.plan import Method
 from tokimp.distillation.prune import ready_estimator, write_pruned
 from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import DistillationError, PlanError, SchemaError
-from tokimp.models.loading import load_scorer, load_tokenizer
+from tokimp.models.configuration import load_tokenizer
+from tokimp.models.loading import load_scorer
 from tokimp.results.io import load, save
 from tokimp.storage.atomic import write_object
 from tokimp.storage.json_file import read_object

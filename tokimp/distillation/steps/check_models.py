@@ -13,16 +13,16 @@ from tokimp.distillation.steps.chain_steps import Ranking, Sampling
 from tokimp.distillation.steps.step import Say, Step
 from tokimp.errors import PlanError, TokimpError
 from tokimp.models.causal_lm import CausalLMScorer
-from tokimp.models.loading import check_loadable, load_tokenizer
+from tokimp.models.configuration import check_loadable, load_tokenizer
 from tokimp.models.source import asks_the_hub
 
 
 def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
     """Raise `PlanError` where a model that these steps load cannot be loaded, as far as that shows without its weights.
 
-    The message names every place in the plan where the model stands; `tokimp.models.loading.check_loadable` checks it.
-    Models that only vLLM loads are not checked. A pruner that another package's scorer loads may be no model of
-    transformers: there only the tokenizer is checked.
+    The message names every place in the plan where the model stands; it is `check_loadable` of
+    `tokimp.models.configuration` that checks it. Models that only vLLM loads are not checked. A pruner that another
+    package's scorer loads may be no model of transformers: there only the tokenizer is checked.
 
     Parameters
     ----------

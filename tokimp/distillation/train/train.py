@@ -25,9 +25,10 @@ from tokimp.contracts.trainer import Fit, Trainer, TrainingExample
 from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.distillation.train.losses import mean_loss, tenth_of
 from tokimp.errors import TokimpError, TrainingError
+from tokimp.models.configuration import load_tokenizer, recorded_context_length
 from tokimp.models.device import resolve_device
 from tokimp.models.fingerprint import model_fingerprint
-from tokimp.models.loading import load_model, load_tokenizer, recorded_context_length
+from tokimp.models.loading import load_model
 from tokimp.results.provenance import threads_text
 from tokimp.storage.atomic import replacing, write_object
 from tokimp.storage.digests import json_digest

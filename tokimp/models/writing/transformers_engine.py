@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from tokimp.models.batching import PositionBudget
+from tokimp.models.configuration import context_length
 from tokimp.models.fingerprint import model_fingerprint
 from tokimp.models.generation import continue_prompts, take_end_tokens
-from tokimp.models.loading import context_length, load_model
+from tokimp.models.loading import load_model
 from tokimp.models.trial import trial_ids
 from tokimp.models.writing.engine import WritingEngine
 from tokimp.models.writing_manner import writing_manner
