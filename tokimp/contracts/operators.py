@@ -28,8 +28,9 @@ import torch
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.constraints import AnyOf, Constraint, OneOf, Text, WholeNumber
+from tokimp.contracts.masked_versions import with_replaced
 from tokimp.contracts.objective import LogprobTensors, Objective, Span
-from tokimp.contracts.scorer import Capability, DeletionScores, Scorer, with_replaced
+from tokimp.contracts.scorer import Capability, DeletionScores, Scorer
 from tokimp.errors import EstimatorError
 
 EMBEDDINGS = ("mean", "zero")
