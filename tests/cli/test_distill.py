@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -56,12 +57,46 @@ def test_a_plan_ends_in_tables_and_a_figure(tokimp: Run, tmp_path: Path) -> None
 
 
 def test_an_estimate_runs_nothing(tokimp: Run, tmp_path: Path) -> None:
-    """--estimate prints what the plan takes, and makes no folder."""
+    """--estimate prints what the plan takes, with times, memory and disk, and makes no folder."""
     done = tokimp("distill", _plan(tmp_path), "--estimate", "--out", "run")
     assert done.status == 0, done.err
-    for said in ("cells", "tokens to sample", "positions to prune", "positions to train", "tokens to test"):
+    for said in (
+        "cells: 1 untrained",
+        "tokens to sample",
+        "positions to prune",
+        "positions to train",
+        "tokens to test",
+    ):
         assert said in done.out
+    (row,) = [line for line in done.out.splitlines() if "3 trainings" in line]
+    # How many, positions, seconds, memory (which a trial of reading does not show), disk.
+    assert re.search(r"3 +[\d,]+ +\d+\.\d s +- +\d\.\d MB", row)
+    (whole,) = [line for line in done.out.splitlines() if line.strip().startswith("all ")]
+    assert re.search(r"[\d,]+ +\d+(\.\d)? s +\d\.\d+ GB +\d+(\.\d)? [kM]B", whole)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_estimate_of_models_that_are_not_here_says_so(tokimp: Run, tmp_path: Path) -> None:
+    """The amounts are printed, the times that are not known are dashes, and a line says why."""
+    plan = _plan(tmp_path, students=["owner/student"], methods=["uniform"])
+    done = tokimp("distill", plan, "--estimate", "--out", "run")
+    assert done.status == 0, done.err
+    (row,) = [line for line in done.out.splitlines() if "2 trainings" in line]
+    assert re.search(r"2 +[\d,]+ +- +- +-", row)
+    assert "more than" in done.out
+    assert "not tried: the weights of 'owner/student' are not here, and nothing is fetched" in done.out
+
+
+def test_an_estimate_without_a_trial_loads_no_model(tokimp: Run, tmp_path: Path) -> None:
+    """--no-trial gives the amounts alone; --cell counts what that cell needs."""
+    done = tokimp("distill", _plan(tmp_path), "--estimate", "--no-trial", "--out", "run")
+    assert done.status == 0, done.err
+    assert "no model was tried, so that no time is known" in done.out
+    assert "tokens to sample" in done.out
+    alone = tokimp("distill", _plan(tmp_path), "--estimate", "--no-trial", "--cell", "small/untrained", "--out", "run")
+    assert alone.status == 0, alone.err
+    assert "tokens to sample" not in alone.out
+    assert "cells: 1 untrained\n" in "\n".join(line.rstrip() for line in alone.out.splitlines()) + "\n"
 
 
 def test_a_broken_plan_is_one_line(tokimp: Run, tmp_path: Path) -> None:

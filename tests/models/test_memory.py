@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tokimp.models import memory
-from tokimp.models.memory import peak_memory, reset_peak_memory, total_memory
+from tokimp.models.memory import peak_memory, reset_peak_memory, total_memory, with_peak_memory
 
 
 def test_the_peak_counts_what_was_used_and_given_back() -> None:
@@ -36,3 +36,14 @@ def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert total_memory("cpu") == 123456789
     path.write_text("max\n")
     assert total_memory("cpu") >= whole
+
+
+def test_the_peak_of_some_work_is_returned_with_what_it_returned() -> None:
+    """A tensor that came and went is in the peak; a device that torch does not know has none."""
+    before = peak_memory("cpu")
+    result, peak = with_peak_memory("cpu", lambda: float(torch.ones(50_000_000).sum()))
+    assert result == 50_000_000
+    assert peak is not None
+    assert peak > 200e6
+    assert peak < before + 400e6
+    assert with_peak_memory("vllm", lambda: "written") == ("written", None)

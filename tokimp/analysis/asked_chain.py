@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import xarray as xr
@@ -18,6 +19,7 @@ from tokimp.contracts.objective import Objective
 from tokimp.contracts.scorer import Scorer, SpanLogprobs
 from tokimp.contracts.subset_scores import SubsetMemory
 from tokimp.errors import TokimpError
+from tokimp.models.memory import with_peak_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,38 @@ class AskAboutChain:
                 raise
             return NotAsked(str(error))
         return NotAsked()
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of asking about a chain in order to see what that costs.
+
+    Attributes
+    ----------
+    found
+        What was found out.
+    memory
+        The most bytes in use meanwhile, weights included; ``None`` if that is not known.
+    """
+
+    found: Found
+    memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TryChain:
+    """Asks about a chain as `AskAboutChain` does, and measures the memory that this takes."""
+
+    ask: AskAboutChain
+
+    def __call__(self, scorer: Scorer | None, asked: OneChain) -> Tried | NotAsked:
+        """Return what was found out and what it took, or why it was not asked."""
+        if scorer is None:
+            # The analysis loads a model of its own, and nobody knows where.
+            answer, memory = self.ask(scorer, asked), None
+        else:
+            answer, memory = with_peak_memory(scorer.device, partial(self.ask, scorer, asked))
+        return answer if isinstance(answer, NotAsked) else Tried(answer, memory)
 
 
 class _Answered(BaseException):

@@ -14,7 +14,7 @@ from typing import cast
 
 import xarray as xr
 
-from tokimp.analysis.asked_chain import AskAboutChain, NotAsked, OneChain
+from tokimp.analysis.asked_chain import AskAboutChain, NotAsked, OneChain, Tried, TryChain
 from tokimp.compare.scorer_work import ScorerWork, results_of
 from tokimp.compare.worker_scorer import WorkerScorer, facts_of
 from tokimp.contracts.analysis import Analysis, AnalysisInput, Found, FoundStore, Scoring
@@ -152,10 +152,12 @@ class Elsewhere:
             return None
         return None
 
-    def ask(self, index: int, what: str) -> Found | None:
+    def try_chain(self, index: int, what: str) -> Tried | None:
         """Ask about one chain, and keep nothing of the answer; ``None`` if this is not asked of the chain alone."""
-        (outcome,) = results_of(self.executor, self._work(), [self._piece(index, what, ())])
-        answer = cast("Found | NotAsked", outcome.result)
+        ask = TryChain(self._ask())
+        work = ScorerWork.for_executor(self.executor, self.scorer, ask, fingerprint=self.fingerprint)
+        (outcome,) = results_of(self.executor, work, [self._piece(index, what, ())])
+        answer = cast("Tried | NotAsked", outcome.result)
         return None if isinstance(answer, NotAsked) else answer
 
     def length_of(self, index: int) -> int:
@@ -163,6 +165,11 @@ class Elsewhere:
         if self.scoring is None:
             return int(self.result["reasoning_length"].to_numpy()[index])
         return len(self.scoring.chains[index])
+
+    @property
+    def keeps_on_disk(self) -> bool:
+        """Whether what is found out of each chain is kept in the folder of a run."""
+        return not isinstance(self.store, InMemory)
 
     @property
     def workers(self) -> int:
@@ -192,8 +199,10 @@ class Elsewhere:
         return not_asked
 
     def _work(self) -> ScorerWork:
-        ask = AskAboutChain(self.analysis, None if self.scoring is None else self.scoring.objective)
-        return ScorerWork.for_executor(self.executor, self.scorer, ask, fingerprint=self.fingerprint)
+        return ScorerWork.for_executor(self.executor, self.scorer, self._ask(), fingerprint=self.fingerprint)
+
+    def _ask(self) -> AskAboutChain:
+        return AskAboutChain(self.analysis, None if self.scoring is None else self.scoring.objective)
 
     def _piece(self, index: int, what: str, known: Sequence[str]) -> Piece:
         chain_id = chain_ids(self.result)[index]

@@ -97,8 +97,7 @@ class KeptChains:
 
     def store(self, chain: int, what: str, found: Found) -> None:
         """Store what was found out of a chain; once this returns, it survives a kill."""
-        costs = {_SECONDS: np.array(found.seconds), _POSITIONS: np.array(found.tokens_forwarded)}
-        self._records.append([(self._key(chain, what), to_bytes({**found.arrays, **costs}))])
+        self._records.append([(self._key(chain, what), record_of(found))])
 
     def _key(self, chain: int, what: str) -> str:
         span = token_slice(self._result, chain)
@@ -106,3 +105,9 @@ class KeptChains:
         for name in _RANKED:
             said.update(np.ascontiguousarray(self._result[name].to_numpy()[:, span]).tobytes())
         return json_digest([self._shared, chain_identity(self._scoring.chains[chain]), said.hexdigest(), what])
+
+
+def record_of(found: Found) -> bytes:
+    """Return the record of what was found out of a chain."""
+    costs = {_SECONDS: np.array(found.seconds), _POSITIONS: np.array(found.tokens_forwarded)}
+    return to_bytes({**found.arrays, **costs})

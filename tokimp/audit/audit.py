@@ -16,6 +16,7 @@ from tokimp.analysis.run import analyze
 from tokimp.audit.card import make_card
 from tokimp.audit.conditions import SANITY, STABILITY, Condition, conditions
 from tokimp.audit.cost import cost_of, median_chain
+from tokimp.audit.pending import AS_THEY_ARE, PendingAudit
 from tokimp.audit.runs import AuditRuns
 from tokimp.audit.scores import CONTROLS, Score, scores_of
 from tokimp.audit.settings import AuditSettings
@@ -26,7 +27,7 @@ from tokimp.compare.checking import load_valid_estimators
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.executor import Executor
 from tokimp.contracts.progress import Progress
-from tokimp.contracts.registry import load_analysis, load_estimator, load_objective
+from tokimp.contracts.registry import load_analysis, load_estimator, load_executor, load_objective
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import AnalysisError, ResumeError, UnsupportedError
@@ -76,6 +77,7 @@ def audit(
     out: str | Path | None = None,
     executor: str | Executor = "local",
     announce: Callable[[str], None] | None = None,
+    before_work: Callable[[PendingAudit], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Audit:
@@ -105,6 +107,8 @@ def audit(
         Where cells are computed and analyses ask the model, as of `tokimp.compare`.
     announce
         Called with the name of each part before it begins.
+    before_work
+        Called with what is to be done, after all checks and before anything is computed or written.
     progress
         Called after every cell, and after every chain of an analysis.
     options
@@ -139,21 +143,46 @@ def audit(
     scorer = load(dtype=wanted.dtype)
     with ExitStack() as held:
         folder = Path(out if out is not None else held.enter_context(tempfile.TemporaryDirectory()))
-        _check_folder(folder, {**wanted.described(), "model_fingerprint": scorer.fingerprint()})
+        identity = {**wanted.described(), "model_fingerprint": scorer.fingerprint()}
+        _check_folder(folder, identity)
 
         def load_changed(changed: Mapping[str, Any]) -> Scorer:
             return load(**{"dtype": wanted.dtype, **changed})
 
         runs = AuditRuns(folder, wanted, scorer, load_changed, executor=executor, progress=progress)
+        tokenized = [_tokenized(chain, scorer, wanted.unit) for chain in texts]
+        not_planned: dict[str, str] = {}
+        planned = _planned(wanted, texts, loaded, scorer, not_planned)
+        if before_work is not None:
+            typical = median_chain(tokenized)
+            running = load_executor(executor)
+            with running:
+                before_work(
+                    PendingAudit(
+                        settings=wanted,
+                        chains=texts,
+                        tokenized=tokenized,
+                        estimators=loaded,
+                        conditions=planned,
+                        scorer=scorer,
+                        load_changed=load_changed,
+                        runs=runs,
+                        executor=running,
+                        costs_known=set(_known_costs(folder / COSTS).get(typical.id, {})),
+                    )
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_object(folder / SETTINGS, identity)
         say("ranking the chains as they are")
-        result = runs.run("as-they-are", texts, loaded)
+        result = runs.run(AS_THEY_ARE, texts, loaded)
         result, scores, not_computed = _analysed(
-            result, wanted, scorer, runs.folder("as-they-are"), executor=executor, say=say, progress=progress
+            result, wanted, scorer, runs.folder(AS_THEY_ARE), executor=executor, say=say, progress=progress
         )
+        not_computed |= not_planned
         similarities = {}
-        for part, planned in _by_part(_planned(wanted, texts, loaded, scorer, not_computed)).items():
+        for part, of_part in _by_part(planned).items():
             others = {}
-            for condition in planned:
+            for condition in of_part:
                 say(f"{part}: {condition.name}")
                 others[condition.name] = runs.run(
                     condition.folder,
@@ -164,7 +193,6 @@ def audit(
                 )
             similarities[part] = similarity(result, others, confidence=CONFIDENCE)
         say("costs")
-        tokenized = [_tokenized(chain, scorer, wanted.unit) for chain in texts]
         costs = _costs(folder / COSTS, loaded, median_chain(tokenized), scorer, wanted)
         card = make_card(
             result,
@@ -192,9 +220,9 @@ def scores_as_they_are(
     """
     scorer = load_scorer(settings.model, settings.backend, dtype=settings.dtype)
     runs = AuditRuns(folder, settings, scorer, lambda changed: scorer)
-    result = runs.run("as-they-are", chains, _with_controls(estimators))
+    result = runs.run(AS_THEY_ARE, chains, _with_controls(estimators))
     result, scores, _ = _analysed(
-        result, settings, scorer, runs.folder("as-they-are"), executor="local", say=lambda part: None, progress=None
+        result, settings, scorer, runs.folder(AS_THEY_ARE), executor="local", say=lambda part: None, progress=None
     )
     return scores, result
 
@@ -206,8 +234,7 @@ def _with_controls(estimators: Sequence[str | ImportanceEstimator]) -> list[Impo
 
 
 def _check_folder(folder: Path, identity: dict[str, Any]) -> None:
-    """Write what the folder is for; raise `ResumeError` if it is for another audit."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Raise `ResumeError` if the folder is for another audit."""
     path = folder / SETTINGS
     if path.exists():
         try:
@@ -220,7 +247,6 @@ def _check_folder(folder: Path, identity: dict[str, Any]) -> None:
                     f"{folder} holds an audit with {name} {stored.get(name)!r}, not {identity.get(name)!r}; choose "
                     "another folder (--out)"
                 )
-    write_object(path, identity)
 
 
 def _analysed(
@@ -297,13 +323,7 @@ def _costs(
     settings: AuditSettings,
 ) -> dict[str, Any]:
     """Return what each estimator costs on a chain, by label; what was measured before on this chain is kept."""
-    known: dict[str, Any] = {}
-    if path.exists():
-        try:
-            known = read_object(path)
-        except ValueError:
-            # Damaged by whoever; it is measured again in seconds.
-            known = {}
+    known = _known_costs(path)
     costs = known.get(chain.id, {})
     objective = load_objective(settings.objective)
     for estimator in estimators:
@@ -311,3 +331,11 @@ def _costs(
             costs[estimator.label] = cost_of(estimator, chain, scorer, objective, settings.seed)
             write_object(path, {**known, chain.id: costs})
     return dict(costs)
+
+
+def _known_costs(path: Path) -> dict[str, Any]:
+    """Return what was measured before, by chain; nothing if it is damaged, since it is measured again in seconds."""
+    try:
+        return read_object(path)
+    except (OSError, ValueError):
+        return {}

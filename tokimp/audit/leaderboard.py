@@ -59,7 +59,7 @@ def make_entries(
         done = audit(
             settings.estimators,
             settings=replace(settings.audit, unit=unit),
-            out=folder / re.sub(r"[^A-Za-z0-9]+", "-", unit),
+            out=folder_of_audit(folder, unit),
             executor=executor,
             announce=say,
             progress=progress,
@@ -69,6 +69,11 @@ def make_entries(
                 continue
             entries.setdefault(label, {"version": VERSION, "label": label, "units": {}})["units"][unit] = part
     return entries
+
+
+def folder_of_audit(folder: Path, unit: str) -> Path:
+    """Return the folder of the audit of a unit."""
+    return folder / re.sub(r"[^A-Za-z0-9]+", "-", unit)
 
 
 def entry_path(folder: Path, label: str) -> Path:

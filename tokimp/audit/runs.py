@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from tokimp.audit.settings import AuditSettings
 from tokimp.chains.chain import Chain
 from tokimp.compare.compare import compare
+from tokimp.compare.pending import PendingCells
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.executor import Executor
 from tokimp.contracts.progress import Progress
 from tokimp.contracts.scorer import Scorer
 from tokimp.errors import SchemaError
 from tokimp.results.io import load, save
+from tokimp.results.schema import STATUS
 
 RESULT = "results.nc"
 _TEXTS = ("question", "reasoning", "answer")
+
+
+class _SeenError(Exception):
+    """Ends a comparison before it starts, once what it would compute is known."""
 
 
 class AuditRuns:
@@ -106,6 +116,58 @@ class AuditRuns:
         save(result, path)
         return result
 
+    def pending(
+        self,
+        name: str,
+        chains: Sequence[Chain],
+        estimators: Sequence[ImportanceEstimator],
+        *,
+        changed: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        scorer: Scorer | None = None,
+    ) -> PendingCells | None:
+        """Return what `run` would still compute; ``None`` if it is finished. Nothing is computed or written.
+
+        Parameters
+        ----------
+        name, chains, estimators, changed, seed
+            As of `run`.
+        scorer
+            The changed model, if it is at hand. Without it, cells count as computed only if they are in the result.
+        """
+        own_seed = self._settings.seed if seed is None else seed
+        folder = self.folder(name)
+        if self._finished(folder / RESULT, chains, estimators, own_seed, changed) is not None:
+            return None
+        seen = list[PendingCells]()
+
+        def look(pending: PendingCells) -> None:
+            seen.append(pending)
+            raise _SeenError
+
+        with warnings.catch_warnings(action="ignore"), suppress(_SeenError):
+            # What it warns of, it warns of again when the run is made.
+            compare(
+                chains,
+                scorer or self._scorer,
+                list(estimators),
+                objective=self._settings.objective,
+                unit=self._settings.unit,
+                out=folder,
+                seed=own_seed,
+                before_work=look,
+            )
+        if changed and scorer is None:
+            # The changed model has another fingerprint, so that no stored cell belongs to the model as it is.
+            return _without_stored(seen[0], folder / RESULT)
+        return seen[0]
+
+    def finished(
+        self, name: str, chains: Sequence[Chain], estimators: Sequence[ImportanceEstimator]
+    ) -> xr.DataTree | None:
+        """Return the result of a run of the model as it is, if it is finished."""
+        return self._finished(self.folder(name) / RESULT, chains, estimators, self._settings.seed, None)
+
     def _finished(
         self,
         path: Path,
@@ -139,3 +201,24 @@ class AuditRuns:
             and (bool(changed) or attributes["model_fingerprint"] == self._scorer.fingerprint())
         )
         return stored if same else None
+
+
+def _without_stored(pending: PendingCells, path: Path) -> PendingCells:
+    """Return cells without those that a stored result has; it is of fewer chains or estimators, or some failed."""
+    try:
+        stored = load(path)
+    except (OSError, SchemaError):
+        return pending
+    labels, ids = (stored[name].to_numpy().tolist() for name in ("estimator", "chain_id"))
+    computed = {(label, chain) for label in labels for chain in ids}
+    if STATUS in stored:
+        statuses = stored[STATUS].to_numpy()
+        computed -= {(labels[row], ids[column]) for row, column in np.argwhere(statuses != "").tolist()}
+    return replace(
+        pending,
+        of_estimator=[
+            [chain for chain in chains if (estimator.label, chain.id) not in computed]
+            for estimator, chains in zip(pending.estimators, pending.of_estimator, strict=True)
+        ],
+        unpruned=[chain for chain in pending.unpruned if chain.id not in ids],
+    )

@@ -13,6 +13,7 @@ from scipy.optimize import nnls
 from tokimp.bench.estimate import from_scratch_positions, shared_positions
 from tokimp.bench.matmul import synchronize
 from tokimp.bench.truncation import truncate
+from tokimp.bench.work_forecast import PartCost, WorkForecast
 from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.compare.cell_records import cell_bytes
@@ -35,67 +36,7 @@ _GROWTH_IN_SEQUENCE, _GROWTH = _LONGER**3, _LONGER**2
 _BYTES_A_TOKEN, _BYTES_A_CELL_TOKEN, _BYTES_A_FILE = 140, 40, 120_000
 
 
-@dataclass(frozen=True, slots=True)
-class EstimatorCost:
-    """What the cells of one estimator will cost.
-
-    Attributes
-    ----------
-    label
-        The estimator, or `UNPRUNED`.
-    cells
-        How many cells are to be computed.
-    positions
-        Token positions that pass through the model.
-    seconds
-        On this device, one chain after the other.
-    bytes_on_disk
-        What the cells take in the folder of the run.
-    tried
-        Reasoning tokens of the longest trial; 0 where there was none.
-    """
-
-    label: str
-    cells: int
-    positions: float
-    seconds: float
-    bytes_on_disk: float
-    tried: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunCostForecast:
-    """What a run will cost.
-
-    Attributes
-    ----------
-    estimators
-        The costs by estimator, those of the unpruned chains last.
-    memory
-        The most bytes in use during the trial, weights included. A longer chain may take more.
-    result_bytes
-        About what ``results.nc`` takes on disk.
-    workers
-        How many workers share the cells; the memory is that of one.
-    """
-
-    estimators: tuple[EstimatorCost, ...]
-    memory: int
-    result_bytes: float
-    workers: int = 1
-
-    @property
-    def seconds(self) -> float:
-        """The seconds of the whole run, if all workers are busy until its end."""
-        return sum(cost.seconds for cost in self.estimators) / self.workers
-
-    @property
-    def bytes_on_disk(self) -> float:
-        """The bytes of cells and result."""
-        return sum(cost.bytes_on_disk for cost in self.estimators) + self.result_bytes
-
-
-def forecast_run(pending: PendingCells, *, budget: float = 5.0) -> RunCostForecast:
+def forecast_run(pending: PendingCells, *, budget: float = 5.0, keep_going: bool = False) -> WorkForecast:
     """Try each estimator for some seconds, and return what the run will cost.
 
     An estimator is asked about the first 4, 8, 12, 18, ... tokens of a chain of median length, until the next trial
@@ -110,44 +51,69 @@ def forecast_run(pending: PendingCells, *, budget: float = 5.0) -> RunCostForeca
         What is to be computed.
     budget
         Seconds for all trials together. Each estimator has three short trials all the same.
+    keep_going
+        Whether the run goes on without cells that fail. Then what an estimator that fails in the trial costs is not
+        known, and a note says why.
+
+    Returns
+    -------
+    WorkForecast
+        The costs by estimator, those of the unpruned chains last.
 
     Raises
     ------
     EstimatorError
-        If an estimator fails on a chain cut short, as it would on the chain.
+        If an estimator fails on a chain cut short, as it would on the chain; not with `keep_going`.
     """
     reset_peak_memory(pending.scorer.device)
-    costs, began = [], time.perf_counter()
+    costs, notes, began = list[PartCost](), list[str](), time.perf_counter()
     for number, (estimator, chains) in enumerate(zip(pending.estimators, pending.of_estimator, strict=True)):
         left = max(0.0, budget - (time.perf_counter() - began))
-        costs.append(_cost_of(pending, estimator, chains, left / (len(pending.estimators) - number)))
+        try:
+            costs.append(_cost_of(pending, estimator, chains, left / (len(pending.estimators) - number)))
+        except EstimatorError as error:
+            if not keep_going:
+                raise
+            costs.append(PartCost(estimator.label, len(chains), None, None, None))
+            notes.append(str(error))
     costs.append(_cost_of_unpruned(pending))
+    return WorkForecast(tuple(costs), peak_memory(pending.scorer.device), result_bytes(pending), notes=tuple(notes))
+
+
+def result_bytes(pending: PendingCells) -> float:
+    """Return about what ``results.nc`` of a run takes on disk, in bytes."""
     tokens = sum(len(chain.reasoning_ids) for chain in pending.chains)
     texts = sum(len(chain.chain.question) + 2 * len(chain.chain.reasoning) for chain in pending.chains)
-    result = _BYTES_A_FILE + texts + tokens * (_BYTES_A_TOKEN + _BYTES_A_CELL_TOKEN * len(pending.estimators))
-    return RunCostForecast(tuple(costs), peak_memory(pending.scorer.device), float(result))
+    return bytes_of_result(tokens, texts, len(pending.estimators))
 
 
-def forecast_run_by(executor: Executor, pending: PendingCells, budget: float) -> RunCostForecast:
+def bytes_of_result(tokens: float, texts: float, estimators: int) -> float:
+    """Return about what ``results.nc`` of so many reasoning tokens, characters and estimators takes, in bytes."""
+    return _BYTES_A_FILE + texts + tokens * (_BYTES_A_TOKEN + _BYTES_A_CELL_TOKEN * estimators)
+
+
+def forecast_run_by(
+    executor: Executor, pending: PendingCells, budget: float, *, keep_going: bool = False
+) -> WorkForecast:
     """Return what a run will cost, from a trial where its cells will be computed.
 
     Parameters
     ----------
     executor
         Of the run, entered; one of its workers makes the trial.
-    pending, budget
+    pending, budget, keep_going
         As of `forecast_run`.
     """
     if executor.here:
-        return forecast_run(pending, budget=budget)
+        return forecast_run(pending, budget=budget, keep_going=keep_going)
     work = ScorerWork.for_executor(executor, pending.scorer, _try_run)
-    (outcome,) = results_of(executor, work, [Piece(0, "a trial of the run's cost", (pending, budget))])
-    return replace(cast("RunCostForecast", outcome.result), workers=max(1, executor.size(work)))
+    (outcome,) = results_of(executor, work, [Piece(0, "a trial of the run's cost", (pending, budget, keep_going))])
+    return replace(cast("WorkForecast", outcome.result), workers=max(1, executor.size(work)))
 
 
-def _try_run(scorer: Scorer, asked: tuple[PendingCells, float]) -> RunCostForecast:
-    pending, budget = asked
-    return forecast_run(replace(pending, scorer=scorer), budget=budget)
+def _try_run(scorer: Scorer, asked: tuple[PendingCells, float, bool]) -> WorkForecast:
+    pending, budget, keep_going = asked
+    return forecast_run(replace(pending, scorer=scorer), budget=budget, keep_going=keep_going)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +129,9 @@ class _Trial:
 
 def _cost_of(
     pending: PendingCells, estimator: ImportanceEstimator, chains: Sequence[TokenizedChain], budget: float
-) -> EstimatorCost:
+) -> PartCost:
     if not chains:
-        return EstimatorCost(estimator.label, 0, 0.0, 0.0, 0.0, 0)
+        return PartCost(estimator.label, 0, 0.0, 0.0, 0.0)
     trials = _trials(pending, estimator, _median(chains), budget)
     in_sequence = trials[-1].in_sequence
     own = [_own_estimate(pending, estimator, chain) for chain in chains]
@@ -185,8 +151,8 @@ def _cost_of(
     sizes = np.array([[1.0, len(trial.chain.units), len(trial.chain.units) ** 2] for trial in trials])
     of_sizes = np.array([[1.0, len(chain.units), len(chain.units) ** 2] for chain in chains])
     stored = float(extrapolated(sizes, np.array([trial.size for trial in trials], dtype=np.float64), of_sizes).sum())
-    tried = len(trials[-1].chain.reasoning_ids)
-    return EstimatorCost(estimator.label, len(chains), float(positions.sum()), float(seconds.sum()), stored, tried)
+    tried = f"{len(trials[-1].chain.reasoning_ids)} tokens"
+    return PartCost(estimator.label, len(chains), float(positions.sum()), float(seconds.sum()), stored, how=tried)
 
 
 def _trials(
@@ -225,10 +191,10 @@ def _try(pending: PendingCells, estimator: ImportanceEstimator, chain: Tokenized
     )
 
 
-def _cost_of_unpruned(pending: PendingCells) -> EstimatorCost:
+def _cost_of_unpruned(pending: PendingCells) -> PartCost:
     chains = pending.unpruned
     if not chains:
-        return EstimatorCost(UNPRUNED, 0, 0.0, 0.0, 0.0, 0)
+        return PartCost(UNPRUNED, 0, 0.0, 0.0, 0.0)
     median = _median(chains)
     before, began = pending.scorer.tokens_forwarded, time.perf_counter()
     pending.scorer.logprobs([median])
@@ -236,9 +202,8 @@ def _cost_of_unpruned(pending: PendingCells) -> EstimatorCost:
     seconds, positions = time.perf_counter() - began, pending.scorer.tokens_forwarded - before
     lengths = sum(len(chain) for chain in chains) / len(median)
     stored = sum(300.0 + 4 * (len(chain.reasoning_ids) + len(chain.answer_ids)) for chain in chains)
-    return EstimatorCost(
-        UNPRUNED, len(chains), positions * lengths, seconds * lengths, stored, len(median.reasoning_ids)
-    )
+    tried = f"{len(median.reasoning_ids)} tokens"
+    return PartCost(UNPRUNED, len(chains), positions * lengths, seconds * lengths, stored, how=tried)
 
 
 def _own_estimate(pending: PendingCells, estimator: ImportanceEstimator, chain: TokenizedChain) -> float | None:

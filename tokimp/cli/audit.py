@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import audit_cost_check, cost_options
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
-from tokimp.cli.options import DEVICE, DTYPE, SPECIFICATION, TRUST_REMOTE_CODE
-from tokimp.cli.plugin_name import BACKEND, ESTIMATOR, OBJECTIVE, UNIT
+from tokimp.cli.options import DEVICE, DTYPE, SEED, SPECIFICATION, TRUST_REMOTE_CODE, UNIT_OPTION
+from tokimp.cli.plugin_name import BACKEND, ESTIMATOR, OBJECTIVE
 
 if TYPE_CHECKING:
     from tokimp.audit.audit import Audit
@@ -23,7 +24,14 @@ CARD = "card"
 @click.command(epilog="docs/audit.md says what each number means, and what may be concluded from it.")
 @click.argument("estimators", nargs=-1, required=True, type=ESTIMATOR, metavar=f"{SPECIFICATION}...")
 @click.option("--model", default="tiny", show_default=True, help="Hub id, local folder, GGUF file, or 'tiny'.")
-@click.option("--backend", type=BACKEND, metavar="NAME", default="transformer_lens", show_default=True)
+@click.option(
+    "--backend",
+    type=BACKEND,
+    metavar="NAME",
+    default="transformer_lens",
+    show_default=True,
+    help="Scorer plugin (see tokimp plugins).",
+)
 @DEVICE
 @DTYPE
 @TRUST_REMOTE_CODE
@@ -34,8 +42,15 @@ CARD = "card"
     help="A file, a hub dataset, 'demo', or 'word_problems', which have planted text.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many chains.  [default: 100; quick: 8]")
-@click.option("--unit", default="token", show_default=True, type=UNIT, metavar=SPECIFICATION)
-@click.option("--objective", default="answer", show_default=True, type=OBJECTIVE, metavar="NAME")
+@UNIT_OPTION
+@click.option(
+    "--objective",
+    default="answer",
+    show_default=True,
+    type=OBJECTIVE,
+    metavar="NAME",
+    help="What deletions are to preserve: joint, answer, answer_value, reasoning, ...",
+)
 @click.option(
     "--changed-chains",
     type=click.IntRange(min=1),
@@ -43,9 +58,16 @@ CARD = "card"
     help="On how many chains estimators run again with something changed.  [default: 30; quick: 5]",
 )
 @click.option("--quick", is_flag=True, help="Few chains, four cuts and one further seed: a first look.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@SEED
 @executor_options
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/audit"), show_default=True)
+@cost_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/audit"),
+    show_default=True,
+    help="Folder of the audit, which gets the page.",
+)
 def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
     """Say whether estimators can be trusted: faithful, sane, stable, right about planted text, and at what cost.
 
@@ -85,6 +107,7 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
             out=out,
             executor=running,
             announce=lambda part: echo(part, err=True),
+            before_work=audit_cost_check(estimate=options["estimate"], yes=options["yes"]),
             **loading,
         )
     write_page(done, out)

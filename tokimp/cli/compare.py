@@ -93,7 +93,7 @@ def compare(estimators: tuple[str, ...], out: Path | None, **options: Any) -> No
     from tokimp.results.merging import save_again
 
     executor, keep_going = executor_of(options), options.pop("keep_going")
-    before_work = cost_check(executor, estimate=options.pop("estimate"), yes=options.pop("yes"))
+    before_work = cost_check(executor, estimate=options.pop("estimate"), yes=options.pop("yes"), keep_going=keep_going)
     folder = out or _default_folder({**options, "estimators": estimators})
     _refuse_result_file(folder)
     read = {"CHAINS": options["chains"], "--model": options["model"]}

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.bench.work_forecast import PartCost
 from tokimp.cli.lines import echo
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tokimp.analysis.elsewhere import Elsewhere
-    from tokimp.bench.forecast import RunCostForecast
-    from tokimp.bench.piece_forecast import PieceForecast
+    from tokimp.audit.pending import PendingAudit
+    from tokimp.audit.settings import LeaderboardSettings
+    from tokimp.bench.work_forecast import WorkForecast
     from tokimp.compare.pending import PendingCells
     from tokimp.contracts.executor import Executor
     from tokimp.distillation.ask.cost import PendingBatches
-    from tokimp.distillation.steps.cost import PendingPlan
+    from tokimp.distillation.steps.cost import PendingPlan, PlanAssumptions
 
 _LONG = 600.0
 """Seconds from which on a run that is started at a terminal is asked for."""
 _TRIAL, _SHORT_TRIAL = 5.0, 2.0
 _GIGABYTE = 1e9
+_TEXTS = frozenset({"what", "whose", "how"})
+_FEWER_CHAINS = "--limit takes fewer chains, --changed-chains fewer under changed conditions"
 
 
 def cost_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,7 +46,9 @@ def cost_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return estimate(yes(function))
 
 
-def cost_check(executor: Executor | None, *, estimate: bool, yes: bool) -> Callable[[PendingCells], None] | None:
+def cost_check(
+    executor: Executor | None, *, estimate: bool, yes: bool, keep_going: bool = False
+) -> Callable[[PendingCells], None] | None:
     """Return what is to be called with the cells of a run before it starts; ``None`` if it may just start.
 
     Parameters
@@ -52,59 +59,108 @@ def cost_check(executor: Executor | None, *, estimate: bool, yes: bool) -> Calla
         Whether to print what the run will cost, and end the command.
     yes
         Whether the person has said already that the run may take long.
+    keep_going
+        Whether the run goes on without cells that fail.
     """
 
-    def forecast(pending: PendingCells, budget: float) -> RunCostForecast | None:
-        from tokimp.bench.forecast import forecast_run, forecast_run_by
+    def forecast(pending: PendingCells, budget: float) -> WorkForecast | None:
+        from tokimp.bench.forecast import forecast_run_by
+        from tokimp.contracts.registry import load_executor
 
         if not estimate and not any(pending.of_estimator):
             return None
-        if executor is None:
-            return forecast_run(pending, budget=budget)
-        return forecast_run_by(executor, pending, budget)
+        return forecast_run_by(executor or load_executor("local"), pending, budget, keep_going=keep_going)
 
-    def said(pending: PendingCells, found: RunCostForecast) -> tuple[Table, float]:
-        return _table(found, pending), found.seconds
+    def table(pending: PendingCells, found: WorkForecast) -> Table:
+        finished = len(pending.chains) * len(pending.estimators) - sum(map(len, pending.of_estimator))
+        notes = [f"{finished:,} cells are finished already and are not counted"] if finished else []
+        title = f"What the run will cost, {_by(found.workers)} on {pending.scorer.device} (estimates)"
+        return _table(found, title, {"what": "estimator", "pieces": "cells"}, whole="all, with results.nc", notes=notes)
 
-    return _check(forecast, said, "--limit takes fewer chains, --estimator other methods", estimate=estimate, yes=yes)
+    return _check(forecast, table, "--limit takes fewer chains, --estimator other methods", estimate=estimate, yes=yes)
 
 
 def analysis_cost_check(*, estimate: bool, yes: bool) -> Callable[[Elsewhere], None] | None:
     """Return what is to be called with the chains of an analysis before it starts, as `cost_check` does."""
 
-    def forecast(pending: Elsewhere, budget: float) -> PieceForecast | None:
-        from tokimp.bench.piece_forecast import forecast_analysis
+    def forecast(pending: Elsewhere, budget: float) -> WorkForecast | None:
+        from tokimp.bench.analysis_forecast import forecast_analysis
 
         return forecast_analysis(pending, budget=budget)
 
-    return _check(forecast, _said_of_pieces, "--executor and --workers spread it", estimate=estimate, yes=yes)
+    def table(_pending: Elsewhere, found: WorkForecast) -> Table:
+        return _table(found, f"What this will cost, {_by(found.workers)} (estimates)", {})
+
+    return _check(forecast, table, "--executor and --workers spread it", estimate=estimate, yes=yes)
 
 
 def asking_cost_check(*, estimate: bool, yes: bool) -> Callable[[PendingBatches], None] | None:
     """Return what is to be called with the questions to a model before it is asked, as `cost_check` does."""
 
-    def forecast(pending: PendingBatches, budget: float) -> PieceForecast | None:
+    def forecast(pending: PendingBatches, budget: float) -> WorkForecast | None:
         from tokimp.distillation.ask.cost import forecast_batches
 
         return forecast_batches(pending, budget=budget)
 
-    return _check(forecast, _said_of_pieces, "--limit takes fewer questions", estimate=estimate, yes=yes)
+    def table(_pending: PendingBatches, found: WorkForecast) -> Table:
+        title = f"What this will cost, {_by(found.workers)} (estimates)"
+        return _table(found, title, {}, longer="longer responses")
+
+    return _check(forecast, table, "--limit takes fewer questions", estimate=estimate, yes=yes)
 
 
-def plan_cost_check(*, yes: bool) -> Callable[[PendingPlan], None] | None:
-    """Return what is to be called with what is left of a plan before it goes on, as `cost_check` does."""
+def audit_cost_check(*, estimate: bool, yes: bool) -> Callable[[PendingAudit], None] | None:
+    """Return what is to be called with what an audit has to do before it starts, as `cost_check` does."""
 
-    def forecast(pending: PendingPlan, _budget: float) -> PieceForecast | None:
+    def forecast(pending: PendingAudit, budget: float) -> WorkForecast | None:
+        from tokimp.bench.audit_forecast import forecast_audit
+
+        return forecast_audit(pending, budget=budget)
+
+    return _check(forecast, _whole_table, _FEWER_CHAINS, estimate=estimate, yes=yes)
+
+
+def leaderboard_cost_check(
+    folder: Path, executor: Executor, *, estimate: bool, yes: bool
+) -> Callable[[LeaderboardSettings], None] | None:
+    """Return what is to be called with the settings of a leaderboard before it is made, as `cost_check` does."""
+
+    def forecast(settings: LeaderboardSettings, budget: float) -> WorkForecast | None:
+        from tokimp.bench.audit_forecast import forecast_leaderboard
+
+        return forecast_leaderboard(settings, folder, executor=executor, budget=budget)
+
+    return _check(forecast, _whole_table, _FEWER_CHAINS, estimate=estimate, yes=yes)
+
+
+def plan_cost_check(
+    *, estimate: bool, yes: bool, assumed: PlanAssumptions | None = None
+) -> Callable[[PendingPlan], None] | None:
+    """Return what is to be called with what is left of a plan before it goes on, as `cost_check` does.
+
+    Parameters
+    ----------
+    estimate, yes
+        As of `cost_check`.
+    assumed
+        What is assumed of texts that are not there yet, and how models are tried.
+    """
+
+    def forecast(pending: PendingPlan, _budget: float) -> WorkForecast | None:
         from tokimp.distillation.steps.cost import forecast_plan
 
-        return forecast_plan(pending)
+        return forecast_plan(pending, assumed)
 
-    return _check(forecast, _said_of_pieces, "--executor and --workers spread it", estimate=False, yes=yes)
+    def table(_pending: PendingPlan, found: WorkForecast) -> Table:
+        title = f"What the plan will cost, {_by(found.workers)} (estimates)"
+        return _table(found, title, {"positions": "tokens", "how": "how it is counted"}, whole="all")
+
+    return _check(forecast, table, "--executor and --workers spread it", estimate=estimate, yes=yes)
 
 
 def _check(
     forecast: Callable[[Any, float], Any],
-    said: Callable[[Any, Any], tuple[Table, float]],
+    table_of: Callable[[Any, Any], Table],
     remedy: str,
     *,
     estimate: bool,
@@ -116,15 +172,15 @@ def _check(
     ----------
     forecast
         Makes a forecast of what is to be done within some seconds; ``None`` if there is nothing to try.
-    said
-        Returns the table of a forecast, and its seconds.
+    table_of
+        Returns the table of a forecast.
     remedy
         What makes it shorter.
     """
     if estimate:
-        return partial(_print_and_stop, forecast, said)
+        return partial(_print_and_stop, forecast, table_of)
     # A question needs somebody who reads it and can answer.
-    return partial(_ask_if_long, forecast, said, remedy) if _at_terminal() and not yes else None
+    return partial(_ask_if_long, forecast, table_of, remedy) if _at_terminal() and not yes else None
 
 
 def _at_terminal() -> bool:
@@ -132,89 +188,132 @@ def _at_terminal() -> bool:
 
 
 def _print_and_stop(
-    forecast: Callable[[Any, float], Any], said: Callable[[Any, Any], tuple[Table, float]], pending: Any
+    forecast: Callable[[Any, float], WorkForecast | None], table_of: Callable[[Any, Any], Table], pending: Any
 ) -> None:
     from tokimp.report.terminal import console_for, print_whole
 
     found = forecast(pending, _TRIAL)
     if found is None:
-        echo("nothing is left to ask, or it is not asked chain by chain, so there is nothing to try")
+        echo("nothing is left to do, or it is not asked chain by chain, so there is nothing to try")
     else:
-        table, _ = said(pending, found)
+        table = table_of(pending, found)
         print_whole(console_for([table]), table)
     raise click.exceptions.Exit(0)
 
 
 def _ask_if_long(
-    forecast: Callable[[Any, float], Any],
-    said: Callable[[Any, Any], tuple[Table, float]],
+    forecast: Callable[[Any, float], WorkForecast | None],
+    table_of: Callable[[Any, Any], Table],
     remedy: str,
     pending: Any,
 ) -> None:
     from tokimp.report.terminal import TerminalConsole, print_whole
 
     found = forecast(pending, _SHORT_TRIAL)
-    if found is None:
+    if found is None or found.seconds < _LONG:
         return
-    table, seconds = said(pending, found)
-    if seconds < _LONG:
-        return
-    print_whole(TerminalConsole(stderr=True), table)
-    if not click.confirm(f"This takes about {_duration(seconds)}. Start it?", err=True):
+    print_whole(TerminalConsole(stderr=True), table_of(pending, found))
+    if not click.confirm(f"This takes {_about(found)}. Start it?", err=True):
         echo(f"not started; {remedy}", err=True)
         raise click.exceptions.Exit(1)
 
 
-def _said_of_pieces(_pending: Any, found: PieceForecast) -> tuple[Table, float]:
-    from rich.markup import escape
-
-    from tokimp.report.terminal import keep_words_whole, new_table
-
-    table = new_table(f"What this will cost, {_by(found.workers)} (estimates)")
-    for heading in ("what", "how many", "positions", "time", "tried on"):
-        table.add_column(heading, justify="left" if heading in {"what", "tried on"} else "right")
-    positions = f"{found.positions:,.0f}"
-    table.add_row(escape(found.what), f"{found.pieces:,}", positions, _duration(found.total_seconds), found.tried)
-    return keep_words_whole(table), found.total_seconds
+def _whole_table(_pending: Any, found: WorkForecast) -> Table:
+    title = f"What the audit will cost, {_by(found.workers)} (estimates)"
+    return _table(found, title, {}, whole="all, with results.nc")
 
 
 def _by(workers: int) -> str:
     return "one after the other" if workers == 1 else f"by {workers} workers at once"
 
 
-def _table(forecast: RunCostForecast, pending: PendingCells) -> Table:
+def _table(
+    found: WorkForecast,
+    title: str,
+    headings: Mapping[str, str],
+    *,
+    whole: str = "",
+    longer: str = "longer chains",
+    notes: Sequence[str] = (),
+) -> Table:
+    """Return a table with a row for each part, and below it what is known of all of them together.
+
+    Parameters
+    ----------
+    found
+        The forecast.
+    title
+        The title.
+    headings
+        Headings by column, where they are not the usual ones.
+    whole
+        What the last row is called, in which all parts are added up; there is none without a name.
+    longer
+        What may take more memory than the trial did.
+    notes
+        Further lines below the table.
+    """
     from rich.markup import escape
 
     from tokimp.report.terminal import keep_words_whole, new_table
 
-    table = new_table(f"What the run will cost, {_by(forecast.workers)} on {pending.scorer.device} (estimates)")
-    table.add_column("estimator")
-    for heading in ("cells", "positions", "time", "on disk", "tried on tokens"):
-        table.add_column(heading, justify="right")
-    for cost in forecast.estimators:
-        table.add_row(
-            escape(cost.label),
-            f"{cost.cells:,}",
-            f"{cost.positions:,.0f}",
-            _duration(cost.seconds / forecast.workers),
-            _size(cost.bytes_on_disk),
-            str(cost.tried or "-"),
+    parts = found.parts
+    columns = {"what": headings.get("what", "what")}
+    if any(part.whose for part in parts):
+        columns["whose"] = "whose"
+    columns |= {"pieces": headings.get("pieces", "how many"), "positions": headings.get("positions", "positions")}
+    columns["time"] = "time"
+    if any(part.memory for part in parts):
+        columns["memory"] = "memory"
+    columns |= {"disk": "on disk", "how": headings.get("how", "tried on")}
+    table = new_table(title)
+    for name, heading in columns.items():
+        table.add_column(heading, justify="left" if name in _TEXTS else "right")
+
+    def add(part: PartCost, seconds: str) -> None:
+        cells = {
+            "what": escape(part.what),
+            "whose": escape(part.whose),
+            "pieces": _count(part.pieces),
+            "positions": _count(part.positions),
+            "time": seconds,
+            "memory": _size(part.memory),
+            "disk": _size(part.bytes_on_disk),
+            "how": escape(part.how) or "-",
+        }
+        table.add_row(*(cells[name] for name in columns))
+
+    for part in parts:
+        add(part, "-" if part.seconds is None else _duration(part.seconds / found.workers))
+    if whole:
+        table.add_section()
+        pieces = sum(part.pieces or 0 for part in parts) if not any(part.whose for part in parts) else None
+        peak = max((part.memory for part in parts if part.memory is not None), default=None)
+        add(
+            PartCost(whole, pieces, found.positions, found.seconds, found.bytes_on_disk, peak, how=" "),
+            _about(found).removeprefix("about "),
         )
-    table.add_section()
-    table.add_row(
-        "all, with results.nc",
-        f"{sum(cost.cells for cost in forecast.estimators):,}",
-        f"{sum(cost.positions for cost in forecast.estimators):,.0f}",
-        _duration(forecast.seconds),
-        _size(forecast.bytes_on_disk),
-        "",
-    )
-    finished = len(pending.chains) * len(pending.estimators) - sum(map(len, pending.of_estimator))
-    lines = [f"memory: {_size(forecast.memory)} in the trial, with the weights; longer chains may take more"]
-    if finished:
-        lines.append(f"{finished:,} cells are finished already and are not counted")
-    table.caption = "\n".join(lines)
-    return keep_words_whole(table)
+    lines = [*notes, *found.notes]
+    if found.memory is not None:
+        lines.insert(0, f"memory: {_size(found.memory)} in the trial, with the weights; {longer} may take more")
+    table.caption = escape("\n".join(lines)) or None
+    keep_words_whole(table)
+    for name, column in zip(columns, table.columns, strict=True):
+        if name not in _TEXTS:
+            # A number and its unit stand on one line.
+            column.min_width = max([column.min_width or 0, *(len(str(cell)) for cell in column.cells)])
+    return table
+
+
+def _about(found: WorkForecast) -> str:
+    """Return the time of all parts; where one is not known, that it is more than the others'."""
+    if found.knows_all_seconds:
+        return f"about {_duration(found.seconds)}"
+    return f"more than {_duration(found.seconds)}" if found.seconds else "-"
+
+
+def _count(number: float | None) -> str:
+    return "-" if number is None else f"{number:,.0f}"
 
 
 def _duration(seconds: float) -> str:
@@ -227,5 +326,9 @@ def _duration(seconds: float) -> str:
     return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
 
 
-def _size(count: float) -> str:
-    return f"{count / _GIGABYTE:.2f} GB" if count >= _GIGABYTE / 10 else f"{count / 1e6:.1f} MB"
+def _size(count: float | None) -> str:
+    if count is None:
+        return "-"
+    if count >= _GIGABYTE / 10:
+        return f"{count / _GIGABYTE:.2f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"

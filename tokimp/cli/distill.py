@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokimp.cli.cost import plan_cost_check
+from tokimp.cli.cost import cost_options, plan_cost_check
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import typed
@@ -15,7 +15,6 @@ from tokimp.cli.options import typed
 if TYPE_CHECKING:
     from tokimp.distillation.plan.plan import Plan
     from tokimp.distillation.steps.distill import Distillation
-    from tokimp.distillation.steps.forecast import Amount
 
 
 WRITTEN = ("results.json", "cells.csv", "curves.csv", "differences.csv", "curves.png", "curves.svg")
@@ -29,9 +28,12 @@ WRITTEN = ("results.json", "cells.csv", "curves.csv", "differences.csv", "curves
     help="Folder of the run.  [default: runs/ and the plan's name]",
 )
 @executor_options
-@click.option("--estimate", is_flag=True, help="Say how much work the plan is, and run nothing.")
+@cost_options
 @click.option(
-    "--yes", is_flag=True, help="Start at once, also what would take more than ten minutes, without a question."
+    "--no-trial",
+    is_flag=True,
+    help="With --estimate: load no model, and say no times. (Models that are not here are never fetched for an "
+    "estimate.)",
 )
 @click.option(
     "--reasoning-tokens",
@@ -56,6 +58,7 @@ def distill(
     out: Path | None,
     estimate: bool,
     yes: bool,
+    no_trial: bool,
     reasoning_tokens: float,
     question_tokens: float,
     cell: str | None,
@@ -74,9 +77,9 @@ def distill(
     from tokimp.cli.model_preparation import keep_to_one_thread
     from tokimp.distillation.plan.plan import Plan
     from tokimp.distillation.plan.reader import naming
+    from tokimp.distillation.steps.cost import PlanAssumptions
     from tokimp.distillation.steps.distill import distill as follow
-    from tokimp.distillation.steps.distill import gather
-    from tokimp.distillation.steps.forecast import forecast
+    from tokimp.distillation.steps.distill import gather, left_of
     from tokimp.errors import DistillationError
     from tokimp.models.source import TINY
     from tokimp.storage.overwriting import refuse_foreign
@@ -85,10 +88,11 @@ def distill(
     followed = Plan.load(plan)
     folder = out or Path("runs") / plan.stem
     if estimate:
-        with naming(plan):
-            amounts = forecast(followed, folder, reasoning_tokens=reasoning_tokens, question_tokens=question_tokens)
-        _print_forecast(amounts)
-        return
+        assumed = PlanAssumptions(reasoning_tokens, question_tokens, tries=not no_trial, fetches=False)
+        check = plan_cost_check(estimate=True, yes=yes, assumed=assumed)
+        assert check is not None  # noqa: S101 - an estimate is always printed
+        with naming(plan), executor as running:
+            check(left_of(followed, folder, running, only=cell, redo=redo))
     written = [folder / name for name in WRITTEN]
     specifications = [followed.task, *(method.estimator for method in followed.methods)]
     protect_inputs(written, {str(plan): plan, **_inputs(followed)}, specifications)
@@ -102,7 +106,7 @@ def distill(
             executor=executor,
             only=cell,
             redo=redo,
-            before_work=plan_cost_check(yes=yes),
+            before_work=plan_cost_check(estimate=False, yes=yes),
             say=lambda line: echo(line, err=True),
             quiet=not typed({"debug"}),
         )
@@ -134,18 +138,3 @@ def _print(distillation: Distillation, folder: Path) -> None:
     if distillation.missing:
         echo(f"{len(distillation.missing)} cells are missing, {distillation.missing[0]} first")
     echo(f"\nresult: {folder / 'results.json'}, cells.csv, curves.csv, differences.csv, curves.png, curves.svg")
-
-
-def _print_forecast(amounts: list[Amount]) -> None:
-    from rich.markup import escape
-
-    from tokimp.report.terminal import console_for, keep_words_whole, new_table, print_whole
-
-    table = new_table("What the plan takes (estimates, before anything runs)")
-    for heading in ("what", "whose"):
-        table.add_column(heading)
-    table.add_column("number", justify="right")
-    table.add_column("how it is counted")
-    for amount in amounts:
-        table.add_row(escape(amount.what), escape(amount.whose), f"{amount.number:,.0f}", escape(amount.how))
-    print_whole(console_for([table]), keep_words_whole(table))

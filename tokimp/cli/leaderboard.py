@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokimp.cli.cost import cost_options, leaderboard_cost_check
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
 from tokimp.cli.options import SPECIFICATION
@@ -49,10 +50,26 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Compute some chains of an entry again, and say what differs; the exit status is 1 if something does.",
 )
-@click.option("--check-chains", default=3, show_default=True, type=click.IntRange(min=1), metavar="N")
-@click.option("--check-seed", default=0, show_default=True, type=click.IntRange(min=0), help="Draws these chains.")
+@click.option(
+    "--check-chains",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many chains --check computes again.",
+)
+@click.option(
+    "--check-seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed by which these are drawn."
+)
 @executor_options
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/leaderboard"), show_default=True)
+@cost_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/leaderboard"),
+    show_default=True,
+    help="Folder of the runs.",
+)
 def leaderboard(configuration: Path, out: Path, **options: Any) -> None:
     """Audit estimators as a CONFIGURATION says (YAML), and write one page of all that were audited so.
 
@@ -68,11 +85,16 @@ def leaderboard(configuration: Path, out: Path, **options: Any) -> None:
     stored = LeaderboardSettings.read(configuration)
     settings = _chosen(stored, options)
     folder = configuration.resolve().parent
+    if options["estimate"] and (options["page_only"] or options["checked"] is not None):
+        raise click.UsageError("--estimate is about audits; --page-only and --check make none")
     if options["checked"] is not None:
         _check(options["checked"], settings, options)
         return
     if not options["page_only"]:
         with executor as running:
+            before_work = leaderboard_cost_check(out, running, estimate=options["estimate"], yes=options["yes"])
+            if before_work is not None:
+                before_work(settings)
             entries = make_entries(settings, out, executor=running, announce=lambda part: echo(part, err=True))
         for label, entry in entries.items():
             # An earlier run may have been of another unit.

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -57,3 +61,16 @@ def reset_peak_memory(device: str | torch.device) -> bool:
     except OSError:
         return False
     return True
+
+
+def with_peak_memory(device: str, work: Callable[[], T]) -> tuple[T, int | None]:
+    """Do some work; return what it returned, and the most bytes in use on the device meanwhile, weights included.
+
+    The bytes are ``None`` where the device is not one of torch's (``vllm``), so that nobody knows.
+    """
+    try:
+        reset_peak_memory(device)
+    except RuntimeError:
+        return work(), None
+    result = work()
+    return result, peak_memory(device)

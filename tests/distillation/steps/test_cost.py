@@ -1,4 +1,4 @@
-"""How long a plan will take, from trials of its models."""
+"""What a plan will cost, from trials of its models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from tokimp.bench.work_forecast import PartCost, WorkForecast
 from tokimp.contracts.registry import load_executor
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps import cost
 from tokimp.distillation.steps.cell_steps import CellStep, steps
-from tokimp.distillation.steps.cost import PendingPlan, forecast_plan
+from tokimp.distillation.steps.cost import PendingPlan, PlanAssumptions, forecast_plan
 from tokimp.distillation.steps.forecast import forecast
+from tokimp.distillation.steps.trial import Trial
 
 
 def plan_of(**changes: Any) -> Plan:
@@ -36,27 +38,59 @@ def pending(plan: Plan, folder: Path, kinds: Any = object) -> PendingPlan:
     return PendingPlan(plan, folder, left, load_executor("local"))
 
 
-def test_seconds_are_amounts_divided_by_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def by_what(found: WorkForecast | None) -> dict[str, PartCost]:
+    """Return the parts of a forecast by what is done."""
+    assert found is not None
+    return {part.what: part for part in found.parts}
+
+
+@pytest.fixture
+def one_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every model write and read one token a second in a gigabyte, without being loaded."""
+    monkeypatch.setattr(cost, "try_model", lambda *_, **__: Trial(1.0, 10**9))
+
+
+@pytest.mark.usefixtures("one_a_second")
+def test_seconds_are_amounts_divided_by_rates(tmp_path: Path) -> None:
     """At one token a second, sampling, pruning and tests take as many seconds as tokens, and training three times."""
-    monkeypatch.setattr(cost, "_rate", lambda *_: 1.0)
     plan = plan_of()
     found = forecast_plan(pending(plan, tmp_path))
     assert found is not None
     trained = next(amount for amount in forecast(plan) if amount.what == "positions to train")
     assert found.seconds == pytest.approx(found.positions + 2 * trained.number)
-    assert found.pieces == 1 + 2 + 4
+    assert found.knows_all_seconds
+    assert [part.pieces for part in found.parts] == [20, 10, 10, 3, 20]
+    assert found.notes == ("cells: 1 untrained, 1 unpruned, 2 pruned",)
 
 
-def test_what_is_done_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_are_read_for_each_response(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty responses to prompts of a second each take twenty seconds more than their tokens."""
+    plan, added = plan_of(), []
+    for a_prompt in (0.0, 1.0):
+        monkeypatch.setattr(cost, "try_model", lambda *_, a=a_prompt, **__: Trial(1.0, None, a))
+        added.append(by_what(forecast_plan(pending(plan, tmp_path)))["tokens to sample"].seconds or 0.0)
+    assert added[1] - added[0] == pytest.approx(20)
+
+
+@pytest.mark.usefixtures("one_a_second")
+def test_what_is_done_is_not_counted(tmp_path: Path) -> None:
     """Only students left: nothing to sample or prune; nothing left: no forecast."""
-    monkeypatch.setattr(cost, "_rate", lambda *_: 1.0)
     plan = plan_of()
     left = forecast_plan(pending(plan, tmp_path, CellStep))
     assert left is not None
     whats = {"positions to train", "tokens to test"}
     numbers = [one.number for one in forecast(plan) if one.what in whats]
     assert left.positions == pytest.approx(sum(numbers))
+    assert left.notes[1] == "3 of 7 steps are not counted: they are done, or not asked for"
     assert forecast_plan(PendingPlan(plan, tmp_path, [], load_executor("local"))) is None
+
+
+@pytest.mark.usefixtures("one_a_second")
+def test_memory_is_said_where_a_trial_shows_it(tmp_path: Path) -> None:
+    """A training takes more than a trial of reading, so nothing is said of it."""
+    parts = by_what(forecast_plan(pending(plan_of(), tmp_path)))
+    assert parts["tokens to sample"].memory == parts["positions to prune"].memory == 10**9
+    assert parts["positions to train"].memory is None
 
 
 def test_models_are_tried(tmp_path: Path) -> None:
@@ -64,7 +98,59 @@ def test_models_are_tried(tmp_path: Path) -> None:
     found = forecast_plan(pending(plan_of(methods=["uniform"]), tmp_path))
     assert found is not None
     assert 1.0 < found.positions / found.seconds < 1e6
-    assert found.tried == "2 models, some seconds each"
+    assert (by_what(found)["tokens to test"].memory or 0) > 1e7
+
+
+def test_a_model_that_is_not_here_loses_no_amounts(tmp_path: Path) -> None:
+    """Its times are not known and a note says why; nothing is fetched, and other models have their times."""
+    plan = plan_of(students=["owner/student"], methods=["uniform"])
+    found = forecast_plan(pending(plan, tmp_path), PlanAssumptions(fetches=False))
+    assert found is not None
+    parts, amounts = by_what(found), {amount.what: amount for amount in forecast(plan)}
+    assert parts["tokens to sample"].seconds is not None
+    for what in ("positions to train", "tokens to test"):
+        assert parts[what].seconds is None
+        assert parts[what].positions == amounts[what].number
+    assert not found.knows_all_seconds
+    assert found.notes[1:] == (
+        "not tried: the weights of 'owner/student' are not here, and nothing is fetched for an estimate",
+    )
+
+
+def test_a_model_that_cannot_be_loaded_loses_no_amounts(tmp_path: Path) -> None:
+    """A folder of damaged weights is said to be what it is."""
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "config.json").write_text("{}")
+    (student / "model.safetensors").write_bytes(b"nothing")
+    found = forecast_plan(pending(plan_of(students=[str(student)], methods=["uniform"]), tmp_path))
+    assert found is not None
+    assert by_what(found)["tokens to test"].seconds is None
+    assert "not tried: " in found.notes[1]
+    assert str(student) in found.notes[1]
+
+
+def test_weights_larger_than_the_memory_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimate is not to bring the machine down."""
+    monkeypatch.setattr("tokimp.distillation.steps.trial.total_memory", lambda _: 10**6)
+    found = forecast_plan(pending(plan_of(methods=["uniform"]), tmp_path), PlanAssumptions(fetches=False))
+    assert found is not None
+    assert found.seconds == 0
+    assert "the weights of 'tiny' are 0.0 GB, and cpu has 0.0 GB" in found.notes[1]
+
+
+def test_amounts_alone_need_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without trials, amounts and disk are known, and no time."""
+
+    def refuse(*_: Any, **__: Any) -> Trial:
+        raise AssertionError("a model was tried")
+
+    monkeypatch.setattr(cost, "try_model", refuse)
+    found = forecast_plan(pending(plan_of(), tmp_path), PlanAssumptions(tries=False))
+    assert found is not None
+    assert found.positions == pytest.approx(sum(one.number for one in forecast(plan_of()) if one.models))
+    assert {part.seconds for part in found.parts} == {None}
+    assert found.bytes_on_disk > 1e6
 
 
 def test_shapley_knows_what_it_takes() -> None:

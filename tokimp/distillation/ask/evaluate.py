@@ -191,7 +191,7 @@ def evaluate(
     out = Path(out)
     if before_work is not None:
         with running:
-            before_work(asker.pending(prompted, out, running))
+            before_work(asker.pending(prompted, out, running, times_kept=3))
     with RunFolder(out, asker.identity("evaluate", prompted), work=NAME, origin=origin) as run:
         remove_partial(out)
         log = BatchLog(out)

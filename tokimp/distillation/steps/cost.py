@@ -1,32 +1,27 @@
-"""How long a plan will take: what is left of its work, divided by how fast its models are in a short trial."""
+"""What a plan will cost: what is left of its amounts, divided by how fast its models are in a short trial."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from tokimp.bench.matmul import synchronize
-from tokimp.bench.piece_forecast import PieceForecast
-from tokimp.chains.chain import TokenizedChain
-from tokimp.compare.scorer_work import ScorerWork, results_of
-from tokimp.contracts.executor import Executor, Piece
-from tokimp.contracts.scorer import Scorer
+from tokimp.bench.work_forecast import PartCost, WorkForecast
+from tokimp.compare.scorer_work import ScorerWork
+from tokimp.contracts.executor import Executor
 from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.distillation.plan.inputs import trust
 from tokimp.distillation.plan.models import ModelSpec
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.cell_steps import CellStep, steps
-from tokimp.distillation.steps.forecast import Amount, forecast, stand_in
+from tokimp.distillation.steps.forecast import Amount, forecast
 from tokimp.distillation.steps.step import Step
+from tokimp.distillation.steps.trial import Trial, try_model
 from tokimp.models.kept_scorer import forget_kept_scorer
 
-_PROMPTS, _TOKENS = 8, 16
-"""Responses of the trial of writing, and their tokens."""
 _TRAINING = 3.0
 """Passes that learning from a position takes: one forward, and one back that costs two."""
+_CELLS, _TRAINED = "cells", "positions to train"
 _WRITES = ("tokens to sample", "tokens to test")
 
 
@@ -50,95 +45,141 @@ class PendingPlan:
     executor: Executor
 
 
-def forecast_plan(pending: PendingPlan) -> PieceForecast | None:
-    """Load each model of the steps that are left, let it write and read a little, and return what the rest will take.
+@dataclass(frozen=True, slots=True)
+class PlanAssumptions:
+    """What is assumed of texts that are not there yet, and how models are tried.
+
+    Attributes
+    ----------
+    reasoning_tokens, question_tokens
+        As of `tokimp.distillation.steps.forecast.forecast`.
+    tries
+        Whether models are loaded and tried at all; without it no time is known.
+    fetches
+        Whether a model that is not here may be fetched from the hub.
+    """
+
+    reasoning_tokens: float = 150.0
+    question_tokens: float = 100.0
+    tries: bool = True
+    fetches: bool = True
+
+
+def forecast_plan(pending: PendingPlan, assumed: PlanAssumptions | None = None) -> WorkForecast | None:
+    """Load each model of the steps that are left, let it write and read a little, and return what the rest will cost.
+
+    What a model that cannot be loaded does takes a time that is not known, and a note says why.
 
     Parameters
     ----------
     pending
         What is left.
+    assumed
+        What is assumed of texts that are not there yet; the defaults by default.
 
     Returns
     -------
-    PieceForecast or None
-        None if nothing is left. Positions and tokens are added up; seconds are those of one worker.
+    WorkForecast or None
+        None if nothing is left. The memory of a part is that of its trial, and not known for a training, which takes
+        more than reading does.
     """
-    left = [(amount, share) for amount in forecast(pending.plan, pending.folder) if (share := _left(pending, amount))]
+    assumed = assumed or PlanAssumptions()
+    amounts = forecast(
+        pending.plan,
+        pending.folder,
+        reasoning_tokens=assumed.reasoning_tokens,
+        question_tokens=assumed.question_tokens,
+    )
+    left = [(amount, share) for amount in amounts if (share := _left(pending, amount))]
     if not left:
         return None
-    # Recipes are not keys: their options are a mapping.
-    rates: list[tuple[ScorerRecipe, float]] = []
-    positions = seconds = 0.0
-    for amount, share in left:
-        positions += amount.number * share
-        for spec in amount.models:
-            recipe = _recipe(spec, only_writes=amount.what in _WRITES)
-            rate = next((known for of, known in rates if of == recipe), None)
-            if rate is None:
-                rate = _rate(pending.executor, recipe)
-                rates.append((recipe, rate))
-            passes = _TRAINING if amount.what == "positions to train" else 1.0
-            seconds += passes * amount.number * share / len(amount.models) / rate
-    forget_kept_scorer()
-    work = ScorerWork(rates[0][0], _reading_rate)
-    return PieceForecast(
-        what="steps of the plan",
-        pieces=len(pending.unfinished),
-        positions=positions,
-        seconds=seconds,
-        tried=f"{len(rates)} models, some seconds each",
-        workers=max(1, pending.executor.size(work)),
+    trials = _Trials(pending.executor, assumed)
+    # A cell is counted as its training and its test.
+    parts = [_part(amount, share, trials) for amount, share in left if amount.what != _CELLS]
+    cells = [f"{amount.number * share:.0f} {amount.whose}" for amount, share in left if amount.what == _CELLS]
+    if assumed.tries:
+        forget_kept_scorer()
+    return WorkForecast(
+        tuple(parts),
+        workers=trials.workers,
+        notes=(*([f"cells: {', '.join(cells)}"] if cells else []), *_notes(pending), *trials.notes()),
     )
+
+
+class _Trials:
+    """The trials of models, each made once."""
+
+    def __init__(self, executor: Executor, assumed: PlanAssumptions) -> None:
+        self._executor, self._assumed = executor, assumed
+        # Recipes are not keys: their options are a mapping.
+        self._made: list[tuple[ScorerRecipe, Trial | str]] = []
+
+    def of(self, spec: ModelSpec, *, only_writes: bool) -> Trial | None:
+        """Return the trial of a model; ``None`` if it was not made."""
+        if not self._assumed.tries:
+            return None
+        backend = spec.engine if only_writes else spec.backend
+        recipe = ScorerRecipe(
+            spec.model, backend, spec.device, spec.dtype, options=trust(spec), only_writes=only_writes
+        )
+        made = next((trial for known, trial in self._made if known == recipe), None)
+        if made is None:
+            made = try_model(self._executor, recipe, fetches=self._assumed.fetches)
+            self._made.append((recipe, made))
+        return None if isinstance(made, str) else made
+
+    @property
+    def workers(self) -> int:
+        """How many workers share the work."""
+        tried = next((recipe for recipe, trial in self._made if not isinstance(trial, str)), None)
+        return 1 if tried is None else max(1, self._executor.size(ScorerWork(tried, _nothing)))
+
+    def notes(self) -> list[str]:
+        """Return why times are not known, a line for each reason."""
+        if not self._assumed.tries:
+            return ["no model was tried, so that no time is known"]
+        reasons = dict.fromkeys(trial for _, trial in self._made if isinstance(trial, str))
+        return [f"not tried: {reason}" for reason in reasons]
+
+
+def _nothing(_scorer: object, _payload: object) -> None:
+    """Stands for what is done where only the number of workers matters."""
+
+
+def _part(amount: Amount, share: float, trials: _Trials) -> PartCost:
+    """Return what the share of an amount that is left will cost."""
+    number = amount.number * share
+    pieces = None if amount.pieces is None else round(amount.pieces * share)
+    kept = None if amount.bytes_on_disk is None else amount.bytes_on_disk * share
+    tried = [trials.of(spec, only_writes=amount.what in _WRITES) for spec in amount.models]
+    known = [trial for trial in tried if trial is not None]
+    passes = _TRAINING if amount.what == _TRAINED else 1.0
+    seconds = None
+    if len(known) == len(tried):
+        texts = pieces or 0
+        seconds = sum(passes * number / trial.rate + texts * trial.seconds_a_prompt for trial in known) / len(tried)
+    # Gradients and the optimiser's numbers come on top, which no trial of reading shows.
+    peaks = [trial.memory for trial in known if trial.memory is not None and amount.what != _TRAINED]
+    memory = max(peaks, default=None)
+    return PartCost(amount.what, pieces, number, seconds, kept, memory, amount.how, amount.whose)
+
+
+def _notes(pending: PendingPlan) -> list[str]:
+    everything = steps(pending.plan, pending.folder)
+    names = {step.name for step in pending.unfinished}
+    done = sum(step.name not in names for step in everything)
+    return [f"{done} of {len(everything)} steps are not counted: they are done, or not asked for"] if done else []
 
 
 def _left(pending: PendingPlan, amount: Amount) -> float:
     """Return which share of an amount is left to do: all or nothing of a step, or a share of the students."""
-    if not amount.models:
-        return 0.0
     if amount.step:
         return float(any(step.name == amount.step for step in pending.unfinished))
-    trains = amount.what == "positions to train"
 
     def students(of: Sequence[Step]) -> int:
-        return sum(isinstance(step, CellStep) and not (trains and step.cell.teacher is None) for step in of)
+        cells = [step.cell for step in of if isinstance(step, CellStep)]
+        if amount.what == _CELLS:
+            return sum(cell.kind == amount.whose for cell in cells)
+        return sum(amount.what != _TRAINED or cell.teacher is not None for cell in cells)
 
     return students(pending.unfinished) / max(1, students(steps(pending.plan, pending.folder)))
-
-
-def _recipe(spec: ModelSpec, *, only_writes: bool) -> ScorerRecipe:
-    backend = spec.engine if only_writes else spec.backend
-    return ScorerRecipe(spec.model, backend, spec.device, spec.dtype, options=trust(spec), only_writes=only_writes)
-
-
-def _rate(executor: Executor, recipe: ScorerRecipe) -> float:
-    """Return how many tokens a model writes, or positions it reads, in a second."""
-    work = ScorerWork(recipe, _writing_rate if recipe.only_writes else _reading_rate)
-    (outcome,) = results_of(executor, work, [Piece(0, f"a trial of {recipe.model}", stand_in(100, 150, 12))])
-    return float(outcome.result)
-
-
-def _writing_rate(model: Scorer, chain: TokenizedChain) -> float:
-    """Return the tokens that a model writes in a second."""
-    seconds, positions = math.inf, 1
-    prompts = [list(chain.prompt_ids)] * _PROMPTS
-    # The first call compiles and allocates.
-    for _ in range(2):
-        before, began = model.tokens_forwarded, time.perf_counter()
-        model.generate(prompts, max_new_tokens=_TOKENS, temperature=1.0)
-        synchronize(model.device if model.device != "vllm" else "cpu")
-        seconds, positions = time.perf_counter() - began, model.tokens_forwarded - before
-    # Responses that end early are fewer tokens, and take less time.
-    written = max(1, positions - len(chain.prompt_ids) * _PROMPTS)
-    return written / seconds
-
-
-def _reading_rate(scorer: Scorer, chain: TokenizedChain) -> float:
-    """Return the token positions that a model reads in a second."""
-    chains = [replace(chain, chain=replace(chain.chain, id=f"{number}")) for number in range(4)]
-    seconds = math.inf
-    for _ in range(2):
-        began = time.perf_counter()
-        scorer.logprobs(chains)
-        synchronize(scorer.device)
-        seconds = time.perf_counter() - began
-    return sum(map(len, chains)) / seconds

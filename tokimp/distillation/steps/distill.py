@@ -110,10 +110,7 @@ def distill(
         followed.check_methods()
     folder = Path(out)
     forget_files()
-    to_do = steps(followed, folder, only)
-    if not to_do:
-        known = [cell.name for cell in cells(followed)]
-        raise PlanError(f"there is no cell {only!r} in the plan; there are {', '.join(known[:3])}, ... ({len(known)})")
+    to_do = _steps(followed, folder, only)
     if redo and only is None:
         raise PlanError("redo is about one cell; name it (--cell)")
     if any(isinstance(step, Sampling) for step in to_do):
@@ -143,6 +140,41 @@ def distill(
         with _written_if_it_fails(followed, folder, say), running:
             run_steps(unfinished, executor=running, say=say, quiet=quiet)
         return _gather_and_write(followed, folder)
+
+
+def left_of(
+    plan: Plan, out: str | Path, executor: Executor, *, only: str | None = None, redo: bool = False
+) -> PendingPlan:
+    """Return what `distill` would still do; the folder is only read.
+
+    Parameters
+    ----------
+    plan, out, only, redo
+        As of `distill`.
+    executor
+        Where work is done, entered.
+
+    Raises
+    ------
+    PlanError
+        If there is no such cell.
+    ResumeError
+        If the folder of a step holds what another plan made.
+    """
+    folder = Path(out)
+    to_do = _steps(plan, folder, only)
+    unfinished = _not_settled(to_do)
+    if redo and to_do[-1] not in unfinished:
+        unfinished.append(to_do[-1])
+    return PendingPlan(plan, folder, unfinished, executor)
+
+
+def _steps(plan: Plan, folder: Path, only: str | None) -> list[Step]:
+    to_do = steps(plan, folder, only)
+    if not to_do:
+        known = [cell.name for cell in cells(plan)]
+        raise PlanError(f"there is no cell {only!r} in the plan; there are {', '.join(known[:3])}, ... ({len(known)})")
+    return to_do
 
 
 def refuse_shared_questions(plan: Plan) -> None:

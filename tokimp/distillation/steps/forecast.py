@@ -18,10 +18,14 @@ from tokimp.distillation.plan.models import ModelSpec
 from tokimp.distillation.plan.plan import Method, Plan, QuestionSet
 from tokimp.distillation.prune import ready_estimator
 from tokimp.distillation.steps.chain_steps import Sampling
+from tokimp.distillation.steps.disk import (
+    CHARACTERS_A_TOKEN,
+    bytes_of_ranking,
+    bytes_of_response,
+    bytes_of_students,
+)
 from tokimp.errors import PlanError, TokimpError
 
-CHARACTERS_A_TOKEN = 4.0
-"""Characters of a question for each token: a common rule for English, since no tokenizer is loaded."""
 TOKENS_A_UNIT = {"token": 1, "word": 2, "sentence": 20}
 """Tokens in a unit, spaces and punctuation included: a rough guess, since nothing is tokenised."""
 _ANSWER_TOKENS = 12
@@ -66,6 +70,10 @@ class Amount:
         The models of the plan that do it, each an equal share.
     step
         The name of the step in which it is done; empty for what is a share of every student's step.
+    pieces
+        How many responses, chains or trainings that is.
+    bytes_on_disk
+        About what is kept of it in the folder; ``None`` where that is not known.
     """
 
     what: str
@@ -74,6 +82,8 @@ class Amount:
     how: str
     models: tuple[ModelSpec, ...] = ()
     step: str = ""
+    pieces: int | None = None
+    bytes_on_disk: float | None = None
 
 
 def forecast(
@@ -133,6 +143,8 @@ def forecast(
                 f"{responses:,} responses of {response:.0f} tokens; {responses * longest:,} at most",
                 (teacher,),
                 f"sample/{teacher.name}",
+                responses,
+                responses * bytes_of_response(response, lengths.prompt),
             )
         )
         amounts += _pruning(plan, teacher, lengths)
@@ -146,6 +158,8 @@ def forecast(
             writes * response,
             f"{writes:,} responses of {response:.0f} tokens, as students were taught; {writes * answers:,} at most",
             tuple(plan.students),
+            pieces=writes,
+            bytes_on_disk=writes * bytes_of_response(response),
         )
     )
     return amounts
@@ -202,7 +216,9 @@ def _pruning(plan: Plan, teacher: ModelSpec, lengths: Lengths) -> list[Amount]:
             counted += f" after {lengths.prompt:.0f}"
             step = f"prune/{teacher.name}/{pruner.name}/{method.name}"
             number = lengths.chains * positions
-            amounts.append(Amount("positions to prune", whose, number, f"{counted}, {how}", (pruner,), step))
+            kept = bytes_of_ranking(plan, lengths.chains, lengths.prompt, lengths.reasoning, lengths.answer)
+            how = f"{counted}, {how}"
+            amounts.append(Amount("positions to prune", whose, number, how, (pruner,), step, lengths.chains, kept))
     return amounts
 
 
@@ -265,4 +281,14 @@ def _training(plan: Plan, trained: dict[str, Lengths]) -> list[Amount]:
         runs += 1
     amount = f"{plan.train.max_steps} steps" if plan.train.max_steps else f"{plan.train.epochs:g} epochs"
     how = f"read and learnt from; {amount} each"
-    return [Amount("positions to train", f"{runs} trainings", total, how, tuple(plan.students))]
+    return [
+        Amount(
+            "positions to train",
+            f"{runs} trainings",
+            total,
+            how,
+            tuple(plan.students),
+            pieces=runs,
+            bytes_on_disk=bytes_of_students(plan, runs),
+        )
+    ]
