@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -51,12 +52,7 @@ def tie(result: xr.DataTree, threshold: float, estimators: Sequence[str]) -> xr.
     if not threshold:
         return result
     labels = [str(label) for label in result["estimator"].to_numpy()]
-    if not estimators:
-        raise SchemaError(
-            f"tie_threshold={threshold:g}: name with tie_estimators the estimators whose importances are in nats; the "
-            f"result has {', '.join(labels)}"
-        )
-    rows = [labels.index(estimator_label(result, name)) for name in estimators]
+    rows = [labels.index(label) for label in tied_labels(result, threshold, estimators)]
     dataset = result.to_dataset()
     for row in rows:
         if not np.isnan(dataset["loglik_joint"].to_numpy()[row]).all():
@@ -66,8 +62,7 @@ def tie(result: xr.DataTree, threshold: float, estimators: Sequence[str]) -> xr.
             )
     importance, rank = (dataset[name].to_numpy().copy() for name in ("importance", "rank"))
     for row in rows:
-        # Adding 0 turns a negative zero into zero.
-        importance[row] = np.trunc(importance[row] / threshold) * threshold + 0.0
+        importance[row] = cut(importance[row], threshold)
     for index, chain_id in enumerate(chain_ids(result)):
         span = token_slice(result, index)
         units = dataset["unit"].to_numpy()[span]
@@ -84,6 +79,48 @@ def tie(result: xr.DataTree, threshold: float, estimators: Sequence[str]) -> xr.
     for name, node in result.children.items():
         tree[name] = node
     return tree
+
+
+def tied_labels(result: xr.DataTree, threshold: float, estimators: Sequence[str]) -> list[str]:
+    """Return the labels of the estimators whose numbers are cut; none where there is no threshold.
+
+    Raises
+    ------
+    SchemaError
+        If there is a threshold and no estimator is named.
+    EstimatorError
+        If there is no estimator of a name.
+    """
+    if not threshold:
+        return []
+    if not estimators:
+        labels = ", ".join(str(label) for label in result["estimator"].to_numpy())
+        raise SchemaError(
+            f"tie_threshold={threshold:g}: name with tie_estimators the estimators whose importances are in nats; the "
+            f"result has {labels}"
+        )
+    return [estimator_label(result, name) for name in estimators]
+
+
+def cut(values: FloatArray, threshold: float) -> FloatArray:
+    """Return values cut to whole multiples of a threshold, towards 0.
+
+    >>> cut(np.array([0.9, -0.9, 2.5]), 1.0).tolist()
+    [0.0, 0.0, 2.0]
+    """
+    # Adding 0 turns a negative zero into zero.
+    multiples: FloatArray = np.trunc(values / threshold) * threshold + 0.0
+    return multiples
+
+
+def tie_variables(result: xr.DataTree) -> dict[str, Any]:
+    """Return how many units tie, as a variable of a node over estimator and chain."""
+    return {"tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"})}
+
+
+def tie_attributes(threshold: float, estimators: Sequence[str]) -> dict[str, Any]:
+    """Return the threshold below which units tie, and whose units do, as attributes of a node."""
+    return {"tie_threshold": threshold, "tie_estimators": ", ".join(estimators)}
 
 
 def tied_shares(result: xr.DataTree) -> FloatArray:

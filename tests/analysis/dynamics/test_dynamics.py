@@ -184,3 +184,17 @@ def test_an_estimator_without_a_value_of_its_own_is_named(others: dict[str, list
     assert said in caption
     assert ("a dash" in caption) == bool(said)
     assert "path" not in caption
+
+
+def test_predictions_below_a_threshold_tie() -> None:
+    """An estimator whose units all tie predicts what chance does; without a threshold it predicts all."""
+    chains = [toy_chain("hacebdgf")]
+    paths = pruned(chains)
+    result = toy_result({"greedy": paths, "small": [[0.01 * float(score) for score in paths[0].scores]]}, chains)
+    options: dict[str, Any] = {"context_ratios": [1.0], "next_units": [3]}
+    plain = dynamics(result, chains, **options)
+    tied = dynamics(result, chains, tie_threshold=1.0, tie_estimators=["small"], **options)
+    assert plain["overlap"].sel(predictor="small").item() == 1
+    assert tied["overlap"].sel(predictor="small").item() == pytest.approx(3 / 8)
+    assert tied["tied"].sel(estimator="small").item() == 1
+    assert tied["overlap"].sel(predictor="local").item() == plain["overlap"].sel(predictor="local").item()

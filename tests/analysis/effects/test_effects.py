@@ -147,3 +147,19 @@ def test_a_result_without_effects_is_refused() -> None:
     """The message says how to get some."""
     with pytest.raises(AnalysisError, match="leave_one_out:effects=true"):
         ti.analyze(result([]), "effects")
+
+
+def test_effects_below_a_threshold_tie() -> None:
+    """Effects of the named estimator are cut to multiples of the threshold; the others' stay, and the foot says so."""
+    analysis = Effects(tie_threshold=2.0, tie_estimators=["method0"])
+    analyzed = ti.analyze(result((MATRIX, MATRIX)), analysis)
+    node = analysis_node(analyzed, "effects")
+    cut, whole = (node.sel(effect_estimator=f"method{index}") for index in range(2))
+    firsts = [0, 1, 3, 5, 7]
+    assert cut["sent"].to_numpy()[firsts].tolist() == [4, 2, 0, 2, 0]
+    assert whole["sent"].to_numpy()[firsts].tolist() == [5, 2.5, 1, 3, 0]
+    assert cut["on_answer"].to_numpy()[firsts].tolist() == [0, 0, 2, 0, 6]
+    assert (cut["tied"].item(), whole["tied"].item()) == (0.7, 0.6)
+    assert "less than 2 nats by method0 tie; tied units: 70% of method0, 60% of method1" in text_of(
+        analysis.tables(analyzed)[0]
+    )

@@ -22,8 +22,10 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.scorer import Scorer
+from tokimp.report.ties_text import ties_of
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
+from tokimp.results.ties import tie, tie_attributes, tie_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class Texts:
 class AgainstChance(Analysis):
     """An analysis with a number of each estimator on each chain, beside that of random orders and of position.
 
-    A subclass declares what its tables and its figure show, `panels`, and what they say, `texts`.
+    A subclass declares what its tables and its figure show, `panels`, and what they say, `texts`, and computes its node
+    of a result whose ties are made already, `_compute`.
 
     Parameters
     ----------
@@ -80,6 +83,9 @@ class AgainstChance(Analysis):
         Confidence of the intervals over chains.
     seed
         Seed of random orders and ties.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
 
     Attributes
     ----------
@@ -89,10 +95,30 @@ class AgainstChance(Analysis):
 
     panels: ClassVar[Sequence[Panel]]
 
-    def __init__(self, n_uniform: int, confidence: float, seed: int) -> None:
+    def __init__(
+        self, n_uniform: int, confidence: float, seed: int, tie_threshold: float, tie_estimators: Sequence[str]
+    ) -> None:
         self.n_uniform = n_uniform
         self.confidence = confidence
         self.seed = seed
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
+
+    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+        """Return the node of the analysis, as ``docs/schema.md`` describes it.
+
+        Raises
+        ------
+        SchemaError, EstimatorError
+            If importances cannot be tied (`tokimp.results.ties.tie`).
+        """
+        result = tie(inputs.result, self.tie_threshold, self.tie_estimators)
+        node = self._compute(inputs, result).assign(tie_variables(result))
+        return node.assign_attrs(tie_attributes(self.tie_threshold, self.tie_estimators))
+
+    @abstractmethod
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
+        """Return the node; `result` is that of the inputs, with ties."""
 
     @abstractmethod
     def texts(self, node: xr.Dataset) -> Texts:
@@ -108,7 +134,9 @@ class AgainstChance(Analysis):
         """
         node = analysis_node(result, stored_name(result, self))
         texts = self.texts(node)
-        return comparison_tables(node, texts.title, self.panels, texts.foot)
+        ties = ties_of(node)
+        feet = [texts.foot, f"{ties[:1].upper()}{ties[1:]}." if ties else ""]
+        return comparison_tables(node, texts.title, self.panels, " ".join(foot for foot in feet if foot))
 
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the numbers of every estimator by each operator, beside random orders and position.
@@ -122,12 +150,12 @@ class AgainstChance(Analysis):
         return draw_comparison(node, self.panels, f"{self.texts(node).note}, by {result.attrs['unit']}")
 
     def _ask(
-        self, inputs: AnalysisInput, find: Callable[[ComparedChain], dict[str, FloatArray]]
+        self, inputs: AnalysisInput, result: xr.DataTree, find: Callable[[ComparedChain], dict[str, FloatArray]]
     ) -> tuple[dict[str, FloatArray], list[ChainOrders]]:
         """Return what `find` finds out of each chain, [..., chain], by its name, and the orders, [chain]."""
         scoring = inputs.scoring
         found, all_orders = [], []
-        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(inputs.result), strict=True)):
+        for index, (chain, (_, stored)) in enumerate(zip(scoring.chains, iterate(result), strict=True)):
             orders = chain_orders(stored, self.n_uniform, self.seed)
             found.append(inputs.keep(index, partial(find, ComparedChain(scoring.scorer, chain, stored, orders))))
             all_orders.append(orders)

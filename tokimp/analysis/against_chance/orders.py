@@ -12,14 +12,15 @@ import xarray as xr
 from tokimp.analysis.against_chance.comparison import BoolArray
 from tokimp.analysis.deletion_orders import DeletionOrder, deletion_orders, uniform_orders
 from tokimp.contracts.constraints import Constraint, Number, WholeNumber
+from tokimp.results.ties import TIES
 
 STOPPED = "the estimator stopped deleting early"
 """Why an estimator has no value on a chain: it left units that were never compared with each other."""
 
 REFERENCES: Mapping[str, Constraint] = MappingProxyType(
-    {"n_uniform": WholeNumber(1), "confidence": Number(above=0, below=1), "seed": WholeNumber(0)}
+    {"n_uniform": WholeNumber(1), "confidence": Number(above=0, below=1), "seed": WholeNumber(0), **TIES}
 )
-"""The constraints of the parameters of an analysis that compares with random orders, with intervals over chains."""
+"""The constraints of the parameters that all analyses have which compare with random orders."""
 
 
 @dataclass(frozen=True, slots=True)

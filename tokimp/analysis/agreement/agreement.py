@@ -33,7 +33,7 @@ from tokimp.contracts.constraints import AnyOf, Number, Text, WholeNumber
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
-from tokimp.results.ties import TIES, tie, tied_share
+from tokimp.results.ties import TIES, tie, tie_attributes, tied_share
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -244,8 +244,7 @@ class Agreement(Analysis):
                 "random": self.random,
                 "confidence": self.confidence,
                 "seed": self.seed,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "minimum_units": self.minimum_units,
                 "interval": INTERVAL_OF_MEANS,
             },

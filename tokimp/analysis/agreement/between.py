@@ -31,7 +31,7 @@ from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.io import load
 from tokimp.results.selection import sel
-from tokimp.results.ties import TIES, tie, tied_share
+from tokimp.results.ties import TIES, tie, tie_attributes, tied_share
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -155,8 +155,7 @@ class AgreementBetween(Analysis):
                 "difference": ", ".join(_differences(result, other_result, labels)) or "none",
                 "confidence": self.confidence,
                 "minimum_units": self.minimum_units,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "others": self.others,
                 "interval": INTERVAL_OF_MEANS,
             },

@@ -30,7 +30,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
-from tokimp.results.ties import TIES, tie, tied_shares
+from tokimp.results.ties import TIES, tie, tie_attributes, tie_variables
 from tokimp.results.views import answer_is_right
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
@@ -155,7 +155,7 @@ class AgreementWithin(Analysis):
                 "value": ((*dims, "chain"), values, {"long_name": "Spearman correlation in a group of a chain"}),
                 **mean_variables(dims, values, self.confidence, bounds=CORRELATION),
                 "chains_used": (dims, (~np.isnan(values)).sum(-1), {"long_name": "chains that have a value"}),
-                "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
+                **tie_variables(result),
                 **place_variables(
                     ("group", *dims[2:]),
                     values[:, 0],
@@ -175,8 +175,7 @@ class AgreementWithin(Analysis):
                 "categorizer": self.categorizer,
                 "confidence": self.confidence,
                 "minimum_units": self.minimum_units,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "others": self.others,
                 "interval": INTERVAL_OF_MEANS,
             },

@@ -34,7 +34,7 @@ from tokimp.report import plot
 from tokimp.report.answer_references import coinciding_references
 from tokimp.results.analysis_nodes import analysis_node, stored_name
 from tokimp.results.by_chain import iterate
-from tokimp.results.ties import TIES, tie, tied_shares
+from tokimp.results.ties import TIES, tie, tie_attributes, tie_variables
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -178,7 +178,7 @@ class AnswerRecovery(Analysis):
             {
                 "recovered": ((*dims, "chain"), matches[:, :n]),
                 **share_variables(dims, matches[:, :n], self.confidence),
-                "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
+                **tie_variables(result),
                 "chains_used": (dims, (~np.isnan(matches[:, :n])).sum(axis=-1)),
                 "written": (("estimator", "keep_ratio", "chain"), texts[:n]),
                 "written_unpruned": ("chain", unpruned),
@@ -196,8 +196,7 @@ class AnswerRecovery(Analysis):
             attrs={
                 "confidence": self.confidence,
                 "seed": self.seed,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "n_uniform": self.n_uniform,
                 "interval": "Wilson interval of the share of chains",
             },

@@ -83,6 +83,9 @@ class CprCmd(AgainstChance):
         Confidence of the intervals over chains.
     seed
         Seed of random orders and ties.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
     """
 
     name = "cpr_cmd"
@@ -107,17 +110,19 @@ class CprCmd(AgainstChance):
         n_uniform: int = 5,
         confidence: float = 0.95,
         seed: int = 0,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
     ) -> None:
-        super().__init__(n_uniform, confidence, seed)
+        super().__init__(n_uniform, confidence, seed, tie_threshold, tie_estimators)
         self.shares = shares
         self.operators = operators
         self.replacement = replacement
         self.measure = measure
         self.narrowest = narrowest
 
-    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
         """Return the node ``/analysis/cpr_cmd``, as ``docs/schema.md`` describes it."""
-        return self._node(inputs.result, *self._ask(inputs, self._kept))
+        return self._node(result, *self._ask(inputs, result, self._kept))
 
     def _kept(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return the measure with units kept, [operator, area, row, share], and with none and all, [operator]."""

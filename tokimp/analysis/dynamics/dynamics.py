@@ -30,6 +30,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
+from tokimp.results.ties import TIES, tie, tie_attributes, tie_variables
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -68,6 +69,9 @@ class Dynamics(Analysis):
         The values of k: how many of the next deletions are predicted.
     draws
         Number of random orders of each chain.
+    tie_threshold, tie_estimators
+        Importances of these estimators, other than the path's, are cut to whole multiples of so many nats towards 0
+        first; see `tokimp.results.ties.tie`. 0 cuts nothing. ``local`` and ``frozen`` are as the model gives them.
     confidence, seed
         Settings of the intervals; the seed is that of the random orders.
     """
@@ -79,6 +83,7 @@ class Dynamics(Analysis):
         "context_ratios": ListOf(Number(above=0, most=1), fewest=1),
         "next_units": ListOf(WholeNumber(1), fewest=1),
         "draws": WholeNumber(1),
+        **TIES,
         **CONFIDENCE,
         "seed": WholeNumber(0),
     }
@@ -90,6 +95,8 @@ class Dynamics(Analysis):
         context_ratios: Sequence[float] = CONTEXT_RATIOS,
         next_units: Sequence[int] = (1, 3, 5, 10),
         draws: int = 20,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
         seed: int = 0,
     ) -> None:
@@ -97,6 +104,8 @@ class Dynamics(Analysis):
         self.context_ratios = context_ratios
         self.next_units = next_units
         self.draws = draws
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
         self.seed = seed
 
@@ -107,8 +116,10 @@ class Dynamics(Analysis):
         ------
         AnalysisError
             If no estimator of the result recorded a path, or the one named did not.
+        SchemaError, EstimatorError
+            If importances cannot be tied (`tokimp.results.ties.tie`).
         """
-        result, scoring = inputs.result, inputs.scoring
+        result, scoring = tie(inputs.result, self.tie_threshold, self.tie_estimators), inputs.scoring
         labels = [str(label) for label in result["estimator"].to_numpy()]
         path = self._path(result, labels)
         named = predictor_names(labels, path)
@@ -146,7 +157,9 @@ class Dynamics(Analysis):
                 overlap[:, at, :, index], correlation[:, at, index] = _compare(guesses, predictors, actual, depths)
             inputs.report(index + 1, n_chains, chain_id, self.name)
         coords = {"predictor": np.array(predictors, dtype=object), "context_ratio": ratios, "k": depths}
-        return self._node({"overlap": overlap, "correlation": correlation}, coords, path)
+        node = self._node({"overlap": overlap, "correlation": correlation}, coords, path)
+        node = node.assign(tie_variables(result)).assign_coords(estimator=result["estimator"].variable)
+        return node.assign_attrs(tie_attributes(self.tie_threshold, self.tie_estimators))
 
     def _path(self, result: xr.DataTree, labels: list[str]) -> str:
         """Return the label of the estimator whose path is predicted."""

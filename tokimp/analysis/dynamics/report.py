@@ -10,6 +10,7 @@ from tokimp.analysis.concluded import concluded
 from tokimp.analysis.dynamics.predictors import RANDOM
 from tokimp.report.number_texts import chains_text, interval_of
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 
 
@@ -57,7 +58,7 @@ def dynamics_table(result: xr.DataTree, k: int = 5, *, node_name: str = "dynamic
     overlap = at["overlap"].mean("context_ratio")
     gains = (overlap.sel(predictor=others) - overlap.sel(predictor=RANDOM)).transpose("predictor", "chain").to_numpy()
     said = concluded([escape(name) for name in others], gains, "overlap less that of random orders, mean over ratios")
-    table.caption = f"{'; '.join([*feet, *_reasons_of_dashes(at)])}. {said}"
+    table.caption = f"{'; '.join([*feet, *_reasons_of_dashes(at), *ties_text(node)])}. {said}"
     return keep_words_whole(table)
 
 

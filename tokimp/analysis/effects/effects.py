@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import chain_ids, iterate
 from tokimp.results.effects_node import ChainEffects, read_effects
 from tokimp.results.effects_schema import effect_labels
+from tokimp.results.ties import TIES, cut, tie_attributes, tied_labels, tied_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,12 +64,21 @@ class Effects(Analysis):
         How many units apart the units of these pairs are at least.
     minimum_units
         Chains with fewer units have no correlations.
+    tie_threshold, tie_estimators
+        Effects of these estimators are cut to whole multiples of so many nats towards 0 first, those on the answer too,
+        as importances are (`tokimp.results.ties.tie`): effects that are smaller tie. 0 cuts nothing.
     confidence
         Confidence of the intervals, between 0 and 1.
     """
 
     name = "effects"
-    constraints = {"strongest": WholeNumber(1), "apart": WholeNumber(1), "minimum_units": WholeNumber(3), **CONFIDENCE}
+    constraints = {
+        "strongest": WholeNumber(1),
+        "apart": WholeNumber(1),
+        "minimum_units": WholeNumber(3),
+        **TIES,
+        **CONFIDENCE,
+    }
 
     def __init__(
         self,
@@ -75,11 +86,15 @@ class Effects(Analysis):
         strongest: int = 5,
         apart: int = 2,
         minimum_units: int = 5,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
         confidence: float = 0.95,
     ) -> None:
         self.strongest = strongest
         self.apart = apart
         self.minimum_units = minimum_units
+        self.tie_threshold = tie_threshold
+        self.tie_estimators = tie_estimators
         self.confidence = confidence
 
     def compute(self, inputs: AnalysisInput) -> xr.Dataset:
@@ -89,6 +104,8 @@ class Effects(Analysis):
         ------
         AnalysisError
             If no estimator of the result gives effects.
+        SchemaError, EstimatorError
+            If the estimators whose effects are to tie are missing, or there are none of the name.
         """
         labels, found = effect_labels(inputs.result), read_effects(inputs.result)
         if not labels:
@@ -96,6 +113,7 @@ class Effects(Analysis):
                 "no estimator of the result says what units do to each other; compare with one that does, such as "
                 "leave_one_out:effects=true"
             )
+        found = self._cut(inputs.result, found)
         ids = chain_ids(inputs.result)
         by_unit: dict[str, list[FloatArray]] = {
             name: [] for name in ("sent", "received", "on_answer", "through_others", "through_share")
@@ -103,6 +121,7 @@ class Effects(Analysis):
         shares = np.full((len(labels), len(DISTANCES), len(ids)), np.nan)
         path = np.full((len(labels), len(ids)), np.nan)
         mostly = np.full((len(labels), len(ids)), np.nan)
+        tied = np.full((len(labels), len(ids)), np.nan)
         for column, (chain_id, chain) in enumerate(iterate(inputs.result)):
             owners = chain["unit"].to_numpy()
             for row, label in enumerate(labels):
@@ -112,6 +131,7 @@ class Effects(Analysis):
                 if (effects := found.get((label, chain_id))) is not None:
                     shares[row, :, column] = distance_shares(effects.matrix())
                     path[row, column] = self._path_agreement(numbers)
+                    tied[row, column] = tied_share(effects.pairs)
                     mostly[row, column] = _share_above_half(numbers["through_share"])
         tokens = {
             name: (("effect_estimator", "token"), _by_label(parts, len(labels))) for name, parts in by_unit.items()
@@ -127,6 +147,7 @@ class Effects(Analysis):
                 "pair_share": (("distance",), _pair_shares(inputs.result)),
                 "mostly_through_others": ((*estimator, "chain"), mostly),
                 **mean_variables(estimator, mostly, self.confidence, "mostly_through_others_"),
+                "tied": ((*estimator, "chain"), tied, {"long_name": "share of effects between units that tie"}),
                 "path_agreement": ((*estimator, "chain"), path),
                 **mean_variables(estimator, path, self.confidence, "path_agreement_", CORRELATION),
                 "agreement": ((*pairs, "chain"), agreement),
@@ -141,8 +162,24 @@ class Effects(Analysis):
                 "distance": ("distance", _texts([text for text, _, _ in DISTANCES])),
                 "partial": [False, True],
             },
-            attrs={"confidence": self.confidence, "interval": INTERVAL_OF_MEANS},
+            attrs={
+                "confidence": self.confidence,
+                "interval": INTERVAL_OF_MEANS,
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
+            },
         )
+
+    def _cut(
+        self, result: xr.DataTree, found: Mapping[tuple[str, str], ChainEffects]
+    ) -> dict[tuple[str, str], ChainEffects]:
+        """Return effects of which those below the threshold tie."""
+        named = tied_labels(result, self.tie_threshold, self.tie_estimators)
+        return {
+            key: ChainEffects(*(cut(part, self.tie_threshold) for part in (effects.pairs, effects.on_answer)))
+            if key[0] in named
+            else effects
+            for key, effects in found.items()
+        }
 
     def _path_agreement(self, numbers: dict[str, FloatArray]) -> float:
         direct = np.abs(numbers["on_answer"])

@@ -13,6 +13,7 @@ from tokimp.analysis.concluded import concluded
 from tokimp.analysis.effects.pairs import PairOfUnits, largest_differences, largest_effects
 from tokimp.report.number_texts import interval_of, mean_text
 from tokimp.report.terminal import keep_words_whole, new_table
+from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.effects_schema import effect_labels
 
@@ -45,6 +46,7 @@ def reach_table(result: xr.DataTree, node_name: str = "effects") -> Table:
         "the units whose effect on the answer may pass through later units for the larger part; rank kept by paths: "
         "Spearman of the effect on the answer with and without what passes through others"
     )
+    table.caption = "; ".join([str(table.caption), *ties_text(node)])
     return keep_words_whole(table)
 
 

@@ -31,7 +31,7 @@ from tokimp.contracts.scorer import Capability
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate
-from tokimp.results.ties import TIES, tie, tied_shares
+from tokimp.results.ties import TIES, tie, tie_attributes, tie_variables
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -183,7 +183,7 @@ class Faithfulness(Analysis):
         gain = area - uniform_area.mean(axis=1)[:, None, None]
         variables: dict[str, Any] = {
             "value": ((*curve, "keep_ratio", "chain"), values),
-            "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
+            **tie_variables(result),
             **mean_variables((*curve, "keep_ratio"), values, self.confidence),
             "chains_used": (("curve", "estimator", "keep_ratio"), (~np.isnan(values[0])).sum(axis=-1)),
             "area": ((*curve, "chain"), area),
@@ -218,8 +218,7 @@ class Faithfulness(Analysis):
             attrs={
                 "confidence": self.confidence,
                 "seed": self.seed,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "n_uniform": self.n_uniform,
                 "interval": INTERVAL_OF_MEANS,
                 # Results of deletion are as they were before there were other operators.

@@ -42,6 +42,9 @@ class LogOdds(AgainstChance):
         Confidence of the intervals over chains.
     seed
         Seed of random orders and ties.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
     """
 
     name = "log_odds"
@@ -58,18 +61,20 @@ class LogOdds(AgainstChance):
         n_uniform: int = 5,
         confidence: float = 0.95,
         seed: int = 0,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
     ) -> None:
-        super().__init__(n_uniform, confidence, seed)
+        super().__init__(n_uniform, confidence, seed, tie_threshold, tie_estimators)
         self.share = share
         self.operators = operators
         self.replacement = replacement
 
-    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
         """Return the node ``/analysis/log_odds``, as ``docs/schema.md`` describes it."""
-        found, all_orders = self._ask(inputs, self._change)
+        found, all_orders = self._ask(inputs, result, self._change)
         return self._compared_node(
-            inputs.result,
-            Comparison.of_rows(found["change"], inputs.result.sizes["estimator"]),
+            result,
+            Comparison.of_rows(found["change"], result.sizes["estimator"]),
             {"operator": self.operators},
             "low",
             is_silent=silent_cells(all_orders),

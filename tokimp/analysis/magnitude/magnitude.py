@@ -88,6 +88,9 @@ class Magnitude(AgainstChance):
         Confidence of the intervals over chains.
     seed
         Seed of random orders and ties.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
     """
 
     name = "magnitude"
@@ -117,18 +120,20 @@ class Magnitude(AgainstChance):
         n_uniform: int = 5,
         confidence: float = 0.95,
         seed: int = 0,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
     ) -> None:
-        super().__init__(n_uniform, confidence, seed)
+        super().__init__(n_uniform, confidence, seed, tie_threshold, tie_estimators)
         self.operators = operators
         self.replacement = replacement
         self.measure = measure
         self.steps = steps
         self.negligible = negligible
 
-    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
         """Return the node ``/analysis/magnitude``, as ``docs/schema.md`` describes it."""
-        found, all_orders = self._ask(inputs, self._numbers)
-        return self._node(inputs.result, found["number"], found["there"], all_orders)
+        found, all_orders = self._ask(inputs, result, self._numbers)
+        return self._node(result, found["number"], found["there"], all_orders)
 
     def _numbers(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return the numbers of one chain, [operator, score, estimator, own and others], and what there is to lose.

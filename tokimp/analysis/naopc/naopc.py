@@ -78,6 +78,9 @@ class Naopc(AgainstChance):
         Confidence of the intervals over chains.
     seed
         Seed of random orders and ties.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
     """
 
     name = "naopc"
@@ -107,8 +110,10 @@ class Naopc(AgainstChance):
         n_uniform: int = 5,
         confidence: float = 0.95,
         seed: int = 0,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
     ) -> None:
-        super().__init__(n_uniform, confidence, seed)
+        super().__init__(n_uniform, confidence, seed, tie_threshold, tie_estimators)
         self.operators = operators
         self.replacement = replacement
         self.measure = measure
@@ -116,11 +121,11 @@ class Naopc(AgainstChance):
         self.beam = beam
         self.narrowest = narrowest
 
-    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
         """Return the node ``/analysis/naopc``, as ``docs/schema.md`` describes it."""
-        found, all_orders = self._ask(inputs, self._areas)
+        found, all_orders = self._ask(inputs, result, self._areas)
         lengths = np.array([len(chain.units) for chain in inputs.scoring.chains])
-        return self._node(inputs.result, found["area"], found["limits"], all_orders, lengths)
+        return self._node(result, found["area"], found["limits"], all_orders, lengths)
 
     def _areas(self, compared: ComparedChain) -> dict[str, FloatArray]:
         """Return areas [operator, side, row] and limits [operator, end] of one chain."""

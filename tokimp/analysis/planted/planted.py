@@ -24,7 +24,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
-from tokimp.results.ties import TIES, tie, tied_shares
+from tokimp.results.ties import TIES, tie, tie_attributes, tie_variables
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -144,7 +144,7 @@ class Planted(Analysis):
                     f"within_bands{end}": ("estimator", part, {"long_name": "AUROC of pairs in one stretch"})
                     for end, part in zip(("", "_low", "_high"), within, strict=True)
                 },
-                "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
+                **tie_variables(result),
                 "pairs_within_bands": ("estimator", np.nansum(pairs, axis=0).astype(np.int64)),
                 **kind_variables(result, self.bands, self.confidence),
             },
@@ -155,8 +155,7 @@ class Planted(Analysis):
             },
             attrs={
                 "bands": self.bands,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "confidence": self.confidence,
                 "interval": f"{INTERVAL_OF_MEANS}; within_bands: {INTERVAL_OF_POOLED}",
             },

@@ -62,6 +62,9 @@ class Plausibility(AgainstChance):
         Confidence of the intervals over chains.
     seed
         Seed of random orders, and of ties in ``iou_f1``.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
     """
 
     name = "plausibility"
@@ -86,13 +89,15 @@ class Plausibility(AgainstChance):
         n_uniform: int = 20,
         confidence: float = 0.95,
         seed: int = 0,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
     ) -> None:
-        super().__init__(n_uniform, confidence, seed)
+        super().__init__(n_uniform, confidence, seed, tie_threshold, tie_estimators)
         self.marks = marks
         self.categories = categories
         self.predicted = predicted
 
-    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
         """Return the node ``/analysis/plausibility``, as ``docs/schema.md`` describes it.
 
         Raises
@@ -100,7 +105,6 @@ class Plausibility(AgainstChance):
         AnalysisError
             If no chain has both marked units and others.
         """
-        result = inputs.result
         chains = [chain for _, chain in iterate(result)]
         marked = [self._marked(chain) for chain in chains]
         shares = [row.mean() for row in marked if 0 < row.mean() < 1]

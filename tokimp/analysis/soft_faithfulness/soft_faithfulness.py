@@ -69,6 +69,9 @@ class SoftFaithfulness(AgainstChance):
         Confidence of the intervals over chains.
     seed
         Seed of noise, random orders and ties.
+    tie_threshold, tie_estimators
+        Importances of these estimators are cut to whole multiples of so many nats towards 0 first; see
+        `tokimp.results.ties.tie`. 0 cuts nothing.
     """
 
     name = "soft_faithfulness"
@@ -97,18 +100,20 @@ class SoftFaithfulness(AgainstChance):
         n_uniform: int = 5,
         confidence: float = 0.95,
         seed: int = 0,
+        tie_threshold: float = 0.0,
+        tie_estimators: Sequence[str] = (),
     ) -> None:
-        super().__init__(n_uniform, confidence, seed)
+        super().__init__(n_uniform, confidence, seed, tie_threshold, tie_estimators)
         self.stand_ins = stand_ins
         self.scaling = scaling
         self.measure = measure
         self.n_draws = n_draws
         self.narrowest = narrowest
 
-    def compute(self, inputs: AnalysisInput) -> xr.Dataset:
+    def _compute(self, inputs: AnalysisInput, result: xr.DataTree) -> xr.Dataset:
         """Return the node ``/analysis/soft_faithfulness``, as ``docs/schema.md`` describes it."""
-        arrays, all_orders = self._ask(inputs, self._scores)
-        return self._node(inputs.result, arrays, all_orders)
+        arrays, all_orders = self._ask(inputs, result, self._scores)
+        return self._node(result, arrays, all_orders)
 
     def _shares(self, scores: FloatArray, orders: ChainOrders) -> FloatArray:
         """Return how probably each unit stays, from 0 to 1, [row, unit]; NaN where that is not known."""

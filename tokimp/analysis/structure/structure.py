@@ -25,7 +25,7 @@ from tokimp.errors import AnalysisError
 from tokimp.report import plot
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, token_slice, unit_scores
-from tokimp.results.ties import TIES, tie, tied_shares
+from tokimp.results.ties import TIES, tie, tie_attributes, tie_variables
 
 if TYPE_CHECKING:  # slow to import, and needed only once there is something to draw
     from matplotlib.figure import Figure
@@ -228,7 +228,7 @@ class Structure(Analysis):
             "excess_chains": (dims, (~np.isnan(kept) & (comparable > 0)).sum(0)),
             "excess_tokens": (dims[1:], np.nansum(told, axis=0).astype(np.int64)),
             "tokens": ("category", totals.sum(0).astype(np.int64)),
-            "tied": (("estimator", "chain"), tied_shares(result), {"long_name": "share of units that tie"}),
+            **tie_variables(result),
             "chains_with": ("category", (totals > 0).sum(0)),
             "chains_used": ("estimator", (~np.isnan(rank_sums).all(-1)).sum(0)),
             "chains_reached": (dims[:2], (~np.isnan(kept).all(-1)).sum(0)),
@@ -239,8 +239,7 @@ class Structure(Analysis):
             attrs={
                 "categorizer": self.categorizer or "the chain file's categories",
                 "bands": self.bands,
-                "tie_threshold": self.tie_threshold,
-                "tie_estimators": ", ".join(self.tie_estimators),
+                **tie_attributes(self.tie_threshold, self.tie_estimators),
                 "confidence": self.confidence,
                 "interval": INTERVAL_OF_POOLED,
             },
