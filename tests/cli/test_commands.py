@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
 
 from tests.cli.conftest import Run
@@ -51,6 +52,15 @@ def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     code, _, imported = _run(command, "--help")
     assert code == 0
     assert imported & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_option_says_what_it_is_for(name: str) -> None:
+    """A name and a default alone leave a user to guess."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.opts[0] for option in options if not option.help] == []
 
 
 def test_a_wrong_option_of_a_command_imports_nothing_heavy() -> None:
