@@ -35,7 +35,7 @@ def picture(page: Path) -> bytes:
         opened = browser.new_page(viewport=SIZE, color_scheme="light")
         opened.goto(f"{page.as_uri()}#{urlencode(SHOWN, doseq=True)}")
         opened.wait_for_selector(".lane")
-        opened.get_by_role("checkbox", name="position partialled out").check()
+        opened.get_by_label("Shown").select_option(label="beyond place")
         opened.locator(".run .u-wrap").first.wait_for()
         taken = opened.screenshot()
         browser.close()

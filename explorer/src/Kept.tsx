@@ -20,6 +20,8 @@ function nearest(ratios: number[], keep: number): number {
 }
 
 export function Kept({ run, chain, view }: Props) {
+  const hasTrajectory = view.lanes.some((index) => chain.lanes[index]?.trajectory);
+  if (!hasTrajectory && !(run.faithfulness && chain.faithfulness) && !(run.recovery && chain.recovery)) return null;
   return (
     <section class="kept" aria-label="What is kept of this chain's likelihoods">
       <h3>Kept at {Math.round(view.keep * 100)} % of the units</h3>
@@ -128,7 +130,7 @@ function Answers({ run, chain, view }: Props) {
             <th scope="row">
               <Label name={run.estimators[index]!} />
             </th>
-            <td>
+            <td class="text">
               <bdi>{visible(own.written[index]?.[at] ?? "") || "–"}</bdi>
             </td>
             {recovery.references.map((reference, row) => (

@@ -4,7 +4,7 @@ import { Choice } from "./Choice";
 import { Curves, type Curve } from "./Curves";
 import { Label } from "./Label";
 import type { View } from "./state";
-import { countText, decimals, numberText } from "./text";
+import { countText, decimals, secondsText } from "./text";
 import type { Look, Run } from "./types";
 
 /** Up to so many estimators are told apart at a glance; of more, those that have a lane are shown first. */
@@ -54,29 +54,27 @@ export function RunPanel({ run, view, change }: Props) {
 function AgreementMatrix({ run, view, change }: Props) {
   const agreement = run.agreement!;
   const [measure, setMeasure] = useState(0);
-  const [partial, setPartial] = useState(0);
+  const [kind, setKind] = useState(0);
   const [all, setAll] = useState(false);
   const every = run.estimators.map((_, index) => index);
   const isLarge = run.estimators.length > FEW;
   // Two lanes are the least that makes a matrix; with fewer there is nothing to leave out.
   const shown = isLarge && !all && view.lanes.length > 1 ? every.filter((index) => view.lanes.includes(index)) : every;
   const isDense = shown.length > FEW;
-  const mean = agreement.mean[measure]![partial]!;
+  const mean = agreement.mean[measure]![kind]!;
   const interval = (one: number, other: number): string => {
-    const [low, high] = [agreement.low[measure]![partial]![one]![other], agreement.high[measure]![partial]![one]![other]];
+    const [low, high] = [agreement.low[measure]![kind]![one]![other], agreement.high[measure]![kind]![one]![other]];
     return low === null || high === null ? "no interval" : `${decimals(low)} to ${decimals(high)}`;
   };
-  const chance = agreement.chance[measure]?.[partial];
-  const isEmpty = agreement.chainsUsed[measure]![partial]!.every((row, one) => row.every((used, other) => one === other || used === 0));
+  const chance = agreement.chance[measure]![kind];
+  const noise = agreement.noise[measure]![kind];
+  const isEmpty = agreement.chainsUsed[measure]![kind]!.every((row, one) => row.every((used, other) => one === other || used === 0));
   return (
     <section aria-label="Agreement">
       <h3>Agreement</h3>
       <div class="choices">
         <Choice label="Measure" names={agreement.measures.map((name) => name.replaceAll("_", " "))} chosen={measure} choose={setMeasure} />
-        <label>
-          <input type="checkbox" checked={partial === 1} onChange={(event) => setPartial(event.currentTarget.checked ? 1 : 0)} /> position
-          partialled out
-        </label>
+        <Choice label="Shown" names={agreement.kinds} chosen={kind} choose={setKind} />
         {isLarge && (
           <label>
             <input type="checkbox" checked={all} onChange={(event) => setAll(event.currentTarget.checked)} /> all {run.estimators.length} estimators
@@ -93,6 +91,7 @@ function AgreementMatrix({ run, view, change }: Props) {
           <caption>
             Mean over chains{isDense ? "" : `, below it the ${Math.round(agreement.confidence * 100)} % interval`}
             {chance === null || chance === undefined ? "" : `; by chance ${decimals(chance)}`}
+            {noise === null || noise === undefined ? "" : `; without the agreement that place alone makes; random orders ±${decimals(noise)}`}
           </caption>
           <thead>
             <tr>
@@ -115,7 +114,7 @@ function AgreementMatrix({ run, view, change }: Props) {
                   {shown.slice(0, before + 1).map((column) => {
                     const other = run.estimators[column]!;
                     const value = mean[row]![column]!;
-                    const used = agreement.chainsUsed[measure]![partial]![row]![column];
+                    const used = agreement.chainsUsed[measure]![kind]![row]![column];
                     const between = value === null ? "" : interval(row, column);
                     return (
                       <td
@@ -227,7 +226,7 @@ function Cost({ run }: { run: Run }) {
                 <th scope="row">
                   <Label name={name} />
                 </th>
-                <td>{numberText(cost.seconds)}</td>
+                <td>{secondsText(cost.seconds)}</td>
                 <td>{countText(cost.positions)}</td>
                 <td>{cost.chains}</td>
               </tr>

@@ -18,6 +18,13 @@ export function numberText(value: number | null | undefined): string {
   return Number(value.toPrecision(4)).toString();
 }
 
+/** Return seconds as a clock is read: whole from 100 on, else up to two decimals, and those below 0.01 as such. */
+export function secondsText(value: number | null): string {
+  if (value === null) return "–";
+  if (value > 0 && value < 0.005) return "< 0.01";
+  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
+}
+
 /** Return a count with thin spaces between thousands, or with a suffix above a million. */
 export function countText(value: number | null): string {
   if (value === null) return "–";

@@ -16,13 +16,17 @@ export interface ChainEntry {
 
 export interface Agreement {
   measures: string[];
-  /** [measure][partial][estimator][other] */
+  /** How position is taken out: as it is, beyond place, position partialled out. */
+  kinds: string[];
+  /** [measure][kind][estimator][other] */
   mean: Maybe[][][][];
   low: Maybe[][][][];
   high: Maybe[][][][];
   chainsUsed: number[][][][];
-  /** [measure][partial] */
+  /** [measure][kind]: the mean of two random rankings; null where it is 0 by construction. */
   chance: Maybe[][];
+  /** [measure][kind]: how far from chance the mean of random orders stays; null where it is not known. */
+  noise: Maybe[][];
   confidence: number;
   minimumUnits: number;
 }

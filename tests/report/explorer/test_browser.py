@@ -186,3 +186,23 @@ def test_of_many_estimators_those_with_a_lane_stand_out(browser: Any, tmp_path: 
     playwright.expect(rows).to_have_text(names[1:])
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 1400
     page.close()
+
+
+def test_the_matrix_shows_agreement_beyond_place_too(browser: Any, tmp_path: Path) -> None:
+    """The number of a pair is the mean as it is, beyond place, or with position partialled out, as is chosen."""
+    random = np.random.default_rng(0)
+    text = "abcdefgh"
+    chains = [toy_chain(text, question=f"Question {index}", id=str(index)) for index in range(4)]
+    scores = {name: [random.normal(size=len(text)) for _ in chains] for name in ("first", "second")}
+    result = ti.analyze(toy_result(scores, chains), "agreement")
+    node = ti.analysis_node(result, "agreement").sel(measure="spearman", estimator="first", other="second")
+    page = browser.new_page()
+    page.goto(ti.view(result, tmp_path / "page.html").as_uri())
+    for kind, mean in (
+        ("as it is", node["mean"].sel(partial=False)),
+        ("beyond place", node["beyond_place_mean"]),
+        ("position partialled out", node["mean"].sel(partial=True)),
+    ):
+        page.get_by_label("Shown").select_option(label=kind)
+        playwright.expect(page.locator(".matrix td button").first).to_contain_text(f"{float(mean):.2f}")
+    page.close()

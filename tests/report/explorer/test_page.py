@@ -122,6 +122,11 @@ def test_analyses_that_are_missing_are_named_with_their_command(tmp_path: Path) 
     node = ti.analysis_node(analyzed, "agreement")
     spearman = node["mean"].sel(measure="spearman", partial=False).to_numpy()
     assert run["agreement"]["mean"][0][0][0][1] == pytest.approx(spearman[0, 1], rel=1e-4)
+    assert run["agreement"]["kinds"] == ["as it is", "beyond place", "position partialled out"]
+    for kind, variable in enumerate((node["mean"].sel(partial=False), node["beyond_place_mean"])):
+        shown = np.array(run["agreement"]["mean"], dtype=float)[:, kind]
+        np.testing.assert_allclose(shown, variable.transpose("measure", "estimator", "other"), rtol=1e-4)
+    assert run["agreement"]["noise"][0] == [None, pytest.approx(float(node["noise"][0]), rel=1e-4), None]
     assert len(run["missing"]) == 2
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from tokimp.report.estimator_looks import look_of
 from tokimp.report.explorer.numbers import plain_number, plain_numbers
@@ -163,15 +164,36 @@ def _far_apart(unit: FarApart) -> dict[str, Any]:
 def _agreement(node: xr.Dataset | None) -> dict[str, Any] | None:
     if node is None:
         return None
-    dims = ("measure", "partial", "estimator", "other")
+    kinds = _kinds_of_agreement(node)
+
+    def of_kinds(name: str, *dims: str) -> NDArray[Any]:
+        return np.stack([kind[name].transpose("measure", *dims).to_numpy() for kind in kinds.values()], axis=1)
+
+    pairs = ("estimator", "other")
     return {
         "measures": [str(name) for name in node["measure"].to_numpy()],
-        **{name: plain_numbers(node[name].transpose(*dims)) for name in ("mean", "low", "high")},
-        "chainsUsed": node["chains_used"].transpose(*dims).to_numpy().tolist(),
-        "chance": plain_numbers(node["chance_mean"].broadcast_like(node["mean"].isel(estimator=0, other=0))),
+        "kinds": list(kinds),
+        **{name: plain_numbers(of_kinds(name, *pairs)) for name in ("mean", "low", "high")},
+        "chainsUsed": of_kinds("chains_used", *pairs).tolist(),
+        "chance": plain_numbers(of_kinds("chance_mean")),
+        "noise": plain_numbers(of_kinds("noise")),
         "confidence": float(node.attrs["confidence"]),
         "minimumUnits": int(node.attrs["minimum_units"]),
     }
+
+
+def _kinds_of_agreement(node: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Return the agreement with position in it, and with position taken out in two ways, under the same names."""
+    unknown = xr.full_like(node["measure"], np.nan, dtype=np.float64)
+    names = ["mean", "low", "high", "chains_used", "chance_mean"]
+    as_it_is, partialled_out = (node[names].sel(partial=partial).assign(noise=unknown) for partial in (False, True))
+    kinds = {"as it is": as_it_is, "beyond place": None, "position partialled out": partialled_out}
+    # Results of 0.1.0 have nothing beyond place.
+    if "beyond_place_mean" in node:
+        renamed = {f"beyond_place_{name}": name for name in ("mean", "low", "high")}
+        beyond_place = node[[*renamed, "beyond_place_chains"]].rename({**renamed, "beyond_place_chains": "chains_used"})
+        kinds["beyond place"] = beyond_place.assign(chance_mean=unknown, noise=node["noise"])
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 def _faithfulness(node: xr.Dataset | None) -> dict[str, Any] | None:
