@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tokimp.contracts.executor import Work
+from tokimp.contracts.executor import Failure, Work
 from tokimp.errors import TokimpWarning
 
 
@@ -54,6 +54,40 @@ def _act(how: str) -> None:
         raise MemoryError("no room")
     elif how == "gpu":
         raise ValueError("wrapped") from RuntimeError("CUDA error: device-side assert triggered")
+
+
+class AwkwardError(Exception):
+    """Is pickled, and cannot be made again from what was."""
+
+    def __init__(self, what: str, *, where: str) -> None:
+        super().__init__(f"{what} at {where}")
+
+
+class AwkwardResult:
+    """Is pickled, and cannot be made again in the process with this id."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        """Refuse in that process."""
+        if os.getpid() == state["process"]:
+            raise ValueError("not here")
+        self.__dict__.update(state)
+
+
+class Awkward(Work):
+    """Has results that are not easily sent."""
+
+    def prepare(self) -> Callable[[Any], Any]:
+        """Return a function that gives a list with a failure or, if it is told a process, what cannot be read there."""
+
+        def give(process: int | None) -> Any:
+            if process is not None:
+                return AwkwardResult(process)
+            return [1, Failure.of(AwkwardError("failed", where="here"))]
+
+        return give
 
 
 class CannotStart(Work):

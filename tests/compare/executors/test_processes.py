@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.compare.executors.acting_work import Acts, CannotStart, Warns
+from tests.compare.executors.acting_work import Acts, Awkward, CannotStart, Warns
 from tokimp.compare.executors.processes import ProcessesExecutor
 from tokimp.contracts.executor import Executor, Outcome, Piece, Workers
 from tokimp.errors import ExecutorError, TokimpWarning
@@ -123,6 +124,19 @@ def test_a_system_that_takes_no_more_processes_is_named(tmp_path: Path, monkeypa
     with pytest.raises(ExecutorError, match=r"worker 0 cannot be started .*temporarily unavailable.*--workers"):
         list(ProcessesExecutor(workers=1).run(Acts(tmp_path), [Piece(0, "a", ("", 0, 0))], lambda _: None))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_cannot_be_made_again_here_is_the_failure_of_its_piece(executor: ProcessesExecutor) -> None:
+    """An error within a result is described; a result of such a kind is a failure; neither ends the run."""
+    pieces = [Piece(0, "piece 0", None), Piece(1, "piece 1", os.getpid()), Piece(2, "piece 2", None)]
+    outcomes = {outcome.piece.index: outcome for outcome in executor.run(Awkward(), pieces, lambda _: None)}
+    for index in (0, 2):
+        first, failed = outcomes[index].result
+        assert (first, failed.type) == (1, "AwkwardError")
+        assert str(failed.error) == "AwkwardError: failed at here"
+    failure = outcomes[1].failure
+    assert failure is not None
+    assert "what came back cannot be read in this process (ValueError: not here)" in str(failure.error)
 
 
 def test_the_heaviest_piece_goes_first(executor: ProcessesExecutor, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ import torch
 from tokimp.compare.executors.pool import WorkerPool
 from tokimp.compare.executors.pool_worker import Event, PoolWorker
 from tokimp.compare.executors.shares import gpus_for, own_threads, usable_cores
-from tokimp.compare.executors.worker_side import SentWork
-from tokimp.contracts.executor import Work
+from tokimp.compare.executors.worker_side import Reply, SentWork
+from tokimp.contracts.executor import Failure, Work
 from tokimp.errors import ExecutorError, TokimpWarning
 
 # The path of this process comes first, so that the worker finds the same modules.
@@ -141,9 +141,15 @@ class _Process(PoolWorker):
     def read(self) -> Event:
         """Return what the process has sent, or why it ended."""
         try:
-            kind, value = pickle.loads(self.connection.recv_bytes())  # noqa: S301 - from a process that we started
+            message = self.connection.recv_bytes()
         except (EOFError, OSError):
             return Event(self, "died", reason=self._end())
+        try:
+            kind, value = pickle.loads(message)  # noqa: S301 - from a process that we started
+        # What cannot be made again here (of a class in a script, say) raises errors of many kinds.
+        except Exception as error:  # noqa: BLE001 - it is the failure of the piece
+            problem = ExecutorError(f"what came back cannot be read in this process ({type(error).__name__}: {error})")
+            return Event(self, "done", Reply(failure=Failure(problem)))
         return Event(self, kind, value)
 
     def _send(self, message: tuple[str, Any]) -> None:

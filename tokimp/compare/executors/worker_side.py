@@ -137,11 +137,23 @@ class WorkerSide:
             try:
                 result = self._do(payload)
             except Exception as error:  # noqa: BLE001 - it is sent to whoever asked
-                failure = Failure.of(error)
-                reply = Reply(failure=replace(failure, error=sendable(error)), fault=worker_fault(error))
+                reply = Reply(failure=_sendable_failure(Failure.of(error)), fault=worker_fault(error))
             else:
-                reply = Reply(result, fault=self._work.fault(result))
+                # What is at fault is found in the errors as they were raised.
+                fault = self._work.fault(result)
+                reply = Reply(_sendable_result(result), fault=fault)
         return replace(reply, warned=warned, threads=_threads())
+
+
+def _sendable_failure(failure: Failure) -> Failure:
+    return replace(failure, error=sendable(failure.error))
+
+
+def _sendable_result(result: Any) -> Any:
+    """Return a result as it can be sent: the failures among its parts too, such as those of one chain of a group."""
+    if not isinstance(result, list):
+        return result
+    return [_sendable_failure(part) if isinstance(part, Failure) else part for part in result]
 
 
 def _threads() -> int | None:
