@@ -22,7 +22,7 @@ from tokimp.contracts.constraints import Number, OneOf, Text, WholeNumber
 from tokimp.contracts.operators import RequiredByOperator
 from tokimp.contracts.scorer import Capability
 from tokimp.errors import AnalysisError
-from tokimp.report.number_texts import chains_text, interval_of, mean_text
+from tokimp.report.number_texts import interval_of, mean_text
 from tokimp.report.plot.style import SMALL, foot, head, new_axes, prepare, root_figure, run_text, styled
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node, stored_name
@@ -254,7 +254,7 @@ def draw_weights(result: xr.DataTree, ax: Axes | None = None, *, node_name: str 
     bar.set_label("weight", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     used = int(node["chains_used"].max())
-    chains = chains_text(used, node.attrs["confidence"])
+    chains = f"{used} chain{'' if used == 1 else 's'}"
     head([axis], ax, "AT2: weights of heads, fitted on all chains", run_text(result), chains)
     foot([axis], ax, "Red: attention from here tells what ablations change. Blue, \u2212: the reverse.")
     return axis

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from tokimp.report.estimator_looks import look_of
-from tokimp.report.number_texts import chains_text, few_chains
+from tokimp.report.number_texts import chains_text, few_chains, shown_ends
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height, two_lines
 from tokimp.report.plot.small_panels import draw_small_panels, panels_height
@@ -163,22 +163,22 @@ def _models(node: xr.Dataset) -> list[str]:
 
 
 def _rows_height(node: xr.Dataset) -> float:
-    return rows_height(_targets(node), len(_models(node)), 16)
+    # The names of models are long: each has a line of the legend.
+    return rows_height(_targets(node), len(_models(node)), 16 + 2.4 * len(_models(node)))
 
 
 def _draw_rows(axis: Axes, node: xr.Dataset) -> None:
     cells = node.sel(measure="pearson", partial=False, scope="within")
-    few = np.array([few_chains(int(count)) for count in node["chains_used"].to_numpy()], dtype=bool)
     marks = []
     for place, model in enumerate(_models(node)):
         row = cells.sel(model=model)
         mean, low, high = (row[f"correlation{end}"].to_numpy() for end in ("", "_low", "_high"))
-        low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        low, high = shown_ends(low, high, node["chains_used"].to_numpy())
         sees = MODELS.get(model, model).startswith("attention")
         colours = [INK if sees else "#7a7a7a"] * len(mean)
         marker = _MARKERS[place % len(_MARKERS)]
         marks.append(Marks(MODELS.get(model, model), mean, low, high, marker=marker, filled=sees, colours=colours))
-    label = "Pearson's r of held-out predictions, within chains"
+    label = "Pearson's r within held-out chains"
     draw_rows(axis, _targets(node), marks, label, chance=0.0, limits=(-1, 1))
 
 

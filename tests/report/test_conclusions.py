@@ -48,3 +48,12 @@ def test_many_names_are_counted() -> None:
     """Of more than six, the first six are named."""
     said = conclusion([Estimate(f"e{i}", 0.0, -1.0, 1.0) for i in range(9)], "gain")
     assert "gain of e0, e1, e2, e3, e4, e5 and 3 more." in said
+
+
+def test_what_has_no_interval_is_named_apart() -> None:
+    """An AUROC of 1 on every chain is not said to be like chance, and not told from it either."""
+    estimates = [Estimate("sure", 1.0, math.nan, math.nan, 0.5), Estimate("weak", 0.55, 0.4, 0.7, 0.5)]
+    said = conclusion(estimates, "AUROC", correction="one test")
+    assert "Not told from chance: AUROC of weak." in said
+    assert "Without an interval, and so not told: sure (1.00)." in said
+    assert conclusion(estimates[:1], "AUROC").startswith("Without an interval, and so not told: AUROC of sure (1.00).")

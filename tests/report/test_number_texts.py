@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from rich.text import Text
 
-from tokimp.report.number_texts import chains_text, interval_of, interval_text, mean_text, number_text
+from tokimp.report.number_texts import chains_text, interval_of, interval_text, mean_text, number_text, shown_ends
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,10 @@ def test_titles_promise_no_more_than_there_is(n_chains: int, title: str, note: s
     """Titles of tables and figures speak of intervals only if there are any."""
     assert mean_text(0.9, n_chains) == title
     assert chains_text(n_chains, 0.9) == note
+
+
+def test_figures_show_no_ends_over_few_chains() -> None:
+    """Ends of an interval over fewer than five chains are left out, each row by its own count."""
+    low, high = shown_ends(np.array([0.1, 0.2]), np.array([0.3, 0.4]), np.array([4, 5]))
+    assert np.isnan([low[0], high[0]]).all()
+    assert (low[1], high[1]) == (0.2, 0.4)

@@ -70,6 +70,11 @@ class Estimate:
         # The interval has a say too: it takes account of skewness, which the p-value does not.
         return math.isfinite(self.low) and not self.low <= self.chance <= self.high
 
+    def has_no_spread(self) -> bool:
+        """Return whether the number differs from chance over enough chains, and has no interval."""
+        is_known = math.isfinite(self.value) and not few_chains(self.n_chains)
+        return is_known and math.isnan(self.low) and self.value != self.chance
+
 
 def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = "") -> str:
     """Return a sentence that says which numbers are told from chance, which are not, and which are not known.
@@ -94,14 +99,19 @@ def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = ""
     if not known:
         return f"Nothing is known of {what}."
     told = sorted((e for e in known if e.is_told()), key=lambda estimate: -abs(estimate.value - estimate.chance))
-    rest = [estimate for estimate in known if not estimate.is_told()]
+    bare = [estimate for estimate in known if estimate.has_no_spread()]
+    rest = [estimate for estimate in known if not estimate.is_told() and not estimate.has_no_spread()]
     parts = []
     if told:
         named = _listed([f"{estimate.name} ({number_text(estimate.value)})" for estimate in told])
         parts.append(f"Told from chance: {what} of {named}.")
         parts.append(f"Not told from it: {_listed([e.name for e in rest])}." if rest else "")
-    else:
+    elif rest:
         parts.append(f"Not told from chance: {what} of {_listed([estimate.name for estimate in rest])}.")
+    if bare:
+        # All chains may have the same value, such as an AUROC of 1: no test says how far others lie from it.
+        named = _listed([f"{estimate.name} ({number_text(estimate.value)})" for estimate in bare])
+        parts.append(f"Without an interval, and so not told: {named if parts else f'{what} of {named}'}.")
     if correction:
         parts.append(f"({correction}, level {LEVEL:g}.)")
     elif len(known) > 1:

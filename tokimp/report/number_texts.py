@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from tokimp.chains.arrays import FloatArray, IntArray
+
 FEWEST_FOR_AN_INTERVAL = 5
 """An interval over fewer chains is not shown: so few say nothing about others."""
 
@@ -43,6 +45,20 @@ def interval_of(node: xr.Dataset, name: str = "", n_values: int | None = None) -
 def few_chains(n_chains: int) -> bool:
     """Return whether these are too few chains for an interval: so few say nothing about others."""
     return n_chains < FEWEST_FOR_AN_INTERVAL
+
+
+def shown_ends(low: FloatArray, high: FloatArray, n_values: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of intervals as figures show them: NaN where a mean is over too few chains.
+
+    Parameters
+    ----------
+    low, high
+        The ends, of any shape.
+    n_values
+        The numbers of chains that the means are over, of the same shape.
+    """
+    enough = np.asarray(n_values) >= FEWEST_FOR_AN_INTERVAL
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
 def mean_text(confidence: float, n_values: int) -> str:

@@ -61,9 +61,9 @@ def estimated(label: str, chain: TokenizedChain, number: int) -> Importance:
     return Importance(generator.normal(size=n_units), effects=effects, effects_on_answer=on_answer)
 
 
-def make_result(labels: Sequence[str], n_chains: int = 6) -> xr.DataTree:
+def make_result(labels: Sequence[str], n_chains: int = 6, length: int = 12) -> xr.DataTree:
     """Return a result of some estimators."""
-    chains = [make_chain(number) for number in range(n_chains)]
+    chains = [make_chain(number, length) for number in range(n_chains)]
     rows = {label: [estimated(label, chain, number) for number, chain in enumerate(chains)] for label in labels}
     return toy_result(rows, chains, SCORER)
 

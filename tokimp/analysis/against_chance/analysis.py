@@ -147,7 +147,7 @@ class AgainstChance(Analysis):
             If the analysis has not been run.
         """
         node = analysis_node(result, stored_name(result, self))
-        return draw_comparison(node, self.panels, f"{self.texts(node).note}, by {result.attrs['unit']}")
+        return draw_comparison(result, node, self.panels, self.texts(node).note)
 
     def _ask(
         self, inputs: AnalysisInput, result: xr.DataTree, find: Callable[[ComparedChain], dict[str, FloatArray]]

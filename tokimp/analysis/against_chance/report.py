@@ -13,6 +13,7 @@ from rich.table import Table
 from tokimp.analysis.against_chance.conclusion import REFERENCES, Panel, conclusion, verdicts
 from tokimp.report import plot
 from tokimp.report.number_texts import interval_of, mean_text, number_text
+from tokimp.report.plot.style import run_text
 from tokimp.report.terminal import keep_words_whole, new_table
 
 
@@ -102,20 +103,27 @@ def undefined_text(part: xr.Dataset) -> str:
     return f"chains without a value, by estimator: {'; '.join(parts)}" if parts else ""
 
 
-def draw_comparison(node: xr.Dataset, panels: Sequence[Panel], note: str) -> Figure:
+def draw_comparison(result: xr.DataTree, node: xr.Dataset, panels: Sequence[Panel], note: str) -> Figure:
     """Draw each estimator's numbers with their intervals, one panel a number and one mark an operator.
 
     Parameters
     ----------
+    result
+        The result that the analysis has been run on.
     node, panels
         As of `comparison_tables`.
     note
         The heading.
     """
     title = f"{note[:1].upper()}{note[1:]}"
-    # An analysis that asks no model names none.
-    details = f"model {node.attrs['model_id']}" if "model_id" in node.attrs else ""
-    return plot.compared_numbers(node, panels, title, details).figure
+    return plot.compared_numbers(node, panels, title, details_text(result, node)).figure
+
+
+def details_text(result: xr.DataTree, node: xr.Dataset) -> str:
+    """Return the words of a heading that name the run, and the model that the analysis asked if it is another."""
+    asked = str(node.attrs.get("model_id", result.attrs["model_id"]))
+    other = "" if asked == result.attrs["model_id"] else f", asked of {asked.rstrip('/').rpartition('/')[2]}"
+    return f"{run_text(result)}{other}"
 
 
 def _reference_mean(part: xr.Dataset, name: str) -> float | None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from tokimp.analysis.agreement.other_chains import Features, OtherChains, products, ranked_by_both
 from tokimp.analysis.deletion_orders import uniform_orders
-from tokimp.analysis.statistics.intervals import CORRELATION, mean_p_values, mean_variables
+from tokimp.analysis.statistics.intervals import DIFFERENCE_OF_CORRELATIONS, mean_p_values, mean_variables
 from tokimp.analysis.statistics.multiplicity import holm, smallest_found
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks
 from tokimp.analysis.statistics.ranking_features import centred, ranking_features
@@ -82,7 +82,7 @@ def beyond_place_variables(
         "place_chance": ((*dims, "chain"), chance, {"long_name": "agreement with scores of other chains, same places"}),
         "place_chance_mean": (dims, _mean_of_known(chance), {"long_name": "mean of place_chance over chains"}),
         "beyond_place": ((*dims, "chain"), beyond, {"long_name": "value minus place_chance"}),
-        **mean_variables(dims, beyond, confidence, "beyond_place_", CORRELATION),
+        **mean_variables(dims, beyond, confidence, "beyond_place_", DIFFERENCE_OF_CORRELATIONS),
         "beyond_place_chains": (dims, (~np.isnan(beyond)).sum(-1), {"long_name": "chains that have a value"}),
         "p_value": (dims, p_values, {"long_name": "two-sided, of no agreement beyond place"}),
         "p_corrected": (dims, _corrected(p_values), {"long_name": "p_value, Holm over the pairs of a measure"}),
@@ -97,7 +97,7 @@ def beyond_place_variables(
             without,
             {"long_name": "Spearman beyond place, the units' own surprisal taken out"},
         ),
-        **mean_variables(dims[1:], without, confidence, "without_surprisal_", CORRELATION),
+        **mean_variables(dims[1:], without, confidence, "without_surprisal_", DIFFERENCE_OF_CORRELATIONS),
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.analysis.agreement.other_chains import Features, OtherChains
-from tokimp.analysis.statistics.intervals import CORRELATION, mean_p_values, mean_variables
+from tokimp.analysis.statistics.intervals import DIFFERENCE_OF_CORRELATIONS, mean_p_values, mean_variables
 from tokimp.analysis.statistics.multiplicity import holm
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks
 from tokimp.analysis.statistics.ranking_features import centred
@@ -45,7 +45,7 @@ def place_variables(
     return {
         "place_chance": ((*dims, "chain"), chance, {"long_name": "correlation with other chains, same places"}),
         "beyond_place": ((*dims, "chain"), beyond, {"long_name": "value minus place_chance"}),
-        **mean_variables(dims, beyond, confidence, "beyond_place_", CORRELATION),
+        **mean_variables(dims, beyond, confidence, "beyond_place_", DIFFERENCE_OF_CORRELATIONS),
         "beyond_place_chains": (dims, (~np.isnan(beyond)).sum(-1), {"long_name": "chains that have a value"}),
         "p_value": (dims, p_values, {"long_name": "two-sided, of no correlation beyond place"}),
         "p_corrected": (dims, corrected, {"long_name": "p_value, Holm over all comparisons of the node"}),

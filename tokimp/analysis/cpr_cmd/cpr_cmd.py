@@ -26,6 +26,7 @@ from tokimp.analysis.against_chance.orders import (
     silent_cells,
     stopped_cells,
 )
+from tokimp.analysis.against_chance.report import details_text
 from tokimp.analysis.cpr_cmd.recovery import AREAS, Recovery
 from tokimp.analysis.deletion_orders import kept_count
 from tokimp.analysis.faithfulness.versions import VersionTables
@@ -269,8 +270,7 @@ class CprCmd(AgainstChance):
             If the analysis has not been run.
         """
         node = analysis_node(result, stored_name(result, self))
-        details = f"model {node.attrs['model_id']}, by {result.attrs['unit']}"
-        return plot.recovery_curves(node, self.texts(node).note, details).figure
+        return plot.recovery_curves(node, self.texts(node).note, details_text(result, node)).figure
 
 
 _NUMBERS = (

@@ -50,7 +50,7 @@ class LogOdds(AgainstChance):
     name = "log_odds"
     requires = RequiredByOperators(*USUAL, replacement="mean")
     constraints = {"share": Number(0, 1), **SEVERAL_OPERATORS, **REFERENCES}
-    panels = (Panel("log-odds", better="low"),)
+    panels = (Panel("log-odds, nats", better="low"),)
 
     def __init__(
         self,
@@ -102,6 +102,6 @@ class LogOdds(AgainstChance):
     def texts(self, node: xr.Dataset) -> Texts:
         """Name the share that is replaced."""
         return Texts(
-            title=f"Answer without the most important {self.share:.0%} of units, nats",
-            note="log-odds of the answer without the most important units, nats",
+            title=f"Answer without the most important {self.share:.0%} of units",
+            note="log-odds of the answer without the most important units",
         )

@@ -37,7 +37,9 @@ def planted_table(result: xr.DataTree, *, node_name: str = "planted") -> Table:
     shows = mean_text(node.attrs["confidence"], used)
     table = new_table(f"Planted filler: how well it is ranked lowest ({shows})")
     table.add_column("estimator")
-    columns = [(measure, level) for level in ("unit", "sentence") for measure in _MEASURES]
+    # Of sentences, the two levels are the same.
+    levels = ["unit"] if unit == "sentence" else ["unit", "sentence"]
+    columns = [(measure, level) for level in levels for measure in _MEASURES]
     for measure, level in columns:
         table.add_column(f"{_MEASURES[measure]}, {unit if level == 'unit' else level}s", justify="right")
     table.add_column("AUROC within stretches", justify="right")
@@ -48,7 +50,7 @@ def planted_table(result: xr.DataTree, *, node_name: str = "planted") -> Table:
         heading = escape(str(label))
         if 0 < covered < used and "chance_mean" in row:
             own = row["chance_mean"].sel(measure="average_precision")
-            numbers = " and ".join(number_text(float(own.sel(level=level))) for level in ("unit", "sentence"))
+            numbers = " and ".join(number_text(float(own.sel(level=level))) for level in levels)
             heading += f" [dim](over {covered}; average precision by chance {numbers})[/]"
         table.add_row(heading, *cells, interval_of(row, "within_bands", covered))
     table.add_section()

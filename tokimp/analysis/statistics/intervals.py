@@ -28,6 +28,7 @@ Bounds = tuple[FloatArray | float, FloatArray | float]
 
 UNBOUNDED = (-np.inf, np.inf)
 CORRELATION = (-1.0, 1.0)
+DIFFERENCE_OF_CORRELATIONS = (-2.0, 2.0)
 SHARE = (0.0, 1.0)
 _SAME = 1e-12  # spread, relative to the mean, that is no spread
 _LEAST_SKEWNESS = 1e-6  # below which values count as symmetric

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -10,12 +11,25 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from tokimp.report.estimator_looks import look_of
-from tokimp.report.number_texts import chains_text, few_chains
+from tokimp.report.number_texts import chains_text, shown_ends
 from tokimp.report.plot.rows import Marks, draw_rows, mark_offset, rows_height
 from tokimp.report.plot.small_panels import draw_band, draw_small_panels, panels_height
-from tokimp.report.plot.style import BAND, INK, QUIET, Panels, ShownAxes, foot, head, new_figure, styled
+from tokimp.report.plot.style import (
+    BAND,
+    INK,
+    NORMAL,
+    QUIET,
+    Panels,
+    ShownAxes,
+    foot,
+    head,
+    new_figure,
+    styled,
+)
 
 _MARKERS = "os^vP"
+_HIGHEST_MM = 200.0
+"""A figure that would be higher than this has its panels beside each other: a printed page has 297 mm."""
 
 
 class ComparedNumber(Protocol):
@@ -46,7 +60,8 @@ def compared_numbers(node: xr.Dataset, numbers: Sequence[ComparedNumber], title:
     """Draw each estimator's numbers with their intervals, a panel a number and a mark an operator.
 
     The estimator that is best by the first number and operator is on top of every panel. Grey spans the random orders,
-    from the lowest to the highest draw; a hollow diamond is position.
+    from the lowest to the highest draw; a hollow diamond is position. Panels stand below each other, or two beside
+    each other where the figure would be too high for a page.
 
     Parameters
     ----------
@@ -65,12 +80,15 @@ def compared_numbers(node: xr.Dataset, numbers: Sequence[ComparedNumber], title:
     operators = [str(name) for name in node["operator"].to_numpy()] if "operator" in node.dims else [""]
     labels = _sorted_labels(node, numbers[0], operators[0])
     height = rows_height(labels, len(operators), 13)
-    figure = new_figure(24 + height * len(numbers))
-    panels = []
+    columns = 1 if 24 + height * len(numbers) <= _HIGHEST_MM else 2
+    rows = -(-len(numbers) // columns)
+    figure = new_figure(24 + height * rows)
+    panels: list[Axes] = []
     for place, number in enumerate(numbers):
-        axis = figure.add_subplot(len(numbers), 1, place + 1, axes_class=ShownAxes)
+        axis = figure.add_subplot(rows, columns, place + 1, axes_class=ShownAxes)
         part = node.sel(dict(number.where)).sel(estimator=labels)
         _draw_number(axis, part, number, operators, labels, has_legend=place == 0)
+        axis.tick_params(labelleft=place % columns == 0)
         panels.append(axis)
     head(panels, None, title, details, chains_text(node.sizes["chain"], node.attrs["confidence"]))
     grey = "Grey: random orders, from the lowest to the highest draw. Diamond: the order of places alone."
@@ -81,6 +99,8 @@ def compared_numbers(node: xr.Dataset, numbers: Sequence[ComparedNumber], title:
 @styled
 def recovery_curves(node: xr.Dataset, title: str, details: str = "") -> Panels:
     """Draw the recovery curves of every estimator and operator: by importance, and by absolute importance.
+
+    Each operator has a part of the figure, with the estimators in the same places.
 
     Parameters
     ----------
@@ -93,17 +113,15 @@ def recovery_curves(node: xr.Dataset, title: str, details: str = "") -> Panels:
     Returns
     -------
     Panels
-        The axes, one for each estimator and operator; the estimator that recovers most comes first.
+        The axes, one for each operator and estimator; the estimator that recovers most comes first.
     """
     operators = [str(name) for name in node["operator"].to_numpy()]
     reach = node["curve"].sel(area="cpr", operator=operators[0]).mean("share").to_numpy()
     names = [str(name) for name in node["estimator"].to_numpy()]
-    labels = [names[place] for place in np.argsort(-np.nan_to_num(reach, nan=-np.inf), kind="stable")]
-    cells = {_cell(label, operator, operators): (label, operator) for label in labels for operator in operators}
+    labels = [names[place] for place in np.argsort(-reach, kind="stable")]  # NaN goes last
     shares = node["share"].to_numpy()
 
-    def draw(axis: Axes, cell: str) -> None:
-        label, operator = cells[cell]
+    def draw(axis: Axes, label: str, operator: str) -> None:
         part = node.sel(operator=operator)
         band = part["uniform_curve"].to_numpy()
         draw_band(axis, shares, band.min(axis=0), band.max(axis=0), band.mean(axis=0))
@@ -114,20 +132,23 @@ def recovery_curves(node: xr.Dataset, title: str, details: str = "") -> Panels:
             curve = node["curve"].sel(operator=operator, area=area, estimator=label).to_numpy()
             axis.plot(shares, curve, color=look_of(label).colour, linestyle=style, linewidth=1.1)
 
-    figure = new_figure(panels_height(len(cells), 34))
-    ylabel = "share of the effect recovered"
-    panels = draw_small_panels(figure, list(cells), draw, xlabel="share of units kept", ylabel=ylabel)
+    figure = new_figure(panels_height(len(labels), 10) * len(operators) + 28)
+    parts = figure.subfigures(len(operators), 1, squeeze=False)[:, 0]
+    panels: list[Axes] = []
+    for part, operator in zip(parts, operators, strict=True):
+        drawn = draw_small_panels(
+            part, labels, partial(draw, operator=operator), xlabel="share of units kept", ylabel="share recovered"
+        )
+        if len(operators) > 1:
+            part.suptitle(f"by {operator}", x=0.012, ha="left", fontsize=NORMAL)
+        panels += drawn
     head(panels, None, title, details, f"means of {node.sizes['chain']} chains")
     feet = (
         "Solid: the most important units kept; the area below it is CPR (high is good). Dashed: those of most absolute "
         "importance; the area between it and 1 is CMD (low is good). Grey: random orders. Dotted: position."
     )
     foot(panels, None, feet, drawn=labels)
-    return panels
-
-
-def _cell(label: str, operator: str, operators: Sequence[str]) -> str:
-    return f"{label}, {operator}" if len(operators) > 1 else label
+    return Panels(panels)
 
 
 def _sorted_labels(node: xr.Dataset, number: ComparedNumber, operator: str) -> list[str]:
@@ -135,7 +156,7 @@ def _sorted_labels(node: xr.Dataset, number: ComparedNumber, operator: str) -> l
     mean = (part.sel(operator=operator) if operator else part)[f"{number.prefix}mean"].to_numpy()
     signed = mean if number.better == "high" else -mean
     names = [str(name) for name in node["estimator"].to_numpy()]
-    return [names[place] for place in np.argsort(-np.nan_to_num(signed, nan=-np.inf), kind="stable")]
+    return [names[place] for place in np.argsort(-signed, kind="stable")]  # NaN goes last
 
 
 def _draw_number(
@@ -163,8 +184,7 @@ def _draw_number(
         axis.plot(
             position, height, "D", markerfacecolor="none", color=QUIET, markersize=4, linestyle="none", label=name
         )
-        few = np.array([few_chains(int(chains)) for chains in count], dtype=bool)
-        low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        low, high = shown_ends(low, high, count)
         shown = f"by {operator}" if operator and has_legend else ""
         colours = [look_of(label).colour for label in labels]
         marks.append(Marks(shown, mean, low, high, marker=_MARKERS[index % len(_MARKERS)], colours=colours))

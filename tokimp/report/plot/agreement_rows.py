@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import MEASURES, WITH_POSITION, other_result_text
 from tokimp.report.estimator_looks import HUES, MARKERS, look_of
-from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, few_chains
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, shown_ends
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
@@ -182,8 +182,7 @@ def agreement_between(result: xr.DataTree, ax: Axes | None = None, *, node_name:
     node = analysis_node(result, node_name)
     names = [str(label) for label in node["common"].to_numpy()]
     beyond, what = _beyond_place(node)
-    heights = np.nan_to_num(beyond["mean"].to_numpy(), nan=-2.0)
-    labels = [names[place] for place in np.argsort(-heights, kind="stable")]
+    labels = [names[place] for place in np.argsort(-beyond["mean"].to_numpy(), kind="stable")]  # NaN goes last
     axis = new_axes(ax, rows_height(labels, 2, 34))
     marks = []
     colours = [look_of(label).colour for label in labels]
@@ -255,8 +254,7 @@ def _marks(
 def _three(rows: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return means and ends of intervals, [row]; no interval where it would be over too few chains."""
     mean, low, high = (np.array([float(row[name]) for row in rows]) for name in ("mean", "low", "high"))
-    few = np.array([few_chains(int(row["chains_used"])) for row in rows], dtype=bool)
-    return mean, np.where(few, np.nan, low), np.where(few, np.nan, high)
+    return mean, *shown_ends(low, high, np.array([int(row["chains_used"]) for row in rows]))
 
 
 def _names(pairs: Sequence[Pair]) -> list[str]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from tokimp.report.estimator_looks import look_of
-from tokimp.report.number_texts import chains_text, few_chains
+from tokimp.report.number_texts import chains_text, shown_ends
 from tokimp.report.plot.small_panels import draw_curve, draw_small_panels, panels_height
 from tokimp.report.plot.style import (
     QUIET,
@@ -72,8 +72,7 @@ def dynamics(
     def draw(axis: Axes, label: str) -> None:
         axis.plot(ratios, at_random, color=QUIET, linewidth=0.7, linestyle=(0, (2, 2)))
         line = node.sel(predictor=label)
-        enough = np.array([not few_chains(int(count)) for count in line[f"{name}_chains"].to_numpy()])
-        low, high = (np.where(enough, line[f"{name}_{end}"].to_numpy(), np.nan) for end in ("low", "high"))
+        low, high = shown_ends(*(line[f"{name}_{end}"].to_numpy() for end in ("low", "high", "chains")))
         colour = _GREYS.get(label) or look_of(label.removeprefix("estimator ")).colour
         draw_curve(axis, ratios, line[f"{name}_mean"].to_numpy(), low, high, colour=colour)
 

@@ -12,7 +12,9 @@ from tokimp.report.estimator_looks import look_of
 from tokimp.report.number_texts import chains_text, few_chains
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.style import (
+    INK,
     LINE,
+    PAPER,
     QUIET,
     SILENT,
     SMALL,
@@ -37,6 +39,8 @@ _LABELLED_UNITS = 40
 _LONGEST_TEXT = 12
 _FINE = 0.1
 """Effects below this (nats) are coloured in proportion, larger ones by their logarithm."""
+_DARK = 0.2
+"""Colours below this share of the scale are so dark a blue that black is not read on them."""
 _MATRIX_MM, _REACH_MM = 74.0, 46.0
 
 
@@ -168,7 +172,8 @@ def _draw_matrix(axis: Axes, matrix: xr.DataArray) -> None:
     # In grey, red and blue look alike: a minus tells them apart.
     if len(values) <= _LABELLED_UNITS:
         for row, column in np.argwhere(shown < -_FINE / 5):
-            axis.text(column, row, "\u2212", ha="center", va="center", fontsize=4.2)
+            ink = PAPER if norm(shown[row, column]) < _DARK else INK
+            axis.text(column, row, "\u2212", ha="center", va="center", fontsize=4.2, color=ink)
     axis.axvline(len(values) - 0.5, color=QUIET, linewidth=0.6)
     bar = root_figure(axis).colorbar(image, ax=axis, shrink=0.8, aspect=32, pad=0.01)
     ticks = [tick for tick in (-100, -10, -1, 0, 1, 10, 100) if abs(tick) <= limit]

@@ -10,7 +10,7 @@ from matplotlib.figure import SubFigure
 from tokimp.chains.arrays import FloatArray
 from tokimp.errors import SchemaError
 from tokimp.report.estimator_looks import look_of
-from tokimp.report.number_texts import chains_text, few_chains
+from tokimp.report.number_texts import chains_text, shown_ends
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.small_panels import draw_band, draw_curve, draw_small_panels, panels_height
 from tokimp.report.plot.style import (
@@ -179,10 +179,9 @@ def _draw_areas(axis: Axes, node: xr.Dataset, measure: str, keep_ratio: float) -
 def _marks(curve: str, parts: list[FloatArray], used: FloatArray, labels: list[str]) -> Marks:
     is_least = curve == "least_first"
     mean, low, high = parts
-    enough = np.array([not few_chains(int(count)) for count in used])
     better = "higher is better" if is_least else "lower is better"
     name = f"{'least' if is_least else 'most'} first ({better})"
-    low, high = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+    low, high = shown_ends(low, high, used)
     colours = [look_of(label).colour for label in labels]
     return Marks(name, mean, low, high, marker="o" if is_least else "D", filled=is_least, colours=colours)
 
@@ -205,8 +204,7 @@ def _draw_curves(figure: ShownFigure | SubFigure, node: xr.Dataset, measure: str
         draw_band(axis, ratios, *(node[f"uniform_{end}"].to_numpy() for end in ("low", "high", "mean")))
         for curve in map(str, node["curve"].to_numpy()):
             line = node.sel(estimator=label, curve=curve)
-            enough = np.array([not few_chains(int(count)) for count in line["chains_used"].to_numpy()])
-            low, high = (np.where(enough, line[end].to_numpy(), np.nan) for end in ("low", "high"))
+            low, high = shown_ends(*(line[name].to_numpy() for name in ("low", "high", "chains_used")))
             is_dashed = curve != "least_first"
             draw_curve(axis, ratios, line["mean"].to_numpy(), low, high, colour=look_of(label).colour, dashed=is_dashed)
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from tokimp.report.number_texts import chains_text, few_chains
+from tokimp.report.number_texts import chains_text, shown_ends
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
@@ -39,11 +39,10 @@ def planted(result: xr.DataTree, ax: Axes | None = None, *, node_name: str = "pl
     """
     node = analysis_node(result, node_name)
     names = [str(label) for label in node["estimator"].to_numpy()]
-    order = np.argsort(-np.nan_to_num(node["within_bands"].to_numpy(), nan=-1.0), kind="stable")
+    order = np.argsort(-node["within_bands"].to_numpy(), kind="stable")  # NaN goes last
     labels = [names[place] for place in order]
     auroc = node.sel(measure="auroc")
     used = node["chains_used"].max(("measure", "level")).to_numpy()
-    few = np.array([few_chains(int(count)) for count in used], dtype=bool)
     series = (
         (f"by {result.attrs['unit']}", [auroc.sel(level="unit")[name] for name in ("mean", "low", "high")], "D"),
         ("by sentence", [auroc.sel(level="sentence")[name] for name in ("mean", "low", "high")], "s"),
@@ -53,12 +52,12 @@ def planted(result: xr.DataTree, ax: Axes | None = None, *, node_name: str = "pl
     # Of sentences, the two are the same.
     for name, parts, marker in series[result.attrs["unit"] == "sentence" :]:
         mean, low, high = (part.to_numpy() for part in parts)
-        low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        low, high = shown_ends(low, high, used)
         within = name == "within stretches"
         colours = [INK if within else "#7a7a7a"] * len(labels)
         marks.append(Marks(name, mean[order], low[order], high[order], marker=marker, filled=within, colours=colours))
     axis = new_axes(ax, rows_height(labels, len(marks), 34))
-    draw_rows(axis, labels, marks, "AUROC: filler ranked below the rest (1 is best)", chance=0.5, limits=(0, 1))
+    draw_rows(axis, labels, marks, "AUROC: filler below the rest (1 is best)", chance=0.5, limits=(0, 1))
     count = int(used.max())
     head([axis], ax, "Planted filler", run_text(result), chains_text(count, node.attrs["confidence"]))
     feet = "Dashed line: chance. Within stretches: compared only with units at about the same place."

@@ -10,7 +10,7 @@ from matplotlib.figure import SubFigure
 from tokimp.errors import SchemaError
 from tokimp.report.answer_references import REFERENCES, coinciding_references
 from tokimp.report.estimator_looks import look_of
-from tokimp.report.number_texts import chains_text, few_chains
+from tokimp.report.number_texts import chains_text, shown_ends
 from tokimp.report.plot.small_panels import draw_band, draw_curve, draw_small_panels, panels_height
 from tokimp.report.plot.style import Panels, ShownFigure, foot, head, new_figure, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
@@ -60,8 +60,7 @@ def answer_recovery(
     def draw(axis: Axes, label: str) -> None:
         draw_band(axis, ratios, *(node[f"uniform_{end}"].to_numpy() for end in ("low", "high", "mean")))
         line = node.sel(estimator=label)
-        enough = np.array([not few_chains(int(count)) for count in line["chains_used"].to_numpy()])
-        low, high = (np.where(enough, line[end].to_numpy(), np.nan) for end in ("low", "high"))
+        low, high = shown_ends(*(line[name].to_numpy() for name in ("low", "high", "chains_used")))
         draw_curve(axis, ratios, line["mean"].to_numpy(), low, high, colour=look_of(label).colour)
 
     ahead = (node["mean"] - node["uniform_mean"]).mean("keep_ratio").to_numpy()

@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.style import BAND, INK, LINE, NORMAL, PAPER, QUIET, SMALL, prepare, root_figure, wrapped
+from tokimp.report.plot.style import (
+    BAND,
+    INK,
+    LINE,
+    NORMAL,
+    PAPER,
+    QUIET,
+    SMALL,
+    prepare,
+    root_figure,
+    text_inches,
+    wrapped,
+)
 
 ROW_MM = 4.0
 _LONGEST = 30  # characters of a label on one line
@@ -80,7 +92,7 @@ def draw_rows(
     empty
         What a row says that has no mark, [row]; *no value* by default.
     limits
-        The least and the greatest value that there can be; the axis is never longer.
+        The least and the greatest value that there can be; the axis is longer only if a mark lies beyond them.
     """
     prepare(axis, "x")
     _draw_chance(axis, chance)
@@ -105,29 +117,41 @@ def draw_rows(
                 markeredgewidth=0.8,
                 linestyle="none",
             )
-        if series.name:
+        if series.name and np.isfinite(series.mean).any():
             # A mark of no place, for the legend: black, since colours differ from row to row.
             colour = INK if series.colours is not None else colours[0] if colours else INK
             face = colour if series.filled else PAPER
             axis.plot([], [], series.marker, color=colour, markerfacecolor=face, label=series.name)
+    means = np.concatenate([series.mean for series in marks]) if marks else np.empty(0)
     _say_empty(axis, marks, empty or ["no value"] * len(labels))
     axis.set_yticks(height, [two_lines(drawable(label)[0]) for label in labels], parse_math=False, linespacing=1.0)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(max(1, len(labels)) - 0.45, -0.55)
-    axis.set_xlabel("\n".join(wrapped(xlabel, _panel_inches(axis, labels), NORMAL)))
+    axis.set_xlabel("\n".join(_label_lines(xlabel, _panel_inches(axis, labels))))
     if limits:
         room = 0.02 * (limits[1] - limits[0])
         left, right = axis.get_xlim()
-        axis.set_xlim(max(left, limits[0] - room), min(right, limits[1] + room))
-    if any(series.name for series in marks) or isinstance(chance, tuple):
+        # A mean less what chance gives may lie beyond the range of what it is a mean of: no mark is cut off.
+        least, greatest = np.nanmin([limits[0], *means]), np.nanmax([limits[1], *means])
+        axis.set_xlim(max(left, least - room), min(right, greatest + room))
+    if axis.get_legend_handles_labels()[1]:
         add_legend(axis)
+
+
+def _label_lines(label: str, inches: float) -> list[str]:
+    """Return the lines of an axis's label; one of two lines has what it says in brackets on the second."""
+    lines = wrapped(label, inches, NORMAL)
+    what, bracket, better = label.partition(" (")
+    return [*wrapped(what, inches, NORMAL), f"({better}"] if bracket and len(lines) == 2 else lines
 
 
 def _panel_inches(axis: Axes, labels: Sequence[str]) -> float:
     """Return about how wide the panel will be, beside the names of its rows."""
     longest = max((len(line) for label in labels for line in two_lines(label).split("\n")), default=0)
-    return root_figure(axis).get_figwidth() - longest * 0.56 * SMALL / 72 - 0.1
+    spans = axis.get_subplotspec()
+    columns = spans.get_gridspec().ncols if spans is not None else 1
+    return (root_figure(axis).get_figwidth() - text_inches("x" * longest, SMALL)) / columns - 0.1
 
 
 def mark_offset(index: int, count: int) -> float:
@@ -135,11 +159,20 @@ def mark_offset(index: int, count: int) -> float:
     return (0.62 if count > 1 else 0.0) * ((index + 0.5) / count - 0.5)
 
 
-def add_legend(axis: Axes) -> None:
-    """Add the legend above the panel, where it covers nothing, in as many columns as fit."""
+def add_legend(axis: Axes, width: float = 0.62) -> int:
+    """Add the legend above the panel, where it covers nothing, in as many columns as fit, and return its lines.
+
+    Parameters
+    ----------
+    axis
+        The panel.
+    width
+        Width of the panel, as a share of its figure's. A panel of rows is narrower than others.
+    """
     labels = axis.get_legend_handles_labels()[1]
-    room = root_figure(axis).get_figwidth() * 72 * 0.62  # the panel of rows is narrower than its figure
-    columns = max(1, min(3, len(labels), int(room / (14 + 0.56 * SMALL * max(map(len, labels), default=1)))))
+    room = root_figure(axis).get_figwidth() * 72 * width
+    widest = max((text_inches(label, SMALL) for label in labels), default=0.0)
+    columns = max(1, min(3, len(labels), int(room / (14 + 72 * widest))))
     axis.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),
@@ -151,6 +184,7 @@ def add_legend(axis: Axes) -> None:
         handlelength=1.2,
         columnspacing=1.0,
     )
+    return -(-len(labels) // columns)
 
 
 def two_lines(label: str, longest: int = _LONGEST) -> str:

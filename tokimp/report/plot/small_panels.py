@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
 from tokimp.report.plot.rows import two_lines
-from tokimp.report.plot.style import BAND, NORMAL, QUIET, SMALL, Panels, ShownAxes, ShownFigure, prepare
+from tokimp.report.plot.style import BAND, NORMAL, QUIET, SMALL, Panels, ShownAxes, ShownFigure, prepare, text_inches
 
 PANEL_MM = 18.0
 
@@ -52,6 +52,10 @@ def draw_small_panels(
     columns = columns_for(len(labels))
     rows = -(-len(labels) // columns)
     panels: list[Axes] = []
+    # A sixth of the width is for numbers and the label of the y axis.
+    whole = figure.get_figure(root=True)
+    assert whole is not None  # noqa: S101 - a figure is in itself
+    fits = text_inches(xlabel, NORMAL) < 0.84 * figure.bbox.width / whole.dpi / columns
     for place, label in enumerate(labels):
         shared = {"sharex": panels[0], "sharey": panels[0]} if panels else {}
         axis = figure.add_subplot(rows, columns, place + 1, axes_class=ShownAxes, **shared)
@@ -60,8 +64,9 @@ def draw_small_panels(
         axis.set_title(panel_title(label, columns), loc="left", fontsize=SMALL, pad=2, parse_math=False)
         is_left, is_lowest = place % columns == 0, place + columns >= len(labels)
         axis.tick_params(labelleft=is_left, labelbottom=is_lowest)
-        if place // columns == rows - 1:
-            axis.set_xlabel(xlabel)
+        if place // columns == rows - 1 and (fits or place % columns == 0):
+            # A label wider than its panel is written once: it reaches below the next panels, which have none.
+            axis.set_xlabel(xlabel, loc="center" if fits else "left")
         panels.append(axis)
     figure.supylabel(ylabel, fontsize=NORMAL, parse_math=False)
     return Panels(panels)

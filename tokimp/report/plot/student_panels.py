@@ -15,6 +15,7 @@ from tokimp.report.plot.rows import add_legend
 from tokimp.report.plot.style import (
     BAND,
     QUIET,
+    SMALL,
     Panels,
     ShownAxes,
     foot,
@@ -28,6 +29,9 @@ from tokimp.report.plot.style import (
 _DASHES = ("-", "--", ":", "-.")
 _REFERENCES = {"untrained": "untrained student", "unpruned": "trained on whole chains"}
 _PANEL_MM = 52.0
+_LEGEND_MM = 1.5
+"""Height that a method needs in the legend, which has two columns or more."""
+_LINE_POINTS = 1.5 * SMALL
 # Share of the height of an axis: half a marker and its edge.
 _MARKER_ROOM = 0.025
 
@@ -67,7 +71,8 @@ def student_accuracy(curves: Sequence[StudentCurves], questions: int, seeds: int
     Panels
         The axes, one for each panel.
     """
-    figure = new_figure(26 + _PANEL_MM * max(1, len(curves)))
+    methods = {str(name) for shown in curves for name in shown.pruned["method"]}
+    figure = new_figure(26 + _PANEL_MM * max(1, len(curves)) + _LEGEND_MM * len(methods))
     panels: list[Axes] = []
     for place in range(max(1, len(curves))):
         shared = {"sharey": panels[0]} if panels else {}
@@ -111,9 +116,8 @@ def _draw_panel(axis: Axes, shown: StudentCurves, *, has_legend: bool) -> None:
     axis.set_ylabel("accuracy (higher is better)")
     # Shorter chains stand to the right: the x axis reads as deleting proceeds.
     axis.invert_xaxis()
-    axis.set_title(drawable(shown.heading)[0], loc="left", pad=None if not has_legend else 26)
-    if has_legend:
-        add_legend(axis)
+    lines = add_legend(axis, 0.85) if has_legend else 0
+    axis.set_title(drawable(shown.heading)[0], loc="left", pad=6 + _LINE_POINTS * lines, parse_math=False)
 
 
 def _rows_of(table: pd.DataFrame) -> list[Mapping[str, Any]]:

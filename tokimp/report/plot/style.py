@@ -200,9 +200,14 @@ def foot(axes: Sequence[Axes], ax: object, *sentences: str, drawn: Iterable[str]
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=SMALL, color=QUIET, parse_math=False)
 
 
+def text_inches(text: str, points: float) -> float:
+    """Return about how wide a line of text is."""
+    return len(text) * _LETTER * points / 72
+
+
 def wrapped(text: str, inches: float, points: float) -> list[str]:
     """Return a text in lines that fit into a width, its missing characters replaced; no lines for an empty text."""
-    return textwrap.wrap(drawable(text)[0], max(20, int(inches * 72 / (_LETTER * points))))
+    return textwrap.wrap(drawable(text)[0], max(20, int(inches / text_inches("x", points))))
 
 
 def prepare(axis: Axes, grid: str = "both") -> None:
