@@ -46,6 +46,14 @@ def test_what_needs_no_command_answers_at_once(arguments: list[str], status: int
     assert seconds < 0.5
 
 
+def test_without_a_command_the_help_is_shown_line_by_line(tokimp: Run) -> None:
+    """A user who types `tokimp` alone reads the same lines that --help gives, with a line for every command."""
+    alone, asked = tokimp(), tokimp("--help")
+    assert (alone.status, asked.status) == (2, 0)
+    assert alone.err == asked.out
+    assert all(f"\n  {command}" in alone.err for command in cli.commands)
+
+
 @pytest.mark.parametrize("command", sorted(cli.commands))
 def test_the_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     """Choices and defaults in a command's help come from light modules."""

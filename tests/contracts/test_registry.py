@@ -337,6 +337,14 @@ def test_a_class_can_be_named_by_its_module() -> None:
     assert load_estimator("tokimp_greedy:GreedyPruning:keep_ratio=0.5").label == "greedy:keep_ratio=0.5"
 
 
+def test_a_file_that_is_no_python_file_is_said_to_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of another ending is not looked for among installed modules without a word about the file."""
+    monkeypatch.chdir(tmp_path)
+    Path("method.txt").write_text("class Method: ...", encoding="utf-8")
+    with pytest.raises(PluginError, match=r"method\.txt is a file, and a plugin's file has a name that ends in \.py"):
+        load_estimator("method.txt:Method")
+
+
 @pytest.mark.parametrize(
     ("specification", "message"),
     [
@@ -344,6 +352,7 @@ def test_a_class_can_be_named_by_its_module() -> None:
         ("greedy:", "there is no estimator named 'greedy:'"),
         ("no_such_module:Class", "failed to load from no_such_module:Class: ModuleNotFoundError"),
         ("tokimp_greedy:Gredy", "AttributeError"),
+        ("no_such_file.py:Class", r"failed to load from no_such_file\.py:Class: the file .* cannot be read"),
         ("greedy:keep=0.5", "estimator 'greedy' has no parameter 'keep'; it has keep_ratio"),
         ("position:power=2", "no parameter 'power'; it has none"),
         ("greedy:keep_ratio=0.5,keep_ratio=0.6", "'keep_ratio' is given twice"),

@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command line.
 
     The exit status is 0 when all is done, 2 for wrong usage, 130 after Ctrl-C, and 1 for anything else that went
-    wrong. All but the first put one line on standard error.
+    wrong. All but the first put one line on standard error; ``tokimp`` alone puts its help there.
     """
     debug = "--debug" in sys.argv[1:]
     interrupts.end_imports_at_once(debug=debug)
@@ -32,7 +32,6 @@ def _run(*, debug: bool) -> int:
     from tokimp.cli.commands import cli
     from tokimp.cli.lines import echo
     from tokimp.cli.shown_warnings import warnings_shown
-    from tokimp.errors import TokimpError
     from tokimp.models.quiet_libraries import quiet_libraries
 
     if not debug:
@@ -41,6 +40,10 @@ def _run(*, debug: bool) -> int:
         with warnings_shown():
             # Outside standalone mode click returns the status that a command asked to exit with.
             return cli.main(prog_name="tokimp", standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        # The message is the whole help, whose lines stay lines.
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "tokimp"
         echo(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", err=True)
@@ -57,14 +60,20 @@ def _run(*, debug: bool) -> int:
     except Exception as error:  # noqa: BLE001 - said above
         if debug:
             _print_traceback()
-        if isinstance(error, click.ClickException):
-            message = error.format_message()
-        elif isinstance(error, TokimpError):
-            message = str(error)
-        else:
-            message = f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)"
-        echo(f"tokimp: {' '.join(message.split())}", err=True)
+        echo(f"tokimp: {' '.join(_message(error).split())}", err=True)
         return 1
+
+
+def _message(error: Exception) -> str:
+    import click
+
+    from tokimp.errors import TokimpError
+
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, TokimpError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)"
 
 
 def _print_traceback() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from tokimp.contracts.kinds import DESCRIPTIONS, KINDS, Kind, check_plugin, singular, target_of
-from tokimp.errors import PluginError, did_you_mean
+from tokimp.errors import PluginError, TokimpError, did_you_mean
 
 # package.module:Class, or the path of a Python file and a class in it.
 _PLACE = re.compile(r"(?:[A-Za-z_][\w.]*|.+\.py):[A-Za-z_][\w.]*")
@@ -193,7 +193,9 @@ def load_class(place: str, plugin: str | None = None) -> Any:
             loaded = getattr(loaded, part)
     # A plugin's module is a stranger's code: whatever it raises becomes one clear message on one line.
     except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        # Our own messages say what is wrong; of others, the class says half of it.
+        words = str(error) if isinstance(error, TokimpError) else f"{type(error).__name__}: {error}"
+        reason = " ".join(words.split())
         if isinstance(error, AttributeError) and loaded is not None and error.obj is loaded:
             # Python's own words have the made-up name of a file's module.
             reason = f"AttributeError: {module} has no attribute {error.name!r}{did_you_mean(error.name, dir(loaded))}"
@@ -245,6 +247,8 @@ def _how_to_find(module: str, attribute: str, error: BaseException) -> str:
         if any(path.exists() for path in beside):
             return f"; it lies beside the file: set PYTHONPATH={folder}"
         return ""
+    if Path(module).is_file():
+        return f"; {module} is a file, and a plugin's file has a name that ends in .py"
     file = Path(*module.split(".")).with_suffix(".py")
     if error.name == module.partition(".")[0] and file.is_file():
         return f"; {file} is here: name it as {file}:{attribute}, or set PYTHONPATH=."

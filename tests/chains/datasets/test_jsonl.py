@@ -201,6 +201,17 @@ def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: by
         load_chains(path, skipped=[])
 
 
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    """Whoever gives a folder learns that it is one, and for the folder of a run, which commands read it."""
+    with pytest.raises(ChainError, match=r"a folder cannot be read; give the path of a file of chains$"):
+        load_chains(tmp_path)
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(
+        ChainError, match=r"a folder cannot be read; .*; tokimp analyze and tokimp prune --run read runs$"
+    ):
+        load_chains(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [

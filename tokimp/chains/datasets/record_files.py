@@ -26,7 +26,7 @@ _OTHER_KINDS = {
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it (unzstd)"),
     b"PK\x03\x04": ("a zip archive", "unpack it (unzip)"),
     b"ARROW1": ("an Arrow file", "write it as Parquet"),
-    b"\x89HDF": ("an HDF5 or netCDF file", "give a file of chains; tokimp analyze and tokimp prune --run read results"),
+    b"\x89HDF": ("an HDF5 or netCDF file", "tokimp analyze reads a result; make chains of it with tokimp prune --run"),
     b"SQLite format 3": ("an SQLite database", "write its rows as JSONL"),
     b"\xff\xfe": ("UTF-16", "save it as UTF-8"),
     b"\xfe\xff": ("UTF-16", "save it as UTF-8"),
@@ -59,6 +59,9 @@ def read_records(path: Path, skips: Skips) -> Iterator[Record]:
         a record (not JSON, not an object, a key twice, a row of another length than the header), unless `skips` takes
         it.
     """
+    if path.is_dir():
+        run = "; tokimp analyze and tokimp prune --run read runs" if (path / "run.json").is_file() else ""
+        raise ChainError(f"{path}: a folder cannot be read; give the path of a file of chains{run}")
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -45,7 +45,7 @@ def choose_reader(
     if packed not in (True, False, "auto"):
         raise ScorerError(f"packed={packed!r} is not allowed; give 'auto', true or false")
     if compiled and packed is not True and (packed is False or torch.device(device).type == "cpu"):
-        raise ScorerError("compiled=true is for packs, and batches are read here; add packed=true")
+        raise ScorerError("compiled=true is for packs, and batches are read here; add packed=true (--packed)")
     if packed is False:
         return None, "batches of rows of one length: packed=false"
     if packed == "auto" and torch.device(device).type == "cpu":
