@@ -270,10 +270,13 @@ def _left_out(chains: Sequence[TokenizedChain], failures: Mapping[int, Failure])
     """Return records of the chains whose unpruned pass failed; raise the first failure if no chain is left."""
     if failures and len(failures) == len(chains):
         raise as_raised_here(next(iter(failures.values())))
-    return [
-        SkippedRecord(chains[index].chain.where, chains[index].id, f"failed: {reason(failure)}")
-        for index, failure in sorted(failures.items())
-    ]
+    records = []
+    for index, failure in sorted(failures.items()):
+        where = chains[index].chain.where
+        # Whoever shows the record says where it stands.
+        why = reason(failure).replace(f"{where}: ", "", 1)
+        records.append(SkippedRecord(where, chains[index].id, f"failed: {why}"))
+    return records
 
 
 def _attributes(

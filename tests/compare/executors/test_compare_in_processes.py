@@ -103,6 +103,7 @@ def test_a_chain_that_cannot_be_read_is_left_out_and_tried_again(
     (record,) = json.loads(result.attrs["skipped"])
     assert record["id"] == "c2"
     assert record["reason"].startswith("failed: ScorerError: ")
+    assert record["where"] not in record["reason"]
     (traceback,) = (tmp_path / "failures").iterdir()
     assert "this chain cannot be read" in traceback.read_text(encoding="utf-8")
     seen: list[Progress] = []
