@@ -74,13 +74,14 @@ def forecast_analysis(
     seconds, positions, sizes = (
         float(extrapolated(features, values, of_all).sum()) for values in np.array(costs, dtype=np.float64).T
     )
+    longest = max(missing[index] for index in tried)
     part = PartCost(
         f"{pending.analysis.name} of a chain",
         len(asked),
         positions,
         seconds,
         sizes if pending.keeps_on_disk else None,
-        how=f"{len(tried)} chains, the longest of {max(missing[index] for index in tried)} tokens",
+        how=f"{len(tried)} chain{'s' if len(tried) > 1 else ''}, the longest of {longest} tokens",
     )
     peaks = [trial.memory for trial in tried.values() if trial.memory is not None]
     return WorkForecast((part,), max(peaks, default=None), workers=pending.workers)
