@@ -47,7 +47,7 @@ def few_chains(n_chains: int) -> bool:
     return n_chains < FEWEST_FOR_AN_INTERVAL
 
 
-def shown_ends(low: FloatArray, high: FloatArray, n_values: IntArray) -> tuple[FloatArray, FloatArray]:
+def shown_ends(low: FloatArray, high: FloatArray, n_values: FloatArray | IntArray) -> tuple[FloatArray, FloatArray]:
     """Return the ends of intervals as figures show them: NaN where a mean is over too few chains.
 
     Parameters

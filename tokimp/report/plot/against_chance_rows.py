@@ -184,8 +184,8 @@ def _draw_number(
         axis.plot(
             position, height, "D", markerfacecolor="none", color=QUIET, markersize=4, linestyle="none", label=name
         )
-        low, high = shown_ends(low, high, count)
+        ends = shown_ends(low, high, count)
         shown = f"by {operator}" if operator and has_legend else ""
         colours = [look_of(label).colour for label in labels]
-        marks.append(Marks(shown, mean, low, high, marker=_MARKERS[index % len(_MARKERS)], colours=colours))
+        marks.append(Marks(shown, mean, *ends, marker=_MARKERS[index % len(_MARKERS)], colours=colours))
     draw_rows(axis, labels, marks, f"{number.heading} ({number.better} is good)")
