@@ -39,6 +39,30 @@ def test_the_variances_are_those_of_the_textbook() -> None:
     assert (found.low, found.high) == pytest.approx((by_question.mean() - reach, by_question.mean() + reach))
 
 
+def test_with_questions_all_alike_it_is_the_t_interval_over_seeds() -> None:
+    """Where only seeds differ, the interval is Student's of their means, with one degree of freedom less than seeds."""
+    by_seed = np.array([0.1, 0.4, 0.9])
+    found = crossed_interval(np.tile(by_seed[:, None], (1, 7)))
+    reach = 4.302652729911275 * by_seed.std(ddof=1) / np.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((by_seed.mean() - reach, by_seed.mean() + reach))
+
+
+def test_both_half_widths_are_added_in_squares() -> None:
+    """What questions add is what their means vary by beyond the rest, which counts with the seeds."""
+    seeds, questions = 4, 6
+    rng = np.random.default_rng(3)
+    values = (
+        rng.normal(size=(seeds, 1)) + 2 * rng.normal(size=(1, questions)) + 0.3 * rng.normal(size=(seeds, questions))
+    )
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+    of_rest = (rest**2).sum() / (3 * 5)
+    of_seeds = values.mean(axis=1).var(ddof=1) / seeds
+    of_questions = values.mean(axis=0).var(ddof=1) / questions - of_rest / (seeds * questions)
+    found = crossed_interval(values)
+    reach = np.sqrt(3.182446305284263**2 * of_seeds + 2.570581835636314**2 * of_questions)
+    assert (found.low, found.high) == pytest.approx((values.mean() - reach, values.mean() + reach))
+
+
 def test_the_p_value_belongs_to_the_interval() -> None:
     """At a confidence of one minus the p-value the interval just reaches 0."""
     values = np.random.default_rng(1).normal(0.3, 1, size=(3, 40))
