@@ -38,8 +38,9 @@ class ByteScorer(AdditiveScorer):
 
     def logprobs(self, chains: Sequence[TokenizedChain]) -> list[SpanLogprobs]:
         """Raise for one chain."""
-        if any(chain.id == self.fails_on for chain in chains):
-            raise ScorerError("this chain cannot be read")
+        for chain in chains:
+            if chain.id == self.fails_on:
+                raise ScorerError(f"{chain.chain.where}: this chain cannot be read")
         return super().logprobs(chains)
 
 
