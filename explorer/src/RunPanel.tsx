@@ -86,13 +86,13 @@ function AgreementMatrix({ run, view, change }: Props) {
           Not known: agreement needs chains of {agreement.minimumUnits} units or more that two estimators do not rank by position alone.
         </p>
       )}
+      <p class="note" id="agreement-shown">
+        Mean over chains{isDense ? "" : `, below it the ${Math.round(agreement.confidence * 100)} % interval`}
+        {chance === null || chance === undefined ? "" : `; by chance ${decimals(chance)}`}
+        {noise === null || noise === undefined ? "" : `; without the agreement that place alone makes; random orders ±${decimals(noise)}`}
+      </p>
       <div class="wide">
-        <table class={isDense ? "matrix dense" : "matrix"}>
-          <caption>
-            Mean over chains{isDense ? "" : `, below it the ${Math.round(agreement.confidence * 100)} % interval`}
-            {chance === null || chance === undefined ? "" : `; by chance ${decimals(chance)}`}
-            {noise === null || noise === undefined ? "" : `; without the agreement that place alone makes; random orders ±${decimals(noise)}`}
-          </caption>
+        <table class={isDense ? "matrix dense" : "matrix"} aria-describedby="agreement-shown">
           <thead>
             <tr>
               <td />
