@@ -39,6 +39,10 @@ def test_what_follows_from_another_difference_is_left_out() -> None:
     now = {"unit": "word", "objective": {"name": "b", "class": "m:B"}, "chains": [{"tokens": "3"}, {"tokens": "4"}]}
     lines = causes_of_difference(before, now, None, None)
     assert lines == ['unit: before "token", now "word"', 'objective.name: before "a", now "b"']
+    greedy = {"label": "greedy:audit=2", "name": "greedy", "parameters": {"audit": 2}}
+    other = {"label": "position", "name": "position", "parameters": {}}
+    lines = causes_of_difference({"estimators": [greedy]}, {"estimators": [other]}, None, None)
+    assert lines == ['estimators[0].name: before "greedy", now "position"']
     ids_alone = {**before, "chains": now["chains"]}
     assert causes_of_difference(before, ids_alone, None, None) == [
         'chains[0].tokens: before "1", now "3"',

@@ -78,9 +78,10 @@ def causes_of_difference(
     # If the number of questions has changed, lines about which question stands where add nothing.
     if any(line.startswith("number of questions:") for line in causes):
         causes = [line for line in causes if not line.startswith("questions[")]
-    # A plugin of another name is of another class too: one line is enough.
+    # A plugin of another name is of another class too, with other parameters: one line is enough.
     renamed = {line.split(".name:")[0] for line in causes if ".name:" in line}
-    return [line for line in causes if ".class:" not in line or line.split(".class:")[0] not in renamed]
+    follows = tuple(f"{plugin}.{part}" for plugin in renamed for part in ("class:", "label:", "parameters."))
+    return [line for line in causes if not line.startswith(follows)]
 
 
 def without_keys(content: Any, keys: set[str]) -> Any:
