@@ -103,3 +103,12 @@ def test_the_only_node_of_an_analysis_needs_no_settings() -> None:
     assert stored_name(result, Noting()) == "noting,text=one,more=2"
     with pytest.raises(SchemaError, match="it has noting,text=one,more=2"):
         stored_name(result, Noting("two"))
+
+
+def test_a_misspelt_analysis_is_told_from_one_that_was_not_run() -> None:
+    """A slip of the pen names the node that is there; a known analysis that is missing is said to be run first."""
+    result = ti.analyze(RESULT, Noting())
+    with pytest.raises(SchemaError, match=r"no analysis 'notng' \(did you mean 'noting', which it has\?\)"):
+        analysis_node(result, "notng")
+    with pytest.raises(SchemaError, match=r"has no noting_within yet; run tokimp\.analyze\(result, 'noting_within'\)"):
+        analysis_node(result, "noting_within")

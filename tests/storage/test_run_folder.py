@@ -46,6 +46,13 @@ def test_an_origin_that_does_not_explain_it_leaves_the_questions_named(
         entered(tmp_path, {"questions": ["b"]}, now)
 
 
+def test_a_run_of_another_command_is_said_to_be_one(tmp_path: Path) -> None:
+    """Two runs that have nothing in common but versions are not compared part by part."""
+    entered(tmp_path, {"model": "a", "estimators": [1], "versions": {"torch": "2"}}, None)
+    with pytest.raises(ResumeError, match=r"of another command, which has model, estimators, versions: use"):
+        entered(tmp_path, {"student": "b", "versions": {"torch": "2"}}, None)
+
+
 def test_numbers_of_threads_are_recorded_and_another_one_is_said(tmp_path: Path) -> None:
     """The first number is kept in silence; another one is said once, and the run stays the same run."""
     run = RunFolder(tmp_path, {"seed": 1}, "work", origin={"seed": 1})

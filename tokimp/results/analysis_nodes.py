@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import re
+from difflib import get_close_matches
 from typing import Any
 
 import xarray as xr
@@ -103,6 +104,10 @@ def analysis_node(result: xr.DataTree, name: str) -> xr.Dataset:
     """
     names = node_names(result, name.partition(",")[0])
     if name not in names:
+        known = list(result["analysis"].children) if "analysis" in result.children else []
+        # Near enough to be a slip of the pen: agreement_within is none of agreement.
+        if not names and (close := get_close_matches(name, known, n=1, cutoff=0.85)):
+            raise SchemaError(f"the result has no analysis {name!r} (did you mean {close[0]!r}, which it has?)")
         if "," in name or len(names) != 1:
             raise _missing(name, names)
         (name,) = names

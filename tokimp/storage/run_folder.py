@@ -186,6 +186,11 @@ class RunFolder:
             {name: value for name, value in described.items() if name not in grown}
             for described in (recorded, identity)
         )
+        if recorded and identity and not (recorded.keys() & identity.keys()) - {"versions"}:
+            raise ResumeError(
+                f"{self.folder} holds a run of another command, which has {', '.join(list(recorded)[:4])}: use another "
+                "folder for this one"
+            )
         causes = causes_of_difference(recorded, identity, content.get("origin"), self._origin)
         if causes:
             raise ResumeError(_refusal(self.folder, causes))
