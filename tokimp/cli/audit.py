@@ -79,7 +79,6 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
     from tokimp.audit.audit import audit as run_audit
     from tokimp.audit.settings import AuditSettings
     from tokimp.cli.model_preparation import prepare_model
-    from tokimp.cli.shown_warnings import warnings_shown
 
     executor = executor_of(options)
     loading: dict[str, Any] = {"device": options["device"]}
@@ -100,7 +99,7 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
         changed_chains=options["changed_chains"] or base.changed_chains,
     )
     prepare_model(options["model"], options["backend"])
-    with warnings_shown(), executor as running:
+    with executor as running:
         done = run_audit(
             estimators,
             settings=settings,

@@ -131,8 +131,8 @@ def kept_positions(tree: xr.DataTree, chain_id: str, estimator: str, keep_ratio:
         If there is no such estimator, several have the name, it says nothing about the chain, it deleted in sequence
         and stopped before this ratio, or the ratio is not from 0 to 1.
     """
-    if not 0 <= keep_ratio <= 1:
-        raise EstimatorError(f"keep_ratio={keep_ratio} is not a share; give a number from 0 to 1")
+    if not isinstance(keep_ratio, (int, float, np.number)) or not 0 <= keep_ratio <= 1:
+        raise EstimatorError(f"keep_ratio={keep_ratio!r} is not a share; give a number from 0 to 1")
     chain = one_chain(tree, chain_id)
     row = _row(chain, estimator)
     places = chain["rank"].to_numpy()[row]
