@@ -43,7 +43,12 @@ def test_where_no_browser_starts_the_page_is_named(
 ) -> None:
     """A machine without a browser says so and gives the page's address; one that has a browser says nothing more."""
     addresses: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: addresses.append(address) or opened)
+
+    def open_address(address: str) -> bool:
+        addresses.append(address)
+        return opened
+
+    monkeypatch.setattr("webbrowser.open", open_address)
     ti.save(toy_result({"a": [[1.0, 2.0]]}), "results.nc")
     done = tokimp("view", "results.nc", "--open")
     assert done.status == 0, done.err

@@ -121,7 +121,7 @@ def test_what_is_not_there_is_named() -> None:
         top_units(result, "sum", "c")
     with pytest.raises(EstimatorError, match="at least 1"):
         top_units(result, "sum", "a", 0)
-    for ratio in (-0.1, 1.1, float("nan")):
+    for ratio in (-0.1, 1.1, float("nan"), "half"):
         with pytest.raises(EstimatorError, match="give a number from 0 to 1"):
             kept_positions(result, "sum", "a", ratio)
     joined = concat([result, toy_result({"a": [[1.0]]}, [toy_chain("y", unit="word", id="third")])])
