@@ -123,7 +123,7 @@ def test_what_is_not_there_is_named() -> None:
         top_units(result, "sum", "a", 0)
     for ratio in (-0.1, 1.1, float("nan"), "half"):
         with pytest.raises(EstimatorError, match="give a number from 0 to 1"):
-            kept_positions(result, "sum", "a", ratio)
+            kept_positions(result, "sum", "a", ratio)  # type: ignore[arg-type] # a text on purpose
     joined = concat([result, toy_result({"a": [[1.0]]}, [toy_chain("y", unit="word", id="third")])])
     with pytest.raises(EstimatorError, match="'b' says nothing about chain 'third'"):
         pruned_text(joined, "third", "b", 0.5)

@@ -45,7 +45,8 @@ def make_chain(number: int, length: int = 12) -> TokenizedChain:
     labels = generator.choice(["symbolic_math", "grammar", "entity_name"], length).tolist()
     spans = tuple(CategorySpan(place, place + 1, label) for place, label in enumerate(labels))
     filler = tuple((place, place + 1) for place in range(0, length, 3))
-    return replace(made, chain=replace(made.chain, category=spans, gold="7", filler=filler))
+    kinds = tuple(("filler", "repeated_step")[index % 2] for index in range(len(filler)))
+    return replace(made, chain=replace(made.chain, category=spans, gold="7", filler=filler, filler_kinds=kinds))
 
 
 def estimated(label: str, chain: TokenizedChain, number: int) -> Importance:

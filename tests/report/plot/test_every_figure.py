@@ -26,6 +26,7 @@ ON_AXES: dict[str, Callable[..., Axes]] = {
     "effect_reach": ti.plot.effect_reach,
     "faithfulness": lambda result, ax=None: ti.plot.faithfulness(result, ax=ax),
     "planted": ti.plot.planted,
+    "planted_kinds": ti.plot.planted_kinds,
     "structure": lambda result, ax=None: ti.plot.structure(result, ax=ax),
 }
 IN_PANELS: dict[str, Callable[..., Panels]] = {
@@ -36,6 +37,7 @@ IN_PANELS: dict[str, Callable[..., Panels]] = {
 WHOLE: dict[str, Callable[..., Figure]] = {
     "effects_figure": ti.plot.effects_figure,
     "faithfulness_figure": ti.plot.faithfulness_figure,
+    "planted_figure": ti.plot.planted_figure,
 }
 EVERY = [*ON_AXES, *IN_PANELS, *WHOLE]
 
@@ -52,6 +54,14 @@ def test_every_function_is_tried_here() -> None:
     # These are tried with their own analyses.
     others = {"agreement_between", "compared_numbers", "recovery_curves", "root_figure"}
     assert {*EVERY, *others} == set(ti.plot.__all__)
+
+
+def test_every_kind_of_planted_text_has_its_own_mark(many: xr.DataTree) -> None:
+    """The figure of the analysis names each kind with the number of its chains, in a look of its own."""
+    below = ti.plot.planted_figure(many).axes[1]
+    handles, labels = below.get_legend_handles_labels()
+    assert [label.split(" (")[0] for label in labels] == ["filler", "repeated step"]
+    assert len({(handle.get_color(), handle.get_marker()) for handle in handles}) == 2
 
 
 @pytest.mark.parametrize("name", ON_AXES)

@@ -168,8 +168,8 @@ class Planted(Analysis):
         return tables + ([kind_table(result, node_name=name)] if has_kinds(result, node_name=name) else [])
 
     def figure(self, result: xr.DataTree) -> Figure:
-        """Return the AUROC of every estimator, by unit, by sentence, and within stretches."""
-        return plot.root_figure(plot.planted(result, node_name=stored_name(result, self)))
+        """Return each estimator's AUROC by unit, by sentence, within stretches, and by kind if there are several."""
+        return plot.planted_figure(result, node_name=stored_name(result, self))
 
 
 def _mean_of_known(values: FloatArray) -> FloatArray:

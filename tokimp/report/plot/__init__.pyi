@@ -6,7 +6,7 @@ from .cost_rows import cost
 from .dynamics_panels import dynamics
 from .effect_matrix import effect_reach, effects, effects_figure
 from .faithfulness_panels import faithfulness, faithfulness_curves, faithfulness_figure
-from .planted_rows import planted
+from .planted_rows import planted, planted_figure, planted_kinds
 from .recovery_panels import answer_recovery
 from .structure_bubbles import structure
 from .style import root_figure
@@ -28,6 +28,8 @@ __all__ = [
     "faithfulness_curves",
     "faithfulness_figure",
     "planted",
+    "planted_figure",
+    "planted_kinds",
     "recovery_curves",
     "root_figure",
     "structure",

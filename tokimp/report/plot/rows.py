@@ -118,8 +118,8 @@ def draw_rows(
                 linestyle="none",
             )
         if series.name and np.isfinite(series.mean).any():
-            # A mark of no place, for the legend: black, since colours differ from row to row.
-            colour = INK if series.colours is not None else colours[0] if colours else INK
+            # A mark of no place, for the legend: black where colours differ from row to row.
+            colour = colours[0] if len(set(colours)) == 1 else INK
             face = colour if series.filled else PAPER
             axis.plot([], [], series.marker, color=colour, markerfacecolor=face, label=series.name)
     means = np.concatenate([series.mean for series in marks]) if marks else np.empty(0)
