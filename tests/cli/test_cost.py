@@ -50,7 +50,7 @@ def test_an_analysis_is_tried_on_its_shortest_chains(tokimp: Run, chains_file: P
         node for name, node in ti.load("run/results.nc")["analysis"].children.items() if name.startswith("faith")
     )
     assert float(row[5].replace(",", "")) == pytest.approx(node.attrs["tokens_forwarded"], rel=0.3)
-    assert "nothing is left to ask" in tokimp(*command, "--estimate").out
+    assert "nothing is left to do" in tokimp(*command, "--estimate").out
     assert "leave out --estimate" in tokimp("analyze", "run", "agreement", "--estimate").err
 
 
