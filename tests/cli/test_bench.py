@@ -88,5 +88,6 @@ def test_wrong_usage_is_refused(tokimp: Run, chains_file: Path) -> None:
     assert (chain.status, "no chain 'nobody'" in chain.err) == (1, True)
     fast = tokimp("bench", chains_file, "--fast", "attention")
     assert (fast.status, "keep_ratio" in fast.err) == (2, True)
-    longer = tokimp("bench", chains_file, "--lengths", "100000")
+    longer = tokimp("bench", chains_file, "--lengths", "2,100000")
     assert (longer.status, "cannot be cut to 100000" in longer.err) == (1, True)
+    assert longer.out == "", "something was measured before"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -139,7 +139,8 @@ def bench(
             f"--chains-at-once measures packs, and {scorer.model_id} is read in {scorer.batching}; add --packed"
         )
     objective = load_objective(options["objective"])
-    tokenized = _tokenized(chosen, scorer, options)
+    # All are made first: a length that a chain does not have is an error before anything is measured.
+    groups = _groups(_tokenized(chosen, scorer, options), lengths, at_once)
     torch.manual_seed(options["seed"])
     measured = Bench(
         surroundings(scorer, objective),
@@ -151,9 +152,9 @@ def bench(
     echo(matmul_line(measured))
     settings: dict[str, Any] = {"keep_ratio": keep_ratio, "fast": fast, "say": partial(echo, err=True)}
     settings |= {"modes": [ReuseMode(way) for way in ways], "readings": list(Reading) if packed else None}
-    for jobs in _jobs(tokenized, lengths, at_once):
+    for group in groups:
         left = max(0.0, budget - (time.perf_counter() - began))
-        for cost in measure_group_and_chains(scorer, jobs, objective, budget=left, **settings):
+        for cost in measure_group_and_chains(scorer, group, objective, budget=left, **settings):
             measured = measured.adding(cost)
             _print(measured, cost)
             if out is not None:
@@ -189,18 +190,16 @@ def _tokenized(chains: Sequence[Chain], scorer: CausalLMScorer, options: dict[st
     return [tokenize(with_wrong_option_or_number(chain, way, seed)) for chain in chains]
 
 
-def _jobs(
+def _groups(
     chains: Sequence[TokenizedChain], lengths: Sequence[int] | None, at_once: int
-) -> Iterator[Sequence[TokenizedChain]]:
-    """Yield groups of chains, in their order; each group in every length."""
+) -> list[Sequence[TokenizedChain]]:
+    """Return groups of chains, in their order; each group in every length."""
     from tokimp.bench.truncation import truncate
 
-    for begin in range(0, len(chains), at_once):
-        group = chains[begin : begin + at_once]
-        if lengths is None:
-            yield group
-        else:
-            yield from ([truncate(chain, length) for chain in group] for length in lengths)
+    groups = [chains[begin : begin + at_once] for begin in range(0, len(chains), at_once)]
+    if lengths is None:
+        return groups
+    return [[truncate(chain, length) for chain in group] for group in groups for length in lengths]
 
 
 def _print(measured: Bench, cost: ChainCost | GroupCost) -> None:
