@@ -20,13 +20,14 @@ from tokimp.report.terminal import new_table
 _COLUMNS = ("positions", "times fewer", "seconds", "times faster", "GFLOP/s", "of peak", "GiB")
 _PARTS = ("trunk", "attention", "copies", "projection", "python")
 _FIDELITY = ("order", "gap", "kept alike", "Spearman")
-_COLOURS = {
-    ReuseMode.FROM_SCRATCH: HUES[6],
-    ReuseMode.WITHIN_STEPS: HUES[0],
-    ReuseMode.BETWEEN_STEPS: HUES[1],
-    ReuseMode.FAST: HUES[2],
+# Colour and marker; the marker tells them apart in grey.
+_LOOKS = {
+    ReuseMode.FROM_SCRATCH: (HUES[6], "o"),
+    ReuseMode.WITHIN_STEPS: (HUES[0], "s"),
+    ReuseMode.BETWEEN_STEPS: (HUES[1], "D"),
+    ReuseMode.FAST: (HUES[2], "^"),
 }
-_LINES = {Reading.BATCHES: "o-", Reading.PACKS: "s--"}
+_LINES = {Reading.BATCHES: "-", Reading.PACKS: "--"}
 _NO_VALUE = "-"
 
 
@@ -121,7 +122,7 @@ def matmul_line(bench: Bench) -> str:
         for rate in bench.matmul
     )
     where = bench.surroundings
-    model = f"{where['model_id']} ({where['dtype']}, {where['device']}, {where['threads']} threads)"
+    model = f"{where['model_id']} ({where['dtype']}, {where['device']}, {_threads(bench)})"
     return f"{model}; matrix products: {rates}; memory: {bench.memory_rate / 1e9:.1f} GB/s"
 
 
@@ -138,7 +139,7 @@ def draw_growth(bench: Bench) -> Figure:
         color=INK,
         label="from-scratch, counted",
     )
-    for mode, colour in _COLOURS.items():
+    for mode, (colour, marker) in _LOOKS.items():
         for reading, style in _LINES.items():
             run = [
                 (chain.reasoning_tokens, cost)
@@ -150,7 +151,7 @@ def draw_growth(bench: Bench) -> Figure:
                 at, label = [length for length, _ in run], way_name(run[0][1])
                 for axis, name in ((positions, "positions"), (seconds, "seconds"), (a_call, "positions_a_call")):
                     values = np.array([getattr(cost, name) for _, cost in run], dtype=np.float64)
-                    axis.plot(at, values, style, color=colour, label=label)
+                    axis.plot(at, values, style, color=colour, marker=marker, label=label)
     labels = ("token positions", "seconds", "token positions a call")
     for axis, label in zip((positions, seconds, a_call), labels, strict=True):
         prepare(axis)
@@ -163,9 +164,14 @@ def draw_growth(bench: Bench) -> Figure:
     add_legend(positions)
     where = bench.surroundings
     model = f"model {str(where['model_id']).rstrip('/').rpartition('/')[2]}, objective {where['objective']['name']}"
-    machine = f"{where['dtype']}, {where['device']}, {where['threads']} threads"
+    machine = f"{where['dtype']}, {where['device']}, {_threads(bench)}"
     head([positions], None, "Cost of pruning by length of the reasoning", model, machine)
     return figure
+
+
+def _threads(bench: Bench) -> str:
+    threads = bench.surroundings["threads"]
+    return f"{threads} thread{'' if threads == 1 else 's'}"
 
 
 def _cost_cells(bench: Bench, chain: ChainCost, cost: ModeCost) -> list[str]:
