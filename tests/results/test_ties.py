@@ -12,7 +12,7 @@ from tokimp.distillation.prune import pruned_records
 from tokimp.errors import SchemaError
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.results.by_chain import iterate, unit_scores
-from tokimp.results.ties import tie, tied_shares
+from tokimp.results.ties import tie, tied_share, tied_shares
 from tokimp.testing.toy_result import toy_result
 
 SCORES = [0.004, -0.009, 0.012, 0.019, -0.5, 0.3, 0.0, 0.021]
@@ -82,3 +82,10 @@ def test_a_threshold_needs_estimators_in_nats() -> None:
         tie(result, 0.01, [])
     with pytest.raises(SchemaError, match="'greedy' are the steps at which it deleted"):
         tie(result, 0.01, ["greedy"])
+
+
+def test_of_no_scores_nothing_ties() -> None:
+    """The share is unknown where there are no scores, or one is missing, and is that of units that are not alone."""
+    assert np.isnan(tied_share(np.array([])))
+    assert np.isnan(tied_share(np.array([1.0, np.nan])))
+    assert tied_share(np.array([1.0, 2.0, 1.0, 3.0])) == 0.5

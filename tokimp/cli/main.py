@@ -42,7 +42,8 @@ def _run(*, debug: bool) -> int:
             return cli.main(prog_name="tokimp", standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         # The message is the whole help, whose lines stay lines.
-        click.echo(error.format_message(), err=True)
+        for line in error.format_message().split("\n"):
+            echo(line, err=True)
         return error.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "tokimp"

@@ -130,8 +130,8 @@ def tied_shares(result: xr.DataTree) -> FloatArray:
 
 
 def tied_share(scores: FloatArray) -> float:
-    """Return the share of units whose score another unit has too; NaN where a score is missing."""
-    if np.isnan(scores).any():
+    """Return the share of units whose score another unit has too; NaN where a score is missing, or there is none."""
+    if not len(scores) or np.isnan(scores).any():
         return np.nan
     _, group, size = np.unique(scores, return_inverse=True, return_counts=True)
     return float((size[group] > 1).mean())
