@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 
 import tokimp as ti
 from tests.compare.test_compare import script
-from tokimp.bench.forecast import UNPRUNED, forecast_run
+from tokimp.bench.forecast import UNPRUNED, forecast_run, forecast_run_by
 from tokimp.bench.work_forecast import WorkForecast
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.compare.pending import PendingCells
 from tokimp.contracts.objective import Objective
+from tokimp.contracts.registry import load_executor
 from tokimp.contracts.scorer import Capability, Scorer
 from tokimp.errors import EstimatorError
 
@@ -110,6 +112,23 @@ def test_an_estimator_that_knows_its_cost_is_believed() -> None:
         ti.compare(CHAINS, scorer, [Knows()], before_work=look)
     length = len(ti.tokenize_chain(CHAINS[0], scorer.tokenizer))
     assert seen[0].parts[0].positions == pytest.approx(3000 + 3 * length, rel=0.05)
+
+
+def test_workers_are_sent_no_model() -> None:
+    """A worker tries the model that it loads, so that a loaded one here, which cannot be pickled, never goes along."""
+    scorer, seen = ti.load_scorer("tiny", backend="transformer_lens", device="cpu"), list[WorkForecast]()
+    with pytest.raises(Exception, match="pickle"):
+        pickle.dumps(scorer)
+
+    def look(pending: PendingCells) -> None:
+        with load_executor("processes:workers=1") as executor:
+            seen.append(forecast_run_by(executor, pending, 0.0))
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        ti.compare(CHAINS, scorer, ["surprisal"], before_work=look)
+    assert [part.pieces for part in seen[0].parts] == [4, 4]
+    assert seen[0].parts[0].positions
 
 
 def test_a_trial_that_fails_is_named() -> None:

@@ -20,6 +20,7 @@ from tokimp.compare.cell_records import cell_bytes
 from tokimp.compare.pending import PendingCells
 from tokimp.compare.run_cell import run_cell
 from tokimp.compare.scorer_work import ScorerWork, results_of
+from tokimp.compare.worker_scorer import WorkerScorer, facts_of
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.executor import Executor, Piece
 from tokimp.contracts.scorer import Scorer
@@ -107,6 +108,8 @@ def forecast_run_by(
     if executor.here:
         return forecast_run(pending, budget=budget, keep_going=keep_going)
     work = ScorerWork.for_executor(executor, pending.scorer, _try_run)
+    # The worker has a model of its own: what stands for it goes along, and never its weights.
+    pending = replace(pending, scorer=WorkerScorer(pending.scorer.recipe, facts_of(pending.scorer)))
     (outcome,) = results_of(executor, work, [Piece(0, "a trial of the run's cost", (pending, budget, keep_going))])
     return replace(cast("WorkForecast", outcome.result), workers=max(1, executor.size(work)))
 
