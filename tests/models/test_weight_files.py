@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_damaged_files_do_not_say_their_numbers(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
     assert bytes_of_weights(str(tmp_path)) == 7
     assert numbers_in_weights(str(tmp_path)) is None
+
+
+def test_weights_in_parts_are_those_of_the_index_and_all_or_none(tmp_path: Path) -> None:
+    """The same weights for another library do not count; a download that was cut short is no model that is here."""
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    index = {"weight_map": dict(zip("abc", [names[0], *names], strict=True))}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    (tmp_path / "consolidated.safetensors").write_bytes(bytes(1000))
+    (tmp_path / names[0]).write_bytes(bytes(10))
+    assert bytes_of_weights(str(tmp_path)) is None
+    (tmp_path / names[1]).write_bytes(bytes(5))
+    assert bytes_of_weights(str(tmp_path)) == 15
+    (tmp_path / "model.safetensors.index.json").write_text("{", encoding="utf-8")
+    assert bytes_of_weights(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("name", ["owner/never-fetched", "no hub id at all"])

@@ -10,6 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 
 from tokimp.models.source import locate
+from tokimp.storage.json_file import read_json
 
 
 def bytes_of_weights(name: str) -> int | None:
@@ -53,7 +54,7 @@ def numbers_in_weights(name: str) -> int | None:
 
 
 def _files(name: str) -> list[Path]:
-    """Return the files that hold a model's weights, as transformers would load them: none if they are not here."""
+    """Return the files that hold a model's weights, as transformers would load them: none unless all are here."""
     source, arguments = locate(name)
     folder = Path(source)
     if "gguf_file" in arguments:
@@ -66,4 +67,19 @@ def _files(name: str) -> list[Path]:
         if not isinstance(fetched, str):
             return []
         folder = Path(fetched).parent
-    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    for whole in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / whole).is_file():
+            return [folder / whole]
+        if (index := folder / f"{whole}.index.json").is_file():
+            return _parts(index)
+    return []
+
+
+def _parts(index: Path) -> list[Path]:
+    """Return the files among which weights are divided; none if one of them is not here, or the index is damaged."""
+    try:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    files = [index.parent / str(name) for name in names]
+    return files if all(file.is_file() for file in files) else []
