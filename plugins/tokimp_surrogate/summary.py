@@ -12,7 +12,7 @@ import xarray as xr
 
 from tokimp.analysis.statistics.correlations import MEASURES, SCOPES, associate
 from tokimp.analysis.statistics.intervals import (
-    CORRELATION,
+    DIFFERENCE_OF_CORRELATIONS,
     INTERVAL_OF_MEANS,
     mean_p_values,
     mean_variables,
@@ -125,7 +125,7 @@ def summarise(
         "chains_used": ("target", [len(examples[target.name]) for target in targets]),
         "units_used": ("target", [sum(map(len, examples[target.name].target)) for target in targets]),
         "attention_adds": (("target", "chain"), adds, {"long_name": "Pearson within, both less lexical"}),
-        **mean_variables(("target",), adds, confidence, "attention_adds_", CORRELATION),
+        **mean_variables(("target",), adds, confidence, "attention_adds_", DIFFERENCE_OF_CORRELATIONS),
         "attention_adds_p_value": ("target", p_values, {"long_name": "two-sided, of no difference"}),
         "attention_adds_p_corrected": ("target", np.array(holm(p_values)), {"long_name": "Holm over all targets"}),
         **{f"correlation{end}": (dims, correlation[..., at]) for at, end in enumerate(ends)},

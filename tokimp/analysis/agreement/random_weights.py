@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, place_chance
-from tokimp.analysis.statistics.intervals import CORRELATION, mean_variables
+from tokimp.analysis.statistics.intervals import DIFFERENCE_OF_CORRELATIONS, mean_variables
 from tokimp.analysis.statistics.ranking_features import ranking_features
 from tokimp.chains.arrays import FloatArray
 from tokimp.errors import AnalysisError
@@ -58,7 +58,7 @@ def random_weights_variables(result: xr.DataTree, path: Path, settings: PlaceSet
     all_pairs[np.ix_(range(len(MEASURES)), places, places)] = beyond
     dims = ("measure", "estimator", "other")
     return {
-        **mean_variables(dims, all_pairs, settings.confidence, "random_weights_", CORRELATION),
+        **mean_variables(dims, all_pairs, settings.confidence, "random_weights_", DIFFERENCE_OF_CORRELATIONS),
         "random_weights_chains": (dims, (~np.isnan(all_pairs)).sum(-1), {"long_name": "chains that have a value"}),
     }
 
