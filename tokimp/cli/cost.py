@@ -30,6 +30,7 @@ _LONG = 600.0
 _TRIAL, _SHORT_TRIAL = 5.0, 2.0
 _GIGABYTE = 1e9
 _TEXTS = frozenset({"what", "whose", "how"})
+_NOTHING = "nothing is left to do"
 _FEWER_CHAINS = "--limit takes fewer chains, --changed-chains fewer under changed conditions"
 
 
@@ -91,7 +92,9 @@ def analysis_cost_check(*, estimate: bool, yes: bool) -> Callable[[Elsewhere], N
     def table(_pending: Elsewhere, found: WorkForecast) -> Table:
         return _table(found, f"What this will cost, {_by(found.workers)} (estimates)", {})
 
-    return _check(forecast, table, "--executor and --workers spread it", estimate=estimate, yes=yes)
+    remedy = "--executor and --workers spread it"
+    nothing = f"{_NOTHING}, or it is not asked chain by chain, so there is nothing to try"
+    return _check(forecast, table, remedy, estimate=estimate, yes=yes, nothing=nothing)
 
 
 def asking_cost_check(*, estimate: bool, yes: bool) -> Callable[[PendingBatches], None] | None:
@@ -165,6 +168,7 @@ def _check(
     *,
     estimate: bool,
     yes: bool,
+    nothing: str = _NOTHING,
 ) -> Callable[[Any], None] | None:
     """Return what prints a forecast and stops, or asks if it is long, or ``None`` if nobody is to be asked.
 
@@ -176,9 +180,11 @@ def _check(
         Returns the table of a forecast.
     remedy
         What makes it shorter.
+    nothing
+        What an estimate says if there is nothing to try.
     """
     if estimate:
-        return partial(_print_and_stop, forecast, table_of)
+        return partial(_print_and_stop, forecast, table_of, nothing)
     # A question needs somebody who reads it and can answer.
     return partial(_ask_if_long, forecast, table_of, remedy) if _at_terminal() and not yes else None
 
@@ -188,13 +194,16 @@ def _at_terminal() -> bool:
 
 
 def _print_and_stop(
-    forecast: Callable[[Any, float], WorkForecast | None], table_of: Callable[[Any, Any], Table], pending: Any
+    forecast: Callable[[Any, float], WorkForecast | None],
+    table_of: Callable[[Any, Any], Table],
+    nothing: str,
+    pending: Any,
 ) -> None:
     from tokimp.report.terminal import console_for, print_whole
 
     found = forecast(pending, _TRIAL)
     if found is None:
-        echo("nothing is left to do, or it is not asked chain by chain, so there is nothing to try")
+        echo(nothing)
     else:
         table = table_of(pending, found)
         print_whole(console_for([table]), table)
