@@ -11,6 +11,7 @@ import xarray as xr
 
 import tokimp as ti
 from tokimp.analysis.agreement.other_chains import ranked_by_both
+from tokimp.analysis.agreement.place_variables import place_variables
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing.toy_result import toy_result
@@ -94,3 +95,11 @@ def test_a_pair_has_one_corrected_p_value_either_way_round() -> None:
 
 def _node(result: xr.DataTree, name: str, options: dict[str, Any]) -> xr.Dataset:
     return analysis_node(ti.analyze(result, name, others=2, **options), name)
+
+
+def test_a_difference_of_correlations_may_be_more_than_one() -> None:
+    """A correlation of almost 1 where place alone makes almost -1 has an interval whose upper end is above 1."""
+    value, chance = np.full((1, 6), 0.9), np.array([[-0.9, -0.5, -0.2, -0.8, -0.4, -0.6]])
+    variables = place_variables(("common",), value, chance, np.ones(1), 0.95)
+    mean, low, high = (float(variables[f"beyond_place_{end}"][1][0]) for end in ("mean", "low", "high"))
+    assert 1.0 < low < mean < high < 2.0
