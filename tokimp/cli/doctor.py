@@ -169,5 +169,7 @@ def _devices() -> list[tuple[str, str]]:
         rows.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
     if torch.backends.mps.is_available():
         rows.append(("mps", "Apple GPU"))
-    rows.append(("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} torch threads"))
+    threads = torch.get_num_threads()
+    processor = platform.processor() or platform.machine()
+    rows.append(("cpu", f"{processor}, {threads} torch thread{'' if threads == 1 else 's'}"))
     return rows
