@@ -13,8 +13,11 @@ from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps import cost
 from tokimp.distillation.steps.cell_steps import CellStep, steps
 from tokimp.distillation.steps.cost import PendingPlan, PlanAssumptions, forecast_plan
+from tokimp.distillation.steps.distill import left_of
 from tokimp.distillation.steps.forecast import forecast
 from tokimp.distillation.steps.trial import Trial
+from tokimp.errors import ResumeError
+from tokimp.storage.atomic import write_object
 
 
 def plan_of(**changes: Any) -> Plan:
@@ -162,3 +165,15 @@ def test_shapley_knows_what_it_takes() -> None:
     }
     assert positions["shapley"].number > 4 * positions["leave_one_out"].number
     assert "the method's own estimate" in positions["shapley"].how
+
+
+def test_a_folder_of_another_plan_is_refused_as_when_it_is_followed(tmp_path: Path) -> None:
+    """Only a cell that is to be done again may have been another plan's."""
+    plan = plan_of()
+    cell = next(step for step in steps(plan, tmp_path) if isinstance(step, CellStep))
+    cell.folder.mkdir(parents=True)
+    write_object(cell.folder / "step.json", {"what": "another"})
+    local = load_executor("local")
+    with pytest.raises(ResumeError, match="was made for another plan"):
+        left_of(plan, tmp_path, local)
+    assert left_of(plan, tmp_path, local, only=cell.cell.name, redo=True).unfinished[-1].name == cell.name

@@ -163,9 +163,11 @@ def left_of(
     """
     folder = Path(out)
     to_do = _steps(plan, folder, only)
-    unfinished = _not_settled(to_do)
-    if redo and to_do[-1] not in unfinished:
-        unfinished.append(to_do[-1])
+    # The folder of a cell that is done again may hold what another plan made.
+    kept = to_do[:-1] if redo else to_do
+    for step in kept:
+        step.check()
+    unfinished = [*_not_settled(kept), *to_do[len(kept) :]]
     return PendingPlan(plan, folder, unfinished, executor)
 
 
