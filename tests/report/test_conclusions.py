@@ -50,6 +50,16 @@ def test_many_names_are_counted() -> None:
     assert "gain of e0, e1, e2, e3, e4, e5 and 3 more." in said
 
 
+def test_what_equals_chance_is_not_among_the_tested() -> None:
+    """A number that is chance's own on every chain has no test, so that it is named apart from those that have one."""
+    same = Estimate("same", 0.5, math.nan, math.nan, 0.5)
+    weak = Estimate("weak", 0.55, 0.4, 0.7, 0.5, p_value=0.3)
+    assert conclusion([same, weak], "AUROC", correction="one test") == (
+        "Not told from chance: AUROC of weak. On every chain the same as chance: same. (one test, level 0.05.)"
+    )
+    assert conclusion([same], "AUROC") == "On every chain the same as chance: AUROC of same."
+
+
 def test_what_has_no_interval_is_named_apart() -> None:
     """An AUROC of 1 on every chain is not said to be like chance, and not told from it either."""
     estimates = [Estimate("sure", 1.0, math.nan, math.nan, 0.5), Estimate("weak", 0.55, 0.4, 0.7, 0.5)]

@@ -95,6 +95,23 @@ def test_a_table_that_is_too_wide_is_printed_in_parts() -> None:
     assert f"(1 of {len(parts)})" in console.file.getvalue()
 
 
+@pytest.mark.parametrize("width", range(12, 60, 4))
+def test_a_bound_column_stays_beside_the_one_before_it(width: int) -> None:
+    """Whatever the width, a column that means little alone is in the part of the column that it belongs to."""
+    made = new_table("agreement")
+    made.add_column("pair")
+    for number in range(4):
+        made.add_column(f"measure_{number}", justify="right")
+        made.add_bound_column(f"place_{number}")
+    made.add_row("a / b", *["0.5"] * 8)
+    parts = table_parts(TerminalConsole(width=width), keep_words_whole(made))
+    shown = [[str(column.header) for column in part.columns] for part in parts]
+    assert [name for names in shown for name in names if name != "pair"] == [str(c.header) for c in made.columns[1:]]
+    for names in shown:
+        for number in range(4):
+            assert (f"measure_{number}" in names) == (f"place_{number}" in names)
+
+
 def test_a_table_whose_maker_set_no_widths_is_whole_too() -> None:
     """Names of rows and numbers are never cut down to their first letters; a column that is not folded stays whole."""
     made = new_table("costs")

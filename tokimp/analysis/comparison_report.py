@@ -102,5 +102,10 @@ def _print_agreement(
         print_whole(console, table)
         return
     measures = analysis_node(result, node_name)["measure"].to_numpy().tolist()
-    for begin in range(0, len(measures), 2):
-        print_whole(console, make_table(result, measures=measures[begin : begin + 2], node_name=node_name))
+    parts = [measures[begin : begin + 2] for begin in range(0, len(measures), 2)]
+    for number, part in enumerate(parts, start=1):
+        shown = make_table(result, measures=part, node_name=node_name)
+        shown.title = f"{shown.title} ({number} of {len(parts)})"
+        if number < len(parts):
+            shown.caption = None
+        print_whole(console, shown)

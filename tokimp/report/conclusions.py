@@ -75,6 +75,10 @@ class Estimate:
         is_known = math.isfinite(self.value) and not few_chains(self.n_chains)
         return is_known and math.isnan(self.low) and self.value != self.chance
 
+    def is_chance_itself(self) -> bool:
+        """Return whether the number is chance itself, over enough chains and with no interval: nothing was tested."""
+        return not few_chains(self.n_chains) and math.isnan(self.low) and self.value == self.chance
+
 
 def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = "") -> str:
     """Return a sentence that says which numbers are told from chance, which are not, and which are not known.
@@ -100,7 +104,9 @@ def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = ""
         return f"Nothing is known of {what}."
     told = sorted((e for e in known if e.is_told()), key=lambda estimate: -abs(estimate.value - estimate.chance))
     bare = [estimate for estimate in known if estimate.has_no_spread()]
-    rest = [estimate for estimate in known if not estimate.is_told() and not estimate.has_no_spread()]
+    equal = [estimate for estimate in known if estimate.is_chance_itself()]
+    apart = {*bare, *equal}
+    rest = [estimate for estimate in known if not estimate.is_told() and estimate not in apart]
     parts = []
     if told:
         named = _listed([f"{estimate.name} ({number_text(estimate.value)})" for estimate in told])
@@ -112,6 +118,9 @@ def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = ""
         # All chains may have the same value, such as an AUROC of 1: no test says how far others lie from it.
         named = _listed([f"{estimate.name} ({number_text(estimate.value)})" for estimate in bare])
         parts.append(f"Without an interval, and so not told: {named if parts else f'{what} of {named}'}.")
+    if equal:
+        named = _listed([estimate.name for estimate in equal])
+        parts.append(f"On every chain the same as chance: {named if parts else f'{what} of {named}'}.")
     if correction:
         parts.append(f"({correction}, level {LEVEL:g}.)")
     elif len(known) > 1:

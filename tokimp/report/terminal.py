@@ -39,9 +39,28 @@ class TerminalConsole(Console):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
-def new_table(title: str) -> Table:
+class PartedTable(Table):
+    """A table that may be printed in parts, and that knows which of its columns belong to the column before them.
+
+    Attributes
+    ----------
+    bound
+        Places of the columns that are printed in the same part as the column before them.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        self.bound = set[int]()
+
+    def add_bound_column(self, header: str) -> None:
+        """Add a column of numbers that means little without the column before it."""
+        self.bound.add(len(self.columns))
+        self.add_column(header, justify="right")
+
+
+def new_table(title: str) -> PartedTable:
     """Return an empty table in the style of all tables of tokimp."""
-    return Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    return PartedTable(title)
 
 
 def keep_words_whole(table: Table) -> Table:
@@ -97,7 +116,7 @@ def table_parts(console: Console, table: Table) -> list[Table]:
     """Return a table in parts that are no wider than a console; the table itself if it is not too wide.
 
     Each part has the columns on the left that name the rows: those before the first column of numbers, which is
-    justified to the right. The last part has the caption.
+    justified to the right. Columns that are bound to the one before them stay beside it. The last part has the caption.
     """
     if table_widths(console, table).minimum <= console.width:
         return [table]
@@ -105,12 +124,12 @@ def table_parts(console: Console, table: Table) -> list[Table]:
     n_names = max(1, first_number)
     names = range(n_names)
     groups: list[list[int]] = []
-    for place in range(n_names, len(table.columns)):
-        fits = groups and table_widths(console, _part(table, [*names, *groups[-1], place])).minimum <= console.width
+    for places in _places_together(table, n_names):
+        fits = groups and table_widths(console, _part(table, [*names, *groups[-1], *places])).minimum <= console.width
         if fits:
-            groups[-1].append(place)
+            groups[-1] += places
         else:
-            groups.append([place])
+            groups.append(places)
     if len(groups) < 2:
         return [table]
     parts = [_part(table, [*names, *group]) for group in groups]
@@ -118,6 +137,18 @@ def table_parts(console: Console, table: Table) -> list[Table]:
         part.title = f"{table.title} ({number} of {len(parts)})"
     parts[-1].caption = table.caption
     return parts
+
+
+def _places_together(table: Table, first: int) -> list[list[int]]:
+    """Return the places of a table's columns from the first on, each with those of the columns bound to it."""
+    bound = table.bound if isinstance(table, PartedTable) else ()
+    together: list[list[int]] = []
+    for place in range(first, len(table.columns)):
+        if place in bound and together:
+            together[-1].append(place)
+        else:
+            together.append([place])
+    return together
 
 
 def _part(table: Table, places: Sequence[int]) -> Table:

@@ -69,9 +69,10 @@ def agreement_table(
     headings = [measure_heading(node, measure) for measure in shown]
     if has_place:
         columns = _alternating(columns, [_by_place(pairs, measure) for measure in shown])
-        headings = _alternating(headings, ["[dim]by place[/]"] * len(shown))
     for heading in headings:
         table.add_column(heading, justify="right")
+        if has_place:
+            table.add_bound_column("[dim]by place[/]")
     for name, *cells in zip(names, *columns, strict=True):
         table.add_row(name, *cells)
     table.add_section()

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tokimp.errors import SchemaError
 from tokimp.report.conclusions import Estimate, conclusion
-from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.report.ties_text import ties_text
 from tokimp.results.analysis_nodes import analysis_node
@@ -47,7 +47,9 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5, *, node_name: 
     for category in node["category"].to_numpy():
         cell = at.sel(category=category)
         # Shares rest on the chains that hold the category and on which the estimator reached the keep ratio.
-        band = f"{float(cell['uniform']):.2f} [{float(cell['uniform_low']):.2f}, {float(cell['uniform_high']):.2f}]"
+        mean, low, high = (number_text(float(cell[name])) for name in ("uniform", "uniform_low", "uniform_high"))
+        # No space within the brackets: in a narrow table the band goes below the mean in one piece.
+        band = f"{mean} [dim]\\[{low},{high}][/]"
         chains = int(cell["chains_with"])
         reached = [min(chains, int(at["chains_reached"].sel(estimator=label))) for label in labels]
         parts = [cell.sel(estimator=label) for label in labels]
