@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,18 @@ def test_chains_of_ones_own_need_no_planted_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_that_is_spread_is_audited_without_random_weights(tmp_path: Path) -> None:
+    """Only whole weights can be made random, so that part is left out with its reason, and the rest is computed."""
+    few = replace(SETTINGS, limit=2, changed_chains=1, seeds=0)
+    whole = ("model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head")
+    on_disk = {**dict.fromkeys(whole, "cpu"), "model.layers": "disk"}
+    done = audit(["position"], settings=few, device_map=on_disk, offload_folder=tmp_path / "offloaded")
+    assert "spread over devices, and only whole ones" in done.card["not_computed"]["weights"]
+    assert json.loads(done.card["model"]["loading"])["device_map"] == on_disk
+    (position, *_) = done.card["estimators"]
+    assert [condition["condition"] for condition in position["stability"]][:1] == ["bfloat16"]
+
+
 def test_workers_find_what_one_process_finds(tmp_path: Path) -> None:
     """Everything but when and how long is the same on two workers, which analyses ask too."""
     cards = []

@@ -33,6 +33,7 @@ from tokimp.contracts.tokenization import tokenize_chain
 from tokimp.errors import AnalysisError, ResumeError, UnsupportedError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.loading import load_scorer
+from tokimp.models.random_weights import why_not_random
 from tokimp.results.analysis_nodes import node_name
 from tokimp.results.by_chain import iterate
 from tokimp.results.io import save
@@ -288,7 +289,9 @@ def _planned(
 ) -> list[Condition]:
     """Return the conditions that can be made; what cannot is noted in `missing`."""
     n_blocks = 0
-    if isinstance(scorer, CausalLMScorer):
+    if isinstance(scorer, CausalLMScorer) and (why := why_not_random(scorer.model, scorer.model_id)):
+        missing["weights"] = why
+    elif isinstance(scorer, CausalLMScorer):
         n_blocks = int(scorer.model.config.get_text_config(decoder=True).num_hidden_layers)
     else:
         missing["weights"] = f"the scorer {scorer.backend!r} is no CausalLMScorer, whose weights could be made random"

@@ -75,7 +75,9 @@ def make_card(
         "version": VERSION,
         "settings": dict(settings),
         "model": {
-            name: str(result.attrs[name]) for name in ("model_id", "model_fingerprint", "backend", "dtype", "device")
+            name: str(result.attrs[name])
+            for name in ("model_id", "model_fingerprint", "backend", "dtype", "device", "loading")
+            if name in result.attrs
         },
         "versions": {name: str(result.attrs[name]) for name in kept if name in result.attrs},
         "chains": result.sizes["chain"],

@@ -11,7 +11,17 @@ import click
 from tokimp.cli.cost import audit_cost_check, cost_options
 from tokimp.cli.executor_options import executor_of, executor_options
 from tokimp.cli.lines import echo
-from tokimp.cli.options import DEVICE, DTYPE, SEED, SPECIFICATION, TRUST_REMOTE_CODE, UNIT_OPTION
+from tokimp.cli.options import (
+    DEVICE,
+    DTYPE,
+    PLACEMENT,
+    SEED,
+    SPECIFICATION,
+    TRUST_REMOTE_CODE,
+    UNIT_OPTION,
+    given,
+    placement_options,
+)
 from tokimp.cli.plugin_name import BACKEND, ESTIMATOR, OBJECTIVE
 
 if TYPE_CHECKING:
@@ -34,6 +44,7 @@ CARD = "card"
 )
 @DEVICE
 @DTYPE
+@placement_options
 @TRUST_REMOTE_CODE
 @click.option(
     "--chains",
@@ -81,7 +92,7 @@ def audit(estimators: tuple[str, ...], out: Path, **options: Any) -> None:
     from tokimp.cli.model_preparation import prepare_model
 
     executor = executor_of(options)
-    loading: dict[str, Any] = {"device": options["device"]}
+    loading: dict[str, Any] = {"device": options["device"], **given(**{name: options[name] for name in PLACEMENT})}
     if options["trust_remote_code"]:
         # Scorers of other packages need not know the option.
         loading["trust_remote_code"] = True

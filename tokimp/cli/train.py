@@ -120,6 +120,10 @@ def train(
 
     The folder of the training gets a folder named model, which every --model takes. The same command continues a
     training that was stopped. Needs the extra 'distill'.
+
+    There is no --device-map and no --quantization: a training places the student itself, with gradients and the
+    optimiser's numbers beside the weights, and quantised weights cannot take an optimiser's small steps. --lora and
+    --dtype save memory.
     """
     from tokimp.chains.datasets import load_chains
     from tokimp.cli.inputs import protect_inputs

@@ -61,10 +61,32 @@ def recorded_context_length(model: str, *, trust_remote_code: bool = False) -> i
     UnsupportedError
         If the model is not a decoder.
     """
+    config = _recorded(model, trust_remote_code=trust_remote_code)
+    return context_length(config.get_text_config(decoder=True))
+
+
+def recorded_quantization(model: str, *, trust_remote_code: bool = False) -> str:
+    """Return by which method the stored weights of a model are quantised; empty if they are plain.
+
+    Raises
+    ------
+    ScorerError, UnsupportedError
+        As of `recorded_context_length`.
+    """
+    stored = getattr(_recorded(model, trust_remote_code=trust_remote_code), "quantization_config", None)
+    if not stored:
+        return ""
+    described = stored if isinstance(stored, dict) else stored.to_dict()
+    # Only the first files of bitsandbytes name no method.
+    method = described.get("quant_method", "bitsandbytes")
+    return str(getattr(method, "value", method))
+
+
+def _recorded(model: str, *, trust_remote_code: bool) -> Any:
+    """Return the configuration of a model, of whatever kind it is."""
     source, extra = locate(model)
     loading = {"trust_remote_code": trust_remote_code, **extra}
-    config = read_configuration(model, *in_place_of_gguf(model, source, loading, converted_texts))
-    return context_length(config.get_text_config(decoder=True))
+    return read_configuration(model, *in_place_of_gguf(model, source, loading, converted_texts))
 
 
 def context_length(config: Any) -> int | None:

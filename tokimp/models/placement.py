@@ -7,7 +7,6 @@ device ``meta``, which holds no numbers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +15,10 @@ from typing import Any
 import torch
 from accelerate.utils import align_module_device, has_offloaded_params
 
-from tokimp.errors import ScorerError
 from tokimp.models.device import resolve_device
+from tokimp.models.device_map import DeviceMap, is_number, parse_device_map
 
-STRATEGIES = ("auto", "balanced", "balanced_low_0", "sequential")
-"""Ways in which accelerate itself decides what goes where."""
-
-DeviceMap = str | dict[str, int | str]
 _OFFLOADED = ("cpu", "disk")
-_HOW_TO_WRITE = (
-    f"write {', '.join(STRATEGIES)}, or an object that maps modules to devices, such as "
-    '{"model.layers.0": 0, "model.layers.1": "cpu", "": "disk"}'
-)
 
 
 def read_device_map(written: str | Path | Mapping[str, Any]) -> DeviceMap:
@@ -36,7 +27,7 @@ def read_device_map(written: str | Path | Mapping[str, Any]) -> DeviceMap:
     Parameters
     ----------
     written
-        One of `STRATEGIES`; a mapping from the names of modules (``""``: all others) to ``cpu``, ``disk``, another
+        One of `tokimp.models.device_map.STRATEGIES`; a mapping from the names of modules (``""``: all others) to ``cpu``, ``disk``, another
         device, or the number of a GPU; the same as the text of a JSON object; or a JSON file with it.
 
     Raises
@@ -49,12 +40,9 @@ def read_device_map(written: str | Path | Mapping[str, Any]) -> DeviceMap:
     >>> read_device_map('{"model.layers.0": "cpu", "": "disk"}')
     {'model.layers.0': 'cpu', '': 'disk'}
     """
-    if written in STRATEGIES:
-        return str(written)
-    places = written if isinstance(written, Mapping) else _from_json(str(written))
-    if not isinstance(places, Mapping) or not places or not all(isinstance(name, str) for name in places):
-        raise ScorerError(f"the device map {written!r} maps no modules to devices; {_HOW_TO_WRITE}")
-    read = {name: place if _is_number(place) else str(place) for name, place in places.items()}
+    read = parse_device_map(written)
+    if isinstance(read, str):
+        return read
     for place in set(read.values()) - {"disk"}:
         resolve_device(_name_of(place))
     return read
@@ -80,7 +68,7 @@ def input_device(model: Any) -> torch.device:
     if device is None:
         own: torch.device = model.get_input_embeddings().weight.device
         return own
-    return torch.device(_name_of(device)) if _is_number(device) else torch.device(device)
+    return torch.device(_name_of(device)) if is_number(device) else torch.device(device)
 
 
 def computing_devices(model: torch.nn.Module) -> set[str]:
@@ -89,7 +77,7 @@ def computing_devices(model: torch.nn.Module) -> set[str]:
     devices = {getattr(hook, "execution_device", None) for hook in hooks} - {None}
     if not devices:
         return {str(parameter.device) for parameter in model.parameters()}
-    return {_name_of(device) if _is_number(device) else str(device) for device in devices}
+    return {_name_of(device) if is_number(device) else str(device) for device in devices}
 
 
 def is_offloaded(module: torch.nn.Module) -> bool:
@@ -107,24 +95,6 @@ def weights_fetched(module: torch.nn.Module) -> Iterator[None]:
         yield
 
 
-def _from_json(written: str) -> Any:
-    """Return what a JSON text says, or a file that holds one."""
-    text = written
-    if not written.lstrip().startswith("{"):
-        try:
-            text = Path(written).expanduser().read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ScorerError(f"there is no device map {written!r} ({error}); {_HOW_TO_WRITE}") from error
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ScorerError(f"the device map {written!r} is not JSON ({error}); {_HOW_TO_WRITE}") from error
-
-
-def _is_number(place: Any) -> bool:
-    return isinstance(place, int) and not isinstance(place, bool)
-
-
 def _name_of(place: Any) -> str:
     """Return the name of a device that may be written as the number of a GPU."""
-    return f"cuda:{place}" if _is_number(place) else str(place)
+    return f"cuda:{place}" if is_number(place) else str(place)

@@ -106,11 +106,8 @@ def randomize(model: Any, wanted: RandomWeights, name: str) -> None:
     ScorerError
         If the model has fewer blocks, or its weights are quantised or spread over devices.
     """
-    if is_dispatched(model) or getattr(model, "is_quantized", False):
-        raise ScorerError(
-            f"the weights of {name} are quantised or spread over devices, and only whole ones can be made random; load "
-            "it without a device map and without quantization"
-        )
+    if why := why_not_random(model, name):
+        raise ScorerError(why)
     n_blocks = model.config.get_text_config(decoder=True).num_hidden_layers
     if wanted.blocks is not None and wanted.blocks > n_blocks:
         raise ScorerError(f"{name} has {n_blocks} blocks, so {wanted.blocks} of them cannot be made random")
@@ -124,6 +121,16 @@ def randomize(model: Any, wanted: RandomWeights, name: str) -> None:
         if int(block[1]) >= lowest if block else wanted.blocks is None or not embeds:
             drawn = _drawn(parameter, f"{wanted.seed}\n{own_name}")
             module._parameters[key] = torch.nn.Parameter(drawn, requires_grad=False)
+
+
+def why_not_random(model: torch.nn.Module, name: str) -> str:
+    """Return why a model cannot be given random weights, and what to do; empty if it can."""
+    if not is_dispatched(model) and not getattr(model, "is_quantized", False):
+        return ""
+    return (
+        f"the weights of {name} are quantised or spread over devices, and only whole ones can be made random; load "
+        "it without a device map and without quantization"
+    )
 
 
 def _parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module, str, torch.Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from tokimp.contracts.train_settings import Lora
 from tokimp.distillation.ask.evaluate import evaluate
 from tokimp.distillation.ask.sample import sample
 from tokimp.distillation.plan.grid import cells
+from tokimp.distillation.plan.inputs import spec_identity
 from tokimp.distillation.plan.plan import Method, Plan
 from tokimp.errors import PlanError
+from tokimp.models.device_map import parse_device_map
 
 LEAST: dict[str, Any] = {
     "task": "word_problems",
@@ -117,6 +120,30 @@ evaluate: {max_new_tokens: 10}
         ),
         ({"sample": {"think_tags": "<a>"}}, "sample.think_tags: '<a>' is no pair of texts"),
         ({"seeds": [0.5]}, "seeds[0] is 0.5; give a whole number from 0 to 4294967295"),
+        (
+            {"teachers": [{"model": "tiny", "device_map": 3}]},
+            "teachers[0].device_map is 3; give auto, balanced, ..., a mapping of modules to devices, or a file with",
+        ),
+        (
+            {"teachers": [{"model": "tiny", "device_map": "nowhere.json"}]},
+            "teachers[0].device_map: there is no device map 'nowhere.json'",
+        ),
+        (
+            {"pruners": [{"model": "tiny", "device_map": "auto", "device": "cpu"}]},
+            "pruners[0]: device is 'cpu' and there is a device_map, which says where everything goes; leave one out",
+        ),
+        (
+            {"teachers": [{"model": "tiny", "device_map": "auto", "engine": "vllm"}]},
+            "teachers[0]: the engine vllm spreads a model over GPUs itself",
+        ),
+        (
+            {"students": ["tiny", {"name": "b", "model": "tiny", "quantization": "quanto:weights=int8"}]},
+            "students[1].quantization: students are trained, and quantised weights cannot take the small steps",
+        ),
+        (
+            {"students": [{"model": "tiny", "device_map": "auto"}]},
+            "students[0].device_map: students are trained, and the training library places them",
+        ),
         ({"teachers": [{"name": "x"}]}, "teachers[0].model is missing; needed here: name, model"),
         (
             {"teachers": [{"model": "tiny", "backend": "jax"}]},
@@ -225,3 +252,36 @@ def test_what_stands_twice_counts_once() -> None:
 def test_a_key_without_a_value_means_its_default(key: str) -> None:
     """A key with nothing after it, which YAML reads as null, is as good as none."""
     assert Plan.of({**LEAST, key: None}) == Plan.of(LEAST)
+
+
+def test_a_device_map_and_a_quantization_may_be_mappings() -> None:
+    """Both may stand in a plan as on the command line or as mappings, and are options of loading and nothing else's."""
+    places, weights = {"model.layers.0": 0, "": "cpu"}, {"quant_method": "quanto", "weights": "int8"}
+    teachers = [
+        {"name": "a", "model": "tiny", "device_map": places, "offload_folder": "off", "quantization": weights},
+        {"name": "b", "model": "tiny", "device_map": json.dumps(places), "quantization": "quanto:weights=int8"},
+        "tiny",
+    ]
+    first, second, plain = Plan.of({**LEAST, "teachers": teachers}).teachers
+    assert first.device_map is not None
+    assert parse_device_map(first.device_map) == places
+    assert first.options() == {
+        "device_map": json.dumps(places),
+        "offload_folder": "off",
+        "quantization": json.dumps(weights),
+    }
+    assert second.options() == {"device_map": json.dumps(places), "quantization": "quanto:weights=int8"}
+    assert plain.options() == {}
+    assert len({first, second, plain}) == 3
+
+
+def test_quantisation_makes_another_model_and_a_device_map_does_not() -> None:
+    """What a step is made from names the quantisation, and a plan without one is told apart as it always was."""
+    model = {"name": "a", "model": "tiny"}
+    plain, spread, quantised = (
+        spec_identity(Plan.of({**LEAST, "teachers": [{**model, **more}]}).teachers[0])
+        for more in ({}, {"device_map": "auto"}, {"quantization": "quanto:weights=int8"})
+    )
+    assert set(plain) == {"model", "backend", "engine", "dtype", "trust_remote_code", "files"}
+    assert spread == plain
+    assert quantised == {**plain, "quantization": "quanto:weights=int8"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -13,13 +14,18 @@ import yaml
 import tokimp as ti
 from tests.distillation.students import save_word_student
 from tokimp.contracts import discovery
+from tokimp.contracts.registry import load_executor
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps import check_models as model_checks
 from tokimp.distillation.steps.cell_steps import steps
 from tokimp.distillation.steps.check_models import check_models
 from tokimp.distillation.steps.distill import distill
-from tokimp.errors import PlanError, ResumeError
+from tokimp.distillation.steps.schedule import run_steps
+from tokimp.distillation.train.train import train
+from tokimp.errors import PlanError, ResumeError, TrainingError
+from tokimp.models import causal_lm, loading
 from tokimp.models.configuration import check_loadable
+from tokimp.models.writing import transformers_engine
 from tokimp.storage.atomic import write_object
 from tokimp.storage.run_folder import RunFolder
 from tokimp.testing.toy_scorer import AdditiveScorer
@@ -69,6 +75,10 @@ def checked(plan: Plan, out: Path) -> None:
             r"^teachers\[0\]\.model and students\[1\]\.model cannot be used: there is no model folder",
         ),
         ({"teachers": ["nowhere"], "pruners": []}, r"^teachers\[0\]\.model cannot be used"),
+        (
+            {"pruners": [{"model": "tiny", "quantization": "nothing_known"}]},
+            r"^pruners\[0\]\.quantization cannot be used: there is no quantization 'nothing_known'",
+        ),
         ({"students": ["tinny"]}, r"students\[0\]\.model.*did you mean 'tiny'"),
     ],
 )
@@ -184,3 +194,42 @@ def test_models_of_other_programs_are_left_to_them(
     checked(plan_of(student, teachers=teachers, pruners=[pruner]), tmp_path)
     with pytest.raises(PlanError, match=r"pruners\[0\]\.model cannot be used: cannot load a causal .*config\.json"):
         checked(plan_of(student, teachers=teachers, pruners=[{**pruner, "backend": "nnsight"}]), tmp_path)
+
+
+def test_a_student_that_is_stored_quantised_is_named_unless_it_is_not_trained(student: Path, tmp_path: Path) -> None:
+    """Quantised weights cannot be trained, which is said before a teacher writes; a student as it is may have them."""
+    quantised = tmp_path / "quantised"
+    shutil.copytree(student, quantised)
+    config = json.loads((quantised / "config.json").read_text("utf-8"))
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (quantised / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    plan = plan_of(quantised)
+    with pytest.raises(
+        PlanError, match=r"students\[0\]\.model .* is quantised \(bitsandbytes\), and quantised weights"
+    ):
+        checked(plan, tmp_path / "run")
+    check_models(plan, steps(plan, tmp_path / "run", "small/untrained"), lambda _: None)
+    with pytest.raises(TrainingError, match="give the checkpoint that it was made from"):
+        train(quantised, [ti.Chain("a", "1+1?", "one and one", "= 2")], tmp_path / "trained")
+
+
+def test_teachers_and_pruners_are_loaded_as_the_plan_says(
+    student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device map reaches the model that writes chains, and the scorer that ranks them."""
+    loaded: list[Any] = []
+    own = loading.load_model
+
+    def watched(model: Any, **options: Any) -> Any:
+        loaded.append((options["device_map"], options["offload_folder"]))
+        return own(model, **options)
+
+    for module in (causal_lm, transformers_engine):
+        monkeypatch.setattr(module, "load_model", watched)
+    places = {"name": "placed", "model": "tiny", "device_map": {"": "cpu"}}
+    settings = {"questions": {"limit": 4, "seed": 1}, "sample": {"min_characters": 1, "max_new_tokens": 60}}
+    plan = plan_of(student, teachers=[places], pruners=[{**places, "offload_folder": "off"}], **settings)
+    run_steps(steps(plan, tmp_path)[:2], executor=load_executor("local"), say=lambda _: None, quiet=True)
+    assert loaded == [('{"": "cpu"}', None), ('{"": "cpu"}', "off")]
+    ranking = next(tmp_path.glob("prune/placed/placed/uniform/ranking-*/results.nc"))
+    assert json.loads(ti.load(ranking).attrs["loading"]) == {"device_map": {"": "cpu"}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -48,8 +47,9 @@ def forget_files() -> None:
 
 
 def spec_identity(spec: ModelSpec) -> dict[str, Any]:
-    """Return what tells one model of a plan from another; not its name there, nor the device, which may change."""
-    settings = {key: value for key, value in asdict(spec).items() if key not in {"name", "device"}}
+    """Return what tells one model of a plan from another; not its name there, nor its place, which may change."""
+    places = {"name", "device", "device_map", "offload_folder"}
+    settings = {key: value for key, value in spec.described().items() if key not in places}
     return {**settings, "files": _digest_of(spec.model)}
 
 
@@ -66,11 +66,6 @@ def load_writer(spec: ModelSpec, model: str, executor: Executor | None = None) -
         Whose workers load it, entered; here by default.
     """
     if executor is None or executor.here:
-        return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **trust(spec))
-    recipe = ScorerRecipe(model, spec.engine, spec.device, spec.dtype, options=trust(spec), only_writes=True)
+        return load_engine(model, spec.engine, device=spec.device, dtype=spec.dtype, **spec.options())
+    recipe = ScorerRecipe(model, spec.engine, spec.device, spec.dtype, options=spec.options(), only_writes=True)
     return scorer_of_workers(executor, recipe)
-
-
-def trust(spec: ModelSpec) -> dict[str, Any]:
-    """Return the option that lets a model run its own code, if the plan says so."""
-    return {"trust_remote_code": True} if spec.trust_remote_code else {}

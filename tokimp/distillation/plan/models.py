@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.dataclasses import dataclass
 
 from tokimp.contracts.checked_fields import KNOWN_FIELDS_ONLY, Allowed, raises
-from tokimp.contracts.constraints import Constraint, Text, TrueOrFalse
+from tokimp.contracts.constraints import Constraint, Optional, Text, TrueOrFalse
 from tokimp.contracts.registry import load
 from tokimp.errors import PlanError, TokimpError
+from tokimp.models.device_map import parse_device_map
 from tokimp.models.source import TINY
 from tokimp.models.writing.load import Engine
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16", "float64"]
+PLACEMENT = ("device_map", "offload_folder", "quantization")
+"""The keys that spread a model over devices or quantise it."""
 
 
 class NameOfAFolder(Constraint):
@@ -83,6 +88,20 @@ def _load_scorer_class(name: str) -> None:
     load("scorers", name)
 
 
+def _as_json_text(value: Any) -> Any:
+    """Return a mapping as the JSON text that stands for it, so that a model of a plan can be a key."""
+    return json.dumps(value, default=str) if isinstance(value, Mapping) else value
+
+
+def _written_device_map(written: str | None) -> str | None:
+    if written is not None:
+        try:
+            parse_device_map(written)
+        except TokimpError as error:
+            raise ValueError(str(error)) from error
+    return written
+
+
 @raises(PlanError)
 @dataclass(frozen=True, slots=True, config=KNOWN_FIELDS_ONLY)
 class ModelSpec:
@@ -98,8 +117,8 @@ class ModelSpec:
         The scorer with which a pruner is asked.
     engine
         The engine with which a teacher or student writes.
-    device, dtype, trust_remote_code
-        As for `tokimp.load_scorer`.
+    device, dtype, trust_remote_code, device_map, offload_folder, quantization
+        As for `tokimp.load_scorer`. A device map or a quantisation that is a mapping is kept as its JSON text.
     """
 
     name: Annotated[str, Allowed(NameOfAFolder())]
@@ -109,6 +128,16 @@ class ModelSpec:
     device: Annotated[str, Allowed(_Device())] = "auto"
     dtype: Dtype = "auto"
     trust_remote_code: Annotated[bool, Allowed(TrueOrFalse())] = False
+    device_map: Annotated[
+        str | None,
+        Allowed(Optional(Text("auto, balanced, ..., a mapping of modules to devices, or a file with one"))),
+        AfterValidator(_written_device_map),
+        BeforeValidator(_as_json_text),
+    ] = None
+    offload_folder: Annotated[str | None, Allowed(Optional(Text("a folder")))] = None
+    quantization: Annotated[
+        str | None, Allowed(Optional(Text("NAME:OPTION=VALUE,... or a mapping"))), BeforeValidator(_as_json_text)
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -119,3 +148,27 @@ class ModelSpec:
         if isinstance(values, Mapping) and "name" not in values and isinstance(values.get("model"), str):
             return {"name": folder_name(Path(values["model"]).name) or "model", **values}
         return values
+
+    @model_validator(mode="after")
+    def _refuse_two_places(self) -> Self:
+        """Refuse a device map beside what it contradicts."""
+        if self.device_map is not None and self.device != "auto":
+            raise ValueError(
+                f"device is {self.device!r} and there is a device_map, which says where everything goes; leave one out"
+            )
+        if self.device_map is not None and self.engine == "vllm":
+            raise ValueError(
+                "the engine vllm spreads a model over GPUs itself and takes no device_map; leave it out, or give engine "
+                "transformers (a pruner of its own, under pruners, may have one)"
+            )
+        return self
+
+    def described(self) -> dict[str, Any]:
+        """Return the model as JSON holds it; what is not given of `PLACEMENT` is left out."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in PLACEMENT}
+
+    def options(self) -> dict[str, Any]:
+        """Return the further options with which it is loaded; scorers of other packages need not know the others."""
+        trusted = {"trust_remote_code": True} if self.trust_remote_code else {}
+        placed = {key: getattr(self, key) for key in PLACEMENT if getattr(self, key) is not None}
+        return {**trusted, **placed}

@@ -19,11 +19,22 @@ from tokimp.contracts.constraints import Number, Optional, Text, WholeNumber
 from tokimp.contracts.registry import load_estimator, load_objective, load_task, load_trainer, load_unit
 from tokimp.contracts.train_settings import Count, CountOrNone, Seed, TagsOrNone, TrainSettings, Truth
 from tokimp.distillation.ask.sample import sample as sample_chains
-from tokimp.distillation.plan.models import ModelSpec, NameOfAFolder, folder_name, usable
+from tokimp.distillation.plan.models import PLACEMENT, ModelSpec, NameOfAFolder, folder_name, usable
 from tokimp.distillation.plan.reader import read_plan_file
 from tokimp.errors import PlanError, TokimpError
 
 _RESPONSES = int(inspect.signature(sample_chains).parameters["n"].default)
+
+_PLACED_BY_TRAINING = (
+    "students are trained, and the training library places them: gradients and the optimiser's numbers lie beside the "
+    "weights, and no weights can be fetched for one call"
+)
+_NOT_OF_STUDENTS = {
+    "device_map": _PLACED_BY_TRAINING,
+    "offload_folder": _PLACED_BY_TRAINING,
+    "quantization": "students are trained, and quantised weights cannot take the small steps of an optimiser "
+    "(train.lora and train.dtype save memory in a training)",
+}
 
 Whole = Annotated[int, Allowed(WholeNumber(0))]
 Named = TypeVar("Named", "Method", ModelSpec)
@@ -232,6 +243,15 @@ class Plan:
                     f"evaluate.{name} is {asked!r} and train.{name} {trained!r}: students would be asked in another "
                     "form than they were trained in; give both the same"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_students_that_cannot_be_trained(self) -> Self:
+        """Refuse students that are quantised or spread over devices: they are trained."""
+        for number, student in enumerate(self.students):
+            for key in PLACEMENT:
+                if getattr(student, key) is not None:
+                    raise ValueError(f"students[{number}].{key}: {_NOT_OF_STUDENTS[key]}; leave it out")
         return self
 
     @classmethod

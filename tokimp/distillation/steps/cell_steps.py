@@ -176,9 +176,9 @@ class CellStep(Step):
         return {
             "cell": cell.name,
             "kind": cell.kind,
-            "student": asdict(cell.student),
-            "teacher": None if cell.teacher is None else asdict(cell.teacher),
-            "pruner": None if cell.pruner is None else asdict(cell.pruner),
+            "student": cell.student.described(),
+            "teacher": None if cell.teacher is None else cell.teacher.described(),
+            "pruner": None if cell.pruner is None else cell.pruner.described(),
             "method": method,
             "keep_ratio": cell.keep_ratio,
             "seed": cell.seed,

@@ -22,7 +22,7 @@ from tokimp.contracts.registry import load_estimator, load_task
 from tokimp.contracts.scorer import Scorer
 from tokimp.contracts.scorer_recipe import ScorerRecipe
 from tokimp.distillation.ask.sample import sample
-from tokimp.distillation.plan.inputs import load_writer, questions_digest, spec_identity, task_questions, trust
+from tokimp.distillation.plan.inputs import load_writer, questions_digest, spec_identity, task_questions
 from tokimp.distillation.plan.models import ModelSpec
 from tokimp.distillation.plan.plan import Method
 from tokimp.distillation.prune import ready_estimator, write_pruned
@@ -218,8 +218,8 @@ def _load_pruner(spec: ModelSpec, executor: Executor) -> Scorer:
     """Load a pruner, or let workers load it."""
     where: dict[str, Any] = {"device": spec.device, "dtype": spec.dtype}
     if executor.here:
-        return load_scorer(spec.model, backend=spec.backend, **where, **trust(spec))
-    return scorer_of_workers(executor, ScorerRecipe(spec.model, spec.backend, **where, options=trust(spec)))
+        return load_scorer(spec.model, backend=spec.backend, **where, **spec.options())
+    return scorer_of_workers(executor, ScorerRecipe(spec.model, spec.backend, **where, options=spec.options()))
 
 
 def _sayer_of_tenths(name: str, say: Say) -> Callable[[Progress], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokimp.contracts.registry import load
@@ -11,9 +11,11 @@ from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.cell_steps import CellStep
 from tokimp.distillation.steps.chain_steps import Ranking, Sampling
 from tokimp.distillation.steps.step import Say, Step
+from tokimp.distillation.train.trainable import check_trainable
 from tokimp.errors import PlanError, TokimpError
 from tokimp.models.causal_lm import CausalLMScorer
 from tokimp.models.configuration import check_loadable, load_tokenizer
+from tokimp.models.quantization import read_quantization
 from tokimp.models.source import asks_the_hub
 
 
@@ -42,8 +44,8 @@ def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
     for check, named in places.items():
         where = " and ".join(named)
         try:
-            if asks_the_hub(check.model):
-                say(f"{where}: no folder or file {check.model!r} is here: looking for it on the hub")
+            if check.check is not read_quantization and asks_the_hub(check.written):
+                say(f"{where}: no folder or file {check.written!r} is here: looking for it on the hub")
             check.run()
         except TokimpError as error:
             raise PlanError(f"{where} cannot be used: {error}") from error
@@ -51,46 +53,45 @@ def check_models(plan: Plan, steps: Sequence[Step], say: Say) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """The check of one model, which may stand in several places of a plan.
+    """The check of what stands in a plan, maybe in several places.
 
     Attributes
     ----------
-    model
-        What is loaded.
+    written
+        A model, or how one is to be quantised.
+    check
+        Raises the error that loading it, or training it, would raise.
     trusted
-        Whether its repository may run its own code.
-    tokenizer_alone
-        Whether only the tokenizer is checked.
+        Whether the model's repository may run its own code.
     """
 
-    model: str
-    trusted: bool
-    tokenizer_alone: bool
+    written: str
+    check: Callable[..., object]
+    trusted: bool = False
 
     def run(self) -> None:
-        """Raise the error that loading it would raise."""
-        check = load_tokenizer if self.tokenizer_alone else check_loadable
-        check(self.model, **({"trust_remote_code": True} if self.trusted else {}))
+        """Raise the error, if there is one."""
+        self.check(self.written, **({"trust_remote_code": True} if self.trusted else {}))
 
 
 def _checks(plan: Plan, step: Step) -> Iterator[tuple[str, _Check]]:
-    """Yield the place in the plan of the model that a step loads, and its check."""
+    """Yield the place in the plan of what a step loads, and its check."""
     if isinstance(step, Ranking):
         is_own_scorer = issubclass(load("scorers", step.pruner.backend), CausalLMScorer)
         # Without pruners, teachers prune.
         models = "pruners" if plan.pruners else "teachers"
-        yield _place(plan, models, step.pruner), _check(step.pruner, tokenizer_alone=not is_own_scorer)
+        yield from _of_model(plan, models, step.pruner, check_loadable if is_own_scorer else load_tokenizer)
     elif isinstance(step, Sampling) and step.teacher.engine == "transformers":
-        yield _place(plan, "teachers", step.teacher), _check(step.teacher)
+        yield from _of_model(plan, "teachers", step.teacher, check_loadable)
     # A student is trained with transformers, whichever engine it writes with.
     elif isinstance(step, CellStep) and (step.cell.teacher or step.cell.student.engine == "transformers"):
-        yield _place(plan, "students", step.cell.student), _check(step.cell.student)
+        yield from _of_model(plan, "students", step.cell.student, check_loadable)
+        if step.cell.teacher is not None:
+            yield from _of_model(plan, "students", step.cell.student, check_trainable)
 
 
-def _check(spec: ModelSpec, *, tokenizer_alone: bool = False) -> _Check:
-    return _Check(spec.model, spec.trust_remote_code, tokenizer_alone)
-
-
-def _place(plan: Plan, models: str, spec: ModelSpec) -> str:
-    """Return where a model stands in one of the plan's lists of models."""
-    return f"{models}[{getattr(plan, models).index(spec)}].model"
+def _of_model(plan: Plan, models: str, spec: ModelSpec, check: Callable[..., object]) -> Iterator[tuple[str, _Check]]:
+    place = f"{models}[{getattr(plan, models).index(spec)}]"
+    yield f"{place}.model", _Check(spec.model, check, spec.trust_remote_code)
+    if check is check_loadable and spec.quantization is not None:
+        yield f"{place}.quantization", _Check(spec.quantization, read_quantization)

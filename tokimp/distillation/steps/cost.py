@@ -10,7 +10,6 @@ from tokimp.bench.work_forecast import PartCost, WorkForecast
 from tokimp.compare.scorer_work import ScorerWork
 from tokimp.contracts.executor import Executor
 from tokimp.contracts.scorer_recipe import ScorerRecipe
-from tokimp.distillation.plan.inputs import trust
 from tokimp.distillation.plan.models import ModelSpec
 from tokimp.distillation.plan.plan import Plan
 from tokimp.distillation.steps.cell_steps import CellStep, steps
@@ -120,7 +119,7 @@ class _Trials:
             return None
         backend = spec.engine if only_writes else spec.backend
         recipe = ScorerRecipe(
-            spec.model, backend, spec.device, spec.dtype, options=trust(spec), only_writes=only_writes
+            spec.model, backend, spec.device, spec.dtype, options=spec.options(), only_writes=only_writes
         )
         made = next((trial for known, trial in self._made if known == recipe), None)
         if made is None:

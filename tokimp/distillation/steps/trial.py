@@ -72,10 +72,15 @@ def try_model(executor: Executor, recipe: ScorerRecipe, *, fetches: bool) -> Tri
 
 
 def _not_here(recipe: ScorerRecipe) -> str:
-    """Return why a model is not tried; empty if its weights are here, and no larger than the device's memory."""
+    """Return why a model is not tried; empty if its weights are here, and no larger than the device's memory.
+
+    Where a device map spreads them, or they are quantised, their size on disk does not say whether they fit.
+    """
     size = bytes_of_weights(recipe.model)
     if size is None:
         return f"the weights of {recipe.model!r} are not here, and nothing is fetched for an estimate"
+    if {"device_map", "quantization"} & set(recipe.options):
+        return ""
     memory = total_memory(resolve_device(recipe.device))
     if size > memory:
         return (

@@ -24,6 +24,7 @@ from tokimp.contracts.train_settings import TrainSettings
 from tokimp.contracts.trainer import Fit, Trainer, TrainingExample
 from tokimp.distillation.train.examples import hold_out, training_examples
 from tokimp.distillation.train.losses import mean_loss, tenth_of
+from tokimp.distillation.train.trainable import check_trainable, not_trainable
 from tokimp.errors import TokimpError, TrainingError
 from tokimp.models.configuration import load_tokenizer, recorded_context_length
 from tokimp.models.device import resolve_device
@@ -167,7 +168,7 @@ def train(
     Raises
     ------
     TrainingError
-        If a package is missing, nothing is left to train on, or the training fails.
+        If a package is missing, the student is stored quantised, nothing is left to train on, or the training fails.
     ChainError, TokenizationError
         If a chain cannot be used.
     ScorerError, UnsupportedError
@@ -186,6 +187,7 @@ def train(
     folder = Path(out)
     read = {"the student": student, "the chains": chains if isinstance(chains, str | Path) else None}
     refuse_overwriting([folder / name for name in ("model", "adapter", "checkpoints", REPORT)], read)
+    check_trainable(str(student), trust_remote_code=trust_remote_code)
     # The chains before the weights: what does not fit is said before the student takes its time.
     longest = recorded_context_length(str(student), trust_remote_code=trust_remote_code)
     if tokenizer is None or isinstance(tokenizer, str | Path):
@@ -269,6 +271,8 @@ def _load(student: str | Path, settings: TrainSettings, tokenizer: Any, *, trust
         str(student), device="cpu", dtype=dtype, tokenizer=tokenizer, trust_remote_code=trust_remote_code
     )
     model = _without_gguf(loaded.model)
+    if getattr(model, "is_quantized", False):
+        raise not_trainable(str(student), type(model.config.quantization_config).__name__)
     return model.train().requires_grad_(requires_grad=True), loaded.tokenizer
 
 
