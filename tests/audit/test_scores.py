@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy import stats
 
 import tokimp as ti
-from tokimp.audit.scores import scores_of
+from tokimp.audit.scores import Score, scores_of
 from tokimp.results.analysis_nodes import analysis_node, node_name
 from tokimp.testing.toy_run import toy_run, toy_run_chains, toy_run_scorer
 
@@ -80,3 +83,29 @@ def test_a_score_that_is_pooled_over_chains_has_means_alone() -> None:
         assert above["mean"] == pytest.approx(sign * stored["above_uniform_mean"].item())
         assert [above["low"], above["high"]] == pytest.approx(ends)
         assert (above["p"] < 0.05) == (ends[0] > 0 or ends[1] < 0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_p_value_of_a_pooled_score_is_that_of_the_side_of_0(sign: int) -> None:
+    """A mean two half widths from 0 has the t that belongs to twice the quantile, however far the other end is."""
+    ends = [2.0, 1.0, 10.0] if sign > 0 else [-2.0, -10.0, -1.0]
+    pooled = {"value": np.array([ends]), "above_uniform": np.array([ends])}
+    said = Score("x", True, np.full((1, 12), np.nan), {}, pooled, np.array([9])).of(0, 0.9)
+    expected = 2 * stats.t.sf(2 * stats.t.ppf(0.95, 8), 8)
+    assert said["above_uniform"]["p"] == pytest.approx(expected)
+    assert (said["above_uniform"]["mean"], said["above_uniform"]["chains"], said["undefined"]) == (2 * sign, 9, 3)
+
+
+def test_a_pooled_score_of_one_chain_or_without_a_width_has_no_p_value() -> None:
+    """Over four chains the ends of the interval are left out, and the p-value is known."""
+
+    def above(ends: list[float], chains: int) -> dict[str, Any]:
+        pooled = {"value": np.array([ends]), "above_uniform": np.array([ends])}
+        score = Score("x", True, np.full((1, 12), np.nan), {}, pooled, np.array([chains]))
+        return dict(score.of(0, 0.95)["above_uniform"])
+
+    assert above([1.0, 0.5, 1.5], 1)["p"] is None
+    assert above([1.0, 1.0, 1.0], 9)["p"] is None
+    four = above([1.0, 0.5, 1.5], 4)
+    assert (four["low"], four["high"]) == (None, None)
+    assert four["p"] is not None

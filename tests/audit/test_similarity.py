@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -89,3 +91,43 @@ def test_results_of_something_else_are_refused(other: xr.DataTree, message: str)
     """The message names the result, and the chain or the numbers that do not fit."""
     with pytest.raises(AnalysisError, match=message):
         similarity(toy_result({"a": [[1, 2]]}), {"other": other})
+
+
+def test_rankings_that_are_the_same_in_part_have_changed() -> None:
+    """Two units that change places are enough, and five units are enough to be compared."""
+    node = similarity(toy_result({"a": [[1, 2, 3, 4, 5]]}), {"other": toy_result({"a": [[1, 2, 3, 5, 4]]})})
+    assert (node["compared"].item(), node["unchanged"].item()) == (1, 0)
+    short = similarity(toy_result({"a": [[1, 2, 3, 4]]}), {"other": toy_result({"a": [[1, 2, 3, 4]]})})
+    assert short["compared"].item() == 0
+
+
+def test_intervals_are_cut_where_a_measure_cannot_be() -> None:
+    """A correlation may be negative and an overlap may not; ends lie on either side of the mean."""
+    same, turned = [1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]
+    node = similarity(toy_result({"a": [same, same, turned]}), {"other": toy_result({"a": [same] * 3})})
+    ends = node.sel(estimator="a").isel(condition=0)
+    for measure, least in (("spearman", -1), ("top_overlap", 0)):
+        assert ends["low"].sel(measure=measure).item() == least
+        assert ends["high"].sel(measure=measure).item() == 1
+        assert least < ends["mean"].sel(measure=measure).item() < 1
+
+
+def test_chance_of_the_overlap_is_a_mean_and_one_unit_is_always_the_top() -> None:
+    """Of six and of seven units at least the first one counts, by chance a sixth and a seventh."""
+    first, other = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6, 7]], [[6, 2, 3, 4, 5, 1], [1, 2, 3, 4, 5, 6, 7]]
+    node = similarity(toy_result({"a": first}), {"other": toy_result({"a": other})}, top_share=0.05)
+    assert node["value"].sel(measure="top_overlap", estimator="a").isel(condition=0).to_numpy().tolist() == [0, 1]
+    assert node["top_overlap_chance"].item() == pytest.approx((1 / 6 + 1 / 7) / 2)
+
+
+def test_nothing_in_common_and_constants_make_no_noise() -> None:
+    """Without a unit that is spelt the same there is no chance; one constant ranking has no correlation."""
+    chains = [toy_chain(text, id="one") for text in ("abcdef", "ABCDEF")]
+    row = [[1, 2, 3, 4, 5, 6]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apart = similarity(toy_result({"a": row}, chains[:1]), {"other": toy_result({"a": row}, chains[1:])})
+        flat = similarity(toy_result({"a": row}), {"other": toy_result({"a": [[1] * 6]})})
+    assert np.isnan(apart["top_overlap_chance"].item())
+    assert apart["compared"].item() == 0
+    assert flat["undefined"].sel(measure="spearman").item() == 1

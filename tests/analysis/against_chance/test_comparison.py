@@ -70,3 +70,28 @@ def test_a_value_that_is_missing_for_no_reason_is_a_mistake() -> None:
     """An analysis that forgets a reason hears of it."""
     with pytest.raises(AssertionError, match="1 values are missing"):
         undefined_variables((), np.array([[np.nan]]), np.array([[False]]), {"never": np.array([False])})
+
+
+def test_rows_are_estimators_then_position_then_random_orders() -> None:
+    """Of five rows, two are of estimators, the next is position, and the last two are random orders."""
+    rows = np.arange(15.0).reshape(5, 3)
+    compared = Comparison.of_rows(rows, 2)
+    np.testing.assert_array_equal(compared.value, rows[:2])
+    np.testing.assert_array_equal(compared.position, rows[2])
+    np.testing.assert_array_equal(compared.uniform, rows[3:])
+
+
+def test_means_of_random_orders_are_over_draws_and_of_the_chains_that_are_there() -> None:
+    """Of one chain alone, means of position and of random orders are what they are on this chain."""
+    found = dataset(Comparison(np.array([[1.0, 2.0, 4.0], [np.nan, np.nan, 0.0]]), POSITION, UNIFORM))
+    assert found["uniform_mean"].to_numpy() == pytest.approx([7 / 6, 2.0])
+    assert found["position_mean"].to_numpy() == pytest.approx([1.5, 3.0])
+    assert [found[f"uniform_{end}"].to_numpy()[1] for end in ("low", "high")] == [1.0, 3.0]
+
+
+def test_one_value_without_a_reason_among_several_is_a_mistake() -> None:
+    """That others are explained does not excuse it."""
+    with pytest.raises(AssertionError, match="1 values are missing"):
+        undefined_variables(
+            (), np.array([[np.nan, np.nan]]), np.array([[False, False]]), {"x": np.array([True, False])}
+        )

@@ -117,3 +117,83 @@ def test_no_star_contradicts_the_interval_beside_it() -> None:
     found = verdicts(table, NUMBER, ["delete"]).by_reference["uniform"]
     assert low < 0 < high
     assert found["same"] == ["skewed"]
+
+
+Told = tuple[float, float, float, float]
+"""Mean difference, both ends of its interval, p-value."""
+HIGHER, LOWER, ALIKE = (1.0, 0.5, 1.5, 1e-6), (-1.0, -1.5, -0.5, 1e-6), (0.1, -1.0, 1.2, 0.9)
+
+
+def written(
+    uniform: Mapping[str, list[Told]], position: Mapping[str, list[Told]], chains: list[int] | None = None
+) -> xr.Dataset:
+    """Return a node with these differences from random orders and from position, one for each operator."""
+    operators = ["delete", "mask"][: len(next(iter(uniform.values())))]
+    dims = ("operator", "estimator")
+    variables = {
+        f"above_{reference}_{name}": (dims, np.array([[row[place] for row in rows] for rows in table.values()]).T)
+        for reference, table in (("uniform", uniform), ("position", position))
+        for place, name in enumerate(("mean", "low", "high", "p"))
+    }
+    used = np.broadcast_to(np.array(chains or [20] * len(operators))[:, None], (len(operators), len(uniform)))
+    return xr.Dataset(
+        {**variables, "chains_used": (dims, used)},
+        coords={"operator": operators, "estimator": list(uniform)},
+        attrs={"confidence": 0.95},
+    )
+
+
+def test_the_weakest_operator_decides() -> None:
+    """A p-value or an interval that does not tell by one operator leaves the estimator untold by both."""
+    for weak in ((1.0, 0.5, 1.5, 0.2), (1.0, -0.1, 2.1, 1e-6), (1.0, 0.0, 2.0, 1e-6)):
+        for rows in ([HIGHER, weak], [weak, HIGHER]):
+            table = {"a": rows}
+            assert verdicts(written(table, table), NUMBER, ["delete", "mask"]).by_reference["uniform"]["same"] == ["a"]
+    for weak in ((-1.0, -2.1, 0.1, 1e-6), (-1.0, -2.0, 0.0, 1e-6)):
+        table = {"a": [LOWER, weak]}
+        assert verdicts(written(table, table), NUMBER, ["delete", "mask"]).by_reference["uniform"]["same"] == ["a"]
+
+
+def test_an_estimator_known_on_few_chains_by_one_operator_is_known_on_few() -> None:
+    """The operator with the fewest chains counts, and what is not known is not corrected for."""
+    table = {"a": [HIGHER, HIGHER]}
+    found = verdicts(written(table, table, [20, 4]), NUMBER, ["delete", "mask"])
+    assert found.by_reference["uniform"]["few"] == ["a"]
+    assert found.n_comparisons == 0
+    assert not found.is_any_told
+
+
+def test_worse_is_told_too_and_from_one_reference_alone() -> None:
+    """An estimator worse than random orders is told from them, though not from position."""
+    found = verdicts(written({"a": [LOWER]}, {"a": [ALIKE]}), NUMBER, ["delete"])
+    assert found.is_told("uniform", "a")
+    assert not found.is_told("position", "a")
+    assert found.is_any_told
+    assert not verdicts(written({"a": [ALIKE]}, {"a": [ALIKE]}), NUMBER, ["delete"]).is_any_told
+
+
+def test_the_sentence_keeps_random_orders_and_position_apart() -> None:
+    """Better than position too are only those better than both; those worse than random orders are named."""
+    uniform = {"a": [HIGHER], "b": [HIGHER], "c": [LOWER], "d": [ALIKE]}
+    position = {"a": [HIGHER], "b": [ALIKE], "c": [HIGHER], "d": [HIGHER]}
+    assert conclusion(written(uniform, position), NUMBER, ["delete"]) == (
+        "In conclusion, by delete, a and b are better than random orders; a is better than position too; d is not told "
+        "from random orders; c is worse than random orders (Holm over 8 comparisons, level 0.05)."
+    )
+    assert conclusion(written({"a": [HIGHER]}, {"a": [LOWER]}), NUMBER, ["delete"]) == (
+        "In conclusion, by delete, a is better than random orders; none is better than position too (Holm over 2 "
+        "comparisons, level 0.05)."
+    )
+    assert conclusion(written({"a": [ALIKE]}, {"a": [HIGHER]}), NUMBER, ["delete"]) == (
+        "In conclusion, by delete, none is better than random orders; a is not told from random orders (Holm over 2 "
+        "comparisons, level 0.05)."
+    )
+
+
+def test_of_many_estimators_some_are_named_and_the_others_counted() -> None:
+    """Six are all named; of eight the first five are, and three more."""
+    for labels, said in (("abcdef", "a, b, c, d, e and f are"), ("abcdefgh", "a, b, c, d, e and 3 more are")):
+        table = {label: [HIGHER] for label in labels}
+        assert f"by delete, {said} better than random orders; {said} better than position too" in conclusion(
+            written(table, table), NUMBER, ["delete"]
+        )

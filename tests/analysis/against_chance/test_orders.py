@@ -11,8 +11,8 @@ import tokimp as ti
 from tests.analysis.against_chance.games import GameScorer, random_game
 from tokimp.analysis.against_chance.answer_measures import ANSWER_MEASURES, AnswerScores, as_measure
 from tokimp.analysis.against_chance.operators import RequiredByOperators
-from tokimp.analysis.against_chance.orders import chain_orders
-from tokimp.analysis.deletion_orders import uniform_orders
+from tokimp.analysis.against_chance.orders import REFERENCES, ChainOrders, chain_orders, silent_cells, stopped_cells
+from tokimp.analysis.deletion_orders import DeletionOrder, uniform_orders
 from tokimp.contracts.objective import Joint
 from tokimp.contracts.operators import Delete
 from tokimp.contracts.scorer import Capability
@@ -82,3 +82,32 @@ def test_a_measure_that_is_no_number_names_the_version() -> None:
     with pytest.raises(AnalysisError, match=r"game-2-0.*answer is -inf with 0 of 2 units kept \(delete\)"):
         AnswerScores(scorer, chain, Delete(), "answer").score([(0,), ()])
     assert AnswerScores(scorer, chain, Delete(), "answer_probability").score([()]).tolist() == [0]
+
+
+def test_silence_and_stopping_are_told_apart() -> None:
+    """An estimator without an order is silent; one that left two units or more stopped; both are by estimator."""
+    whole, last, stopped = (DeletionOrder(np.arange(3), ranked) for ranked in (3, 2, 1))
+    chains = [ChainOrders((None, whole), whole, (whole,)), ChainOrders((stopped, last), whole, (whole,))]
+    assert silent_cells(chains).tolist() == [[True, False], [False, False]]
+    assert stopped_cells(chains).tolist() == [[False, True], [False, False]]
+
+
+def test_parameters_of_references_that_make_no_sense_are_refused() -> None:
+    """No random order at all, a confidence of 0 or 1, and a negative seed."""
+    for name, allowed, refused in (("n_uniform", [1, 5], [0, -1]), ("confidence", [0.5], [0, 1]), ("seed", [0], [-1])):
+        assert all(REFERENCES[name].allows(value) for value in allowed)
+        assert not any(REFERENCES[name].allows(value) for value in refused)
+
+
+def test_estimators_order_by_sign_unless_asked_otherwise() -> None:
+    """A unit that harms is the least important one."""
+    stored = one_chain(toy_result({"mine": [[-3.0, 1.0, 2.0]]}), "chain-0")
+    (order,) = chain_orders(stored, 1, 0).estimators
+    assert order is not None
+    assert order.units.tolist() == [0, 1, 2]
+
+
+def test_no_versions_have_no_scores() -> None:
+    """The model is not asked for nothing."""
+    scorer, chain = random_game(2, 0)
+    assert AnswerScores(scorer, chain, Delete(), "answer").score([]).shape == (0,)

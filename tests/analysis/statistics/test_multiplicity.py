@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from tokimp.analysis.statistics.multiplicity import chains_needed, holm, power_of_t_test, smallest_found
 
@@ -52,3 +52,49 @@ def test_nothing_that_varies_has_no_power() -> None:
     for values in (np.array([0.3]), np.full(9, 0.3)):
         assert np.isnan(smallest_found(values))
         assert np.isnan(chains_needed(values, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("difference", "deviation", "n", "level"),
+    [(0.5, 2.0, 12, 0.05), (0.4, 0.7, 7, 0.01), (3.0, 1.0, 3, 0.05), (9.0, 1.0, 2, 0.1), (0.05, 1.0, 30, 0.2)],
+)
+def test_power_is_the_probability_of_either_tail(difference: float, deviation: float, n: int, level: float) -> None:
+    """It is how often a mean lies beyond the quantiles of t times its error, averaged over what the error may be."""
+    assert power_of_t_test(difference, deviation, n, level=level) == pytest.approx(
+        two_tails(difference / deviation, n, level), abs=1e-6
+    )
+
+
+def two_tails(effect: float, n: int, level: float) -> float:
+    """Return the power of a t test of an effect in standard deviations, by integration over the sample's deviation."""
+    limit, shift = stats.t.ppf(1 - level / 2, n - 1), effect * np.sqrt(n)
+
+    def beyond(root: float) -> float:
+        reach = limit * root / np.sqrt(n - 1)
+        return float(stats.chi.pdf(root, n - 1) * (stats.norm.sf(reach - shift) + stats.norm.cdf(-reach - shift)))
+
+    return float(integrate.quad(beyond, 0, 30, points=[0.05, 0.3, 1, 3, 6], limit=200)[0])
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_chains_needed_are_those_of_the_tables(effect: float, n: int) -> None:
+    """For power 0.8 at level 0.05, Cohen's small, medium and large effects need 199, 34 and 15 pairs (G*Power 3.1)."""
+    assert chains_needed(np.array([-1.0, 0.0, 1.0]), effect) == n
+
+
+@pytest.mark.parametrize(
+    ("effect", "level", "power"), [(0.5, 0.01, 0.8), (0.5, 0.05, 0.95), (3.0, 0.05, 0.8), (60, 0.05, 0.8)]
+)
+def test_chains_needed_are_the_fewest_with_the_power(effect: float, level: float, power: float) -> None:
+    """They are what a search from two chains finds, at any level and power; for a huge difference two are enough."""
+    fewest = next(n for n in range(2, 200) if two_tails(effect, n, level) >= power)
+    assert chains_needed(np.array([-2.0, 0.0, 2.0]), 2 * effect, level=level, power=power) == fewest
+
+
+def test_the_smallest_difference_has_just_the_power_asked_for() -> None:
+    """Two chains are the fewest that show one; more power and a lower level need a larger difference."""
+    for values in (np.array([0.0, 1.0]), np.array([0.0, 0.1, 0.5, 0.2])):
+        for power, level in ((0.8, 0.05), (0.5, 0.01)):
+            effect = smallest_found(values, level=level, power=power) / values.std(ddof=1)
+            assert two_tails(effect, len(values), level) == pytest.approx(power, abs=1e-5)
+    assert np.isfinite(chains_needed(np.array([0.0, 1.0]), 1.0))
