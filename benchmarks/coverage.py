@@ -19,7 +19,6 @@ from scipy import stats
 from tokimp.analysis.statistics.correlations import pooled_pearson
 from tokimp.analysis.statistics.crossed import crossed_interval
 from tokimp.analysis.statistics.intervals import (
-    CORRELATION,
     MeanInterval,
     jackknife_interval,
     mean_interval,
@@ -123,7 +122,7 @@ def _pooled_correlation(level: float) -> Interval:
     def draw(rng: np.random.Generator, n: int) -> MeanInterval:
         one = [rng.normal(0, level) + rng.normal(size=20) for _ in range(n)]
         pairs = [(values, values + rng.normal(size=20)) for values in one]
-        low, high = jackknife_interval(lambda weights: pooled_pearson(pairs, weights), n, bounds=CORRELATION)
+        low, high = jackknife_interval(lambda weights: pooled_pearson(pairs, weights), n, is_correlation=True)
         return MeanInterval(float(pooled_pearson(pairs, np.ones((1, n)))[0]), low, high)
 
     return draw

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tokimp.analysis.statistics.intervals import (
+    CONFIDENCE,
     CORRELATION,
+    DIFFERENCE_OF_CORRELATIONS,
+    SHARE,
     MeanInterval,
     jackknife_interval,
     mean_interval,
@@ -184,3 +187,100 @@ def test_shares_of_chains_have_wilsons_interval() -> None:
     assert [float(single[name][1]) for name in ("mean", "low", "high")] == pytest.approx(
         [1, np.nan, np.nan], nan_ok=True
     )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "least", "most"), [(CORRELATION, -1, 1), (DIFFERENCE_OF_CORRELATIONS, -2, 2), (SHARE, 0, 1)]
+)
+def test_bounds_are_what_a_quantity_can_be(bounds: tuple[float, float], least: float, most: float) -> None:
+    """The wide interval of two values is cut at both ends, for one row and for several."""
+    values = np.array([0.2, 0.7])
+    interval = mean_interval(values, bounds=bounds)
+    assert (interval.low, interval.high) == (least, most)
+    variables = mean_variables((), values, 0.95, bounds=bounds)
+    assert (variables["low"][1], variables["high"][1]) == (least, most)
+
+
+def test_the_interval_of_mirrored_values_is_mirrored() -> None:
+    """Skewness to the left is taken out as skewness to the right is."""
+    values = np.array([0.1, 0.2, 0.2, 0.5, 0.9, 2.5])
+    right, left = mean_interval(values), mean_interval(-values)
+    assert (left.low, left.high) == pytest.approx((-right.high, -right.low))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_no_spread_depends_on_the_size_of_values(sign: int) -> None:
+    """Around a million, differences of a ten-millionth are rounding errors, and some of a millionth are not."""
+    for difference, varies in ((1e-7, False), (2e-6, True)):
+        values = sign * (1e6 + np.array([0.0, 0.0, difference]))
+        assert np.isfinite(mean_interval(values).low) == varies
+        assert np.isfinite(mean_p_value(values)) == varies
+
+
+def test_a_p_value_is_of_a_mean_of_0_if_nothing_else_is_asked() -> None:
+    """Both for one row and for several, it is that of scipy's t test against 0."""
+    values = np.array([[0.3, 0.1, -0.2, 0.5], [1.0, 2.0, 1.5, np.nan]])
+    expected = [stats.ttest_1samp(row[~np.isnan(row)], 0).pvalue for row in values]
+    assert [mean_p_value(row) for row in values] == pytest.approx(expected)
+    assert mean_p_values(values).tolist() == pytest.approx(expected)
+
+
+def test_the_interval_of_a_paired_difference_by_hand() -> None:
+    """With one question added to either side: (6 - 2) / 12, and sqrt((8 / 12 - (4 / 12)^2) / 12) for an error."""
+    error = np.sqrt((8 / 12 - (4 / 12) ** 2) / 12)
+    for confidence, z in ((0.95, 1.959963984540054), (0.8, 1.2815515655446004)):
+        found = paired_share_interval(5, 1, 10, confidence=confidence)
+        assert (found.mean, found.low, found.high) == pytest.approx((0.4, 1 / 3 - z * error, 1 / 3 + z * error))
+    # A difference of shares is at most 1, however wide its interval.
+    first, second = paired_share_interval(10, 0, 10), paired_share_interval(0, 10, 10)
+    low = 10 / 12 - 1.959963984540054 * np.sqrt((1 - (10 / 12) ** 2) / 12)
+    assert (first.mean, first.low, first.high) == pytest.approx((1, low, 1))
+    assert (second.mean, second.low, second.high) == pytest.approx((-1, -1, -low))
+    assert first.high == 1
+    assert second.low == -1
+
+
+def test_a_jackknife_of_a_correlation_is_of_fishers_z() -> None:
+    """Where z is a mean over chains, the interval is that of this mean, transformed back; of two chains as well."""
+    for n in (2, 7):
+        z = np.random.default_rng(n).normal(0.4, 0.3, size=n)
+
+        def statistic(weights: FloatArray, z: FloatArray = z) -> FloatArray:
+            return np.tanh(weights @ z / weights.sum(axis=1))
+
+        interval = mean_interval(z, confidence=0.8)
+        found = jackknife_interval(statistic, n, confidence=0.8, is_correlation=True)
+        assert found == pytest.approx((np.tanh(interval.low), np.tanh(interval.high)))
+        assert found != pytest.approx(jackknife_interval(statistic, n, confidence=0.8, bounds=CORRELATION))
+
+
+@pytest.mark.parametrize("end", [1.0, -1.0])
+def test_a_perfect_correlation_has_no_z_and_a_share_of_all_has_an_interval(end: float) -> None:
+    """Where leaving a chain out makes a correlation 1 or -1 there is no interval; bounds alone mean no correlation."""
+
+    def statistic(weights: FloatArray) -> FloatArray:
+        return np.where(weights[:, 0] == 0, end, 0.5 * end)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(jackknife_interval(statistic, 4, is_correlation=True)).all()
+        assert np.isfinite(jackknife_interval(statistic, 4, bounds=CORRELATION)).all()
+
+
+def test_a_jackknife_is_not_made_of_rounding_errors() -> None:
+    """Around a million, a change of a ten-millionth when a chain is left out is none."""
+    for sign in (1, -1):
+        found = jackknife_interval(lambda weights, s=sign: s * (1e6 + 1e-7 * (weights[:, 0] == 0)), 4)  # type: ignore[misc]
+        assert np.isnan(found).all()
+
+
+def test_shares_have_the_confidence_asked_for() -> None:
+    """Two chains are enough for Wilson's interval."""
+    found = share_variables((), np.array([1.0, np.nan, 0.0]), 0.5)
+    expected = share_interval(1, 2, confidence=0.5)
+    assert [float(found[name][1]) for name in ("mean", "low", "high")] == [expected.mean, expected.low, expected.high]
+
+
+def test_a_confidence_lies_between_nothing_and_all() -> None:
+    """Analyses refuse 0 and 1."""
+    assert [CONFIDENCE["confidence"].allows(value) for value in (0, 0.01, 0.99, 1)] == [False, True, True, False]

@@ -154,7 +154,7 @@ def _pooled(
         return (np.nan,) * 3
     (value,) = statistic(pairs, np.ones((1, len(pairs)))).tolist()
     low, high = jackknife_interval(
-        lambda weights: statistic(pairs, weights), len(pairs), confidence=confidence, bounds=CORRELATION
+        lambda weights: statistic(pairs, weights), len(pairs), confidence=confidence, is_correlation=True
     )
     return value, low, high
 

@@ -174,6 +174,7 @@ def jackknife_interval(
     *,
     confidence: float = 0.95,
     bounds: tuple[float, float] = UNBOUNDED,
+    is_correlation: bool = False,
 ) -> tuple[float, float]:
     """Return the ends of the interval of a quantity that is pooled over chains, such as a ratio of sums.
 
@@ -190,23 +191,24 @@ def jackknife_interval(
     confidence
         Confidence of the interval, between 0 and 1.
     bounds
-        Least and greatest possible value. `CORRELATION` says that it is a correlation.
+        Least and greatest possible value; the interval is cut there.
+    is_correlation
+        Whether the quantity is a correlation, whose interval is that of Fisher's z. It lies between -1 and 1 by itself.
 
     Returns
     -------
     tuple of float
         Lower and upper end; NaN for fewer than two chains, where leaving a chain out leaves nothing to compute from,
-        and where it never changes anything.
+        where it never changes anything, and where a correlation is 1 or -1, which has no z.
     """
     if n_chains < 2:
         return np.nan, np.nan
     values = statistic(np.concatenate([np.ones((1, n_chains)), 1 - np.eye(n_chains)]))
-    if not np.isfinite(values).all() or (bounds == CORRELATION and (np.abs(values) >= 1).any()):
+    if not np.isfinite(values).all() or (is_correlation and (np.abs(values) >= 1).any()):
         return np.nan, np.nan
-    if bounds == CORRELATION:
-        low, high = _around(np.arctanh(values), confidence)
-        return float(np.tanh(low)), float(np.tanh(high))
-    low, high = _around(values, confidence)
+    low, high = _around(np.arctanh(values) if is_correlation else values, confidence)
+    if is_correlation:
+        low, high = math.tanh(low), math.tanh(high)
     return max(low, bounds[0]), min(high, bounds[1])
 
 
