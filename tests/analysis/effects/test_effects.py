@@ -163,3 +163,24 @@ def test_effects_below_a_threshold_tie() -> None:
     assert "less than 2 nats by method0 tie; tied units: 70% of method0, 60% of method1" in text_of(
         analysis.tables(analyzed)[0]
     )
+
+
+def test_an_estimator_without_effects_cannot_have_them_tied() -> None:
+    """The message names it, and those that have effects."""
+    with pytest.raises(AnalysisError, match=r"'plain' does not say what units do.*name any of method0, method1"):
+        ti.analyze(result(), "effects", tie_threshold=0.5, tie_estimators=["plain"])
+
+
+def test_a_share_of_units_has_an_interval_of_shares() -> None:
+    """The wide interval of two chains is cut at 0 and 1."""
+    chains = [toy_chain("a b c d e", unit="word", id=name, question=name) for name in ("one", "two")]
+    none = np.triu(np.ones((5, 5)), k=1)
+    rows = [
+        Importance(np.zeros(5), effects=effects, effects_on_answer=on_answer)
+        for effects, on_answer in ((MATRIX, ON_ANSWER), (none, np.array([9.0, 9, 9, 9, 0.1])))
+    ]
+    analyzed = ti.analyze(toy_result({"method0": rows}, chains), "effects")
+    node = node_of(analyzed)
+    assert 0 < node["mostly_through_others_mean"].item() < 1
+    assert node["mostly_through_others_low"].item() == 0
+    assert node["mostly_through_others_high"].item() == 1

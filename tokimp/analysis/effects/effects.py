@@ -103,7 +103,7 @@ class Effects(Analysis):
         Raises
         ------
         AnalysisError
-            If no estimator of the result gives effects.
+            If no estimator of the result gives effects, or one whose effects are to tie gives none.
         SchemaError, EstimatorError
             If the estimators whose effects are to tie are missing, or there are none of the name.
         """
@@ -146,14 +146,12 @@ class Effects(Analysis):
                 **mean_variables((*estimator, "distance"), shares, self.confidence, "distance_share_", SHARE),
                 "pair_share": (("distance",), _pair_shares(inputs.result)),
                 "mostly_through_others": ((*estimator, "chain"), mostly),
-                **mean_variables(estimator, mostly, self.confidence, "mostly_through_others_"),
+                **mean_variables(estimator, mostly, self.confidence, "mostly_through_others_", SHARE),
                 "tied": ((*estimator, "chain"), tied, {"long_name": "share of effects between units that tie"}),
                 "path_agreement": ((*estimator, "chain"), path),
                 **mean_variables(estimator, path, self.confidence, "path_agreement_", CORRELATION),
                 "agreement": ((*pairs, "chain"), agreement),
-                **mean_variables(
-                    ("partial", *estimator, "other"), agreement, self.confidence, "agreement_", CORRELATION
-                ),
+                **mean_variables(pairs, agreement, self.confidence, "agreement_", CORRELATION),
                 "chains_used": (pairs, (~np.isnan(agreement)).sum(axis=-1)),
             },
             coords={
@@ -173,7 +171,13 @@ class Effects(Analysis):
         self, result: xr.DataTree, found: Mapping[tuple[str, str], ChainEffects]
     ) -> dict[tuple[str, str], ChainEffects]:
         """Return effects of which those below the threshold tie."""
-        named = tied_labels(result, self.tie_threshold, self.tie_estimators)
+        named, labels = tied_labels(result, self.tie_threshold, self.tie_estimators), effect_labels(result)
+        for label in named:
+            if label not in labels:
+                raise AnalysisError(
+                    f"tie_estimators: {label!r} does not say what units do to each other, so it has no effects that "
+                    f"could tie; name any of {', '.join(labels)}"
+                )
         return {
             key: ChainEffects(*(cut(part, self.tie_threshold) for part in (effects.pairs, effects.on_answer)))
             if key[0] in named
