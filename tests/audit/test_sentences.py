@@ -101,3 +101,30 @@ def test_costs_name_what_was_counted() -> None:
     assert said(cost={**cost, "calls": None, "memory": None})["text"] == (
         "Passes 1,200 positions for a chain of 40 tokens, in 0.25 s."
     )
+
+
+def test_only_what_was_found_is_said_of_a_control() -> None:
+    """No sentence is about none of the scores, and each part counts its own."""
+    scores = [
+        {"score": "one", "above_position": numbers(1.0, p_adjusted=0.01)},
+        {"score": "two", "above_position": numbers(-1.0, p_adjusted=0.2)},
+    ]
+    assert said(faithfulness=scores)["text"] == (
+        "Beats position on 1 of 2 scores (one: +1.00 [0.90, 1.10]). Is not told from position on 1 of 2 scores (two: "
+        "-1.00 [-1.10, -0.90])."
+    )
+
+
+def test_the_last_of_several_seeds_of_random_weights_is_named() -> None:
+    """Both of its correlations are of the same condition."""
+    first, last = condition("weights: all:seed=1", 0.3), condition("weights: all:seed=2", 0.1)
+    last["spearman_beyond_position"] = numbers(-0.3)
+    text = said(sanity=[first, last])["text"]
+    assert "rank correlation 0.10 [0.00, 0.20]; beyond position -0.30 [-0.40, -0.20]" in text
+
+
+def test_planted_text_is_not_told_where_the_interval_begins_at_chance() -> None:
+    """With all intervals known nothing is said of too few chains."""
+    sentence = said(planted=[{"kind": "filler", "auroc_sentence": {"mean": 0.7, "low": 0.5, "high": 0.9}}])
+    assert sentence["verdict"] == "finds 0 of 1 kinds"
+    assert "too few chains" not in sentence["text"]

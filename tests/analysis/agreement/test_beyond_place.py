@@ -220,3 +220,54 @@ def test_the_table_ends_with_what_is_told_from_chance() -> None:
     assert "Not told from it: a / c and b / c." in foot
     assert "Holm over 3 pairs; the other measures are exploratory" in foot
     assert "so many chains show a Spearman agreement of 0." in foot
+
+
+def opposite_chains() -> xr.DataTree:
+    """Return two chains on which ``a`` and ``b`` agree and place alone makes them disagree; ``c`` is ``b`` reversed."""
+    rise = np.arange(20.0)
+    nearly = rise.copy()
+    nearly[[3, 9]] = nearly[[9, 3]]
+    scores = {"a": [rise, -rise], "b": [rise, -nearly], "c": [-rise, nearly]}
+    tree = toy_result(scores, chains_of([20, 20]))
+    tree["logprob"].to_numpy()[:] = -1.0
+    return tree
+
+
+def test_differences_of_correlations_reach_from_minus_2_to_2(tmp_path: Path) -> None:
+    """A correlation of almost 1 where place makes almost -1 has an interval up to 2, under every control."""
+    tree, untrained = opposite_chains(), opposite_chains()
+    untrained.attrs["model_fingerprint"] = "random"
+    result_files.save(untrained, tmp_path / "random.nc")
+    node = node_of(tree, random=str(tmp_path / "random.nc"))
+    for name in ("beyond_place", "without_surprisal", "random_weights"):
+        spearman = {"measure": "spearman"} if name != "without_surprisal" else {}
+        for other, sign, end in (("b", 1, "high"), ("c", -1, "low")):
+            pair = {"estimator": "a", "other": other, **spearman}
+            mean, bound = (float(node[f"{name}_{part}"].sel(pair)) for part in ("mean", end))
+            assert 1.5 < sign * mean < 2
+            assert bound == sign * 2
+
+
+def test_importances_with_random_weights_tie_as_those_of_the_trained_model_do(tmp_path: Path) -> None:
+    """Their agreement is that of their own analysis with the same threshold; a named estimator may be missing there."""
+    rng = np.random.default_rng(9)
+    rows = {name: [2 * rng.normal(size=30) for _ in range(6)] for name in ("a", "b", "c")}
+    trained, untrained = (
+        toy_result(rows, chains_of([30] * 6)),
+        toy_result({"a": rows["b"], "c": rows["a"]}, chains_of([30] * 6)),
+    )
+    untrained.attrs["model_fingerprint"] = "random"
+    result_files.save(untrained, tmp_path / "random.nc")
+    found = {
+        ties: node_of(trained, random=str(tmp_path / "random.nc"), tie_threshold=1.5, tie_estimators=ties)
+        for ties in (("a", "b"), ("b",))
+    }
+    pair = {"estimator": "a", "other": "c"}
+    for ties, own in (
+        (("a", "b"), node_of(untrained, tie_threshold=1.5, tie_estimators=["a"])),
+        (("b",), node_of(untrained)),
+    ):
+        np.testing.assert_allclose(
+            found[ties]["random_weights_mean"].sel(pair), own["beyond_place_mean"].sel(pair), atol=1e-6
+        )
+    assert not np.allclose(*(node["random_weights_mean"].sel(pair) for node in found.values()))

@@ -98,7 +98,8 @@ class Agreement(Analysis):
         File of a result of the same chains by the same estimators, of the model with random weights
         (``tokimp compare --random-weights all``).
     tie_threshold
-        Units that matter less than this tie (`tokimp.results.ties.tie`); nats. 0 leaves importances as they are.
+        Units that matter less than this tie (`tokimp.results.ties.tie`), in the result of `random` too; nats. 0 leaves
+        importances as they are.
     tie_estimators
         Labels or names of the estimators whose importances are in nats, and so have the threshold.
     confidence, seed
@@ -188,7 +189,9 @@ class Agreement(Analysis):
                         status[:, partial, a, b, index] = np.where(np.isnan(measures), UNDEFINED, USED)
         controls = beyond_place_variables(result, scores_by_chain, values[:, 0], settings)
         if self.random:
-            controls |= random_weights_variables(result, Path(self.random), settings)
+            controls |= random_weights_variables(
+                result, Path(self.random), settings, self.tie_threshold, self.tie_estimators
+            )
         return self._node(result, values=values, status=status, tied=tied, chance=chance, controls=controls)
 
     def _node(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,16 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import chain_ids, iterate, select, unit_scores
 from tokimp.results.io import load
+from tokimp.results.ties import tie, tied_labels
 
 
-def random_weights_variables(result: xr.DataTree, path: Path, settings: PlaceSettings) -> dict[str, Any]:
+def random_weights_variables(
+    result: xr.DataTree,
+    path: Path,
+    settings: PlaceSettings,
+    tie_threshold: float = 0.0,
+    tie_estimators: Sequence[str] = (),
+) -> dict[str, Any]:
     """Return agreement beyond place by a model with random weights, of each pair, as variables of a node.
 
     Parameters
@@ -29,6 +37,9 @@ def random_weights_variables(result: xr.DataTree, path: Path, settings: PlaceSet
         The file of the other result.
     settings
         How agreement is computed.
+    tie_threshold, tie_estimators
+        How importances of the trained model were tied (`tokimp.results.ties.tie`). Those of the other model are tied
+        alike, so that both agreements are of the same quantity.
 
     Raises
     ------
@@ -48,7 +59,8 @@ def random_weights_variables(result: xr.DataTree, path: Path, settings: PlaceSet
             f"random={path}: its model has the same weights as the result's; make it with tokimp compare "
             "--random-weights all"
         )
-    tree = select(other, ids)
+    labels_tied = [label for label in tied_labels(result, tie_threshold, tie_estimators) if label in common]
+    tree = tie(select(other, ids), tie_threshold if labels_tied else 0.0, labels_tied)
     rows = [theirs.index(label) for label in common]
     scores = [unit_scores(chain)[rows] for _, chain in iterate(tree)]
     settings = replace(settings, others=min(settings.others, len(ids)))
