@@ -27,8 +27,9 @@ def read_device_map(written: str | Path | Mapping[str, Any]) -> DeviceMap:
     Parameters
     ----------
     written
-        One of `tokimp.models.device_map.STRATEGIES`; a mapping from the names of modules (``""``: all others) to ``cpu``, ``disk``, another
-        device, or the number of a GPU; the same as the text of a JSON object; or a JSON file with it.
+        One of `tokimp.models.device_map.STRATEGIES`; a mapping from the names of modules (``""``: all others) to
+        ``cpu``, ``disk``, another device, or the number of a GPU; the same as the text of a JSON object; or a JSON file
+        with it.
 
     Raises
     ------

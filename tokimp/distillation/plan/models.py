@@ -158,8 +158,8 @@ class ModelSpec:
             )
         if self.device_map is not None and self.engine == "vllm":
             raise ValueError(
-                "the engine vllm spreads a model over GPUs itself and takes no device_map; leave it out, or give engine "
-                "transformers (a pruner of its own, under pruners, may have one)"
+                "the engine vllm spreads a model over GPUs itself and takes no device_map; leave it out, or give "
+                "engine transformers (a pruner of its own, under pruners, may have one)"
             )
         return self
 
