@@ -11,7 +11,7 @@ import tokimp as ti
 from tokimp.audit.audit import audit
 from tokimp.audit.pending import PendingAudit
 from tokimp.audit.settings import AuditSettings, LeaderboardSettings
-from tokimp.bench.audit_forecast import LOADING, forecast_audit, forecast_leaderboard
+from tokimp.bench.audit_forecast import LOADING, MODEL_LOADING, _together, forecast_audit, forecast_leaderboard
 from tokimp.bench.forecast import UNPRUNED
 from tokimp.bench.work_forecast import PartCost, WorkForecast
 from tokimp.chains.chain import TokenizedChain
@@ -77,7 +77,7 @@ def test_cells_positions_and_disk_are_near_those_of_the_audit(tmp_path: Path) ->
     # Two of random weights, and one in another precision.
     assert parts[LOADING].pieces == 3
     asked = next(iter(done.result["analysis"].children.values())).attrs["tokens_forwarded"]
-    assert parts[f"{METRIC} of a chain"].positions == pytest.approx(asked, rel=0.25)
+    assert parts[METRIC].positions == pytest.approx(asked, rel=0.25)
     assert found is not None
     kept = sum(path.stat().st_size for kind in ("*.nc", "*.records") for path in (tmp_path / "audit").rglob(kind))
     # The result with its analyses is larger than the one without them.
@@ -104,9 +104,41 @@ def test_a_leaderboard_has_an_audit_for_each_unit(tmp_path: Path) -> None:
     """Each unit's parts are named after it, and nothing is written."""
     settings = LeaderboardSettings(("position",), ("word", "sentence"), SETTINGS)
     found = forecast_leaderboard(settings, tmp_path / "board", executor=load_executor("local"), budget=0.0)
-    parts = by_what(found)
+    assert found is not None
+    parts = {(part.whose, part.what): part for part in found.parts}
     for unit in ("word", "sentence"):
-        assert parts[f"{unit}: position"].pieces == parts[f"{unit}: uniform"].pieces
-    asked = [parts[f"{unit}: {METRIC} of a chain"].positions or 0 for unit in ("word", "sentence")]
+        assert parts[unit, "position"].pieces == parts[unit, "uniform"].pieces
+        # Its audit loads the model anew, and three changed ones.
+        assert (parts[unit, MODEL_LOADING].pieces, parts[unit, LOADING].pieces) == (1, 3)
+        assert (parts[unit, MODEL_LOADING].seconds or 0) > 0
+    asked = [parts[unit, METRIC].positions or 0 for unit in ("word", "sentence")]
     assert asked[0] > asked[1] > 0
     assert not (tmp_path / "board").exists()
+
+
+def test_what_one_process_does_is_not_shared_among_workers() -> None:
+    """Costs alone are measured, and models loaded, by this process while workers wait: it takes its whole time."""
+    by_four = WorkForecast((PartCost("greedy", 8, 800.0, 40.0, 0.0),), workers=4)
+    here = WorkForecast((PartCost("greedy", 1, 100.0, 5.0, 0.0), PartCost(LOADING, 2, 0.0, 3.0, 0.0)))
+    together = _together([by_four, here])
+    assert together is not None
+    assert together.seconds == 40.0 / 4 + 5.0 + 3.0
+    assert by_what(together)["greedy"].pieces == 9
+
+
+@pytest.mark.slow
+def test_costs_alone_are_tried_in_this_process(tmp_path: Path) -> None:
+    """With workers, each estimator is tried by one of them for its cells and here for its cost alone, all counted."""
+    seen = []
+    for executor in ("local", "processes:workers=2"):
+
+        def look(pending: PendingAudit) -> None:
+            seen.append(by_what(forecast_audit(pending, budget=0.0)))
+            raise StoppedError
+
+        with pytest.raises(StoppedError):
+            audit(["surprisal"], settings=SETTINGS, out=tmp_path / "audit", before_work=look, executor=executor)
+    here, by_workers = seen
+    for label in ("surprisal", "position"):
+        assert here[label].pieces == by_workers[label].pieces
+        assert here[label].positions == pytest.approx(by_workers[label].positions, rel=0.2)

@@ -17,7 +17,7 @@ def test_an_estimate_is_printed_and_nothing_is_written(tokimp: Run, tmp_path: Pa
     """Estimators, analyses and changed models have a line each; the folder of the audit is not made."""
     done = tokimp(*AUDIT, "--estimate")
     assert done.status == 0, done.err
-    named = ("position", "uniform", "unpruned chains", "faithfulness of a chain", "loading of changed models")
+    named = ("position", "uniform", "unpruned chains", "faithfulness", "loading of changed models")
     for said in (*named, "all, with results.nc", "memory: "):
         assert said in done.out
     assert not (tmp_path / "run").exists()
@@ -52,7 +52,11 @@ def test_an_estimate_of_a_leaderboard_is_one_table(tokimp: Run, tmp_path: Path) 
     )
     done = tokimp("leaderboard", configuration, "--estimate", "--out", "run")
     assert done.status == 0, done.err
-    for said in ("sentence: position", "word: position", "word: faithfulness of a chain", "all, with results.nc"):
-        assert said in done.out
+    rows = [line.split() for line in done.out.splitlines()]
+    for unit in ("sentence", "word"):
+        for what in (["position"], ["faithfulness"], ["loading", "of", "the", "model"]):
+            assert any(row[: len(what) + 1] == [*what, unit] for row in rows), (what, unit, done.out)
+    assert "all, with results.nc" in done.out
+    assert "of a chain" not in done.out
     assert not (tmp_path / "run").exists()
     assert tokimp("leaderboard", configuration, "--estimate", "--page-only").status == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import xarray as xr
 from tokimp.audit.settings import AuditSettings
 from tokimp.chains.chain import Chain
 from tokimp.compare.compare import compare
+from tokimp.compare.looked_at import looked_at
 from tokimp.compare.pending import PendingCells
 from tokimp.contracts.estimator import ImportanceEstimator
 from tokimp.contracts.executor import Executor
@@ -26,10 +26,6 @@ from tokimp.results.schema import STATUS
 
 RESULT = "results.nc"
 _TEXTS = ("question", "reasoning", "answer")
-
-
-class _SeenError(Exception):
-    """Ends a comparison before it starts, once what it would compute is known."""
 
 
 class AuditRuns:
@@ -139,14 +135,8 @@ class AuditRuns:
         folder = self.folder(name)
         if self._finished(folder / RESULT, chains, estimators, own_seed, changed) is not None:
             return None
-        seen = list[PendingCells]()
 
-        def look(pending: PendingCells) -> None:
-            seen.append(pending)
-            raise _SeenError
-
-        with warnings.catch_warnings(action="ignore"), suppress(_SeenError):
-            # What it warns of, it warns of again when the run is made.
+        def begin(look: Callable[[PendingCells], None]) -> None:
             compare(
                 chains,
                 scorer or self._scorer,
@@ -157,10 +147,14 @@ class AuditRuns:
                 seed=own_seed,
                 before_work=look,
             )
+
+        with warnings.catch_warnings(action="ignore"):
+            # What it warns of, it warns of again when the run is made.
+            cells = looked_at(begin, _as_it_is)
         if changed and scorer is None:
             # The changed model has another fingerprint, so that no stored cell belongs to the model as it is.
-            return _without_stored(seen[0], folder / RESULT)
-        return seen[0]
+            return None if cells is None else _without_stored(cells, folder / RESULT)
+        return cells
 
     def finished(
         self, name: str, chains: Sequence[Chain], estimators: Sequence[ImportanceEstimator]
@@ -201,6 +195,10 @@ class AuditRuns:
             and (bool(changed) or attributes["model_fingerprint"] == self._scorer.fingerprint())
         )
         return stored if same else None
+
+
+def _as_it_is(pending: PendingCells) -> PendingCells:
+    return pending
 
 
 def _without_stored(pending: PendingCells, path: Path) -> PendingCells:

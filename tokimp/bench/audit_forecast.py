@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,11 @@ from tokimp.audit.leaderboard import folder_of_audit
 from tokimp.audit.pending import AS_THEY_ARE, PendingAudit
 from tokimp.audit.settings import LeaderboardSettings
 from tokimp.bench.analysis_forecast import LONGER, forecast_analysis
-from tokimp.bench.forecast import forecast_run_by, result_bytes
+from tokimp.bench.forecast import forecast_run, forecast_run_by, result_bytes
 from tokimp.bench.work_forecast import PartCost, WorkForecast
 from tokimp.chains.chain import Chain, TokenizedChain
 from tokimp.compare.compare import compare
+from tokimp.compare.looked_at import looked_at
 from tokimp.compare.pending import PendingCells
 from tokimp.contracts.estimator import Importance, ImportanceEstimator
 from tokimp.contracts.executor import Executor
@@ -35,6 +35,7 @@ from tokimp.errors import AnalysisError, UnsupportedError
 from tokimp.models.memory import with_peak_memory
 
 LOADING = "loading of changed models"
+MODEL_LOADING = "loading of the model"
 _MOST_TRIED = 5
 """Chains that an analysis is tried on."""
 
@@ -79,19 +80,12 @@ def forecast_leaderboard(
     Returns
     -------
     WorkForecast or None
-        The costs by unit, and by estimator or analysis in it; None if nothing is left.
+        The costs by unit (`PartCost.whose`), and by estimator or analysis in it; None if nothing is left.
     """
     forecasts = list[WorkForecast]()
     for unit in settings.units:
 
-        def look(pending: PendingAudit, unit: str = unit) -> None:
-            found = forecast_audit(pending, budget=budget / len(settings.units))
-            if found is not None:
-                parts = tuple(replace(part, what=f"{unit}: {part.what}") for part in found.parts)
-                forecasts.append(replace(found, parts=parts))
-            raise _SeenError
-
-        with suppress(_SeenError):
+        def begin(look: Callable[[PendingAudit], None], unit: str = unit) -> None:
             audit(
                 settings.estimators,
                 settings=replace(settings.audit, unit=unit),
@@ -99,12 +93,37 @@ def forecast_leaderboard(
                 executor=executor,
                 before_work=look,
             )
+
+        def see(pending: PendingAudit) -> WorkForecast | None:
+            found = forecast_audit(pending, budget=budget / len(settings.units))
+            return None if found is None else _together([_loading_of_the_model(pending), found])
+
+        if (found := looked_at(begin, see)) is not None:
+            parts = tuple(replace(part, whose=unit) for part in found.parts)
+            forecasts.append(replace(found, parts=parts))
     return _together(forecasts)
 
 
+def _loading_of_the_model(pending: PendingAudit) -> WorkForecast:
+    """Return what the model as it is takes to load: the audit of each unit loads it anew."""
+    began = time.perf_counter()
+    pending.load_changed({})
+    return _loading(pending, MODEL_LOADING, 1, time.perf_counter() - began)
+
+
+def _loading(pending: PendingAudit, what: str, count: int, seconds: float) -> WorkForecast:
+    """Return a forecast of the loading of models, of which this process and all workers at once load each."""
+    # This process loads each model, and where there are workers all of them do so too, at the same time.
+    return WorkForecast((PartCost(what, count, 0.0, seconds * (1 if pending.executor.here else 2), 0.0),))
+
+
 def _together(forecasts: Sequence[WorkForecast]) -> WorkForecast | None:
-    """Return forecasts of what is done one after the other as one; ``None`` if nothing is to be done."""
-    parts = _added([part for forecast in forecasts for part in forecast.parts])
+    """Return forecasts of what is done one after the other as one; ``None`` if nothing is to be done.
+
+    What fewer workers do, such as this process alone, takes as long as if all workers had as much more to do.
+    """
+    workers = max((forecast.workers for forecast in forecasts), default=1)
+    parts = _added([_by_workers(part, workers / one.workers) for one in forecasts for part in one.parts])
     if not any(part.pieces for part in parts):
         return None
     peaks = [forecast.memory for forecast in forecasts if forecast.memory is not None]
@@ -112,9 +131,13 @@ def _together(forecasts: Sequence[WorkForecast]) -> WorkForecast | None:
         tuple(parts),
         max(peaks, default=None),
         sum(forecast.result_bytes for forecast in forecasts),
-        max(forecast.workers for forecast in forecasts),
+        workers,
         tuple(dict.fromkeys(note for forecast in forecasts for note in forecast.notes)),
     )
+
+
+def _by_workers(part: PartCost, more: float) -> PartCost:
+    return part if part.seconds is None else replace(part, seconds=part.seconds * more)
 
 
 def _rankings(pending: PendingAudit, budget: float) -> list[WorkForecast]:
@@ -141,22 +164,31 @@ def _rankings(pending: PendingAudit, budget: float) -> list[WorkForecast]:
             own.append(replace(cells, scorer=pending.scorer))
     forecasts = []
     measured = _measured_alone(pending)
-    for runs in (own, other):
-        if not runs and (runs is other or not any(measured)):
+    nowhere: list[list[TokenizedChain]] = [[] for _ in measured]
+    # Costs alone are measured in this process, wherever cells are computed; here both are tried together.
+    of_own_run = measured if pending.executor.here else nowhere
+    for runs, alone in ((own, of_own_run), (other, nowhere)):
+        if not runs and not any(alone):
             continue
-        cells = _as_one_run(pending, runs, measured if runs is own else [[] for _ in measured])
+        cells = _as_one_run(pending, runs, alone)
         found = forecast_run_by(pending.executor, cells, budget / 2, keep_going=True)
         forecasts.append(replace(found, result_bytes=sum(map(result_bytes, runs))))
+    forecasts += [] if pending.executor.here else _alone(pending, measured, budget / 2)
     if whole is not None and forecasts:
         # The result with its analyses is written once more.
         forecasts[0] = replace(forecasts[0], result_bytes=forecasts[0].result_bytes + result_bytes(whole))
     count, seconds = (sum(kind[0] for kind in loaded.values()), sum(number * each for number, each in loaded.values()))
     if count:
-        workers = max((forecast.workers for forecast in forecasts), default=1)
-        # This process loads each model, and where there are workers all of them do so too, at the same time.
-        part = PartCost(LOADING, count, 0.0, seconds * (1 if pending.executor.here else 2) * workers, 0.0)
-        forecasts.append(WorkForecast((part,), memory or None, workers=workers))
+        forecasts.append(replace(_loading(pending, LOADING, count, seconds), memory=memory or None))
     return forecasts
+
+
+def _alone(pending: PendingAudit, measured: Sequence[Sequence[TokenizedChain]], budget: float) -> list[WorkForecast]:
+    """Return what measuring each estimator's cost alone takes in this process, where that is still to be done."""
+    if not any(measured):
+        return []
+    found = forecast_run(_as_one_run(pending, [], measured), budget=budget, keep_going=True)
+    return [replace(found, result_bytes=0.0, memory=None)]
 
 
 def _loaded(pending: PendingAudit, condition: Condition) -> tuple[tuple[Scorer, float], int | None]:
@@ -204,34 +236,27 @@ def _analyses(pending: PendingAudit, budget: float) -> list[WorkForecast]:
     names = pending.analyses
     forecasts = []
     for name in names:
-        seen = list[WorkForecast | None]()
 
-        def look(elsewhere: Elsewhere, seen: list[WorkForecast | None] = seen) -> None:
-            seen.append(forecast_analysis(elsewhere, budget=budget / len(names), lengths=lengths))
-            raise _SeenError
+        def begin(look: Callable[[Elsewhere], None], name: str = name) -> None:
+            analyze(
+                result,
+                load_analysis(name),
+                scorer=pending.scorer,
+                folder=pending.runs.folder(AS_THEY_ARE),
+                executor=pending.executor,
+                before_work=look,
+            )
+
+        def see(elsewhere: Elsewhere) -> WorkForecast | None:
+            return forecast_analysis(elsewhere, budget=budget / len(names), lengths=lengths)
 
         try:
-            with suppress(_SeenError):
-                analyze(
-                    result,
-                    load_analysis(name),
-                    scorer=pending.scorer,
-                    folder=pending.runs.folder(AS_THEY_ARE),
-                    executor=pending.executor,
-                    before_work=look,
-                )
+            found = looked_at(begin, see)
         except (UnsupportedError, AnalysisError) as error:
-            forecasts.append(WorkForecast((), notes=(f"{name} will not be computed: {error}",)))
-        forecasts += [_named(found, name) for found in seen if found is not None]
+            found = WorkForecast((), notes=(f"{name} will not be computed: {error}",))
+        if found is not None:
+            forecasts.append(replace(found, parts=tuple(replace(part, what=name) for part in found.parts)))
     return forecasts
-
-
-def _named(found: WorkForecast, name: str) -> WorkForecast:
-    return replace(found, parts=tuple(replace(part, what=f"{name} of a chain") for part in found.parts))
-
-
-class _SeenError(Exception):
-    """Ends an analysis before it starts, once what it would ask is known."""
 
 
 class _AtRandom(ImportanceEstimator):
@@ -267,13 +292,14 @@ def _at_random(pending: PendingAudit) -> xr.DataTree:
 
 def _added(parts: Sequence[PartCost]) -> list[PartCost]:
     """Return one part for each thing that is done, in the order in which they first come."""
-    added: dict[str, PartCost] = {}
+    added: dict[tuple[str, str], PartCost] = {}
     for part in parts:
-        known = added.get(part.what)
+        key = part.what, part.whose
+        known = added.get(key)
         if known is None:
-            added[part.what] = part
+            added[key] = part
             continue
-        added[part.what] = replace(
+        added[key] = replace(
             known,
             pieces=_sum(known.pieces, part.pieces),
             positions=_sum(known.positions, part.positions),

@@ -12,7 +12,7 @@ class PartCost:
     Attributes
     ----------
     what
-        The part: an estimator, ``faithfulness of a chain``, ``tokens to sample``.
+        The part: an estimator, an analysis, ``tokens to sample``.
     pieces
         How many cells, chains, questions or the like it is made of.
     positions
@@ -26,7 +26,7 @@ class PartCost:
     how
         What was tried, or how it is counted.
     whose
-        Which model does it, or to which chains.
+        Which model does it, to which chains, or in which unit.
     """
 
     what: str

@@ -133,7 +133,11 @@ def leaderboard_cost_check(
 
         return forecast_leaderboard(settings, folder, executor=executor, budget=budget)
 
-    return _check(forecast, _whole_table, _FEWER_CHAINS, estimate=estimate, yes=yes)
+    def table(_settings: LeaderboardSettings, found: WorkForecast) -> Table:
+        title = f"What the audits will cost, {_by(found.workers)} (estimates)"
+        return _table(found, title, {"whose": "unit"}, whole="all, with results.nc")
+
+    return _check(forecast, table, _FEWER_CHAINS, estimate=estimate, yes=yes)
 
 
 def plan_cost_check(
@@ -269,7 +273,7 @@ def _table(
     parts = found.parts
     columns = {"what": headings.get("what", "what")}
     if any(part.whose for part in parts):
-        columns["whose"] = "whose"
+        columns["whose"] = headings.get("whose", "whose")
     columns |= {"pieces": headings.get("pieces", "how many"), "positions": headings.get("positions", "positions")}
     columns["time"] = "time"
     if any(part.memory for part in parts):
