@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
+from tokimp.analysis.agreement.agreement import Agreement
 from tokimp.analysis.comparison_report import print_report
 from tokimp.analysis.run import analyze
 from tokimp.results.analysis_nodes import analysis_node
@@ -100,3 +101,6 @@ def test_chains_that_are_all_too_short_get_a_sentence_in_place_of_empty_tables()
     text = console.file.getvalue()
     assert "Agreement is not known: it needs chains of 5 units or more, and the longest of these has 3." in text
     assert "a / b" not in text
+    (table,) = Agreement().tables(tree)
+    assert "`tokimp analyze RUN agreement:minimum_units=3` compares shorter ones" in str(table.caption)
+    assert str(table.caption) in text

@@ -37,6 +37,15 @@ def condition(name: str, mean: float | None, unchanged: int = 0) -> dict[str, An
     }
 
 
+def test_a_control_is_not_compared_with_itself() -> None:
+    """What is the control on every chain is said to be the same as it, and not to be hard to tell from it."""
+    same = {"mean": 0.0, "low": None, "high": None, "chains": 9, "undefined": 0}
+    scores = [{"score": name, "above_position": same} for name in ("one", "other")]
+    sentence = said(faithfulness=scores)
+    assert sentence["verdict"] == "the same as position"
+    assert "all 2 scores" in sentence["text"]
+
+
 @pytest.mark.parametrize(
     ("differences", "verdict"),
     [

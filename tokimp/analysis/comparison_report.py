@@ -11,12 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
+from tokimp.analysis.agreement.report import no_agreement_text
 from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
 from tokimp.report.answer_share import answer_share_warning
 from tokimp.report.tables import cost_table, diagnostics_table, summary_line
 from tokimp.report.terminal import console_for, print_whole, table_widths
 from tokimp.results.analysis_nodes import analysis_node
-from tokimp.results.by_chain import iterate
 
 MOST_IN_PAIRS = 8
 """Estimators of which every pair is printed: 28 pairs; with more, a matrix and a sentence."""
@@ -46,7 +46,7 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
     agreements: list[tuple[Callable[..., Table], Table]] = []
     none_agree = ""
     if result.sizes["estimator"] > 1:
-        none_agree = _no_agreement(result, agreement)
+        none_agree = no_agreement_text(result, agreement)
     if result.sizes["estimator"] > 1 and not none_agree:
         agreements = [
             (make_table, make_table(result, node_name=agreement)) for make_table in agreement_tables(result, agreement)
@@ -80,18 +80,6 @@ def _print_agreements(
     console.print(str(agreements[-1][1].caption or ""), highlight=False)
     n_pairs = n_estimators * (n_estimators - 1) // 2
     console.print(f"All {n_pairs} pairs, with intervals: tokimp analyze RUN agreement", highlight=False)
-
-
-def _no_agreement(result: xr.DataTree, node_name: str) -> str:
-    """Return why there are no agreement tables, if every chain has too few units for any pair; else an empty text."""
-    node = analysis_node(result, node_name)
-    if int(node["chains_short"].min()) < result.sizes["chain"]:
-        return ""
-    units = max(int(chain["unit"].max()) + 1 for _, chain in iterate(result))
-    return (
-        f"Agreement is not known: it needs chains of {node.attrs['minimum_units']} units or more, and the longest of "
-        f"these has {units}."
-    )
 
 
 def _print_agreement(

@@ -45,12 +45,14 @@ def _against(scores: Sequence[Mapping[str, Any]], name: str, control: str, level
     known = [score for score in scores if score.get(name, {}).get("mean") is not None]
     if not known:
         return None
+    if all(score[name]["mean"] == 0 and score[name].get("p_adjusted") is None for score in known):
+        text = f"Is exactly as good as {control} on all {len(known)} scores, on every chain."
+        return {"about": "faithfulness", "verdict": f"the same as {control}", "text": text}
     sides: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
     for score in known:
         difference = score[name]
         p = difference.get("p_adjusted")
         side = "open" if p is None or p >= level else "better" if difference["mean"] > 0 else "worse"
-        # No spread and no difference: the estimator ranks as the control does.
         sides[side].append(f"{score['score']}: {_signed(difference)}")
     parts = []
     for side, verb in (("better", "Beats"), ("worse", "Is worse than"), ("open", "Is not told from")):

@@ -14,6 +14,7 @@ from rich.table import Table
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, interval_of, mean_text, number_text
 from tokimp.report.terminal import keep_words_whole, new_table
 from tokimp.results.analysis_nodes import analysis_node
+from tokimp.results.by_chain import iterate
 
 # Share of a chain's units above which ties are mentioned; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25
@@ -89,6 +90,19 @@ def agreement_table(
     feet += [*followers_text(followers), *_ties_text(node, itself, partial=partial)]
     table.caption = "; ".join([*feet, *(["what is not linear in position stays"] * partial)])
     return keep_words_whole(table)
+
+
+def no_agreement_text(result: xr.DataTree, node_name: str) -> str:
+    """Return why no two estimators were compared, where every chain has too few units; else an empty text."""
+    node = analysis_node(result, node_name)
+    if int(node["chains_short"].min()) < result.sizes["chain"]:
+        return ""
+    units = max(int(chain["unit"].max()) + 1 for _, chain in iterate(result))
+    return (
+        f"Agreement is not known: it needs chains of {node.attrs['minimum_units']} units or more, and the longest of "
+        f"these has {units}. `tokimp analyze RUN agreement:minimum_units={max(2, units)}` compares shorter ones; how "
+        "far two rankings of so few units agree is much a matter of luck."
+    )
 
 
 def _by_place(pairs: Sequence[xr.Dataset], measure: str) -> list[str]:

@@ -231,4 +231,5 @@ def message(axis: Axes, text: str) -> None:
     figure = root_figure(axis)
     lines = wrapped(text, 0.8 * axis.get_position().width * figure.get_figwidth(), NORMAL)
     axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
     axis.text(0.5, 0.5, "\n".join(lines), ha="center", va="center", transform=axis.transAxes, color=QUIET)
