@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 import tokimp as ti
-from tokimp.audit.scores import Score, scores_of
+from tokimp.analysis.statistics.intervals import mean_interval
+from tokimp.audit.scores import Score, mean_of, scores_of
 from tokimp.results.analysis_nodes import analysis_node, node_name
 from tokimp.testing.toy_run import toy_run, toy_run_chains, toy_run_scorer
 
@@ -74,7 +76,10 @@ def test_a_score_that_is_pooled_over_chains_has_means_alone() -> None:
     analysis = ti.load_analysis("cpr_cmd", operators=["delete"], n_uniform=2)
     result = ti.analyze(RESULT, analysis, scorer=SCORER, chains=CHAINS)
     node = analysis_node(result, "cpr_cmd").isel(operator=0, estimator=0)
-    for score, area, sign in zip(scores_of(result, node_name(analysis)), ("cpr", "cmd"), (1, -1), strict=True):
+    scores = scores_of(result, node_name(analysis))
+    assert [score.name.rpartition(", ")[2] for score in scores] == ["cpr", "cmd"]
+    assert [score.higher_is_better for score in scores] == [True, False]
+    for score, area, sign in zip(scores, ("cpr", "cmd"), (1, -1), strict=True):
         said, stored = score.of(0, 0.95), node.sel(area=area)
         assert np.isnan(score.value).all()
         assert said["value"]["mean"] == pytest.approx(stored["mean"].item())
@@ -109,3 +114,35 @@ def test_a_pooled_score_of_one_chain_or_without_a_width_has_no_p_value() -> None
     four = above([1.0, 0.5, 1.5], 4)
     assert (four["low"], four["high"]) == (None, None)
     assert four["p"] is not None
+
+
+def test_a_score_is_not_known_where_a_share_of_it_is_missing() -> None:
+    """A mean of the shares that happen to be known would be of something else."""
+    result = ti.analyze(RESULT, "faithfulness", scorer=SCORER, chains=CHAINS)
+    variable = result["analysis/faithfulness"]["comprehensiveness"]
+    first = tuple(0 if dim in {"estimator", "chain", "share"} else slice(None) for dim in variable.dims)
+    variable.to_numpy()[first] = np.nan
+    value = scores_of(result, "faithfulness")[0].value
+    assert np.isnan(value[0, 0])
+    assert np.isfinite(value).sum() == value.size - 1
+
+
+def test_a_high_value_is_good_unless_an_analysis_says_otherwise() -> None:
+    """A node of a stranger's analysis without a word on it has advantages as they are."""
+    numbers = np.arange(1.0 * len(LABELS) * len(CHAINS)).reshape(len(LABELS), -1)
+    dims = ("estimator", "chain")
+    result = RESULT.copy()
+    result["analysis/mine"] = xr.DataTree(
+        xr.Dataset(dict.fromkeys(("value", "above_uniform", "above_position"), (dims, numbers)))
+    )
+    (score,) = scores_of(result, "mine")
+    assert (score.name, score.higher_is_better) == ("mine", True)
+    np.testing.assert_array_equal(score.advantage["position"], numbers)
+
+
+def test_intervals_of_scores_have_the_confidence_asked_for() -> None:
+    """That of a mean over six chains by the statistics of all analyses."""
+    values = np.array([0.1, 0.4, np.nan, 0.2, 0.9, 0.3, 0.35])
+    interval = mean_interval(values, confidence=0.7)
+    expected = {"mean": interval.mean, "low": interval.low, "high": interval.high, "chains": 6}
+    assert mean_of(values, 0.7) == pytest.approx(expected)

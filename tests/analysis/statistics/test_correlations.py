@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tokimp.analysis.statistics.correlations import associate, pooled_pearson, pooled_spearman
+from tokimp.analysis.statistics.intervals import CORRELATION, mean_interval
 from tokimp.chains.arrays import FloatArray, IntArray
 
 POOLED, WITHIN = 0, 1
@@ -134,3 +135,27 @@ def test_the_interval_of_a_pooled_correlation_leaves_out_whole_chains() -> None:
     other = [values + generator.normal(size=20) for values in one]
     value, low, high = associate(one, other, whole(one), QUICK).values[0, POOLED, 0]
     assert low < value < high
+
+
+def test_pooled_values_are_scipys_by_measure_and_within_have_the_confidence_asked_for() -> None:
+    """Of curved data Pearson and Spearman differ, and both are of all units together; five units are enough within."""
+    generator = np.random.default_rng(6)
+    one = [generator.normal(size=5) for _ in range(6)]
+    other = [np.exp(2 * values) + 0.1 * generator.normal(size=5) for values in one]
+    found = associate(one, other, whole(one), 0.6)
+    a, b = np.concatenate(one), np.concatenate(other)
+    expected = [float(stats.pearsonr(a, b).statistic), float(stats.spearmanr(a, b).statistic)]
+    assert found.values[:, POOLED, 0, 0].tolist() == pytest.approx(expected)
+    assert expected[1] - expected[0] > 0.1
+    for measure in (0, 1):
+        interval = mean_interval(found.by_chain[measure, 0], confidence=0.6, bounds=CORRELATION)
+        assert found.values[measure, WITHIN, 0].tolist() == [interval.mean, interval.low, interval.high]
+
+
+def test_a_level_far_from_0_costs_no_digits() -> None:
+    """Quantities that vary by one around a thousand million correlate as they do around 0."""
+    generator = np.random.default_rng(7)
+    pairs = [(a, a + generator.normal(size=9)) for a in generator.normal(size=(4, 9))]
+    weights = np.array([[1.0, 1, 1, 1], [0, 1, 1, 1]])
+    far = [(a + 1e9, b - 1e9) for a, b in pairs]
+    np.testing.assert_allclose(pooled_pearson(far, weights), pooled_pearson(pairs, weights), atol=1e-5)

@@ -37,3 +37,19 @@ def test_the_interval_is_that_of_a_slow_jackknife() -> None:
     # The wide interval of two chains is cut at what a share can be.
     _, low, high = pooled_ratio(top[:2, None], bottom[:2, None], 0.95, (0.0, 1.0))
     assert (low[0], high[0]) == (0, 1)
+
+
+def test_ratios_keep_their_places_and_have_the_confidence_asked_for() -> None:
+    """Each column of [chain, row, column] is a ratio of its own; where either side is missing a chain is left out."""
+    rng = np.random.default_rng(1)
+    top, bottom = rng.random((5, 2, 3)), 1 + rng.random((5, 2, 3))
+    top[0, 1, 2], bottom[1, 0, 0] = np.nan, np.nan
+    ratio, low, high = pooled_ratio(top, bottom, 0.7)
+    assert ratio.shape == low.shape == high.shape == (2, 3)
+    for where in np.ndindex(2, 3):
+        known = ~np.isnan(top[:, *where] + bottom[:, *where])
+        one, two = top[known][:, *where], bottom[known][:, *where]
+        n, whole = len(one), one.sum() / two.sum()
+        pseudo = n * whole - (n - 1) * np.array([np.delete(one, i).sum() / np.delete(two, i).sum() for i in range(n)])
+        expected = mean_interval(pseudo - pseudo.mean() + whole, confidence=0.7)
+        assert (ratio[where], low[where], high[where]) == pytest.approx((whole, expected.low, expected.high))
