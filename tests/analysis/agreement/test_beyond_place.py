@@ -272,3 +272,20 @@ def test_importances_with_random_weights_tie_as_those_of_the_trained_model_do(tm
         )
     one, other = (node["random_weights_mean"].sel(pair).to_numpy() for node in found.values())
     assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize(
+    ("scores", "ids", "missing"),
+    [({"a": 2, "x": 2}, ("chain-0", "chain-1"), "two estimators"), ({"a": 2, "b": 2}, ("other-0", "other-1"), "chain")],
+)
+def test_a_result_with_random_weights_of_something_else_is_refused(
+    tmp_path: Path, scores: dict[str, int], ids: tuple[str, str], missing: str
+) -> None:
+    """With one estimator in common there is no pair, and without a chain there is nothing; the message says which."""
+    rise = np.arange(6.0)
+    other = toy_result({name: [rise] * n for name, n in scores.items()}, [toy_chain("x" * 6, id=name) for name in ids])
+    other.attrs["model_fingerprint"] = "random"
+    result_files.save(other, tmp_path / "random.nc")
+    trained = toy_result({"a": [rise] * 2, "b": [rise] * 2}, chains_of([6, 6]))
+    with pytest.raises(AnalysisError, match=f"it has no {missing} in common"):
+        node_of(trained, random=str(tmp_path / "random.nc"))

@@ -98,7 +98,7 @@ def test_what_cannot_be_correlated_is_nan() -> None:
 
 
 def test_curves_are_cut_at_what_a_share_can_be() -> None:
-    """Deletion: 1, .9, 0 with shares 1, .5, 0 is corrected to 1, 1.3, 0, and cut to 1, 1, 0; insertion beyond 1 is 1."""
+    """In deletion 1, .9, 0 with shares 1, .5, 0 is corrected to 1, 1.3, 0, and cut to 1, 1, 0; insertion ends at 1."""
     deletion = deletion_areas(responses([0.0, 0.9, 1.0]), np.array([1.0, 1.0]))
     assert (deletion.response, deletion.mas) == pytest.approx((0.7, 0.75))
     # The first unit brings twice what all bring. Its share of importance is .75, and .25 is subtracted.
@@ -112,6 +112,6 @@ def test_a_step_that_changes_nothing_does_not_fall() -> None:
 
 
 def test_changes_are_those_from_the_full_chain() -> None:
-    """Of -5 nats, deletions to -5.1, -4 and -7 change .1, 1 and 2: the ranks of the sizes, whatever those of the sums."""
+    """Of -5 nats, deletions to -5.1, -4 and -7 change .1, 1 and 2, which rank as the sizes do."""
     sizes, without = np.array([0.5, 1.0, 2.0]), np.array([-5.1, -4.0, -7.0])
     assert monotonicity_correlation(sizes, without, -5.0) == pytest.approx(1)

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+from tokimp_surrogate import summary
 from tokimp_surrogate.crossfit import MODELS, Crossfit, Examples
-from tokimp_surrogate.summary import Testing, summarise
 from tokimp_surrogate.targets import Target
 
 from tests.plugins.surrogate.small_runs import SHARES, chains, compared, no_words
+from tokimp.chains.arrays import FloatArray
 from tokimp.testing.toy_scorer import AdditiveScorer
 
 
@@ -35,18 +36,20 @@ def test_what_attention_adds_reaches_from_minus_2_to_2() -> None:
     )
 
     def fitted(both: list[Any], lexical: list[Any]) -> Crossfit:
-        predictions = {model: [np.zeros(len(value)) for value in values] for model in MODELS}
+        predictions: dict[str, list[FloatArray]] = {
+            model: [np.zeros(len(value)) for value in values] for model in MODELS
+        }
         written = {"both": both, "lexical": lexical}
         predictions |= {name: [rows[chain] for chain in examples.index] for name, rows in written.items()}
         return Crossfit(predictions, np.array([0, 1]), ())
 
-    node = summarise(
+    node = summary.summarise(
         result,
         targets,
         {target.name: examples for target in targets},
         {targets[0].name: fitted(nearly, opposite), targets[1].name: fitted(opposite, nearly)},
         space=cast("Any", SimpleNamespace(layers=1, heads=1, names=())),
-        testing=Testing(permutations=0, minimum_units=5, confidence=0.95, seed=0),
+        testing=summary.Testing(permutations=0, minimum_units=5, confidence=0.95, seed=0),
     )
     for target, sign, end in ((targets[0].name, 1, "high"), (targets[1].name, -1, "low")):
         mean, bound = (float(node[f"attention_adds_{part}"].sel(target=target)) for part in ("mean", end))
