@@ -93,3 +93,43 @@ def test_each_name_stands_for_the_command_of_that_name(name: str) -> None:
     assert lazy.command.name == name
     assert lazy.command.help
     assert [parameter.name for parameter in lazy.command.params].count("debug") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "nosuch.jsonl"],
+        ["compare", "--estimator", "greedy", "--objective", "answer", "nosuch.jsonl"],
+        ["bench", "nosuch.jsonl"],
+        ["prune", "nosuch.jsonl", "--out", "short.jsonl"],
+        ["show", "nosuch.jsonl"],
+        ["audit", "position", "--chains", "nosuch.jsonl"],
+        ["sample", "gsm8k", "nosuch.jsonl", "--out", "run"],
+        ["evaluate", "gsm8k", "nosuch.jsonl", "--out", "run"],
+        ["compare", "demo", "--model", "./nosuch"],
+        ["compare", "demo", "--model", "no such"],
+        ["train", __file__, "--student", "./nosuch", "--out", "run"],
+        ["sample", "word_problems", "--model", "./nosuch", "--out", "run"],
+        ["doctor", "--model", "./nosuch"],
+    ],
+)
+def test_what_is_not_there_is_said_before_libraries_are_loaded(arguments: list[str]) -> None:
+    """A misspelt file or model costs less than two seconds: neither torch nor transformers is imported."""
+    code, seconds, imported = _run(*arguments)
+    assert code == 1
+    assert imported & {"torch", "transformers", "xarray", "datasets"} == set()
+    assert seconds < 2
+
+
+def test_help_is_shown_beside_what_is_not_there(tokimp: Run) -> None:
+    """A user who asks for help gets it, whatever else was typed."""
+    done = tokimp("compare", "nosuch.jsonl", "--help")
+    assert (done.status, "--estimator" in done.out) == (0, True)
+
+
+def test_models_of_another_scorer_are_left_to_it(tokimp: Run) -> None:
+    """What a name means is for another package's scorer, or for vLLM, to say."""
+    done = tokimp("compare", "demo", "--limit", "1", "--backend", "tokimp.testing.toy_scorer:AdditiveScorer")
+    left = tokimp("compare", "demo", "--model", "./own", "--backend", "tokimp.testing.toy_scorer:AdditiveScorer")
+    assert done.status == left.status == 1
+    assert "there is no model folder or GGUF file './own'; check the path" not in done.err

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from tokimp.cli.early_checks import check_early
+
 
 class LazyCommand(click.Command):
     """Stands in a group for a command that is imported when it is called, or when its own help is asked for.
@@ -39,5 +41,13 @@ class LazyCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read the arguments as the command itself does; what is invoked then is that command."""
+        """Read the arguments as the command itself does; what is invoked then is that command.
+
+        Before any of them is looked up, which may load libraries for seconds, files and models must be there.
+        """
+        context = click.Context(self.command, info_name=info_name, parent=parent)
+        words, _, _ = self.command.make_parser(context).parse_args(list(args))
+        asks_for_help = self.command.get_help_option(context)
+        if asks_for_help is None or not words.get(str(asks_for_help.name)):
+            check_early(words)
         return self.command.make_context(info_name, args, parent, **extra)

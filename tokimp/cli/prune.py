@@ -73,6 +73,9 @@ def prune(
     tokens (and of the words or sentences, with --unit) stays, as a mean over chains. It also prints how often the
     text, tokenised anew, gives other ids; not with --run, which loads no model.
     """
+    if finished is None:
+        # A misspelt name is said before what a pruning needs is loaded.
+        estimator = _checked_name(estimator or "greedy")
     from tokimp.cli.finished_run import result_file
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.run import run
@@ -101,7 +104,7 @@ def prune(
     else:
         skip_bad = options["skip_bad"]
         # A ranking that reaches the lowest ratio holds all others.
-        method = ready_estimator(_checked_name(estimator or "greedy"), keep_ratios)
+        method = ready_estimator(estimator or "greedy", keep_ratios)
         result, label = run("pruning", [method], beside, **options), method.label
     skipped = json.loads(result.attrs["skipped"])
     for record in skipped:

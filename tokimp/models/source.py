@@ -107,6 +107,25 @@ def check_hub_reach(name: str) -> None:
         raise _not_here(name)
 
 
+def check_name(name: str) -> None:
+    """Check that a model's name can lead to a model, as far as that shows without reading files or asking the hub.
+
+    Raises
+    ------
+    ScorerError
+        If it can be no hub id, or is none that was fetched before where the hub must not be asked, or as for `locate`.
+    """
+    source, extra = locate(name)
+    if extra:
+        return
+    try:
+        fetched = isinstance(try_to_load_from_cache(source, "config.json"), str)
+    except HFValidationError as error:
+        raise not_loaded(name, source, error) from error
+    if is_offline_mode() and not fetched:
+        raise _not_here(name)
+
+
 def check_weights(name: str, source: str) -> None:
     """Check that a model has weights: in its folder, in the hub's cache, or in its repository on the hub.
 

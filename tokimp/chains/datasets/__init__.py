@@ -16,16 +16,26 @@ from tokimp.chains.datasets.jsonl import JsonlChains, save_chains
 from tokimp.chains.datasets.mmlu_pro import MmluPro
 from tokimp.chains.datasets.planted_problems import planted_problems
 from tokimp.chains.datasets.records import ChainFormat, Record, SkippedRecord, Skips
-from tokimp.chains.datasets.sources import source_records
+from tokimp.chains.datasets.sources import check_source, source_records
 from tokimp.errors import ChainError
 
-__all__ = ["FORMATS", "FieldMap", "SkippedRecord", "demo_chains", "is_right", "load_chains", "save_chains"]
+__all__ = [
+    "FORMATS",
+    "FieldMap",
+    "SkippedRecord",
+    "check_there",
+    "demo_chains",
+    "is_right",
+    "load_chains",
+    "save_chains",
+]
 
 _FORMATS: dict[str, ChainFormat] = {
     reader.name: reader for reader in (JsonlChains(), Gsm8k(), Gsm8kSolutions(), MmluPro())
 }
 FORMATS: tuple[str, ...] = ("auto", *_FORMATS)
 WORD_PROBLEMS = "word_problems"
+_EMBEDDED = ("demo", WORD_PROBLEMS)
 _PROBLEMS = 200
 # The number of records that are looked at to recognise the format.
 _LOOKED_AT = 100
@@ -85,7 +95,7 @@ def load_chains(
     if source == WORD_PROBLEMS and places is None:
         return planted_problems(limit or _PROBLEMS)
     skips = Skips(skipped)
-    records = source_records(source, split, skips, also=("demo", WORD_PROBLEMS))
+    records = source_records(source, split, skips, also=_EMBEDDED)
     if places is not None:
         reader: ChainFormat = MappedFields(places)
     elif format == "auto":
@@ -93,6 +103,11 @@ def load_chains(
     else:
         reader = _FORMATS[format]
     return _chains(reader, records, limit, skips, keep_calculator=keep_calculator)
+
+
+def check_there(source: str) -> None:
+    """Raise `ChainError` if `load_chains` would find nothing of this name here; no file is read, nor the hub asked."""
+    check_source(source, _EMBEDDED)
 
 
 def demo_chains(limit: int | None = None) -> list[Chain]:

@@ -53,15 +53,33 @@ def source_records(
     if name in NAMED:
         return _named_records(NAMED[name], split)
     path = Path(source)
-    if name is not None and is_hub_id(name) and not path.exists() and not has_file_ending(path):
+    if name is not None and _is_on_the_hub(name):
         return hub_records(name, split)
-    if name is not None and not path.exists():
-        known = (*also, *NAMED)
-        raise ChainError(
-            f"{source}: there is no such file{_meant(path, known)}; give the path of a file of chains, a hub id "
-            f"(owner/name), or one of {', '.join(known)}"
-        )
+    if name is not None:
+        check_source(name, also)
     return read_records(path, skips)
+
+
+def check_source(source: str, also: tuple[str, ...] = ()) -> None:
+    """Raise `ChainError` if a source is no known name, has no form of a hub id, and no file of that path is there.
+
+    Parameters
+    ----------
+    source, also
+        As of `source_records`.
+    """
+    path, known = Path(source), (*also, *NAMED)
+    if source in known or _is_on_the_hub(source) or path.exists():
+        return
+    raise ChainError(
+        f"{source}: there is no such file{_meant(path, known)}; give the path of a file of chains, a hub id "
+        f"(owner/name), or one of {', '.join(known)}"
+    )
+
+
+def _is_on_the_hub(source: str) -> bool:
+    path = Path(source)
+    return is_hub_id(source) and not path.exists() and not has_file_ending(path)
 
 
 def _meant(path: Path, names: Iterable[str]) -> str:
