@@ -161,6 +161,7 @@ class _Array:
         """Take back the jobs that are not done."""
         for job in self._running:
             job.cancel()
+            _remove_pickles(job)
 
     def _submit(self) -> None:
         room = self._executor.most_at_once - len(self._running)
@@ -174,6 +175,8 @@ class _Array:
     def _ended(self, job: Any, pieces: list[Piece]) -> Iterator[Outcome]:
         error = job.exception()
         brought = {} if error is not None else job.result()
+        # Whatever became of it, nobody asks again: its pieces go into other jobs, and the reason is in its logs.
+        _remove_pickles(job)
         if isinstance(brought, NotReady):
             yield from self._not_ready(brought.problem, pieces)
             return
@@ -181,7 +184,6 @@ class _Array:
         reason = "" if error is None else _in_a_line(error)[-_LONGEST_REASON:]
         if error is None:
             self._ready_once = True
-            _remove_pickles(job)
         else:
             self._lost += 1
         for piece in pieces:

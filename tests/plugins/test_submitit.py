@@ -90,6 +90,7 @@ def test_a_model_that_no_job_can_load_ends_the_run(tmp_path: Path, monkeypatch: 
     with pytest.raises(ExecutorError, match=r"no worker of the executor submitit could be started.*no weights here"):
         list(running.run(CannotStart(), pieces, lambda _: None))
     assert len(jobs) <= 4
+    assert not list(tmp_path.glob("*.pkl"))
 
 
 def test_a_job_leaves_no_copy_of_its_cells_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,6 +253,12 @@ def test_a_list_of_results_is_needed(nothing: Any) -> None:
         ([1.5, 2.0], [1.5, 2.0], [1.5, 2.0]),
         (np.array([1, 2]), np.array([1, 3]), "[1 2]; [1 3]"),
         (np.nan, np.nan, np.nan),
+        (1, 1.0, 1),
+        (np.float32(0.5), 0.5, 0.5),
+        (1, True, "1; True"),
+        (1, "1", "1; 1"),
+        (b"raw", b"raw", b"raw"),
+        (b"raw", b"other", "b'raw'; b'other'"),
     ],
 )
 def test_attributes_of_the_user_s_own_may_be_arrays(one: Any, other: Any, joined: Any) -> None:

@@ -65,9 +65,10 @@ def joined_attributes(attributes: Sequence[Attributes]) -> dict[str, Any]:
     """
     joined: dict[str, Any] = {}
     for name in dict.fromkeys(name for of_result in attributes for name in of_result):
-        # A user's own may be an array, which has no hash.
-        given = [of_result[name] for of_result in attributes if name in of_result]
-        values = list({json.dumps(np.asarray(value).tolist()): value for value in given}.values())
+        values: list[Any] = []
+        for of_result in attributes:
+            if name in of_result and not any(_is_same(of_result[name], value) for value in values):
+                values.append(of_result[name])
         joined[name] = values[0] if len(values) == 1 else "; ".join(str(value) for value in values)
     joined["model_id"] = attributes[0]["model_id"]
     joined["prompt_format"] = ",".join(
@@ -88,6 +89,20 @@ def joined_attributes(attributes: Sequence[Attributes]) -> dict[str, Any]:
     if not missing_shards(attributes):
         joined.pop(SHARD, None)
     return joined
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two attributes are the same: 1 and 1.0 are, 1 and True are not, and NaN is itself.
+
+    A user's own may be an array, or bytes.
+    """
+    first, second = np.asarray(one), np.asarray(other)
+    if first.shape != second.shape or (first.dtype.kind == "b") != (second.dtype.kind == "b"):
+        return False
+    numbers = {"i", "u", "f", "c"}
+    if first.dtype.kind in numbers and second.dtype.kind in numbers:
+        return bool(np.array_equal(first, second, equal_nan=True))
+    return first.dtype.kind == second.dtype.kind and bool(np.array_equal(first, second))
 
 
 def by_shard(results: Sequence[xr.DataTree]) -> list[xr.DataTree]:

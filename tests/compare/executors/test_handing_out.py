@@ -90,3 +90,11 @@ def test_who_answered_in_time_is_not_ended_because_nobody_listened() -> None:
     assert [outcome.result for outcome in outcomes] == ["a", "b", "c"]
     assert [outcome.failure for outcome in outcomes] == [None, None, None]
     assert pool.n_made == 2
+
+
+def test_who_answered_while_another_answer_was_taken_is_not_ended() -> None:
+    """While the outcome of one worker whose time is over is taken, the time of the others goes on, and counts not."""
+    pool = Pool(workers=4, cell_timeout=0.05)
+    outcomes = run(pool, "a", "b", "c", "d", pause=0.1)
+    assert [outcome.failure for outcome in outcomes] == [None] * 4
+    assert pool.n_made == 4

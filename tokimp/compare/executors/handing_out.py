@@ -172,11 +172,15 @@ class HandingOut:
         ]
 
     def _end_overdue(self) -> Iterator[Outcome]:
-        # Whoever takes outcomes may have taken long over the last ones, and workers may have got ready meanwhile.
-        if overdue := self._overdue():
-            for event in self._pool.wait([seat.worker for seat in overdue if seat.worker is not None], 0.0):
+        # Whoever takes outcomes may have taken long over the last ones, and workers may have got ready meanwhile: only
+        # who has nothing to say when asked last is ended. Each outcome that is taken may again take long.
+        while overdue := self._overdue():
+            events = self._pool.wait([seat.worker for seat in overdue if seat.worker is not None], 0.0)
+            if not events:
+                break
+            for event in events:
                 yield from self._take(event)
-        for seat in self._overdue():
+        for seat in overdue:
             if seat.state == "starting" and self._ready_once:
                 # A cluster that is full: others work, and this one may wait for its place.
                 seat.deadline = time.monotonic() + self._pool.start_timeout
