@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 import tokimp as ti
@@ -112,3 +113,21 @@ def test_redo_needs_a_cell(tokimp: Run, tmp_path: Path) -> None:
     done = tokimp("distill", _plan(tmp_path), "--redo")
     assert done.status == 2
     assert "--cell" in done.err
+
+
+def test_options_of_estimates_are_refused_without_one(tokimp: Run, tmp_path: Path) -> None:
+    """They would be ignored, and the plan would begin where a person expects an estimate."""
+    (tmp_path / "plan.yaml").write_text("task: word_problems\n", encoding="utf-8")
+    done = tokimp("distill", "plan.yaml", "--no-trial", "--question-tokens", "50")
+    assert done.status == 2
+    assert "--no-trial, --question-tokens: about estimates; add --estimate, or leave it out" in done.err
+
+
+def test_an_estimate_begins_nothing_even_if_nobody_ends_the_command(
+    tokimp: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan is followed only by a command that was not asked for an estimate."""
+    monkeypatch.setattr("tokimp.cli.distill.plan_cost_check", lambda **_: lambda pending: None)
+    done = tokimp("distill", _plan(tmp_path), "--estimate", "--no-trial", "--out", "run")
+    assert done.status == 0, done.err
+    assert not Path("run").exists()

@@ -73,6 +73,9 @@ def distill(
     """
     if redo and cell is None:
         raise click.UsageError("--redo is about one cell; name it with --cell")
+    about_estimates = typed({"no_trial", "reasoning_tokens", "question_tokens"})
+    if about_estimates and not estimate:
+        raise click.UsageError(f"{', '.join(about_estimates)}: about estimates; add --estimate, or leave it out")
     from tokimp.cli.inputs import protect_inputs
     from tokimp.cli.model_preparation import keep_to_one_thread
     from tokimp.distillation.plan.plan import Plan
@@ -93,6 +96,8 @@ def distill(
         assert check is not None  # noqa: S101 - an estimate is always printed
         with naming(plan), executor as running:
             check(left_of(followed, folder, running, only=cell, redo=redo))
+        # The check has ended the command; without this line, one that came back would let the plan begin.
+        return
     written = [folder / name for name in WRITTEN]
     specifications = [followed.task, *(method.estimator for method in followed.methods)]
     protect_inputs(written, {str(plan): plan, **_inputs(followed)}, specifications)
