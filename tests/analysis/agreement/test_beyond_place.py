@@ -12,7 +12,7 @@ import xarray as xr
 
 import tokimp.results.io as result_files
 from tokimp.analysis.agreement.agreement import Agreement
-from tokimp.analysis.agreement.beyond_place import MEASURES
+from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, noise_floor
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables, beyond_place_table
 from tokimp.analysis.agreement.other_chains import OtherChains, products, same_places
 from tokimp.analysis.run import analyze
@@ -172,12 +172,13 @@ def test_surprisal_is_taken_out() -> None:
 
 def test_random_orders_stay_as_near_to_chance_as_is_known_in_closed_form() -> None:
     """The noise is 1.96 standard errors: of Spearman 1 / (n - 1), of Kendall 2 (2n + 5) / (9n (n - 1)) a chain."""
-    n, n_chains = 20, 50
-    node = node_of(toy_result({"a": [np.arange(20.0)] * n_chains}, chains_of([n] * n_chains)), top_k=5)
+    n, n_chains = 20, 400
+    tree = toy_result({"a": [np.arange(20.0)] * n_chains}, chains_of([n] * n_chains))
+    settings = PlaceSettings(top_k=5, rbo_p=0.9, minimum_units=5, others=10, confidence=0.95, seed=0)
     spearman, kendalls = 1 / (n - 1), 2 * (2 * n + 5) / (9 * n * (n - 1))
     overlap = 5 / 20 * (1 - 5 / 20) * (n - 5) / (n - 1) / 5
     expected = 1.96 * np.sqrt(np.array([spearman, kendalls, overlap]) / n_chains)
-    assert node["noise"].to_numpy()[:3] == pytest.approx(expected, rel=0.1)
+    assert noise_floor(tree, settings)[:3] == pytest.approx(expected, rel=0.04)
 
 
 def test_a_result_with_random_weights_stands_beside(tmp_path: Path) -> None:
@@ -289,3 +290,20 @@ def test_a_result_with_random_weights_of_something_else_is_refused(
     trained = toy_result({"a": [rise] * 2, "b": [rise] * 2}, chains_of([6, 6]))
     with pytest.raises(AnalysisError, match=f"it has no {missing} in common"):
         node_of(trained, random=str(tmp_path / "random.nc"))
+
+
+def test_a_top_of_all_units_has_no_chance_and_takes_none_from_the_other_measures() -> None:
+    """Chains as short as allowed count; where the top is the whole chain, its overlap alone is not known."""
+    rng = np.random.default_rng(10)
+    lengths = [5, 5, 8]
+    tree = toy_result({name: [rng.normal(size=n) for n in lengths] for name in "ab"}, chains_of(lengths))
+    whole, part = node_of(tree, top_k=5), node_of(tree, top_k=2)
+    for measure in MEASURES:
+        chance = whole["place_chance"].sel(measure=measure, estimator="a", other="b").to_numpy()
+        assert np.isfinite(chance).tolist() == ([False, False, True] if measure == "top_k_overlap" else [True] * 3)
+        if measure != "top_k_overlap":
+            assert whole["noise"].sel(measure=measure).item() == part["noise"].sel(measure=measure).item() > 0
+    of_long = node_of(tree.tokimp.sel(chain=["chain-2"]), top_k=5)["noise"].sel(measure="top_k_overlap").item()
+    assert whole["noise"].sel(measure="top_k_overlap").item() == of_long > 0
+    assert np.isnan(node_of(tree, top_k=8)["noise"].sel(measure="top_k_overlap").item())
+    assert np.isfinite(part["without_surprisal"].sel(estimator="a", other="b")).all()

@@ -16,6 +16,7 @@ from tokimp.analysis.naopc.naopc import Naopc
 from tokimp.chains.chain import TokenizedChain
 from tokimp.contracts.objective import Answer, Joint
 from tokimp.contracts.scorer import Scorer
+from tokimp.errors import AnalysisError
 from tokimp.results.analysis_nodes import analysis_node
 from tokimp.testing import AdditiveScorer, check_analysis, toy_chain
 from tokimp.testing.toy_result import toy_result
@@ -127,3 +128,33 @@ def test_it_keeps_the_contract() -> None:
     """The analysis passes the check that every analysis must pass."""
     scorer, chains = toy_run_scorer(), toy_run_chains(3, 4)
     check_analysis(Naopc(n_uniform=1, exact_units=2, beam=2, **MASK), toy_run(chains, scorer), scorer, chains)
+
+
+def test_intervals_feet_and_sides() -> None:
+    """The wide interval of two chains is cut at 0 and 1; the foot says how limits were found; sufficiency is low."""
+    scorer, chains = (
+        AdditiveScorer({"a": 1.0, "b": 2.0, "c": 3.0}),
+        [toy_chain("abc", id="x"), toy_chain("cab", id="y")],
+    )
+    result = toy_result({"mine": [[1.0, 3.0, 2.0], [1.0, 2.0, 3.0]]}, chains, scorer, "answer")
+    for exact_units, foot in ((3, "All limits are exact."), (2, "The limits of 2 of them are from a beam search.")):
+        analysis = Naopc(measure="answer", operators=["delete"], exact_units=exact_units)
+        analyzed = ti.analyze(result, analysis, scorer=scorer, chains=chains)
+        (name,) = analyzed["analysis"].children
+        node = analysis_node(analyzed, name)
+        assert node["exact"].to_numpy().tolist() == [exact_units == 3] * 2
+        assert foot in str(analysis.tables(analyzed)[0].caption)
+        assert dict(zip(node["side"].to_numpy(), node["better"].to_numpy(), strict=True)) == {
+            "comprehensiveness": "high",
+            "sufficiency": "low",
+        }
+        for side in ("comprehensiveness", "sufficiency"):
+            part = node.sel(side=side, operator="delete", estimator="mine")
+            assert (part["low"].item(), part["high"].item()) == (0, 1)
+            assert 0 < part["mean"].item() < 1
+
+
+def test_a_beam_of_nothing_is_refused() -> None:
+    """It would follow no order at all."""
+    with pytest.raises(AnalysisError, match="beam"):
+        naopc({"mine": [[1.0, 2.0]]}, [toy_chain("ab")], AdditiveScorer({}), beam=0)

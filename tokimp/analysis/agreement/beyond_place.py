@@ -160,14 +160,12 @@ def noise_floor(result: xr.DataTree, settings: PlaceSettings) -> FloatArray:
     Each chain has several pairs of random orders, which the estimator ``uniform`` would give under two seeds. Their
     agreement varies on each chain, and its mean over chains varies less: with the confidence asked for, by this much.
     """
-    variances = np.zeros(len(MEASURES))
-    n_chains = 0
+    variances, counts = np.zeros((2, len(MEASURES)))
     for chain_id, chain in iterate(result):
         n_units = int(chain["unit"].max()) + 1
         k = settings.k_of(n_units)
-        if n_units < settings.minimum_units or k >= n_units:
+        if n_units < settings.minimum_units:
             continue
-        n_chains += 1
         orders = uniform_orders(chain_id, n_units, 2 * _NOISE_DRAWS, settings.seed)
         features = [ranking_features(order.units.astype(np.float64), k, settings.rbo_p) for order in orders]
         drawn = [
@@ -175,11 +173,12 @@ def noise_floor(result: xr.DataTree, settings: PlaceSettings) -> FloatArray:
             for one, other in zip(features[::2], features[1::2], strict=True)
             if one is not None and other is not None
         ]
-        variances += np.var(drawn, axis=0, ddof=1)
-    if not n_chains:
-        return np.full(len(MEASURES), np.nan)
+        # All units of a chain always agree, which says nothing of the overlap of the top.
+        is_known = np.array([measure != "top_k_overlap" or k < n_units for measure in MEASURES])
+        variances += np.where(is_known, np.var(drawn, axis=0, ddof=1), 0.0)
+        counts += is_known
     quantile = float(stats.norm.ppf(0.5 + settings.confidence / 2))
-    noise: FloatArray = quantile * np.sqrt(variances) / n_chains
+    noise: FloatArray = np.where(counts > 0, quantile * np.sqrt(variances) / np.maximum(counts, 1), np.nan)
     return noise
 
 
