@@ -77,7 +77,7 @@ def test_a_table_that_is_too_wide_is_printed_in_parts() -> None:
     for row in ("greedy", "position"):
         made.add_row(row, *[f"{row}_{number}" for number in range(12)], end_section=row == "greedy")
     made.caption = "the foot"
-    made = keep_words_whole(made)
+    keep_words_whole(made)
     console = Console(file=StringIO(), width=60)
     parts = table_parts(console, made)
     assert len(parts) > 1

@@ -47,9 +47,9 @@ def structure_table(result: xr.DataTree, keep_ratio: float = 0.5, *, node_name: 
     for category in node["category"].to_numpy():
         cell = at.sel(category=category)
         # Shares rest on the chains that hold the category and on which the estimator reached the keep ratio.
-        mean, low, high = (number_text(float(cell[name])) for name in ("uniform", "uniform_low", "uniform_high"))
+        mean, *ends = (number_text(float(cell[name])) for name in ("uniform", "uniform_low", "uniform_high"))
         # No space within the brackets: in a narrow table the band goes below the mean in one piece.
-        band = f"{mean} [dim]\\[{low},{high}][/]"
+        band = f"{mean} [dim]\\[{','.join(ends)}][/]"
         chains = int(cell["chains_with"])
         reached = [min(chains, int(at["chains_reached"].sel(estimator=label))) for label in labels]
         parts = [cell.sel(estimator=label) for label in labels]
