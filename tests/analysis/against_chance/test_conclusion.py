@@ -163,12 +163,14 @@ def test_an_estimator_known_on_few_chains_by_one_operator_is_known_on_few() -> N
     assert not found.is_any_told
 
 
-def test_worse_is_told_too_and_from_one_reference_alone() -> None:
-    """An estimator worse than random orders is told from them, though not from position."""
+def test_worse_and_better_are_told_and_from_one_reference_alone() -> None:
+    """An estimator worse than random orders is told from them, and so is a better one, though neither from position."""
     found = verdicts(written({"a": [LOWER]}, {"a": [ALIKE]}), NUMBER, ["delete"])
     assert found.is_told("uniform", "a")
     assert not found.is_told("position", "a")
     assert found.is_any_told
+    better = verdicts(written({"a": [HIGHER]}, {"a": [ALIKE]}), NUMBER, ["delete"])
+    assert better.is_told("uniform", "a") and better.is_any_told
     assert not verdicts(written({"a": [ALIKE]}, {"a": [ALIKE]}), NUMBER, ["delete"]).is_any_told
 
 
