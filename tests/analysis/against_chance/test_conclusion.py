@@ -170,7 +170,8 @@ def test_worse_and_better_are_told_and_from_one_reference_alone() -> None:
     assert not found.is_told("position", "a")
     assert found.is_any_told
     better = verdicts(written({"a": [HIGHER]}, {"a": [ALIKE]}), NUMBER, ["delete"])
-    assert better.is_told("uniform", "a") and better.is_any_told
+    assert better.is_told("uniform", "a")
+    assert better.is_any_told
     assert not verdicts(written({"a": [ALIKE]}, {"a": [ALIKE]}), NUMBER, ["delete"]).is_any_told
 
 
