@@ -25,7 +25,7 @@ def test_a_search_on_the_hub_is_announced(
     tokimp: Run, chains_file: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     """Before a name is looked for on the hub that is so said; then the error begins with what is not here."""
-    monkeypatch.setattr("tokimp.models.source.asks_the_hub", lambda _: True)
+    monkeypatch.setattr("tokimp.models.source.is_offline_mode", lambda: False)
     done = tokimp(*[str(chains_file) if word == "CHAINS" else word for word in command])
     assert done.status == 1
     first, second = done.err.splitlines()

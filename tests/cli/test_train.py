@@ -41,13 +41,13 @@ def test_trains_a_student_that_every_command_takes(tokimp: Run, chains_file: Pat
 
 def test_wrong_settings_are_wrong_usage(tokimp: Run, chains_file: Path) -> None:
     """A setting that is not allowed ends with status 2 and its name, before anything is loaded."""
-    done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--validation", "0.9")
+    done = tokimp("train", chains_file, "--student", "tiny", "--out", "t", "--validation", "0.9")
     assert done.status == 2
     assert "validation is 0.9" in done.err
-    done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--no-merge")
+    done = tokimp("train", chains_file, "--student", "tiny", "--out", "t", "--no-merge")
     assert done.status == 2
     assert "--no-merge: about adapters; add --lora" in done.err
-    done = tokimp("train", chains_file, "--student", "nowhere", "--out", "t", "--lora-r", "4")
+    done = tokimp("train", chains_file, "--student", "tiny", "--out", "t", "--lora-r", "4")
     assert done.status == 2
     assert "--lora-r: about adapters; add --lora" in done.err
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, beyond_place_variables
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
 from tokimp.analysis.agreement.random_weights import random_weights_variables
-from tokimp.analysis.agreement.report import no_agreement_text
+from tokimp.analysis.agreement.report import no_agreement_table, no_agreement_text
 from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, chance_overlap_shares_given_position
 from tokimp.analysis.statistics.intervals import CONFIDENCE, INTERVAL_OF_MEANS, mean_variables
@@ -32,7 +32,6 @@ from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import AnyOf, Number, Text, WholeNumber
 from tokimp.report import plot
-from tokimp.report.terminal import new_table
 from tokimp.results.analysis_nodes import stored_name
 from tokimp.results.by_chain import iterate, unit_scores
 from tokimp.results.ties import TIES, tie, tie_attributes, tied_share
@@ -263,10 +262,8 @@ class Agreement(Analysis):
         if result.sizes["estimator"] < 2:
             return []
         name = stored_name(result, self)
-        if none_agree := no_agreement_text(result, name):
-            nothing = new_table("Agreement")
-            nothing.caption = none_agree
-            return [nothing]
+        if no_agreement_text(result, name):
+            return [no_agreement_table(result, name)]
         tables = [make_table(result, node_name=name) for make_table in agreement_tables(result, name)]
         if result.sizes["estimator"] >= FEWEST_ESTIMATORS:
             tables.insert(0, summary_matrix(result, node_name=name))

@@ -97,12 +97,26 @@ def no_agreement_text(result: xr.DataTree, node_name: str) -> str:
     node = analysis_node(result, node_name)
     if int(node["chains_short"].min()) < result.sizes["chain"]:
         return ""
-    units = max(int(chain["unit"].max()) + 1 for _, chain in iterate(result))
+    units = _most_units(result)
     return (
         f"Agreement is not known: it needs chains of {node.attrs['minimum_units']} units or more, and the longest of "
         f"these has {units}. `tokimp analyze RUN agreement:minimum_units={max(2, units)}` compares shorter ones; how "
         "far two rankings of so few units agree is much a matter of luck."
     )
+
+
+def no_agreement_table(result: xr.DataTree, node_name: str) -> Table:
+    """Return, where every chain has too few units, a table of how many are needed and how many there are."""
+    table = new_table("Agreement")
+    for heading in ("units needed", "units of the longest chain"):
+        table.add_column(heading, justify="right")
+    table.add_row(str(analysis_node(result, node_name).attrs["minimum_units"]), str(_most_units(result)))
+    table.caption = no_agreement_text(result, node_name)
+    return keep_words_whole(table)
+
+
+def _most_units(result: xr.DataTree) -> int:
+    return max(int(chain["unit"].max()) + 1 for _, chain in iterate(result))
 
 
 def _by_place(pairs: Sequence[xr.Dataset], measure: str) -> list[str]:
