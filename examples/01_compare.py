@@ -15,7 +15,9 @@ from tokimp.analysis.comparison_report import print_report
 from tokimp.results.analysis_nodes import node_name
 from tokimp.testing import smollm2_folder
 
-source, backend, out, keep_ratio, random = [*sys.argv[1:], *["0.7", ""][len(sys.argv) - 4 :]][:5]
+source, backend, out, *more = sys.argv[1:]
+keep_ratio = more[0] if more else "0.7"
+random = more[1] if len(more) > 1 else ""
 skipped: list[ti.SkippedRecord] = []
 chains = [chain for chain in ti.load_chains(source, skipped=skipped) if len(chain.reasoning) >= 80]
 chains = sorted(chains, key=lambda chain: len(chain.reasoning))[:20]

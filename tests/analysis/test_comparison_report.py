@@ -104,3 +104,11 @@ def test_chains_that_are_all_too_short_get_a_sentence_in_place_of_empty_tables()
     (table,) = Agreement().tables(tree)
     assert "`tokimp analyze RUN agreement:minimum_units=3` compares shorter ones" in str(table.caption)
     assert str(table.caption) in " ".join(text.split())
+
+
+def test_chains_of_one_unit_get_another_advice() -> None:
+    """No number of units can be asked for that would rank a single one."""
+    tree = analyze(toy_result({"a": [[1.0], [3.0]], "b": [[2.0], [1.0]]}), "agreement")
+    (table,) = Agreement().tables(tree)
+    assert "One unit cannot be ranked; choose smaller ones with --unit." in str(table.caption)
+    assert "minimum_units" not in str(table.caption)

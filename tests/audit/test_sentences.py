@@ -44,6 +44,9 @@ def test_a_control_is_not_compared_with_itself() -> None:
     sentence = said(faithfulness=scores)
     assert sentence["verdict"] == "the same as position"
     assert "all 2 scores" in sentence["text"]
+    # Differences of two chains that cancel out have a mean of 0 and no p-value too.
+    few = [{"score": "one", "above_position": {**same, "chains": 2}}]
+    assert said(faithfulness=few)["verdict"] == "not told from position"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tokimp.report.number_texts import few_chains
+
 ALL_WEIGHTS = "weights: all"
 OTHER_ANSWER = "other answer"
 _CONTROLS = {"above_position": "position", "above_uniform": "random orders"}
@@ -45,7 +47,7 @@ def _against(scores: Sequence[Mapping[str, Any]], name: str, control: str, level
     known = [score for score in scores if score.get(name, {}).get("mean") is not None]
     if not known:
         return None
-    if all(score[name]["mean"] == 0 and score[name].get("p_adjusted") is None for score in known):
+    if all(_never_differs(score[name]) for score in known):
         text = f"Is exactly as good as {control} on all {len(known)} scores, on every chain."
         return {"about": "faithfulness", "verdict": f"the same as {control}", "text": text}
     sides: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
@@ -68,6 +70,12 @@ def _against(scores: Sequence[Mapping[str, Any]], name: str, control: str, level
         else f"mixed against {control}"
     )
     return {"about": "faithfulness", "verdict": verdict, "text": " ".join(parts)}
+
+
+def _never_differs(difference: Mapping[str, Any]) -> bool:
+    """Return whether a difference is 0 on every chain: of enough chains, only one without spread has no p-value."""
+    is_tested = difference.get("p_adjusted") is not None
+    return difference["mean"] == 0 and not is_tested and not few_chains(difference["chains"])
 
 
 def _weights(entry: Mapping[str, Any]) -> Sentence | None:

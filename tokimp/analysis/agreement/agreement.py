@@ -14,7 +14,7 @@ from rich.table import Table
 from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, beyond_place_variables
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
 from tokimp.analysis.agreement.random_weights import random_weights_variables
-from tokimp.analysis.agreement.report import no_agreement_table, no_agreement_text
+from tokimp.analysis.agreement.report import FEWEST_TO_RANK, no_agreement_table, no_agreement_text
 from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, chance_overlap_shares_given_position
 from tokimp.analysis.statistics.intervals import CONFIDENCE, INTERVAL_OF_MEANS, mean_variables
@@ -119,7 +119,7 @@ class Agreement(Analysis):
         **TIES,
         **CONFIDENCE,
         "seed": WholeNumber(0),
-        "minimum_units": WholeNumber(2),
+        "minimum_units": WholeNumber(FEWEST_TO_RANK),
     }
 
     def __init__(

@@ -15,6 +15,7 @@ from rich.table import Table
 from tokimp.analysis.agreement.between_report import agreement_between_table
 from tokimp.analysis.agreement.other_chains import is_ranking, products
 from tokimp.analysis.agreement.place_variables import other_chains, place_variables, rank_features
+from tokimp.analysis.agreement.report import FEWEST_TO_RANK
 from tokimp.analysis.statistics.intervals import (
     CONFIDENCE,
     CORRELATION,
@@ -71,7 +72,7 @@ class AgreementBetween(Analysis):
     """
 
     name = "agreement_between"
-    constraints = {"others": WholeNumber(1), **TIES, **CONFIDENCE, "minimum_units": WholeNumber(2)}
+    constraints = {"others": WholeNumber(1), **TIES, **CONFIDENCE, "minimum_units": WholeNumber(FEWEST_TO_RANK)}
 
     def __init__(
         self,

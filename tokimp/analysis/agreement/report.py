@@ -19,6 +19,9 @@ from tokimp.results.by_chain import iterate
 # Share of a chain's units above which ties are mentioned; greedy pruning stopped at half leaves half of them tied.
 MANY_TIES = 0.25
 
+FEWEST_TO_RANK = 2
+"""Units of a chain; one alone has no order."""
+
 _TITLES = {"spearman": "Spearman", "kendall": "Kendall tau-b", "top_k_overlap": "top-k overlap", "rbo": "RBO"}
 
 
@@ -98,10 +101,15 @@ def no_agreement_text(result: xr.DataTree, node_name: str) -> str:
     if int(node["chains_short"].min()) < result.sizes["chain"]:
         return ""
     units = _most_units(result)
-    return (
+    why = (
         f"Agreement is not known: it needs chains of {node.attrs['minimum_units']} units or more, and the longest of "
-        f"these has {units}. `tokimp analyze RUN agreement:minimum_units={max(2, units)}` compares shorter ones; how "
-        "far two rankings of so few units agree is much a matter of luck."
+        f"these has {units}."
+    )
+    if units < FEWEST_TO_RANK:
+        return f"{why} One unit cannot be ranked; choose smaller ones with --unit."
+    return (
+        f"{why} `tokimp analyze RUN agreement:minimum_units={units}` compares shorter ones; how far two rankings of so "
+        "few units agree is much a matter of luck."
     )
 
 
