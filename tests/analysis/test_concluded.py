@@ -28,6 +28,11 @@ def test_chance_of_each_chain_is_taken_off_its_value() -> None:
 def test_few_chains_and_missing_values_say_little() -> None:
     """Of four chains nothing is told from chance, and of none nothing is known."""
     assert concluded(["a"], np.array([[1.0, 1.1, 0.9, 1.0]]), "gain") == (
-        "Not told from chance: gain of a. (one test, level 0.05.)"
+        "Over fewer than 5 chains, which tell nothing: gain of a."
     )
+    rng = np.random.default_rng(0)
+    mixed = np.stack([5 + rng.normal(size=20), np.where(np.arange(20) < 3, 5 + rng.normal(size=20), np.nan)])
+    said = concluded(["many", "few"], mixed, "gain")
+    assert said.startswith("Told from chance: gain of many (")
+    assert "Over fewer than 5 chains, which tell nothing: few. (one test, level 0.05.)" in said
     assert concluded(["a"], np.full((1, 4), np.nan), "gain") == "Nothing is known of gain."

@@ -10,7 +10,7 @@ from tokimp.analysis.statistics.intervals import mean_interval, mean_p_values
 from tokimp.analysis.statistics.multiplicity import holm, smallest_found
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.conclusions import LEVEL, Estimate, conclusion
-from tokimp.report.number_texts import few_chains, number_text
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, few_chains, number_text
 
 
 def concluded(names: Sequence[str], values: FloatArray, what: str, chance: FloatArray | float = 0.0) -> str:
@@ -31,7 +31,9 @@ def concluded(names: Sequence[str], values: FloatArray, what: str, chance: Float
         What they would be by chance: one number, or one a chain.
     """
     differences = values - chance
-    corrected = holm(mean_p_values(differences))
+    n_chains = (~np.isnan(differences)).sum(axis=-1)
+    # Few chains tell nothing, whatever their p-value: they are not tested, and the others not corrected for them.
+    corrected = holm(np.where(n_chains < FEWEST_FOR_AN_INTERVAL, np.nan, mean_p_values(differences)))
     estimates = []
     for name, row, difference, p_value in zip(names, values, differences, corrected, strict=True):
         interval = mean_interval(difference)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from tokimp.report.number_texts import few_chains, number_text
+from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, few_chains, number_text
 
 LEVEL = 0.05
 MOST_NAMED = 6
@@ -105,7 +105,8 @@ def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = ""
     told = sorted((e for e in known if e.is_told()), key=lambda estimate: -abs(estimate.value - estimate.chance))
     bare = [estimate for estimate in known if estimate.has_no_spread()]
     equal = [estimate for estimate in known if estimate.is_chance_itself()]
-    apart = {*bare, *equal}
+    few = [estimate for estimate in known if few_chains(estimate.n_chains)]
+    apart = {*bare, *equal, *few}
     rest = [estimate for estimate in known if not estimate.is_told() and estimate not in apart]
     parts = []
     if told:
@@ -121,10 +122,16 @@ def conclusion(estimates: Sequence[Estimate], what: str, *, correction: str = ""
     if equal:
         named = _listed([estimate.name for estimate in equal])
         parts.append(f"On every chain the same as chance: {named if parts else f'{what} of {named}'}.")
+    if few:
+        named = _listed([estimate.name for estimate in few])
+        named = named if parts else f"{what} of {named}"
+        parts.append(f"Over fewer than {FEWEST_FOR_AN_INTERVAL} chains, which tell nothing: {named}.")
+    if len(few) == len(known):
+        return " ".join(parts)
     if correction:
         parts.append(f"({correction}, level {LEVEL:g}.)")
-    elif len(known) > 1:
-        parts.append(f"Exploratory: {len(known)} intervals, not corrected.")
+    elif len(known) - len(few) > 1:
+        parts.append(f"Exploratory: {len(known) - len(few)} intervals, not corrected.")
     return " ".join(part for part in parts if part)
 
 
