@@ -80,6 +80,20 @@ def test_the_report_prints_everything_and_square_brackets_as_they_are() -> None:
     assert text.index("as it is") < text.index("position partialled out") < text.index("Cost")
     assert text.count("a[0] / position") == 2
     assert "left out: f:3: no [answer]" in text
+    assert "more: attribute" not in text
+
+
+def test_of_many_records_left_out_the_first_are_printed() -> None:
+    """Hundreds of reasons would push the tables off the screen: five are printed, the others counted."""
+    console = Console(file=io.StringIO(), width=200)
+    tree = result()
+    tree.attrs["skipped"] = json.dumps([{"where": f"f:{n}", "id": str(n), "reason": "empty"} for n in range(12)])
+    print_report(tree, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("left out: f:") == 5
+    assert "left out: f:4: empty" in text
+    assert "and 7 more: attribute 'skipped' of the result" in text
 
 
 def test_one_estimator_has_a_cost_and_no_agreement() -> None:

@@ -20,6 +20,8 @@ from tokimp.results.analysis_nodes import analysis_node
 
 MOST_IN_PAIRS = 8
 """Estimators of which every pair is printed: 28 pairs; with more, a matrix and a sentence."""
+MOST_LEFT_OUT = 5
+"""Records left out of which each is printed."""
 
 
 def print_report(result: xr.DataTree, console: Console | None = None, *, agreement: str = "agreement") -> None:
@@ -53,8 +55,7 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
         ]
     console = console or console_for([*(table for _, table in agreements), *tables])
     console.print(escape(summary_line(result)), highlight=False)
-    for record in json.loads(result.attrs["skipped"]):
-        console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
+    _print_left_out(console, json.loads(result.attrs["skipped"]))
     if warning := answer_share_warning(result):
         console.print(escape(warning), highlight=False)
     if none_agree:
@@ -63,6 +64,14 @@ def print_report(result: xr.DataTree, console: Console | None = None, *, agreeme
         _print_agreements(console, result, agreements, agreement)
     for table in tables:
         print_whole(console, table)
+
+
+def _print_left_out(console: Console, skipped: list[dict[str, str]]) -> None:
+    """Print which records were left out and why; of many, the first ones and how many more there are."""
+    for record in skipped[:MOST_LEFT_OUT]:
+        console.print(escape(f"  left out: {record['where']}: {record['reason']}"), highlight=False)
+    if (more := len(skipped) - MOST_LEFT_OUT) > 0:
+        console.print(f"  and {more} more: attribute 'skipped' of the result", highlight=False)
 
 
 def _print_agreements(
