@@ -124,5 +124,5 @@ def test_chains_of_one_unit_get_another_advice() -> None:
     """No number of units can be asked for that would rank a single one."""
     tree = analyze(toy_result({"a": [[1.0], [3.0]], "b": [[2.0], [1.0]]}), "agreement")
     (table,) = Agreement().tables(tree)
-    assert "One unit cannot be ranked; choose smaller ones with --unit." in str(table.caption)
+    assert "One unit cannot be ranked; compare smaller ones, such as tokens." in str(table.caption)
     assert "minimum_units" not in str(table.caption)

@@ -106,7 +106,7 @@ def no_agreement_text(result: xr.DataTree, node_name: str) -> str:
         f"these has {units}."
     )
     if units < FEWEST_TO_RANK:
-        return f"{why} One unit cannot be ranked; choose smaller ones with --unit."
+        return f"{why} One unit cannot be ranked; compare smaller ones, such as tokens."
     return (
         f"{why} `tokimp analyze RUN agreement:minimum_units={units}` compares shorter ones; how far two rankings of so "
         "few units agree is much a matter of luck."
