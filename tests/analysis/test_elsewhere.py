@@ -136,6 +136,7 @@ class Fails(Twice):
         raise AssertionError
 
 
+@pytest.mark.slow
 def test_workers_give_the_bits_of_this_process(executor: ProcessesExecutor, run: xr.DataTree) -> None:
     """Faithfulness by two workers and by none is the same, and so are the positions it took."""
     here, there = (
@@ -211,6 +212,7 @@ def test_an_error_in_a_question_is_that_of_this_process(executor: ProcessesExecu
         ti.analyze(run, Fails(), scorer=scorer(), executor=executor)
 
 
+@pytest.mark.slow
 def test_a_run_by_its_recorded_model_is_loaded_by_workers_alone(executor: ProcessesExecutor) -> None:
     """Without a scorer, workers load the run's model, which is compared with the run there."""
     run = ti.compare(ti.demo_chains(limit=2), ti.load_scorer("tiny", device="cpu"), ["position"])

@@ -167,6 +167,7 @@ def test_a_model_that_is_spread_is_audited_without_random_weights(tmp_path: Path
     assert [condition["condition"] for condition in position["stability"]][:1] == ["bfloat16"]
 
 
+@pytest.mark.slow
 def test_workers_find_what_one_process_finds(tmp_path: Path) -> None:
     """Everything but when and how long is the same on two workers, which analyses ask too."""
     cards = []

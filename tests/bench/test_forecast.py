@@ -114,6 +114,7 @@ def test_an_estimator_that_knows_its_cost_is_believed() -> None:
     assert seen[0].parts[0].positions == pytest.approx(3000 + 3 * length, rel=0.05)
 
 
+@pytest.mark.slow
 def test_workers_are_sent_no_model() -> None:
     """A worker tries the model that it loads, so that a loaded one here, which cannot be pickled, never goes along."""
     scorer, seen = ti.load_scorer("tiny", backend="transformer_lens", device="cpu"), list[WorkForecast]()

@@ -37,6 +37,7 @@ def _plan(folder: Path, **changes: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_plan_ends_in_tables_and_a_figure(tokimp: Run, tmp_path: Path) -> None:
     """Accuracy, lengths and differences are printed; the same command again does nothing and prints the same."""
     plan = _plan(tmp_path)
@@ -77,6 +78,7 @@ def test_an_estimate_runs_nothing(tokimp: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_an_estimate_of_models_that_are_not_here_says_so(tokimp: Run, tmp_path: Path) -> None:
     """The amounts are printed, the times that are not known are dashes, and a line says why."""
     plan = _plan(tmp_path, students=["owner/student"], methods=["uniform"])

@@ -29,7 +29,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.3, 0.6, 1, 1.5, 2, 3, 5, 8])
+@pytest.mark.parametrize(
+    "delay", [0.1, 0.3, 0.6, 1, 1.5, 2, 3, *(pytest.param(late, marks=pytest.mark.slow) for late in (5, 8))]
+)
 def test_an_interrupt_at_any_moment_ends_in_one_line(delay: float, tmp_path: Path) -> None:
     """Ctrl-C while the command loads, reads or computes gives status 130 and one line, without a traceback."""
     program = [sys.executable, "-c", STARTED, *COMPARE, "--out", str(tmp_path / "run")]

@@ -16,6 +16,8 @@ from tests.compare.executors.killed_driver import survive
 from tokimp.contracts.executor import Piece
 from tokimp.testing import check_executor
 
+pytestmark = pytest.mark.slow  # Ray is optional, and a cluster of its own takes seconds to start
+
 
 @pytest.fixture(scope="module")
 def executor() -> Iterator[RayExecutor]:
@@ -74,7 +76,6 @@ def test_a_comparison_has_the_bits_of_this_process(executor: RayExecutor, tmp_pa
         np.testing.assert_array_equal(here[name].to_numpy(), there[name].to_numpy(), err_msg=name)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["compare", "analyze"])
 def test_it_survives_twenty_kills(tmp_path: Path, what: str) -> None:
     """Twenty kills, of actors and of the driver, end with the bits of an unbroken run."""
@@ -83,7 +84,6 @@ def test_it_survives_twenty_kills(tmp_path: Path, what: str) -> None:
     assert min(killed.values()) > 0
 
 
-@pytest.mark.slow
 def test_an_analysis_survives_the_kill_of_an_actor(tmp_path: Path) -> None:
     """An actor that is killed at a chain costs that chain another try; what was found out is that of this process."""
     assert survive(tmp_path, "ray:workers=2,retries=9", kills=1, seed=1, what="analyze") == {"worker": 1, "driver": 0}

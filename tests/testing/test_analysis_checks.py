@@ -44,6 +44,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "surrogate": {"epochs": 2, "hidden": [4], "penalties": [1.0], "permutations": 1, "per_head": False, "folds": 3},
 }
 BUILT_IN = sorted(plugin.name for plugin in plugins("analyses") if plugin.package == "tokimp")
+TAKES_LONG = {"cpr_cmd", "magnitude", "naopc", "surrogate"}
 
 
 class Writer(AdditiveScorer):
@@ -56,7 +57,9 @@ class Writer(AdditiveScorer):
         return [["7" if "h" in self.tokenizer.decode(prompt) else "3"] for prompt in prompts]
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in TAKES_LONG else name for name in BUILT_IN]
+)
 def test_built_in_analyses_keep_the_contract(name: str, tmp_path: Path) -> None:
     """Every analysis that comes with tokimp passes."""
     parameters = dict(PARAMETERS[name])

@@ -72,6 +72,7 @@ def test_memory_that_runs_out_each_time_is_the_error_itself(executor: ProcessesE
     assert tries(tmp_path, 0) == 2
 
 
+@pytest.mark.slow
 def test_a_hanging_piece_is_ended(tmp_path: Path) -> None:
     """A worker that takes longer than allowed is ended, and its piece is tried again."""
     with ProcessesExecutor(workers=1, retries=1, cell_timeout=0.5) as executor:

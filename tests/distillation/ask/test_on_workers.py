@@ -36,6 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in {"run.json", ".lock"}}
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_this_process(executor: ProcessesExecutor, engine: SlowEngine, tmp_path: Path) -> None:
     """Whoever writes a batch, and in whichever order: every file has the same bytes; rounds are judged there too."""
     questions, seen = Sums().questions(limit=12), list[Progress]()

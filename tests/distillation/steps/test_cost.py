@@ -104,6 +104,7 @@ def test_models_are_tried(tmp_path: Path) -> None:
     assert (by_what(found)["tokens to test"].memory or 0) > 1e7
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_here_loses_no_amounts(tmp_path: Path) -> None:
     """Its times are not known and a note says why; nothing is fetched, and other models have their times."""
     plan = plan_of(students=["owner/student"], methods=["uniform"])
@@ -120,6 +121,7 @@ def test_a_model_that_is_not_here_loses_no_amounts(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_loses_no_amounts(tmp_path: Path) -> None:
     """A folder of damaged weights is said to be what it is."""
     student = tmp_path / "student"

@@ -177,6 +177,7 @@ def worked_out(order: list[int], length: int, prompt: int, answer: int) -> tuple
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_a_run_costs_what_was_worked_out(seed: int) -> None:
     """Positions passed are those counted by hand, and a fifth fewer or better than with sharing within steps only."""
     prompt, length, answer = 20, 30, 2

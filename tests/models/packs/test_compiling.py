@@ -57,6 +57,7 @@ def as_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("as_written")
+@pytest.mark.slow
 def test_the_parts_of_blocks_give_what_whole_blocks_give() -> None:
     """With its attention taken out between two parts, a block computes the same, and one function serves all blocks."""
     model = random_model("llama", num_hidden_layers=12)
