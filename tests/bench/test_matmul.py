@@ -8,7 +8,6 @@ from tokimp.bench.matmul import matmul_rates
 from tokimp.models.causal_lm import CausalLMScorer
 
 
-@pytest.mark.slow
 def test_matrix_products_are_measured(scorer: CausalLMScorer) -> None:
     """A square product and one of the model's shape have positive rates."""
     rates = matmul_rates("cpu", torch.float32, scorer.size, 64)
