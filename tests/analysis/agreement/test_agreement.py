@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from itertools import permutations
+from itertools import combinations_with_replacement, permutations
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,13 @@ from tokimp.analysis.agreement.agreement import Agreement
 from tokimp.analysis.agreement.beyond_place import MEASURES
 from tokimp.analysis.run import analyze
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares
-from tokimp.analysis.statistics.rank_measures import position_residuals, rank_biased_overlap
+from tokimp.analysis.statistics.rank_measures import (
+    mean_ranks,
+    overlap_shares,
+    pearson,
+    position_residuals,
+    rank_biased_overlap,
+)
 from tokimp.contracts.analysis import AnalysisInput
 from tokimp.contracts.estimator import Importance
 from tokimp.errors import AnalysisError
@@ -65,6 +71,28 @@ def test_ties_by_hand() -> None:
     # 8 pairs concordant, none discordant, one tied in each.
     assert found["kendall"] == pytest.approx(8 / np.sqrt(9 * 9))
     assert found["top_k_overlap"] == pytest.approx(1 / 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(4, 40), st.integers(1, 12), st.integers(0, 10_000))
+def test_all_pairs_at_once_are_the_pairs_one_by_one(n_units: int, levels: int, seed: int) -> None:
+    """Every measure of every pair, as it is and given position, is that of the two rankings alone, ties included."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, levels, size=(4, n_units)).astype(float)
+    names = ["a", "b", "c", "d"]
+    result = toy_result({name: [row.tolist()] for name, row in zip(names, rows, strict=True)})
+    found = node_of(result, top_k=3, minimum_units=1)["value"].isel(chain=0)
+    for partial, ranked_by in ((False, mean_ranks), (True, position_residuals)):
+        for one, other in combinations_with_replacement(range(4), 2):
+            a, b = ranked_by(rows[one]), ranked_by(rows[other])
+            expected = [np.nan] * 4
+            if np.ptp(a) > 0 and np.ptp(b) > 0:
+                shares = overlap_shares(a, b)
+                top = shares[2] if n_units > 3 else np.nan
+                expected = [pearson(a, b), stats.kendalltau(a, b).statistic, top, rank_biased_overlap(shares, 0.9)]
+            for pair in ({"estimator": one, "other": other}, {"estimator": other, "other": one}):
+                values = found.sel(partial=partial).isel(pair).to_numpy()
+                np.testing.assert_allclose(values, expected, atol=1e-11)
 
 
 def test_spearman_is_scipys() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations_with_replacement
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, beyond_place_variables
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
+from tokimp.analysis.agreement.other_chains import products
 from tokimp.analysis.agreement.random_weights import random_weights_variables
 from tokimp.analysis.agreement.report import FEWEST_TO_RANK, no_agreement_table, no_agreement_text
 from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
@@ -20,14 +20,11 @@ from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares, cha
 from tokimp.analysis.statistics.intervals import CONFIDENCE, INTERVAL_OF_MEANS, mean_variables
 from tokimp.analysis.statistics.rank_measures import (
     FEWEST_GIVEN_POSITION,
-    is_constant,
-    kendall,
     mean_ranks,
-    overlap_shares,
-    pearson,
     position_residuals,
     rank_biased_overlap,
 )
+from tokimp.analysis.statistics.ranking_features import quantity_features
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import AnyOf, Number, Text, WholeNumber
@@ -183,11 +180,10 @@ class Agreement(Analysis):
                 chance[:, partial, index] = 0, 0, _at_depth(shares, k), rank_biased_overlap(shares, self.rbo_p)
             scored = [row for row in range(n_estimators) if not np.isnan(scores[row]).any()]
             for partial, ranked_by in enumerate((mean_ranks, position_residuals)):
-                rows = {row: ranked_by(scores[row]) for row in scored}
-                for (one, other), measures in _pairs(rows, k, self.rbo_p):
-                    for a, b in ((one, other), (other, one)):
-                        values[:, partial, a, b, index] = measures
-                        status[:, partial, a, b, index] = np.where(np.isnan(measures), UNDEFINED, USED)
+                rows = [ranked_by(scores[row]) for row in scored]
+                pairs = np.ix_(range(len(MEASURES)), [partial], scored, scored, [index])
+                values[pairs] = found = _agreements(rows, k, self.rbo_p)[:, None, :, :, None]
+                status[pairs] = np.where(np.isnan(found), UNDEFINED, USED)
         controls = beyond_place_variables(result, scores_by_chain, values[:, 0], settings)
         if self.random:
             controls |= random_weights_variables(
@@ -274,16 +270,14 @@ class Agreement(Analysis):
         return plot.root_figure(plot.agreement(result, node_name=stored_name(result, self)))
 
 
-def _pairs(rows: Mapping[int, FloatArray], k: int, rbo_p: float) -> Iterator[tuple[tuple[int, int], FloatArray]]:
-    """Yield the keys of every two of `rows`, and of each row with itself, with the `MEASURES` of their agreement."""
-    for one, other in combinations_with_replacement(rows, 2):
-        a, b = rows[one], rows[other]
-        if is_constant(a) or is_constant(b):
-            yield (one, other), np.full(len(MEASURES), np.nan)
-            continue
-        shares = overlap_shares(a, b)
-        measures = [pearson(a, b), kendall(a, b), _at_depth(shares, k), rank_biased_overlap(shares, rbo_p)]
-        yield (one, other), np.array(measures)
+def _agreements(rows: Sequence[FloatArray], k: int, rbo_p: float) -> FloatArray:
+    """Return the `MEASURES` of every two of `rows`, [measure, row, row]; NaN for a row whose units are all alike."""
+    features = [quantity_features(row, k, rbo_p) for row in rows]
+    agreements = np.clip(products(features, features, len(MEASURES)), -1, 1)
+    # All units of a chain always agree.
+    if rows and k >= len(rows[0]):
+        agreements[MEASURES.index("top_k_overlap")] = np.nan
+    return agreements
 
 
 def _at_depth(shares: FloatArray, k: int) -> float:

@@ -194,17 +194,22 @@ def _by_place(
     questions = question_numbers(texts, chain_ids(result))
     n_rows = len(scores[0])
     chance = np.full((n_measures, n_rows, n_rows, len(scores)), np.nan)
-    for chains, pairs in ranked_by_both(scores):
-        parts = [scores[chain] for chain in chains]
-        others = OtherChains(parts, questions[chains].tolist(), settings.others, settings.minimum_units)
-        for index, (chain, rows) in enumerate(zip(chains, parts, strict=True)):
-            if rows.shape[1] < settings.minimum_units:
+    sets = [
+        (pairs, OtherChains(scores, questions.tolist(), settings.others, settings.minimum_units, among=chains), chains)
+        for chains, pairs in ranked_by_both(scores)
+    ]
+    for chain, rows in enumerate(scores):
+        if rows.shape[1] < settings.minimum_units:
+            continue
+        features = features_for(rows.shape[1])
+        own = [None if np.isnan(row).any() else features(row) for row in rows]
+        known: dict[tuple[int, int], Features] = {}
+        for pairs, others, chains in sets:
+            if chain not in chains:
                 continue
-            features = features_for(rows.shape[1])
-            own = [None if np.isnan(row).any() else features(row) for row in rows]
             means = [
-                None if vectors is None else others.mean_features(index, row, features)
-                for row, vectors in enumerate(own)
+                None if vectors is None or not of_row.any() else others.mean_features(chain, row, features, known)
+                for row, (vectors, of_row) in enumerate(zip(own, pairs, strict=True))
             ]
             chance[:, pairs, chain] = products(own, means, n_measures)[:, pairs]
     return chance

@@ -33,33 +33,67 @@ class OtherChains:
         same number of units, so they are the same share of chains of about one length.
     fewest
         Chains with fewer units do not count.
+    among
+        The chains that there are, ascending, [chain]; all others are as if they were not in the result. All by default.
     """
 
-    def __init__(self, scores: Sequence[FloatArray], questions: Sequence[int], count: int, fewest: int) -> None:
+    def __init__(
+        self,
+        scores: Sequence[FloatArray],
+        questions: Sequence[int],
+        count: int,
+        fewest: int,
+        *,
+        among: IntArray | None = None,
+    ) -> None:
         self._scores = scores
-        lengths = np.array([row.shape[1] for row in scores])
-        asked = np.asarray(questions)
-        self._others: list[list[int]] = []
-        for chain, length in enumerate(lengths.tolist()):
-            may = np.flatnonzero((asked != asked[chain]) & (lengths >= fewest))
+        chains = np.arange(len(scores)) if among is None else among
+        lengths = np.array([scores[chain].shape[1] for chain in chains.tolist()])
+        asked = np.asarray(questions)[chains]
+        self._others: dict[int, list[int]] = {}
+        for place, (chain, length) in enumerate(zip(chains.tolist(), lengths.tolist(), strict=True)):
+            may = np.flatnonzero((asked != asked[place]) & (lengths >= fewest))
             # Of equally long ones those nearest in the result are taken, so that not all chains have the same others.
-            apart = np.minimum((may - chain) % len(lengths), (chain - may) % len(lengths))
+            apart = np.minimum((may - place) % len(lengths), (place - may) % len(lengths))
             order = np.lexsort((may, apart, np.abs(lengths[may] - length)))
-            self._others.append(may[order][:count].tolist())
+            self._others[chain] = chains[may[order][:count]].tolist()
 
-    def at_places_of(self, chain: int, row: int) -> list[FloatArray]:
-        """Return an estimator's scores of other chains at the places of a chain's units, [other chain][unit]."""
+    def at_places_of(self, chain: int, row: int) -> dict[int, FloatArray]:
+        """Return an estimator's scores of other chains at the places of a chain's units, [unit], by other chain."""
         n_units = self._scores[chain].shape[1]
-        found = []
-        for other in self._others[chain]:
-            scores = self._scores[other][row]
-            if not np.isnan(scores).any():
-                found.append(scores[same_places(n_units, len(scores))])
-        return found
+        scored = {other: self._scores[other][row] for other in self._others[chain]}
+        return {
+            other: scores[same_places(n_units, len(scores))]
+            for other, scores in scored.items()
+            if not np.isnan(scores).any()
+        }
 
-    def mean_features(self, chain: int, row: int, features: Callable[[FloatArray], Features]) -> Features:
-        """Return the mean of the features of such scores; ``None`` if there are no others that rank anything."""
-        vectors = [vector for scores in self.at_places_of(chain, row) if (vector := features(scores)) is not None]
+    def mean_features(
+        self,
+        chain: int,
+        row: int,
+        features: Callable[[FloatArray], Features],
+        known: dict[tuple[int, int], Features] | None = None,
+    ) -> Features:
+        """Return the mean of the features of such scores; ``None`` if there are no others that rank anything.
+
+        Parameters
+        ----------
+        chain, row
+            Whose scores are asked for.
+        features
+            What makes vectors of scores.
+        known
+            What it made of another chain's row at the places of this chain, by other chain and row. It is added to, so
+            that instances for the same scores which are `among` other chains need not compute it again.
+        """
+        known = {} if known is None else known
+        vectors = []
+        for other, scores in self.at_places_of(chain, row).items():
+            if (other, row) not in known:
+                known[other, row] = features(scores)
+            if (vector := known[other, row]) is not None:
+                vectors.append(vector)
         return [np.mean(of_measure, axis=0) for of_measure in zip(*vectors, strict=True)] if vectors else None
 
 

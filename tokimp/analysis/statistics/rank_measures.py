@@ -90,11 +90,6 @@ def pearson(a: FloatArray, b: FloatArray) -> float:
     return float(np.clip(np.corrcoef(a, b)[0, 1], -1, 1))
 
 
-def kendall(a: FloatArray, b: FloatArray) -> float:
-    """Return Kendall's tau-b of two quantities of the same units, in [-1, 1]."""
-    return float(stats.kendalltau(a, b).statistic)
-
-
 def overlap_shares(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the share that the first d units of two rankings have in common, for every depth d from 1, [depth].
 

@@ -7,7 +7,7 @@ import numpy as np
 from tokimp.analysis.statistics.rank_measures import is_constant, mean_ranks, tied_places
 from tokimp.chains.arrays import FloatArray
 
-_NO_WEIGHT = 1e-13  # of a depth of the rank-biased overlap
+_NO_WEIGHT = 1e-15  # of a depth of the rank-biased overlap, where all that could agree does
 
 
 def ranking_features(scores: FloatArray, k: int, rbo_p: float) -> list[FloatArray] | None:
@@ -31,9 +31,18 @@ def ranking_features(scores: FloatArray, k: int, rbo_p: float) -> list[FloatArra
     list of numpy.ndarray or None
         For each measure a vector; ``None`` if the scores are constant, and so no ranking.
     """
-    if is_constant(scores):
+    return quantity_features(mean_ranks(scores), k, rbo_p)
+
+
+def quantity_features(values: FloatArray, k: int, rbo_p: float) -> list[FloatArray] | None:
+    """Return such vectors for a quantity of units, [unit]: their first product is Pearson's correlation of the values.
+
+    That of two `tokimp.analysis.statistics.rank_measures.position_residuals` is Spearman's partial correlation given
+    position. The other measures look at the order alone.
+    """
+    if is_constant(values):
         return None
-    return [centred(mean_ranks(scores)), _pair_signs(scores), _members_at(scores, k), _weighted_members(scores, rbo_p)]
+    return [centred(values), _pair_signs(values), _members_at(values, k), _weighted_members(values, rbo_p)]
 
 
 def centred(values: FloatArray) -> FloatArray:
@@ -66,7 +75,7 @@ def _weighted_members(scores: FloatArray, p: float) -> FloatArray:
     weights = (1 - p) / p * p**depths / depths
     weights[-1] += p**n / n
     # Depths that add nothing are left out, or long chains would take the square of their length. The last one stays.
-    counts = np.flatnonzero((weights > _NO_WEIGHT) | (depths == n))
+    counts = np.flatnonzero((weights * depths > _NO_WEIGHT) | (depths == n))
     first, size = tied_places(scores)
     members = np.clip((depths[counts] - first[:, None]) / size[:, None], 0, 1)
     weighted: FloatArray = (members * np.sqrt(weights[counts])).ravel()
