@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from methods_report import print_report
@@ -140,7 +141,8 @@ def fit(arguments: argparse.Namespace, chains: Sequence[ti.Chain], scorer: ti.Sc
 def analyse(run: Run, folder: Path, chains: Sequence[ti.Chain], scorer: ti.Scorer) -> None:
     """Add the analyses of the page to a run's result, unless they are there."""
     result = ti.load(folder / "results.nc")
-    wanted: list[tuple[str, dict[str, str]]] = [("faithfulness", {}), ("faithfulness", {"operator": "mask"})]
+    wanted: list[tuple[str, dict[str, Any]]] = [("faithfulness", {}), ("faithfulness", {"operator": "mask"})]
+    wanted.append(("agreement", {"minimum_units": 3}))
     if any(chain.filler for chain in chains):
         wanted.insert(0, ("planted", {}))
     for name, parameters in wanted:

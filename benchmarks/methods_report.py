@@ -14,11 +14,9 @@ import numpy as np
 import xarray as xr
 
 import tokimp as ti
-from tokimp.analysis.statistics.intervals import CORRELATION, UNBOUNDED, mean_interval, mean_p_value
-from tokimp.analysis.statistics.rank_measures import FEWEST_GIVEN_POSITION, pearson, position_residuals
+from tokimp.analysis.statistics.intervals import DIFFERENCE_OF_CORRELATIONS, UNBOUNDED, mean_interval, mean_p_value
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.analysis_nodes import analysis_node, node_names
-from tokimp.results.by_chain import iterate, unit_scores
 
 REFERENCE = "position"
 # With which estimators agreement is printed: by name, then as the label begins.
@@ -54,11 +52,14 @@ def columns(result: xr.DataTree) -> dict[str, list[str]]:
     for operator, node in (("", "faithfulness"), (", masked", "faithfulness,operator=mask")):
         if node in nodes:
             table |= _areas(analysis_node(result, node), labels, operator)
-    for head, begins in BESIDE.items():
-        other = next((index for index, label in enumerate(labels) if label.startswith(begins)), None)
-        if other is not None:
-            itself = [index == other for index in range(len(labels))]
-            table[f"{head}, beyond position"] = tested(beyond_position(result, other), itself, CORRELATION)
+    for node in node_names(result, "agreement"):
+        beyond = analysis_node(result, node)["beyond_place"].sel(measure="spearman")
+        for head, begins in BESIDE.items():
+            other = next((index for index, label in enumerate(labels) if label.startswith(begins)), None)
+            if other is not None:
+                itself = [index == other for index in range(len(labels))]
+                rows = beyond.isel(other=other).transpose("estimator", "chain").to_numpy()
+                table[f"{head}, beyond place"] = tested(rows, itself, DIFFERENCE_OF_CORRELATIONS)
     return table
 
 
@@ -76,20 +77,6 @@ def _areas(node: xr.Dataset, labels: Sequence[str], operator: str) -> dict[str, 
                 better, [label == REFERENCE for label in labels], UNBOUNDED
             )
     return found
-
-
-def beyond_position(result: xr.DataTree, other: int) -> FloatArray:
-    """Return each estimator's Spearman correlation with one of them, position partialled out, [estimator, chain]."""
-    values = np.full((result.sizes["estimator"], result.sizes["chain"]), np.nan)
-    for column, (_, chain) in enumerate(iterate(result)):
-        scores = unit_scores(chain)
-        if scores.shape[1] < FEWEST_GIVEN_POSITION or np.isnan(scores[other]).any():
-            continue
-        reference = position_residuals(scores[other])
-        for row, own in enumerate(scores):
-            if not np.isnan(own).any():
-                values[row, column] = pearson(position_residuals(own), reference)
-    return values
 
 
 def tested(rows: FloatArray, itself: Sequence[bool], bounds: tuple[float, float]) -> list[str]:

@@ -2,7 +2,8 @@
 
 ``python examples/09_analyses.py FOLDER N`` has the embedded model write N chains whose answer is right (problems it was
 not trained on), ranks them by every method by token and by sentence, for the objectives joint and answer, runs
-every analysis and prints its tables. Killed and started again with the same FOLDER and N, it goes on where it stopped.
+every analysis and prints its tables. With all weights random they are ranked once more, for the objective joint: the
+control of the agreement. Killed and started again with the same FOLDER and N, it goes on where it stopped.
 """
 
 import json
@@ -88,7 +89,8 @@ def analyses(name: str, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "structure", {"keep_ratios": [0.3, 0.5, 0.7]}
     if is_cut:
         return
-    yield "agreement", {"minimum_units": 3}
+    control = {"random": str(folder / f"{unit}-random/results.nc")} if objective == "joint" else {}
+    yield "agreement", {"minimum_units": 3} | control
     yield "faithfulness", {}
     if objective == "joint":
         yield "answer_recovery", {}
@@ -103,14 +105,21 @@ def analyses(name: str, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def run(name: str, folder: Path, chains: Sequence[ti.Chain], scorer: ti.Scorer) -> xr.DataTree:
-    """Rank the chains as one of the runs says, or read its result if there is one."""
+    """Rank the chains as one of the runs says."""
     unit, objective, is_cut = RUNS[name]
-    file = folder / name / "results.nc"
-    if file.exists():
-        return ti.load(file)
     to_rank = [without_conclusion(chain) for chain in chains[: max(1, len(chains) // 3)]] if is_cut else chains
     methods = [*(CHEAP if is_cut else METHODS), "position"]
-    result = ti.compare(to_rank, scorer, methods, objective=objective, unit=unit, out=folder / name)
+    return ranked(folder / name, to_rank, scorer, methods, unit=unit, objective=objective)
+
+
+def ranked(
+    folder: Path, chains: Sequence[ti.Chain], scorer: ti.Scorer, methods: Sequence[str], *, unit: Any, objective: str
+) -> xr.DataTree:
+    """Rank the chains, or read the result that is in the folder."""
+    file = folder / "results.nc"
+    if file.exists():
+        return ti.load(file)
+    result = ti.compare(chains, scorer, methods, objective=objective, unit=unit, out=folder)
     ti.save(result, file)
     return result
 
@@ -207,6 +216,9 @@ def main() -> None:
     chains = ti.load_chains(str(file))
     if len(chains) != count:
         raise SystemExit(f"{file} holds {len(chains)} chains, not {count}; name another folder")
+    random = ti.load_scorer("tiny", random_weights="all")
+    for unit in ("token", "sentence"):
+        ranked(folder / f"{unit}-random", chains, random, [*METHODS, "position"], unit=unit, objective="joint")
     results = {}
     for name in RUNS:
         began = time.process_time()
