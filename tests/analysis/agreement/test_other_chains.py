@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import tokimp as ti
+from tokimp.analysis.agreement import beyond_place
 from tokimp.analysis.agreement.other_chains import ranked_by_both
 from tokimp.analysis.agreement.place_variables import place_variables
 from tokimp.chains.arrays import FloatArray
@@ -77,6 +78,19 @@ def test_chains_that_one_of_two_does_not_rank_take_no_place_among_the_others(
     # A third estimator changes nothing of a pair.
     pair = {"estimator": "a", "other": "c"}
     np.testing.assert_allclose(node["place_chance"].sel(pair), alone["place_chance"].sel(pair), atol=1e-6)
+
+
+def test_what_is_kept_of_other_chains_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In long chains, whose features are computed again for each set of chains, place makes the same to the bit."""
+    rng = np.random.default_rng(3)
+    chains = [toy_chain("x" * N_UNITS, id=f"c{i}", question=f"q{i}") for i in range(N_CHAINS)]
+    drawn: dict[str, list[FloatArray]] = {label: [rng.normal(size=N_UNITS) for _ in chains] for label in "abcd"}
+    for label, i in (("a", 1), ("b", 4), ("c", 4), ("c", 5), ("d", 9)):
+        drawn[label][i] = (SILENT, CONSTANT)[i % 2]
+    result = toy_result(drawn, chains)
+    kept = _node(result, "agreement", {})
+    monkeypatch.setattr(beyond_place, "_UNITS_KEPT", N_UNITS - 1)
+    xr.testing.assert_identical(_node(result, "agreement", {}), kept)
 
 
 def test_a_pair_has_one_corrected_p_value_either_way_round() -> None:

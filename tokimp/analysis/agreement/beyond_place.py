@@ -25,6 +25,7 @@ MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 _NOISE_DRAWS = 10  # pairs of random orders of each chain
 _UNITS_A_DEGREE = 8  # units for each degree of the regression on surprisal
 _DECIMALS = 9  # of residuals, whose rounding errors are no ranking
+_UNITS_KEPT = 256  # of chains with more units, features of other chains are not kept: they grow with the square
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _by_place(
             continue
         features = features_for(rows.shape[1])
         own = [None if np.isnan(row).any() else features(row) for row in rows]
-        known: dict[tuple[int, int], Features] = {}
+        known: dict[tuple[int, int], Features] | None = {} if rows.shape[1] <= _UNITS_KEPT else None
         for pairs, others, chains in sets:
             if chain not in chains:
                 continue
