@@ -117,6 +117,25 @@ def test_the_card_is_json_and_the_page_shows_every_estimator(done: ti.Audit) -> 
     assert any("by planted text" in text.get_text() for text in figure.findobj(Text))
 
 
+def test_many_scores_have_a_matrix_below_the_panels(done: ti.Audit) -> None:
+    """With more scores than marks have room for, headings and legends stay where they are and all names are shown."""
+    card = json.loads(json.dumps(done.card, allow_nan=False))
+    for entry in card["estimators"]:
+        entry["faithfulness"] = [{**entry["faithfulness"][0], "score": f"score {number}"} for number in range(28)]
+    figure = draw_card(card)
+    figure.draw_without_rendering()
+    *panels, matrix = figure.axes
+    assert [text.get_text() for text in matrix.get_yticklabels()] == [f"score {number}" for number in range(28)]
+    heading = figure.get_suptitle()
+    assert heading.startswith("Audit of estimators")
+    extents = [axis.get_tightbbox() for axis in figure.axes]
+    assert all(extent is not None for extent in extents)
+    lowest_panel = min(extent.y0 for extent in extents[:-1] if extent is not None)
+    assert extents[-1] is not None
+    assert extents[-1].y1 < lowest_panel
+    assert len(panels) == 4
+
+
 @pytest.mark.slow
 def test_the_same_audit_again_asks_no_estimator(done: ti.Audit, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Finished runs are read; a run in which a cell failed tries that cell alone."""

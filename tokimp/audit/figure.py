@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tokimp.audit.gain_matrix import draw_gains
 from tokimp.audit.page import Card, solved_line, summary
 from tokimp.report.estimator_looks import HUES, MARKERS
 from tokimp.report.plot.rows import two_lines
@@ -16,9 +17,16 @@ from tokimp.report.plot.style import BAND, QUIET, SMALL, ShownAxes, foot, head, 
 
 _PAGE_MM = 174
 """Width of a printed page's text: five panels have no room in one column."""
+_SCORES_AS_MARKS = 8
+"""Of more scores, marks lie on each other and their names fill the page: they get a matrix below the panels."""
 
 Point = tuple[float, float, float] | None
 """A mean with the ends of its interval (NaN where there is none); ``None`` where nothing is known."""
+
+_MATRIX = (
+    "Matrix: coloured where a gain is told from 0 (Holm over all of this audit), by its share of the largest gain or "
+    "loss of the row; grey: not known."
+)
 
 
 @styled
@@ -32,11 +40,23 @@ def draw_card(card: Card) -> Figure:
     """
     entries = card["estimators"]
     labels = [two_lines(str(entry["label"]), 24) for entry in entries]
-    figure = new_figure(62 + 5.2 * len(entries), _PAGE_MM)
-    axes = [figure.add_subplot(1, 5, place, axes_class=ShownAxes) for place in range(1, 6)]
-    _panel(axes[0], entries, _gains(entries), "better than position\n(share of the\nlargest gain)", 0)
+    gains = _gains(entries)
+    height = 62 + 5.2 * len(entries)
+    if len(gains) > _SCORES_AS_MARKS:
+        below = 20 + 3.4 * len(gains)
+        figure = new_figure(height + below, _PAGE_MM)
+        grid = figure.add_gridspec(2, 4, height_ratios=(height - 20, below))
+        axes = [figure.add_subplot(grid[0, place], axes_class=ShownAxes) for place in range(4)]
+        matrix = figure.add_subplot(grid[1, :], axes_class=ShownAxes)
+        draw_gains(matrix, entries, 1 - card["confidence"])
+        panels, all_axes, said = axes, [*axes, matrix], _MATRIX
+    else:
+        figure = new_figure(height, _PAGE_MM)
+        axes = [figure.add_subplot(1, 5, place, axes_class=ShownAxes) for place in range(1, 6)]
+        _panel(axes[0], entries, gains, "better than position\n(share of the\nlargest gain)", 0)
+        panels, all_axes, said = axes[1:], axes, ""
     _panel(
-        axes[1],
+        panels[0],
         entries,
         {
             "all weights random": _conditions("sanity", "weights: all", "spearman"),
@@ -48,20 +68,20 @@ def draw_card(card: Card) -> Figure:
     )
     names = [condition["condition"] for condition in entries[0].get("stability", ())]
     stable = {name: _conditions("stability", name, "spearman") for name in names}
-    _panel(axes[2], entries, stable, "rank correlation\nafter what must\nnot: 1 is right", 1)
+    _panel(panels[1], entries, stable, "rank correlation\nafter what must\nnot: 1 is right", 1)
     kinds = [kind["kind"] for kind in entries[0]["planted"]]
     planted = {kind.replace("_", " "): _planted(kind) for kind in kinds}
-    _panel(axes[3], entries, planted, "planted text below\nthe rest (AUROC by\nsentence): 1 is right", 0.5)
-    _panel(axes[4], entries, {"positions": _positions}, "token positions\na chain", None)
-    axes[4].set_xscale("symlog", linthresh=10)
-    axes[4].xaxis.set_major_formatter("{x:,.0f}")
-    axes[4].tick_params(axis="x", rotation=90)
+    _panel(panels[2], entries, planted, "planted text below\nthe rest (AUROC by\nsentence): 1 is right", 0.5)
+    _panel(panels[3], entries, {"positions": _positions}, "token positions\na chain", None)
+    panels[3].set_xscale("symlog", linthresh=10)
+    panels[3].xaxis.set_major_formatter("{x:,.0f}")
+    panels[3].tick_params(axis="x", rotation=90)
     for axis in axes:
         axis.set_yticks(range(len(entries)), labels if axis is axes[0] else [""] * len(entries), parse_math=False)
         axis.set_ylim(len(entries) - 0.5, -0.5)
         axis.tick_params(axis="y", length=0)
-    head(axes, None, "Audit of estimators", summary(card), solved_line(card))
-    foot(axes, None, "Dashed line: chance, or what is right. Bars: intervals over chains.", drawn=labels)
+    head(all_axes, None, "Audit of estimators", summary(card), solved_line(card))
+    foot(all_axes, None, "Dashed line: chance, or what is right. Bars: intervals over chains.", said, drawn=labels)
     return figure
 
 

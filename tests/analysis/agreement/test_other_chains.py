@@ -15,6 +15,7 @@ from tokimp.analysis.agreement.other_chains import ranked_by_both
 from tokimp.analysis.agreement.place_variables import place_variables
 from tokimp.chains.arrays import FloatArray
 from tokimp.results.analysis_nodes import analysis_node
+from tokimp.results.by_chain import select
 from tokimp.testing.toy_result import toy_result
 from tokimp.testing.toy_scorer import toy_chain
 
@@ -67,7 +68,7 @@ def test_chains_that_one_of_two_does_not_rank_take_no_place_among_the_others(
         _node(result, name, options)
         for result in (
             whole,
-            whole.tokimp.sel(chain=[f"c{i}" for i in RANKED]),
+            select(whole, [f"c{i}" for i in RANKED]),
             toy_result({label: drawn[label] for label in "ac"}, chains),
         )
     )
