@@ -19,6 +19,7 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.results.analysis_nodes import analysis_node, node_names
 
 REFERENCE = "position"
+AGREEMENT = "agreement,minimum_units=3"
 # With which estimators agreement is printed: by name, then as the label begins.
 BESIDE = {"greedy": "greedy", "leave one out": "leave_one_out", "resample": "resample:temperature"}
 _NOT_SHOWN = re.compile(r"(temperature|rollouts|folder|success|path|p_gap)=[^,]*")
@@ -52,8 +53,8 @@ def columns(result: xr.DataTree) -> dict[str, list[str]]:
     for operator, node in (("", "faithfulness"), (", masked", "faithfulness,operator=mask")):
         if node in nodes:
             table |= _areas(analysis_node(result, node), labels, operator)
-    for node in node_names(result, "agreement"):
-        beyond = analysis_node(result, node)["beyond_place"].sel(measure="spearman")
+    if AGREEMENT in node_names(result, "agreement"):
+        beyond = analysis_node(result, AGREEMENT)["beyond_place"].sel(measure="spearman")
         for head, begins in BESIDE.items():
             other = next((index for index, label in enumerate(labels) if label.startswith(begins)), None)
             if other is not None:

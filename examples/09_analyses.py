@@ -218,7 +218,9 @@ def main() -> None:
         raise SystemExit(f"{file} holds {len(chains)} chains, not {count}; name another folder")
     random = ti.load_scorer("tiny", random_weights="all")
     for unit in ("token", "sentence"):
+        began = time.process_time()
         ranked(folder / f"{unit}-random", chains, random, [*METHODS, "position"], unit=unit, objective="joint")
+        print(f"== {unit}-random: ranked in {time.process_time() - began:.0f} CPU seconds")
     results = {}
     for name in RUNS:
         began = time.process_time()

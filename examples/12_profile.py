@@ -3,7 +3,7 @@
 ``OMP_NUM_THREADS=1 python examples/12_profile.py CHAINS ID [KEEP_RATIO [BACKEND [batches|packs]]]``. Rates are of
 processor time, so that busy neighbours do not count. `tokimp bench` divides the time into coarser parts, on any model.
 The rate of a large product is measured before and after each of two prunings, since that of a virtual machine's core
-changes by a fifth within minutes; each pruning's share is of the two next to it.
+changes by a fifth within minutes; each pruning's rate is divided by the mean of the two measured around it.
 """
 
 import sys
@@ -48,7 +48,9 @@ for _ in range(2):
     rates.append(product_rate())
     rate, best = measured.work.operations(measured.size) / seconds, (rates[-2] + rates[-1]) / 2
     print(f"{measured.tokens_forwarded} positions, {measured.work.calls} calls, {seconds:.1f} s of processor time")
-    print(f"{rate / 1e9:.1f} GFLOP/s, {rate / best:.0%} of the {best / 1e9:.1f} of a product of two large matrices")
+    print(
+        f"{rate / 1e9:.1f} GFLOP/s, {rate / best:.0%} of the {best / 1e9:.1f} of a product of two 2048 x 2048 matrices"
+    )
 with profile(activities=[ProfilerActivity.CPU]) as profiled:
     pruning.estimate(tokens, measured, ti.load_objective("joint"))
 print(profiled.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=30))

@@ -130,6 +130,7 @@ def test_features_give_the_measures_of_two_rankings() -> None:
         one, other = ranking_features(a, 3, 0.9), ranking_features(b, 3, 0.9)
         assert one is not None
         assert other is not None
+        assert {vector.dtype for vector in one} == {np.dtype(np.float64)}
         shares = overlap_shares(a, b)
         slow = [
             pearson(mean_ranks(a), mean_ranks(b)),

@@ -25,7 +25,7 @@ MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 _NOISE_DRAWS = 10  # pairs of random orders of each chain
 _UNITS_A_DEGREE = 8  # units for each degree of the regression on surprisal
 _DECIMALS = 9  # of residuals, whose rounding errors are no ranking
-_UNITS_KEPT = 256  # of chains with more units, features of other chains are not kept: they grow with the square
+_UNITS_KEPT = 128  # of chains with more units, features of other chains are not kept: they grow with the square
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +204,12 @@ def _by_place(
             continue
         features = features_for(rows.shape[1])
         own = [None if np.isnan(row).any() else features(row) for row in rows]
-        known: dict[tuple[int, int], Features] | None = {} if rows.shape[1] <= _UNITS_KEPT else None
-        for pairs, others, chains in sets:
-            if chain not in chains:
-                continue
+        of_chain = [(pairs, others) for pairs, others, chains in sets if chain in chains]
+        # What one set of chains makes of others is of use to another one only.
+        known: dict[tuple[int, int], Features] | None = None
+        if len(of_chain) > 1 and rows.shape[1] <= _UNITS_KEPT:
+            known = {}
+        for pairs, others in of_chain:
             means = [
                 None if vectors is None or not of_row.any() else others.mean_features(chain, row, features, known)
                 for row, (vectors, of_row) in enumerate(zip(own, pairs, strict=True))

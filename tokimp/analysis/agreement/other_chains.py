@@ -165,7 +165,9 @@ def products(own: Sequence[Features], others: Sequence[Features], n_measures: in
         return chance
     for measure in range(n_measures):
         mine = np.stack([vectors[measure] for row in known if (vectors := own[row]) is not None])
-        theirs = np.stack([vectors[measure] for row in known if (vectors := others[row]) is not None])
+        theirs = mine
+        if others is not own:
+            theirs = np.stack([vectors[measure] for row in known if (vectors := others[row]) is not None])
         one_way = (mine @ theirs.T).astype(np.float64)
         chance[measure][np.ix_(known, known)] = (one_way + one_way.T) / 2
     return chance

@@ -56,7 +56,8 @@ def _pair_signs(scores: FloatArray) -> FloatArray:
     """Return which unit of every pair is the more important, [unit x unit], as a vector of length 1."""
     # Differences of ranks, as of scores, may be too small to be seen; their signs are exact in single precision.
     ranks = mean_ranks(scores).astype(np.float32)
-    signs = np.sign(ranks[:, None] - ranks[None, :]).ravel()
+    # In double precision whatever numpy makes of single precision and an integer's root.
+    signs = np.sign(ranks[:, None] - ranks[None, :]).astype(np.float64).ravel()
     unit: FloatArray = signs / np.sqrt(np.count_nonzero(signs))
     return unit
 
