@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tokimp.analysis.agreement.agreement import Agreement
-from tokimp.analysis.agreement.beyond_place import MEASURES
+from tokimp.analysis.agreement.pairs import MEASURES
 from tokimp.analysis.run import analyze
 from tokimp.analysis.statistics.chance_overlap import chance_overlap_shares
 from tokimp.analysis.statistics.rank_measures import (

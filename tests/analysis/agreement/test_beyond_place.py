@@ -13,9 +13,10 @@ from scipy import stats
 
 import tokimp.results.io as result_files
 from tokimp.analysis.agreement.agreement import Agreement
-from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, noise_floor
+from tokimp.analysis.agreement.beyond_place import PlaceSettings, noise_floor
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables, beyond_place_table
 from tokimp.analysis.agreement.other_chains import OtherChains, products, same_places
+from tokimp.analysis.agreement.pairs import MEASURES
 from tokimp.analysis.run import analyze
 from tokimp.analysis.statistics.intervals import mean_interval
 from tokimp.analysis.statistics.rank_measures import mean_ranks, overlap_shares, pearson, rank_biased_overlap

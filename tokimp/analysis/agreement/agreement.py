@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 from rich.table import Table
 
-from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, beyond_place_variables
+from tokimp.analysis.agreement.beyond_place import PlaceSettings, beyond_place_variables
 from tokimp.analysis.agreement.beyond_place_report import agreement_tables
-from tokimp.analysis.agreement.other_chains import products
+from tokimp.analysis.agreement.pairs import MEASURES, pair_agreements
 from tokimp.analysis.agreement.random_weights import random_weights_variables
 from tokimp.analysis.agreement.report import FEWEST_TO_RANK, no_agreement_table, no_agreement_text
 from tokimp.analysis.agreement.summary_matrix import FEWEST_ESTIMATORS, summary_matrix
@@ -24,7 +24,6 @@ from tokimp.analysis.statistics.rank_measures import (
     position_residuals,
     rank_biased_overlap,
 )
-from tokimp.analysis.statistics.ranking_features import quantity_features
 from tokimp.chains.arrays import FloatArray, IntArray
 from tokimp.contracts.analysis import Analysis, AnalysisInput
 from tokimp.contracts.constraints import AnyOf, Number, Text, WholeNumber
@@ -180,9 +179,9 @@ class Agreement(Analysis):
                 chance[:, partial, index] = 0, 0, _at_depth(shares, k), rank_biased_overlap(shares, self.rbo_p)
             scored = [row for row in range(n_estimators) if not np.isnan(scores[row]).any()]
             for partial, ranked_by in enumerate((mean_ranks, position_residuals)):
-                rows = [ranked_by(scores[row]) for row in scored]
+                found = pair_agreements(scores[scored], k, self.rbo_p, ranked_by)[:, None, :, :, None]
                 pairs = np.ix_(range(len(MEASURES)), [partial], scored, scored, [index])
-                values[pairs] = found = _agreements(rows, k, self.rbo_p)[:, None, :, :, None]
+                values[pairs] = found
                 status[pairs] = np.where(np.isnan(found), UNDEFINED, USED)
         controls = beyond_place_variables(result, scores_by_chain, values[:, 0], settings)
         if self.random:
@@ -268,16 +267,6 @@ class Agreement(Analysis):
     def figure(self, result: xr.DataTree) -> Figure:
         """Return the matrix of mean Spearman correlations: as they are, and beyond position."""
         return plot.root_figure(plot.agreement(result, node_name=stored_name(result, self)))
-
-
-def _agreements(rows: Sequence[FloatArray], k: int, rbo_p: float) -> FloatArray:
-    """Return the `MEASURES` of every two of `rows`, [measure, row, row]; NaN for a row whose units are all alike."""
-    features = [quantity_features(row, k, rbo_p) for row in rows]
-    agreements = np.clip(products(features, features, len(MEASURES)), -1, 1)
-    # All units of a chain always agree.
-    if rows and k >= len(rows[0]):
-        agreements[MEASURES.index("top_k_overlap")] = np.nan
-    return agreements
 
 
 def _at_depth(shares: FloatArray, k: int) -> float:

@@ -12,6 +12,7 @@ import xarray as xr
 from scipy import stats
 
 from tokimp.analysis.agreement.other_chains import Features, OtherChains, products, ranked_by_both
+from tokimp.analysis.agreement.pairs import MEASURES
 from tokimp.analysis.deletion_orders import uniform_orders
 from tokimp.analysis.statistics.intervals import DIFFERENCE_OF_CORRELATIONS, mean_p_values, mean_variables
 from tokimp.analysis.statistics.multiplicity import holm, smallest_found
@@ -21,7 +22,6 @@ from tokimp.chains.arrays import FloatArray
 from tokimp.chains.questions import question_numbers
 from tokimp.results.by_chain import chain_ids, iterate
 
-MEASURES = ("spearman", "kendall", "top_k_overlap", "rbo")
 _NOISE_DRAWS = 10  # pairs of random orders of each chain
 _UNITS_A_DEGREE = 8  # units for each degree of the regression on surprisal
 _DECIMALS = 9  # of residuals, whose rounding errors are no ranking
@@ -113,12 +113,7 @@ def place_chance(result: xr.DataTree, scores: Sequence[FloatArray], settings: Pl
         k = settings.k_of(n_units)
         return lambda row: ranking_features(row, k, settings.rbo_p)
 
-    chance = _by_place(result, scores, features_for, len(MEASURES), settings)
-    for index, rows in enumerate(scores):
-        # All units of a chain always agree.
-        if settings.k_of(rows.shape[1]) >= rows.shape[1]:
-            chance[MEASURES.index("top_k_overlap"), ..., index] = np.nan
-    return chance
+    return _by_place(result, scores, features_for, len(MEASURES), settings)
 
 
 def without_surprisal(result: xr.DataTree, scores: Sequence[FloatArray], settings: PlaceSettings) -> FloatArray:

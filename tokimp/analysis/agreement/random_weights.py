@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from tokimp.analysis.agreement.beyond_place import MEASURES, PlaceSettings, place_chance
+from tokimp.analysis.agreement.beyond_place import PlaceSettings, place_chance
+from tokimp.analysis.agreement.pairs import MEASURES, pair_agreements
 from tokimp.analysis.statistics.intervals import DIFFERENCE_OF_CORRELATIONS, mean_variables
-from tokimp.analysis.statistics.ranking_features import ranking_features
 from tokimp.chains.arrays import FloatArray
 from tokimp.errors import AnalysisError
 from tokimp.results.by_chain import chain_ids, iterate, select, unit_scores
@@ -83,10 +83,5 @@ def _values(scores: list[FloatArray], settings: PlaceSettings) -> FloatArray:
         n_units = rows.shape[1]
         if n_units < settings.minimum_units:
             continue
-        k = settings.k_of(n_units)
-        features = [None if np.isnan(row).any() else ranking_features(row, k, settings.rbo_p) for row in rows]
-        for one, mine in enumerate(features):
-            for other, its in enumerate(features):
-                if mine is not None and its is not None:
-                    values[:, one, other, index] = [a @ b for a, b in zip(mine, its, strict=True)]
+        values[..., index] = pair_agreements(rows, settings.k_of(n_units), settings.rbo_p)
     return values

@@ -63,7 +63,12 @@ def _pair_signs(scores: FloatArray) -> FloatArray:
 
 
 def _members_at(scores: FloatArray, k: int) -> FloatArray:
-    """Return the probability of each unit to be among the first k, ties broken at random, over the root of k."""
+    """Return the probability of each unit to be among the first k, ties broken at random, over the root of k.
+
+    NaN if these are all units, which any two rankings have in common.
+    """
+    if k >= len(scores):
+        return np.full(len(scores), np.nan)
     first, size = tied_places(scores)
     members: FloatArray = np.clip((k - first) / size, 0, 1) / np.sqrt(k)
     return members
