@@ -10,7 +10,8 @@ from matplotlib.figure import SubFigure
 from tokimp.report.estimator_looks import look_of
 from tokimp.report.number_texts import chains_text, few_chains, shown_ends
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.rows import Marks, draw_rows, rows_height, two_lines
+from tokimp.report.plot.label_lines import two_lines
+from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.small_panels import draw_small_panels, panels_height
 from tokimp.report.plot.style import (
     INK,

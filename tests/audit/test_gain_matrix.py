@@ -37,14 +37,14 @@ def shown_in(axis: Axes) -> FloatArray:
 
 
 def test_only_what_is_told_has_a_colour_and_every_number_stands_there() -> None:
-    """Colours are shares of the largest gain or loss of a score, told or not; others are white; unknown is empty."""
+    """Colours are shares of a score's largest gain or loss, told or not; others are white; no value is a dash."""
     entries = entries_of(
         {"a": [(2.0, 0.01), (-0.5, 0.9)], "b": [(-4.0, 0.2), (None, None)], "c": [(0.0, None), (1.0, 0.04)]}
     )
     axis = Figure().add_subplot()
     draw_gains(axis, json.loads(json.dumps(entries)), 0.05)
     np.testing.assert_array_equal(shown_in(axis), [[0.5, np.nan, np.nan], [np.nan, np.nan, 1.0]])
-    assert [text.get_text() for text in axis.texts] == ["+2", "\u22124", "0", "\u22120.5", "+1"]
+    assert [text.get_text() for text in axis.texts] == ["+2", "\u22124", "0", "\u22120.5", "\u2013", "+1"]
     assert len(axis.collections) == 1
     assert [label.get_text() for label in axis.get_yticklabels()] == ["score_0", "score_1"]
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tokimp.audit.gain_matrix import draw_gains
 from tokimp.audit.page import Card, solved_line, summary
 from tokimp.report.estimator_looks import HUES, MARKERS
-from tokimp.report.plot.rows import two_lines
+from tokimp.report.plot.label_lines import two_lines
 from tokimp.report.plot.style import BAND, QUIET, SMALL, ShownAxes, foot, head, new_figure, prepare, styled
 
 _PAGE_MM = 174

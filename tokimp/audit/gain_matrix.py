@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from tokimp.report.plot.rows import two_lines
-from tokimp.report.plot.style import INK, LINE, PAPER, QUIET, SILENT, SMALL, prepare
+from tokimp.report.plot.label_lines import two_lines
+from tokimp.report.plot.signed_cells import draw_signed_cells
+from tokimp.report.plot.style import SMALL
 
 _NUMBERS_UP_TO = 10  # estimators; more leave room for a sign alone
-_DARK = 0.62  # of the largest gain, from which on a cell is too dark for dark text
 
 
 def draw_gains(axis: Axes, entries: Sequence[Mapping[str, Any]], level: float) -> None:
@@ -28,27 +28,20 @@ def draw_gains(axis: Axes, entries: Sequence[Mapping[str, Any]], level: float) -
         Below which a corrected p-value tells a gain from none.
     """
     names = [str(score["score"]) for score in entries[0]["faithfulness"]]
-    coloured = np.full((len(names), len(entries)), np.nan)
+    values = np.full((len(names), len(entries)), np.nan)
+    is_told = np.zeros(values.shape, bool)
+    texts: list[list[str | None]] = [[""] * len(entries) for _ in names]
     for row in range(len(names)):
         gains = [entry["faithfulness"][row].get("above_position") or {} for entry in entries]
         largest = max((abs(gain["mean"]) for gain in gains if gain.get("mean") is not None), default=0.0) or 1.0
         for column, gain in enumerate(gains):
             mean, p_value = gain.get("mean"), gain.get("p_adjusted")
             if mean is None:
-                axis.fill_between((column - 0.5, column + 0.5), row - 0.5, row + 0.5, color=SILENT, linewidth=0)
                 continue
-            is_told = p_value is not None and p_value < level
-            if is_told:
-                coloured[row, column] = mean / largest
-            colour = QUIET if not is_told else PAPER if abs(mean) > _DARK * largest else INK
-            text = _cell_text(mean, is_told=is_told, n_columns=len(entries))
-            axis.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
-    axis.imshow(np.ma.masked_invalid(coloured), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", zorder=0)
-    for border in np.arange(-0.5, len(names)):
-        axis.axhline(border, color=LINE, linewidth=0.3)
-    for border in np.arange(-0.5, len(entries)):
-        axis.axvline(border, color=LINE, linewidth=0.3)
-    prepare(axis, "")
+            values[row, column] = mean / largest
+            is_told[row, column] = p_value is not None and p_value < level
+            texts[row][column] = _cell_text(mean, is_told=bool(is_told[row, column]), n_columns=len(entries))
+    draw_signed_cells(axis, values, is_told, texts, text_size=5, aspect="auto")
     axis.set_title("better than position by, in the unit of each score", loc="left", fontsize=SMALL)
     axis.set_yticks(range(len(names)), names, parse_math=False)
     labels = [two_lines(str(entry["label"]), 24) for entry in entries]

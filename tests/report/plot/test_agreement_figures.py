@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 import tokimp as ti
+from tests.report.plot.overlaps import cut_off, overlapping, texts_of
 from tokimp.errors import SchemaError
 from tokimp.report.agreement_means import agreement_means
 from tokimp.report.plot.agreement_rows import MOST_PAIRS
@@ -119,6 +120,18 @@ def test_an_unknown_measure_is_refused_by_name() -> None:
     tree = ti.analyze(ranked(["a", "b"]), "agreement")
     with pytest.raises(SchemaError, match="no measure 'beauty'; it has spearman"):
         ti.plot.agreement(tree, "beauty")
+
+
+@pytest.mark.parametrize("count", [9, 14, 22, 40])
+def test_labels_of_many_estimators_do_not_lie_on_each_other(count: int) -> None:
+    """Whatever the number of estimators and the length of their labels, a new figure has room for each label."""
+    names = [f"surrogate:path=/data/runs/{place}/of-many/fitted-{place}.safetensors" for place in range(count)]
+    figure = root_figure(ti.plot.agreement(ti.analyze(ranked(names), "agreement")))
+    # A dot's box is as high as a letter's; only words can hide each other.
+    texts = [text for text in texts_of(figure) if len(text.get_text()) > 1]
+    assert overlapping(texts) == []
+    assert cut_off(texts, figure) == []
+    assert all(any(f"fitted-{place}." in text.get_text().replace("\n", "") for text in texts) for place in range(9))
 
 
 def test_of_many_pairs_those_furthest_from_chance_are_drawn_in_order() -> None:

@@ -1,7 +1,7 @@
 """Figures fit to print: functions that take and return matplotlib's axes, one for each analysis, a chain and the cost.
 
-Every figure is 85 mm wide, the width of a printed column, unless axes to draw on are given. Nothing here loads
-matplotlib before a figure is drawn.
+Every figure is 85 mm wide, the width of a printed column, unless axes to draw on are given; the agreement of many
+estimators needs more. Nothing here loads matplotlib before a figure is drawn.
 
 Examples
 --------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
@@ -14,20 +15,15 @@ from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import CORRELATIONS, MEASURES
 from tokimp.report.number_texts import chains_text, number_text
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.rows import two_lines
+from tokimp.report.plot.label_lines import one_line, two_lines
+from tokimp.report.plot.signed_cells import draw_signed_cells
 from tokimp.report.plot.style import (
     COLUMN_MM,
-    INK,
-    LINE,
-    PAPER,
-    QUIET,
-    SILENT,
     SMALL,
     foot,
     head,
     message,
     new_axes,
-    prepare,
     root_figure,
     run_text,
     styled,
@@ -36,7 +32,9 @@ from tokimp.results.analysis_nodes import analysis_node
 
 # Cells smaller than this have no room for an interval, or none for a number (millimetres).
 _INTERVAL_MM, _NUMBER_MM = 9.5, 4.3
-_LONGEST_LABEL = 22  # characters on one line
+_MARGIN_MM, _SCALE_MM = 3.0, 13.0
+_LONGEST_LABEL = 22  # characters on one line, where a label has two
+_POINT_MM = 25.4 / 72
 
 
 @styled
@@ -61,7 +59,7 @@ def agreement(
     measure
         One of the measures stored there.
     ax
-        Axes to draw on; by default those of a new figure, 85 mm wide.
+        Axes to draw on; by default those of a new figure, 85 mm wide, or wider for more than about 20 estimators.
     order
         ``similar`` puts estimators that agree beyond place beside each other; ``given`` keeps the result's order.
     node_name
@@ -84,8 +82,9 @@ def agreement(
     cells = node.sel(measure=measure)
     names = [str(name) for name in node["estimator"].to_numpy()]
     as_it_is, beyond = agreement_means(cells)
-    labels = [two_lines(drawable(name)[0], _LONGEST_LABEL) for name in names]
-    axis = new_axes(ax, _height(labels))
+    labels = [drawable(name)[0] for name in names]
+    room = _room(labels)
+    axis = new_axes(ax, room.height_mm, room.width_mm)
     is_empty = as_it_is.n_chains == 0 or len(names) < 2
     if is_empty:
         why = "two estimators are needed" if len(names) < 2 else "no chain is long enough to rank its units"
@@ -93,9 +92,11 @@ def agreement(
         feet = []
     else:
         places = _order(beyond) if order == "similar" else list(range(len(names)))
-        cell_mm = _cell_mm(labels) if ax is None else _given_cell_mm(ax, labels)
+        if ax is not None:
+            room = _given_room(ax, labels)
+        cell_mm = room.cell_mm
         _draw_cells(axis, as_it_is, beyond, places, cell_mm)
-        _name_rows(axis, [labels[place] for place in places])
+        _name_rows(axis, [room.labels[place] for place in places])
         if cell_mm < _NUMBER_MM:
             _add_scale(axis, MEASURES.get(measure, measure), measure in CORRELATIONS)
         feet = _feet(as_it_is, beyond, cell_mm)
@@ -123,30 +124,19 @@ def _order(means: Means) -> list[int]:
 
 
 def _draw_cells(axis: Axes, as_it_is: Means, beyond: Means, places: list[int], cell_mm: float) -> None:
-    """Draw the cells, those beyond place above the diagonal; what is not told from chance has no colour."""
+    """Draw the cells, those beyond place above the diagonal, which itself stays empty."""
     n_names = len(places)
-    coloured = np.full((n_names, n_names), np.nan)
+    values = np.full((n_names, n_names), np.nan)
+    is_told = np.zeros((n_names, n_names), bool)
+    texts: list[list[str | None]] = [[None] * n_names for _ in places]
     for row, column in np.ndindex(n_names, n_names):
         if row == column:
             continue
         means, cell = (beyond if column > row else as_it_is), (places[row], places[column])
-        mean = float(means.mean[cell])
-        if np.isnan(mean):
-            square = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=SILENT, linewidth=0)
-            axis.add_patch(square)
-            axis.text(column, row, "\u2013", ha="center", va="center", fontsize=SMALL, color=QUIET)
-            continue
-        is_unclear = has_intervals(means) and not means.is_told[cell]
-        coloured[row, column] = np.nan if is_unclear else mean
-        colour = QUIET if is_unclear else PAPER if abs(mean) > 0.62 else INK
-        text = _number(means, cell, cell_mm, is_unclear=is_unclear)
-        size = SMALL if n_names <= 8 else 4.8
-        axis.text(column, row, text, ha="center", va="center", fontsize=size, color=colour, linespacing=1.3)
-    axis.imshow(np.ma.masked_invalid(coloured), cmap="RdBu_r", vmin=-1, vmax=1, zorder=0)
-    for border in np.arange(-0.5, n_names):
-        for draw_border in (axis.axhline, axis.axvline):
-            draw_border(border, color=LINE, linewidth=0.3)
-    prepare(axis, "")
+        values[row, column] = means.mean[cell]
+        is_told[row, column] = not has_intervals(means) or bool(means.is_told[cell])
+        texts[row][column] = _number(means, cell, cell_mm, is_unclear=not is_told[row, column])
+    draw_signed_cells(axis, values, is_told, texts, text_size=SMALL if n_names <= 8 else 4.8)
 
 
 def _number(means: Means, cell: tuple[int, int], cell_mm: float, *, is_unclear: bool) -> str:
@@ -180,7 +170,7 @@ def short_number(value: float) -> str:
 def _name_rows(axis: Axes, names: list[str]) -> None:
     axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False, linespacing=0.95)
     axis.set_yticks(range(len(names)), names, parse_math=False, linespacing=0.95)
-    axis.tick_params(length=0, labelsize=SMALL if len(names) <= 12 else 4.6)
+    axis.tick_params(length=0, labelsize=_letters(names))
     for side in axis.spines.values():
         side.set_visible(False)
 
@@ -211,26 +201,59 @@ def _feet(as_it_is: Means, beyond: Means, cell_mm: float) -> list[str]:
     return feet
 
 
-def _label_mm(labels: list[str]) -> float:
-    """Return the width of the longest line of the labels, in millimetres."""
-    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
-    return longest * SMALL * 0.56 * 25.4 / 72
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Labels as they are written, and the sizes of a cell and of a figure in millimetres."""
+
+    labels: list[str]
+    cell_mm: float
+    width_mm: float
+    height_mm: float
 
 
-def _cell_mm(labels: list[str]) -> float:
-    """Return the width of a cell of a new figure, in millimetres: the square beside the labels, divided."""
-    n_names, room = max(1, len(labels)), COLUMN_MM - _label_mm(labels) - 3
+def _room(names: list[str]) -> _Room:
+    """Return the room in a new figure: a column of a page, or more where labels would lie on each other."""
+    labels = [two_lines(name, _LONGEST_LABEL) for name in names]
+    width = float(COLUMN_MM)
+    cell = _cell_mm(labels, width)
+    if cell < _label_height_mm(labels):
+        labels = [one_line(name) for name in names]
+        cell = max(_cell_mm(labels, width), _label_height_mm(labels))
+        width = max(width, cell * len(labels) + _label_mm(labels) + _MARGIN_MM + _SCALE_MM)
+    return _Room(labels, cell, width, 26 + _label_mm(labels) + max(25.0, cell * len(labels)))
+
+
+def _given_room(axis: Axes, names: list[str]) -> _Room:
+    """Return the room in axes that were given."""
+    figure, place = root_figure(axis), axis.get_position()
+    width, height = (25.4 * side for side in (figure.get_figwidth(), figure.get_figheight()))
+    side = min(place.width * width, place.height * height)
+    labels = [two_lines(name, _LONGEST_LABEL) for name in names]
+    if (side - _label_mm(labels)) / max(1, len(names)) < _label_height_mm(labels):
+        labels = [one_line(name) for name in names]
+    return _Room(labels, (side - _label_mm(labels)) / max(1, len(names)), width, height)
+
+
+def _cell_mm(labels: list[str], width_mm: float) -> float:
+    """Return the width of a cell: of the square beside the labels, divided."""
+    n_names, room = max(1, len(labels)), width_mm - _label_mm(labels) - _MARGIN_MM
     cell = min(17.0, room / n_names)
     # Without numbers there is a scale of colours, which takes its room.
-    return cell if cell >= _NUMBER_MM else (room - 13) / n_names
+    return cell if cell >= _NUMBER_MM else (room - _SCALE_MM) / n_names
 
 
-def _given_cell_mm(axis: Axes, labels: list[str]) -> float:
-    figure, place = root_figure(axis), axis.get_position()
-    side = 25.4 * min(place.width * figure.get_figwidth(), place.height * figure.get_figheight())
-    return (side - _label_mm(labels)) / max(1, len(labels))
+def _letters(labels: list[str]) -> float:
+    """Return the size of the labels' letters in points."""
+    return SMALL if len(labels) <= 12 else 4.6
 
 
-def _height(labels: list[str]) -> float:
-    """Return the height of a new figure in millimetres."""
-    return 26 + _label_mm(labels) + max(25.0, _cell_mm(labels) * len(labels))
+def _label_mm(labels: list[str]) -> float:
+    """Return the width of the longest line of the labels."""
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
+    return longest * _letters(labels) * 0.56 * _POINT_MM
+
+
+def _label_height_mm(labels: list[str]) -> float:
+    """Return the height of the label of most lines."""
+    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    return 1.2 * lines * _letters(labels) * _POINT_MM

@@ -13,12 +13,14 @@ from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import MEASURES, WITH_POSITION, other_result_text
 from tokimp.report.estimator_looks import HUES, MARKERS, look_of
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, shown_ends
+from tokimp.report.plot.label_lines import one_line
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
 
 MOST_PAIRS = 15
 """A figure of more rows than these is not read."""
+_LONGEST_OF_PAIR = 34  # characters
 Pair = tuple[str, str]
 
 
@@ -258,7 +260,7 @@ def _three(rows: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _names(pairs: Sequence[Pair]) -> list[str]:
-    return [f"{one} / {other}" for one, other in pairs]
+    return [f"{one_line(one, _LONGEST_OF_PAIR)} / {one_line(other, _LONGEST_OF_PAIR)}" for one, other in pairs]
 
 
 def _chains(node: xr.Dataset, used: int) -> str:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
+from tokimp.report.plot.label_lines import one_line, two_lines
 from tokimp.report.plot.style import (
     BAND,
     INK,
@@ -25,7 +26,7 @@ from tokimp.report.plot.style import (
 )
 
 ROW_MM = 4.0
-_LONGEST = 30  # characters of a label on one line
+_FEW_ROWS = 12  # more are closer to each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,17 @@ class Marks:
 
 def rows_height(labels: Sequence[str], n_marks: int = 1, extra_mm: float = 24) -> float:
     """Return the height of a figure with these rows, in millimetres."""
-    lines = sum(1 + 0.6 * two_lines(label).count("\n") for label in labels)
+    lines = sum(1 + 0.6 * label.count("\n") for label in row_labels(labels, n_marks))
     each = ROW_MM + 1.2 * (n_marks - 1)
     # A page has room for two dozen rows and what is below them if they are closer.
-    return extra_mm + max(2.0, lines) * (each if len(labels) <= 12 else 0.8 * each)
+    return extra_mm + max(2.0, lines) * (each if len(labels) <= _FEW_ROWS else 0.8 * each)
+
+
+def row_labels(labels: Sequence[str], n_marks: int) -> list[str]:
+    """Return labels as rows have room for them: on two lines where rows are few or hold more than one mark."""
+    drawn = [drawable(label)[0] for label in labels]
+    lines = two_lines if len(labels) <= _FEW_ROWS or n_marks > 1 else one_line
+    return [lines(label) for label in drawn]
 
 
 def draw_rows(
@@ -124,11 +132,11 @@ def draw_rows(
             axis.plot([], [], series.marker, color=colour, markerfacecolor=face, label=series.name)
     means = np.concatenate([series.mean for series in marks]) if marks else np.empty(0)
     _say_empty(axis, marks, empty or ["no value"] * len(labels))
-    axis.set_yticks(height, [two_lines(drawable(label)[0]) for label in labels], parse_math=False, linespacing=1.0)
+    axis.set_yticks(height, row_labels(labels, len(marks)), parse_math=False, linespacing=1.0)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(max(1, len(labels)) - 0.45, -0.55)
-    axis.set_xlabel("\n".join(_label_lines(xlabel, _panel_inches(axis, labels))))
+    axis.set_xlabel("\n".join(_label_lines(xlabel, _panel_inches(axis, row_labels(labels, len(marks))))))
     if limits:
         room = 0.02 * (limits[1] - limits[0])
         left, right = axis.get_xlim()
@@ -148,7 +156,7 @@ def _label_lines(label: str, inches: float) -> list[str]:
 
 def _panel_inches(axis: Axes, labels: Sequence[str]) -> float:
     """Return about how wide the panel will be, beside the names of its rows."""
-    longest = max((len(line) for label in labels for line in two_lines(label).split("\n")), default=0)
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
     spans = axis.get_subplotspec()
     columns = spans.get_gridspec().ncols if spans is not None else 1
     return (root_figure(axis).get_figwidth() - text_inches("x" * longest, SMALL)) / columns - 0.1
@@ -185,17 +193,6 @@ def add_legend(axis: Axes, width: float = 0.62) -> int:
         columnspacing=1.0,
     )
     return -(-len(labels) // columns)
-
-
-def two_lines(label: str, longest: int = _LONGEST) -> str:
-    """Return a label that breaks where it is long: at its middle, after a slash, a colon, a comma or an underscore."""
-    if len(label) <= longest:
-        return label
-    breaks = [place for place in range(2, len(label)) if label[place - 1] in " :,/_="]
-    if not breaks:
-        return label
-    middle = min(breaks, key=lambda place: (label[place - 1] not in " /:,", abs(place - len(label) / 2)))
-    return f"{label[:middle].rstrip()}\n{label[middle:].lstrip()}"
 
 
 def _draw_chance(axis: Axes, chance: float | tuple[float, float] | None) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import SubFigure
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.rows import two_lines
+from tokimp.report.plot.label_lines import two_lines
 from tokimp.report.plot.style import BAND, NORMAL, QUIET, SMALL, Panels, ShownAxes, ShownFigure, prepare, text_inches
 
 PANEL_MM = 18.0
@@ -75,11 +75,7 @@ def draw_small_panels(
 def panel_title(label: str, columns: int) -> str:
     """Return the title of a small panel, in two lines where one would run into the next panel."""
     longest = {1: 70, 2: 32, 3: 20, 4: 15}[columns]
-    shown = drawable(label)[0]
-    if len(shown) <= longest:
-        return shown
-    lines = two_lines(shown, longest).split("\n")
-    return "\n".join(line if len(line) <= longest + 2 else f"{line[: longest + 1]}\u2026" for line in lines)
+    return two_lines(drawable(label)[0], longest, longest)
 
 
 def draw_band(axis: Axes, x: FloatArray, low: FloatArray, high: FloatArray, mean: FloatArray) -> None:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from tokimp.errors import SchemaError
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.rows import ROW_MM, two_lines
+from tokimp.report.plot.label_lines import two_lines
+from tokimp.report.plot.rows import ROW_MM
 from tokimp.report.plot.style import (
     INK,
     LINE,
