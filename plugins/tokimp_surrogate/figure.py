@@ -250,7 +250,7 @@ def _draw_losses(axis: Axes, node: xr.Dataset) -> None:
     axis.set_xlim(-0.6, len(targets) - 0.4)
     axis.set_ylim(len(groups) - 0.4, -0.6)
     axis.set_yticks(range(len(groups)), [drawable(group)[0] for group in groups], parse_math=False)
-    names = [two_lines(drawable(target)[0], 20) for target in targets]
+    names = two_lines([drawable(target)[0] for target in targets], 20)
     axis.set_xticks(range(len(targets)), names, rotation=90, parse_math=False)
     axis.tick_params(length=0)
     axis.set_title(f"r lost where shuffled (largest: {largest:.2f})", loc="left", fontsize=SMALL)

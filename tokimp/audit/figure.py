@@ -39,7 +39,7 @@ def draw_card(card: Card) -> Figure:
         The card.
     """
     entries = card["estimators"]
-    labels = [two_lines(str(entry["label"]), 24) for entry in entries]
+    labels = two_lines([str(entry["label"]) for entry in entries], 24)
     gains = _gains(entries)
     height = 62 + 5.2 * len(entries)
     if len(gains) > _SCORES_AS_MARKS:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from tokimp.report.plot.label_lines import two_lines
 from tokimp.report.plot.signed_cells import draw_signed_cells
-from tokimp.report.plot.style import SMALL
+from tokimp.report.plot.style import SMALL, root_figure, text_inches
 
 _NUMBERS_UP_TO = 10  # estimators; more leave room for a sign alone
 
@@ -30,7 +30,7 @@ def draw_gains(axis: Axes, entries: Sequence[Mapping[str, Any]], level: float) -
     names = [str(score["score"]) for score in entries[0]["faithfulness"]]
     values = np.full((len(names), len(entries)), np.nan)
     is_told = np.zeros(values.shape, bool)
-    texts: list[list[str | None]] = [[""] * len(entries) for _ in names]
+    texts: list[list[str]] = [[""] * len(entries) for _ in names]
     for row in range(len(names)):
         gains = [entry["faithfulness"][row].get("above_position") or {} for entry in entries]
         largest = max((abs(gain["mean"]) for gain in gains if gain.get("mean") is not None), default=0.0) or 1.0
@@ -44,8 +44,10 @@ def draw_gains(axis: Axes, entries: Sequence[Mapping[str, Any]], level: float) -
     draw_signed_cells(axis, values, is_told, texts, text_size=5, aspect="auto")
     axis.set_title("better than position by, in the unit of each score", loc="left", fontsize=SMALL)
     axis.set_yticks(range(len(names)), names, parse_math=False)
-    labels = [two_lines(str(entry["label"]), 24) for entry in entries]
-    axis.set_xticks(range(len(entries)), labels, rotation=90 if len(entries) > _NUMBERS_UP_TO else 0, parse_math=False)
+    labels = two_lines([str(entry["label"]) for entry in entries], 24)
+    column_inches = axis.get_position().width * root_figure(axis).get_figwidth() / len(entries)
+    widest = max(text_inches(line, SMALL) for label in labels for line in label.split("\n"))
+    axis.set_xticks(range(len(entries)), labels, rotation=90 if widest > column_inches else 0, parse_math=False)
     axis.tick_params(length=0)
 
 

@@ -122,16 +122,33 @@ def test_an_unknown_measure_is_refused_by_name() -> None:
         ti.plot.agreement(tree, "beauty")
 
 
-@pytest.mark.parametrize("count", [9, 14, 22, 40])
+@pytest.mark.parametrize("count", [9, 12, 14, 22, 40])
 def test_labels_of_many_estimators_do_not_lie_on_each_other(count: int) -> None:
-    """Whatever the number of estimators and the length of their labels, a new figure has room for each label."""
-    names = [f"surrogate:path=/data/runs/{place}/of-many/fitted-{place}.safetensors" for place in range(count)]
-    figure = root_figure(ti.plot.agreement(ti.analyze(ranked(names), "agreement")))
+    """Whatever the number of estimators and the length of their labels, a new figure has room to tell them apart."""
+    names = [f"surrogate:path=/data/runs/of-many/seed{place}/fitted.safetensors" for place in range(count)]
+    axis = ti.plot.agreement(ti.analyze(ranked(names), "agreement"))
     # A dot's box is as high as a letter's; only words can hide each other.
-    texts = [text for text in texts_of(figure) if len(text.get_text()) > 1]
+    texts = [text for text in texts_of(root_figure(axis)) if len(text.get_text()) > 1]
     assert overlapping(texts) == []
-    assert cut_off(texts, figure) == []
-    assert all(any(f"fitted-{place}." in text.get_text().replace("\n", "") for text in texts) for place in range(9))
+    assert cut_off(texts, root_figure(axis)) == []
+    assert len(set(rows_of(axis))) == count
+
+
+def test_one_long_label_does_not_cost_the_numbers() -> None:
+    """Twelve estimators have a number in each cell, though one of them has a long name."""
+    names = [*(f"e{place}" for place in range(11)), "gradient:method=integrated_gradients"]
+    written = cells_of(ti.plot.agreement(ti.analyze(ranked(names), "agreement")))
+    assert all(any(character.isdigit() for character in text) for text in written.values())
+
+
+def test_pairs_of_long_labels_have_a_line_each() -> None:
+    """Each row names both estimators of its pair, and no two rows are named alike."""
+    names = [f"gradient:method=integrated_gradients,steps={steps}" for steps in (8, 16, 32)]
+    axis = ti.plot.agreement_pairs(ti.analyze(ranked(names), "agreement"))
+    assert sorted(rows_of(axis)) == sorted(
+        f"gradient:steps={one},\u2026 / gradient:steps={other},\u2026" for one, other in combinations((8, 16, 32), 2)
+    )
+    assert overlapping(texts_of(root_figure(axis))) == []
 
 
 def test_of_many_pairs_those_furthest_from_chance_are_drawn_in_order() -> None:

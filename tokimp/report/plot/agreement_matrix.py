@@ -15,7 +15,7 @@ from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import CORRELATIONS, MEASURES
 from tokimp.report.number_texts import chains_text, number_text
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.label_lines import one_line, two_lines
+from tokimp.report.plot.label_lines import short_labels, two_lines
 from tokimp.report.plot.signed_cells import draw_signed_cells
 from tokimp.report.plot.style import (
     COLUMN_MM,
@@ -34,6 +34,8 @@ from tokimp.results.analysis_nodes import analysis_node
 _INTERVAL_MM, _NUMBER_MM = 9.5, 4.3
 _MARGIN_MM, _SCALE_MM = 3.0, 13.0
 _LONGEST_LABEL = 22  # characters on one line, where a label has two
+_LINE_SPACING = 0.95
+_FEW = 12  # estimators: labels of more are written smaller
 _POINT_MM = 25.4 / 72
 
 
@@ -59,7 +61,7 @@ def agreement(
     measure
         One of the measures stored there.
     ax
-        Axes to draw on; by default those of a new figure, 85 mm wide, or wider for more than about 20 estimators.
+        Axes to draw on; by default those of a new figure, 85 mm wide, or wider where labels need it.
     order
         ``similar`` puts estimators that agree beyond place beside each other; ``given`` keeps the result's order.
     node_name
@@ -83,7 +85,7 @@ def agreement(
     names = [str(name) for name in node["estimator"].to_numpy()]
     as_it_is, beyond = agreement_means(cells)
     labels = [drawable(name)[0] for name in names]
-    room = _room(labels)
+    room = _new_room(labels) if ax is None else _given_room(ax, labels)
     axis = new_axes(ax, room.height_mm, room.width_mm)
     is_empty = as_it_is.n_chains == 0 or len(names) < 2
     if is_empty:
@@ -92,8 +94,6 @@ def agreement(
         feet = []
     else:
         places = _order(beyond) if order == "similar" else list(range(len(names)))
-        if ax is not None:
-            room = _given_room(ax, labels)
         cell_mm = room.cell_mm
         _draw_cells(axis, as_it_is, beyond, places, cell_mm)
         _name_rows(axis, [room.labels[place] for place in places])
@@ -168,8 +168,8 @@ def short_number(value: float) -> str:
 
 
 def _name_rows(axis: Axes, names: list[str]) -> None:
-    axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False, linespacing=0.95)
-    axis.set_yticks(range(len(names)), names, parse_math=False, linespacing=0.95)
+    axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False, linespacing=_LINE_SPACING)
+    axis.set_yticks(range(len(names)), names, parse_math=False, linespacing=_LINE_SPACING)
     axis.tick_params(length=0, labelsize=_letters(names))
     for side in axis.spines.values():
         side.set_visible(False)
@@ -203,7 +203,7 @@ def _feet(as_it_is: Means, beyond: Means, cell_mm: float) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """Labels as they are written, and the sizes of a cell and of a figure in millimetres."""
+    """Labels as they are written, and in millimetres the width of a cell and the size of the figure."""
 
     labels: list[str]
     cell_mm: float
@@ -211,16 +211,20 @@ class _Room:
     height_mm: float
 
 
-def _room(names: list[str]) -> _Room:
+def _new_room(names: list[str]) -> _Room:
     """Return the room in a new figure: a column of a page, or more where labels would lie on each other."""
-    labels = [two_lines(name, _LONGEST_LABEL) for name in names]
+    labels = two_lines(names, _LONGEST_LABEL)
+    least = _label_height_mm(labels)
+    cell = _cell_mm(labels, COLUMN_MM)
+    if cell < least and len(names) > _FEW:
+        labels = short_labels(names)
+        least = _label_height_mm(labels)
+        cell = _cell_mm(labels, COLUMN_MM)
     width = float(COLUMN_MM)
-    cell = _cell_mm(labels, width)
-    if cell < _label_height_mm(labels):
-        labels = [one_line(name) for name in names]
-        cell = max(_cell_mm(labels, width), _label_height_mm(labels))
-        width = max(width, cell * len(labels) + _label_mm(labels) + _MARGIN_MM + _SCALE_MM)
-    return _Room(labels, cell, width, 26 + _label_mm(labels) + max(25.0, cell * len(labels)))
+    if cell < least:
+        cell = least
+        width = cell * len(names) + _label_mm(labels) + _MARGIN_MM + (_SCALE_MM if cell < _NUMBER_MM else 0)
+    return _Room(labels, cell, width, 26 + _label_mm(labels) + max(25.0, cell * len(names)))
 
 
 def _given_room(axis: Axes, names: list[str]) -> _Room:
@@ -228,10 +232,10 @@ def _given_room(axis: Axes, names: list[str]) -> _Room:
     figure, place = root_figure(axis), axis.get_position()
     width, height = (25.4 * side for side in (figure.get_figwidth(), figure.get_figheight()))
     side = min(place.width * width, place.height * height)
-    labels = [two_lines(name, _LONGEST_LABEL) for name in names]
-    if (side - _label_mm(labels)) / max(1, len(names)) < _label_height_mm(labels):
-        labels = [one_line(name) for name in names]
-    return _Room(labels, (side - _label_mm(labels)) / max(1, len(names)), width, height)
+    labels = two_lines(names, _LONGEST_LABEL)
+    if _cell_mm(labels, side) < _label_height_mm(labels):
+        labels = short_labels(names)
+    return _Room(labels, _cell_mm(labels, side), width, height)
 
 
 def _cell_mm(labels: list[str], width_mm: float) -> float:
@@ -244,7 +248,7 @@ def _cell_mm(labels: list[str], width_mm: float) -> float:
 
 def _letters(labels: list[str]) -> float:
     """Return the size of the labels' letters in points."""
-    return SMALL if len(labels) <= 12 else 4.6
+    return SMALL if len(labels) <= _FEW else 4.6
 
 
 def _label_mm(labels: list[str]) -> float:
@@ -255,5 +259,5 @@ def _label_mm(labels: list[str]) -> float:
 
 def _label_height_mm(labels: list[str]) -> float:
     """Return the height of the label of most lines."""
-    lines = max((label.count("\n") + 1 for label in labels), default=1)
-    return 1.2 * lines * _letters(labels) * _POINT_MM
+    breaks = max((label.count("\n") for label in labels), default=0)
+    return (1.2 + _LINE_SPACING * breaks) * _letters(labels) * _POINT_MM

@@ -13,14 +13,14 @@ from tokimp.report.agreement_means import Means, agreement_means, has_intervals
 from tokimp.report.agreement_texts import MEASURES, WITH_POSITION, other_result_text
 from tokimp.report.estimator_looks import HUES, MARKERS, look_of
 from tokimp.report.number_texts import FEWEST_FOR_AN_INTERVAL, chains_text, shown_ends
-from tokimp.report.plot.label_lines import one_line
+from tokimp.report.plot.label_lines import short_labels
 from tokimp.report.plot.rows import Marks, draw_rows, rows_height
 from tokimp.report.plot.style import INK, foot, head, message, new_axes, run_text, styled
 from tokimp.results.analysis_nodes import analysis_node
 
 MOST_PAIRS = 15
 """A figure of more rows than these is not read."""
-_LONGEST_OF_PAIR = 34  # characters
+_LONGEST_OF_PAIR = 30  # characters
 Pair = tuple[str, str]
 
 
@@ -260,7 +260,11 @@ def _three(rows: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _names(pairs: Sequence[Pair]) -> list[str]:
-    return [f"{one_line(one, _LONGEST_OF_PAIR)} / {one_line(other, _LONGEST_OF_PAIR)}" for one, other in pairs]
+    """Return names of pairs, on two lines where one has no room for both."""
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    short = dict(zip(names, short_labels(names, _LONGEST_OF_PAIR), strict=True))
+    on_one = [f"{short[one]} / {short[other]}" for one, other in pairs]
+    return [text if len(text) <= _LONGEST_OF_PAIR else text.replace(" / ", " /\n") for text in on_one]
 
 
 def _chains(node: xr.Dataset, used: int) -> str:

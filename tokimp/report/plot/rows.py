@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from tokimp.chains.arrays import FloatArray
 from tokimp.report.plot.fonts import drawable
-from tokimp.report.plot.label_lines import one_line, two_lines
+from tokimp.report.plot.label_lines import short_labels, two_lines
 from tokimp.report.plot.style import (
     BAND,
     INK,
@@ -67,10 +67,12 @@ def rows_height(labels: Sequence[str], n_marks: int = 1, extra_mm: float = 24) -
 
 
 def row_labels(labels: Sequence[str], n_marks: int) -> list[str]:
-    """Return labels as rows have room for them: on two lines where rows are few or hold more than one mark."""
-    drawn = [drawable(label)[0] for label in labels]
-    lines = two_lines if len(labels) <= _FEW_ROWS or n_marks > 1 else one_line
-    return [lines(label) for label in drawn]
+    """Return labels as rows have room for them: on two lines where rows are few, or have ``n_marks`` above each other.
+
+    A label that is broken already stays as it is.
+    """
+    drawn = ["\n".join(drawable(line)[0] for line in label.split("\n")) for label in labels]
+    return two_lines(drawn) if len(labels) <= _FEW_ROWS or n_marks > 1 else short_labels(drawn)
 
 
 def draw_rows(
@@ -132,11 +134,12 @@ def draw_rows(
             axis.plot([], [], series.marker, color=colour, markerfacecolor=face, label=series.name)
     means = np.concatenate([series.mean for series in marks]) if marks else np.empty(0)
     _say_empty(axis, marks, empty or ["no value"] * len(labels))
-    axis.set_yticks(height, row_labels(labels, len(marks)), parse_math=False, linespacing=1.0)
+    shown = row_labels(labels, len(marks))
+    axis.set_yticks(height, shown, parse_math=False, linespacing=1.0)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
     axis.set_ylim(max(1, len(labels)) - 0.45, -0.55)
-    axis.set_xlabel("\n".join(_label_lines(xlabel, _panel_inches(axis, row_labels(labels, len(marks))))))
+    axis.set_xlabel("\n".join(_label_lines(xlabel, _panel_inches(axis, shown))))
     if limits:
         room = 0.02 * (limits[1] - limits[0])
         left, right = axis.get_xlim()

@@ -35,9 +35,9 @@ def draw_signed_cells(
     is_told
         Whether a number is told from chance, [row, column]. One that is not has no colour, and its text is grey.
     texts
-        What the cells say, by row and column. A cell whose text is None stays empty.
+        What the cells say, by row and column. A cell whose text is None stays empty, whatever its number.
     text_size
-        Of the cells, in points.
+        Size of their letters, in points.
     aspect
         ``equal`` for square cells, ``auto`` for cells that fill the panel.
     """

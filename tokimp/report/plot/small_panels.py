@@ -56,12 +56,12 @@ def draw_small_panels(
     whole = figure.get_figure(root=True)
     assert whole is not None  # noqa: S101 - a figure is in itself
     fits = text_inches(xlabel, NORMAL) < 0.84 * figure.bbox.width / whole.dpi / columns
-    for place, label in enumerate(labels):
+    for place, (label, title) in enumerate(zip(labels, panel_titles(labels, columns), strict=True)):
         shared = {"sharex": panels[0], "sharey": panels[0]} if panels else {}
         axis = figure.add_subplot(rows, columns, place + 1, axes_class=ShownAxes, **shared)
         prepare(axis)
         draw(axis, label)
-        axis.set_title(panel_title(label, columns), loc="left", fontsize=SMALL, pad=2, parse_math=False)
+        axis.set_title(title, loc="left", fontsize=SMALL, pad=2, parse_math=False)
         is_left, is_lowest = place % columns == 0, place + columns >= len(labels)
         axis.tick_params(labelleft=is_left, labelbottom=is_lowest)
         if place // columns == rows - 1 and (fits or place % columns == 0):
@@ -72,10 +72,10 @@ def draw_small_panels(
     return Panels(panels)
 
 
-def panel_title(label: str, columns: int) -> str:
-    """Return the title of a small panel, in two lines where one would run into the next panel."""
+def panel_titles(labels: Sequence[str], columns: int) -> list[str]:
+    """Return the titles of small panels, in two lines where one would run into the next panel."""
     longest = {1: 70, 2: 32, 3: 20, 4: 15}[columns]
-    return two_lines(drawable(label)[0], longest, longest)
+    return two_lines([drawable(label)[0] for label in labels], longest, longest)
 
 
 def draw_band(axis: Axes, x: FloatArray, low: FloatArray, high: FloatArray, mean: FloatArray) -> None:

@@ -138,7 +138,7 @@ def _name_rows(axis: Axes, node: xr.Dataset, labels: list[str], columns: list[in
         axis.axhline(border, color=LINE, linewidth=0.3, zorder=0)
     axis.set_xlim(-0.6, len(columns) - 0.4)
     axis.set_ylim(len(labels) - 0.4, -1.9 - bars)
-    axis.set_yticks(range(len(labels)), [two_lines(drawable(label)[0]) for label in labels], parse_math=False)
+    axis.set_yticks(range(len(labels)), two_lines([drawable(label)[0] for label in labels]), parse_math=False)
     axis.set_xticks(range(len(columns)), names, rotation=90, parse_math=False, color=INK)
     axis.tick_params(length=0)
     for side in ("left", "bottom"):
