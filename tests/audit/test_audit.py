@@ -13,6 +13,7 @@ import pytest
 from matplotlib.text import Text
 
 import tokimp as ti
+from tests.report.plot.overlaps import overlapping
 from tokimp.audit.audit import audit
 from tokimp.audit.figure import draw_card
 from tokimp.audit.page import card_markdown, card_tables
@@ -133,6 +134,20 @@ def test_many_scores_have_a_matrix_below_the_panels(done: ti.Audit) -> None:
     assert extents[-1] is not None
     assert extents[-1].y1 < lowest_panel
     assert len(panels) == 4
+
+
+@pytest.mark.parametrize("count", [4, 10, 14])
+def test_long_labels_below_the_matrix_do_not_lie_on_each_other(done: ti.Audit, count: int) -> None:
+    """Labels that differ at their ends alone are all shown, and different, whether they stand upright or lie."""
+    card = json.loads(json.dumps(done.card, allow_nan=False))
+    entry = card["estimators"][0]
+    entry["faithfulness"] = [{**entry["faithfulness"][0], "score": f"score {number}"} for number in range(9)]
+    card["estimators"] = [{**entry, "label": f"attention:weights=own,layer={layer}"} for layer in range(count)]
+    figure = draw_card(card)
+    below = [label for label in figure.axes[-1].get_xticklabels() if label.get_text()]
+    assert len({label.get_text() for label in below}) == count
+    figure.draw_without_rendering()
+    assert overlapping(below) == []
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 _LONGEST = 30
 """Characters of a line, where a label may have two."""
@@ -42,10 +42,8 @@ def short_labels(labels: Sequence[str], longest: int = _LONGEST_ALONE) -> list[s
     for label in whole:
         if len(label) > longest and "\n" not in label:
             groups.setdefault(_name_and_parameters(label)[0], []).append(label)
-    short = {label: label for label in whole}
-    for group in groups.values():
-        for label in group:
-            del short[label]
+    long = {label for group in groups.values() for label in group}
+    short = {label: label for label in whole if label not in long}
     for group in groups.values():
         short |= zip(group, _shortened(group, longest, set(short.values())), strict=True)
     return [short[label] for label in labels]
@@ -123,8 +121,8 @@ def _without_folders(parts: Sequence[tuple[str, list[str]]], dropped: set[str], 
     return texts
 
 
-def _are_apart(texts: Sequence[str], taken: Iterable[str]) -> bool:
-    return len(set(texts)) == len(texts) and not set(texts) & set(taken)
+def _are_apart(texts: Sequence[str], taken: set[str]) -> bool:
+    return len(set(texts)) == len(texts) and taken.isdisjoint(texts)
 
 
 def _name_and_parameters(label: str) -> tuple[str, list[str]]:
