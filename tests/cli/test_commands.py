@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -116,6 +117,17 @@ def test_each_name_stands_for_the_command_of_that_name(name: str) -> None:
 def test_what_is_not_there_is_said_before_libraries_are_loaded(arguments: list[str]) -> None:
     """A misspelt file or model costs less than two seconds: neither torch nor transformers is imported."""
     code, seconds, imported = _run(*arguments)
+    assert code == 1
+    assert imported & {"torch", "transformers", "xarray", "datasets"} == set()
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("before", [["compare"], ["show"], ["sample", "gsm8k", "--out", "run"]])
+def test_an_empty_file_is_said_before_libraries_are_loaded(before: list[str], tmp_path: Path) -> None:
+    """A file that holds nothing costs no more time than one that is not there."""
+    empty = tmp_path / "chains.jsonl"
+    empty.touch()
+    code, seconds, imported = _run(*before, str(empty))
     assert code == 1
     assert imported & {"torch", "transformers", "xarray", "datasets"} == set()
     assert seconds < 2

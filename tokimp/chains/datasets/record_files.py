@@ -109,10 +109,15 @@ def _without_mark(content: bytes) -> bytes:
     return content.removeprefix(b"\xef\xbb\xbf")
 
 
+def empty_file(path: Path) -> str:
+    """Return the message about a file that holds nothing."""
+    return f"{path}: the file is empty; it must hold chains, such as one JSON object a line"
+
+
 def _line_records(content: bytes, path: Path, skips: Skips) -> Iterator[Record]:
     lines = content.split(b"\n")
     if not any(line.strip() for line in lines):
-        raise ChainError(f"{path}: the file is empty; it must hold one JSON object a line")
+        raise ChainError(empty_file(path))
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

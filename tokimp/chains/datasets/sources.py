@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from tokimp.chains.datasets.hub import hub_records, is_hub_id
-from tokimp.chains.datasets.record_files import has_file_ending, read_records
+from tokimp.chains.datasets.record_files import empty_file, has_file_ending, read_records
 from tokimp.chains.datasets.records import Record, Skips
 from tokimp.errors import ChainError, closest
 
@@ -61,7 +61,7 @@ def source_records(
 
 
 def check_source(source: str, also: tuple[str, ...] = ()) -> None:
-    """Raise `ChainError` if a source is no known name, has no form of a hub id, and no file of that path is there.
+    """Raise `ChainError` if a source is no known name, has no form of a hub id, and no file that holds anything.
 
     Parameters
     ----------
@@ -69,7 +69,11 @@ def check_source(source: str, also: tuple[str, ...] = ()) -> None:
         As of `source_records`.
     """
     path, known = Path(source), (*also, *NAMED)
-    if source in known or _is_on_the_hub(source) or path.exists():
+    if source in known or _is_on_the_hub(source):
+        return
+    if path.is_file() and not path.stat().st_size:
+        raise ChainError(empty_file(path))
+    if path.exists():
         return
     raise ChainError(
         f"{source}: there is no such file{_meant(path, known)}; give the path of a file of chains, a hub id "
